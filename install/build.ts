@@ -39,8 +39,9 @@ interface BuildOptions {
 }
 
 /**
- * How much later than usual the engine compiles a function to machine code: short commands are over before that pays. src/main.ts ends
- * it. With 16, `machinectl show` has 210 page faults less; a larger number brings nothing more.
+ * How much later than usual the engine compiles a function to machine code: short commands end before the compilation
+ * has saved time. src/main.ts restores the usual policy. With 16, `machinectl show` has 210 page faults fewer; larger
+ * numbers have no further effect.
  */
 const JIT_POLICY = 16;
 
@@ -140,7 +141,7 @@ export function build(outfile = join(top, "dist/machined"), options: BuildOption
     if (machine !== undefined && !hasProgram) throw new Error(`${compiler} has no static C library`);
     const run = Bun.spawnSync([process.execPath, ...buildArguments(built, module, options)], {
       cwd: top,
-      // Libraries choose code by it, and whoever builds may have it set.
+      // Set here, because libraries choose code by it and the caller's environment may have another value.
       env: { ...process.env, NODE_ENV: "production" },
       stdout: "pipe",
       stderr: "pipe",

@@ -168,7 +168,7 @@ async function until<Value>(look: () => Value | false, what: string): Promise<Va
   for (;;) {
     const value = look();
     if (value !== false) return value;
-    if (Date.now() > deadline) throw new Error(`Waited ${WAIT_MS / 1000} s in vain for ${what}`);
+    if (Date.now() > deadline) throw new Error(`Waited ${WAIT_MS / 1000} s without success for ${what}`);
     await Bun.sleep(20);
   }
 }

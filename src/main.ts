@@ -2,7 +2,7 @@
 // loads only that (docs/decisions/0001-one-executable.md).
 import { type ProgramRow, programOf } from "./programs.ts";
 
-/** What was called for. */
+/** What the command line selects. */
 type Choice =
   | { readonly kind: "program"; readonly name: string; readonly row: ProgramRow; readonly args: string[] }
   | { readonly kind: "overview" }
@@ -13,17 +13,20 @@ function chosen(name: string, args: string[]): Choice {
   return row === null ? { kind: "unknown", word: name } : { kind: "program", name, row, args };
 }
 
-/** `machined help` says what there is, `machined help PROGRAM` what that program takes. */
+/** `machined help` prints the list of programs, `machined help PROGRAM` the help of that program. */
 function helpFor([program]: string[]): Choice {
   return program === undefined ? { kind: "overview" } : chosen(program, ["--help"]);
 }
 
-/** The last part of a path; node:path has the same, at the price of loading it in every program. */
+/** Returns the last part of a path. Not imported from node:path, which every program would have to load. */
 function basename(path: string): string {
   return path.slice(path.lastIndexOf("/") + 1);
 }
 
-/** What the name and the arguments ask for. In a compiled file argv[0] is always "bun"; argv0 is the name it was called with. */
+/**
+ * Returns the choice for `called`, the name of the executable as it was called, and its arguments. The caller passes
+ * argv0: in a compiled file argv[0] is always "bun".
+ */
 function choose(called: string, args: string[]): Choice {
   const name = basename(called);
   const row = programOf(name);
@@ -36,12 +39,16 @@ function choose(called: string, args: string[]): Choice {
   return first.startsWith("-") ? chosen("systemd-machined", args) : { kind: "unknown", word: first };
 }
 
-/** Clients name their features, as systemd's do; scripts ask for nothing more often, so that nothing else is loaded. */
+/**
+ * Returns the output of `--version`. Scripts often call it, so that little is loaded. Clients name their features, as
+ * systemd's do.
+ */
 async function versionOf({ kind }: ProgramRow): Promise<string> {
   if (kind === "client") return (await import("./cli/program/version.ts")).versionText();
   return (await import("./kernel/process/host-systemd.ts")).versionText();
 }
 
+/** Returns the error text for a program in a unit that forbids executable memory. */
 async function executableMemoryAdvice(program: string): Promise<string> {
   const { executableMemoryAdvice: advice, unitInCgroup } = await import("./base/no-executable-memory.ts");
   const cgroup = await Bun.file("/proc/self/cgroup")
@@ -51,13 +58,13 @@ async function executableMemoryAdvice(program: string): Promise<string> {
 }
 
 /**
- * The executable begins with a compiler that is in no hurry (install/build.ts), as most programs end before machine code has paid
- * for its compilation. Those that live longer get the usual one.
+ * The executable starts with a compiler that rarely makes machine code (install/build.ts), because most programs end
+ * before that code has saved the time of its compilation. After this time, the engine's usual policy applies.
  */
-const HURRY_AFTER_MS = 100;
+const USUAL_COMPILER_AFTER_MS = 100;
 
 async function main(): Promise<void> {
-  setTimeout(() => Bun.unsafe.setJITPolicy(1), HURRY_AFTER_MS).unref();
+  setTimeout(() => Bun.unsafe.setJITPolicy(1), USUAL_COMPILER_AFTER_MS).unref();
   const choice = choose(process.argv0, process.argv.slice(2));
   if (choice.kind !== "program") {
     const { overview, unknownProgram } = await import("./overview.ts");
@@ -76,7 +83,7 @@ async function main(): Promise<void> {
     process.exit(await (await row.load()).main(args));
   } catch (error) {
     if (!(error instanceof Error) || error.name !== "NoExecutableMemory") throw error;
-    // Whoever called must see a reason: under a hardened unit this is the first and the last that is heard of us.
+    // Under a unit with MemoryDenyWriteExecute=yes, this text is the only output of the program.
     process.stderr.write(`${await executableMemoryAdvice(name)}\n`);
     process.exit(1);
   }

@@ -1,4 +1,4 @@
-// What `machined` says of itself: without arguments, for `help`, and for a word that is no program.
+// The texts of `machined` itself: its help, and the error for an unknown program.
 import { COMPATIBLE_WITH, PROGRAM_VERSION } from "./base/vocabulary/version.ts";
 import { suggest } from "./cli/command-line/suggest.ts";
 import { PROGRAMS } from "./programs.ts";
@@ -13,7 +13,7 @@ function section(kind: keyof typeof SECTIONS): string {
   return `\n${SECTIONS[kind]}:\n${lines.join("")}`;
 }
 
-/** Returns the whole text; it fits 50 columns. */
+/** Returns the help text. It fits 50 columns. */
 export function overview(): string {
   return `${PROGRAM_VERSION}
 The registry of a host's virtual machines and
@@ -29,7 +29,7 @@ systemd-machined.
 `;
 }
 
-/** Returns the complaint about a word that is no program. */
+/** Returns the error text for a word that is no program, with the name that was probably meant. */
 export function unknownProgram(word: string): string {
   const names = Object.keys(PROGRAMS).filter((name) => PROGRAMS[name]?.kind !== "internal");
   const nearest = suggest(word, names, Math.ceil(word.length / 3));

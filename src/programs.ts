@@ -1,22 +1,23 @@
-// The programs of the executable: what each is called, what it is for, and where its code is. Each is loaded when it is
-// wanted: a program pays for nothing else.
+// The programs of the executable: the name, the purpose and the module of each. A module is loaded when its program is
+// called, so that no program waits for the code of another one.
 
 /** Takes the arguments after the program's name; returns the exit code. */
 type Program = (args: string[]) => Promise<number>;
 
 /**
- * How a program is called: by the people of a host (`client`), by service managers (`daemon`), as a verb of `machined` alone
- * (a file called `install` is none of ours), or by our own programs and systemd's (`internal`).
+ * Who calls a program: users of the host (`client`), service managers (`daemon`), users as a verb of `machined`
+ * (`verb`: a file with the name `install` does not select it), or our own programs and systemd's (`internal`).
  */
 type ProgramKind = "verb" | "client" | "daemon" | "internal";
 
 export interface ProgramRow {
   readonly kind: ProgramKind;
-  /** At most 29 columns: a terminal may have 50. */
+  /** Printed by `machined help`. At most 29 columns, so that a line fits a terminal of 50. */
   readonly summary: string;
   readonly load: () => Promise<{ main: Program }>;
 }
 
+/** The table of programs, in the order in which `machined help` prints them. */
 export const PROGRAMS: Readonly<Record<string, ProgramRow>> = {
   install: { kind: "verb", summary: "Install machined on this host", load: () => import("./setup/install.ts") },
   uninstall: { kind: "verb", summary: "Remove it from this host", load: () => import("./setup/uninstall.ts") },
@@ -83,7 +84,7 @@ export const PROGRAMS: Readonly<Record<string, ProgramRow>> = {
   },
 };
 
-/** The row of a program; null where there is none of that name. */
+/** Returns the row of a program, or null for an unknown name. */
 export function programOf(name: string): ProgramRow | null {
   return Object.hasOwn(PROGRAMS, name) ? (PROGRAMS[name] as ProgramRow) : null;
 }

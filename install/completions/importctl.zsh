@@ -121,20 +121,20 @@ _arguments -S \
     '--json=[Print lists as JSON (pretty, short, off)]:mode:(pretty short off)' \
     '-j[Short for --json=pretty on a terminal, for --json=short elsewhere]' \
     '*--columns=[With lists\: the columns to show; '\''+KEY'\'' adds one, '\''help'\'' explains them]:key,…: _importctl_columns column' \
-    '*--sort=[With lists\: sort by these columns; '\''-KEY'\'' or '\''KEY\:desc'\'' the other way round]:key,…: _importctl_columns column-sort' \
+    '*--sort=[With lists\: sort by these columns; '\''-KEY'\'' or '\''KEY\:desc'\'' in descending order]:key,…: _importctl_columns column-sort' \
     '*--filter=[With lists\: show only rows whose column matches]:key=glob: _importctl_columns column-filter' \
     '*--template=[With lists\: a line for each row, with values for {{KEY}} and {{KEY.N}}]:text: ' \
     '--json-version=[With lists\: 2 makes several values an array, and no rows an empty one]:version:(1 2)' \
     '--verify=[How a download is verified (no, checksum, signature)]:mode:(no checksum signature)' \
     '--format=[Compression of an export (uncompressed, xz, gzip, bzip2, zstd, lz4); of layers with push-oci\: gzip (the default) or zstd]:format:(uncompressed xz gzip bzip2 zstd lz4)' \
-    '*--base=[With push-oci\: push as two layers, that of this image and the difference to it]:image: ' \
+    '*--base=[With push-oci\: push two layers, the content of this image and the difference to it]:image: ' \
     '--force[Replace an image of the same name]' \
     '--class=[What the images are for (machine, portable, sysext, confext)]:type:(machine portable sysext confext)' \
     '-m[Short for --class=machine]' \
     '-P[Short for --class=portable]' \
     '-S[Short for --class=sysext]' \
     '-C[Short for --class=confext]' \
-    '--keep-download=[Whether a pristine copy of a download is kept]:bool:(yes no)' \
+    '--keep-download=[Whether an unchanged copy of a download is kept]:bool:(yes no)' \
     '-N[Short for --keep-download=no]' \
     ':command:_importctl_verbs' \
     '*:word:_importctl_words'

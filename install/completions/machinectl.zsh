@@ -73,20 +73,20 @@ _machinectl_verbs() {
         'status:Print the state of machines for people'
         'show:Print properties of machines or of the manager'
         'stats:Print what machines use\: processors, memory, input and output, network'
-        'top:Show what machines use on the whole terminal, second by second'
+        'top:Show what machines use on the whole terminal, updated every second'
         'events:Print what happens to machines and images, as it happens or from the log'
         'logs:Print what a machine logged, also when it has ended'
-        'metrics:Print what machines use for Prometheus, or write it to a file'
+        'metrics:Print metrics of machines for Prometheus, or write them to a file'
         'inventory:Print machines as an inventory of Ansible, or as targets of Prometheus'
         'start:Start images as services'
         'login:Get a login prompt of a machine'
         'shell:Run a shell or another program in a machine'
         'exec:Run a command in machines, with clean streams and its exit status'
-        'wait:Wait until machines have booted, have an address, have ended'
+        'wait:Wait until machines have booted, have an address or have ended'
         'run:Run an image, which is pulled where it is missing'
-        'doctor:Say what is wrong with this host or a machine, and what mends it'
+        'doctor:Check this host or a machine, and print what repairs a problem'
         'register:Register a process as a machine, or run a command as one'
-        'unregister:Forget machines, and leave their processes alone'
+        'unregister:Remove machines from the registry; their processes continue'
         'enable:Start images at boot'
         'disable:Do not start images at boot'
         'poweroff:Ask machines to power off'
@@ -222,14 +222,14 @@ _arguments -S \
     '*--setenv=[Set an environment variable for a shell]:var\[=value\]:_parameters -g '\''*export*'\''' \
     '--wait-status[With shell\: exit with the program'\''s own exit status]' \
     '--read-only[Make the bind mount or the clone read-only]' \
-    '--mkdir[Create the place of a bind mount where it is missing]' \
+    '--mkdir[Create the target of a bind mount where it is missing]' \
     '*-n+[How many journal entries to print]:integer: ' \
     '*--lines=[How many journal entries to print]:integer: ' \
     '--max-addresses=[How many addresses to list at most, or '\''all'\'']:integer:(all)' \
     '(-o --output)-o+[Form of journal entries (short, short-full, short-iso, short-iso-precise, short-precise, short-monotonic, short-delta, short-unix, verbose, export, json, json-pretty, json-sse, json-seq, cat, with-unit); the json ones turn tables into JSON]:string:(short short-full short-iso short-iso-precise short-precise short-monotonic short-delta short-unix verbose export json json-pretty json-sse json-seq cat with-unit)' \
     '(-o --output)--output=[Form of journal entries (short, short-full, short-iso, short-iso-precise, short-precise, short-monotonic, short-delta, short-unix, verbose, export, json, json-pretty, json-sse, json-seq, cat, with-unit); the json ones turn tables into JSON]:string:(short short-full short-iso short-iso-precise short-precise short-monotonic short-delta short-unix verbose export json json-pretty json-sse json-seq cat with-unit)' \
     '--json=[Print list, status and show as JSON (pretty, short, off)]:mode:(pretty short off)' \
-    '--force[Replace what is in the way when copying]' \
+    '--force[Replace existing files when copying]' \
     '--now[With enable and disable\: start or power off as well]' \
     '--runner=[Run images as containers (nspawn) or as virtual machines (vmspawn)]:runner:(nspawn vmspawn)' \
     '-V[Short for --runner=vmspawn]' \
@@ -241,17 +241,17 @@ _arguments -S \
     '--detach[With exec\: leave the command running, and print its process and cgroup]' \
     '*--parallel=[With exec\: in how many machines to run at once; with -H\: on how many hosts]:n: ' \
     '*--columns=[With lists\: the columns to show; '\''+KEY'\'' adds one, '\''help'\'' explains them]:key,…: _machinectl_columns column' \
-    '*--sort=[With lists\: sort by these columns; '\''-KEY'\'' or '\''KEY\:desc'\'' the other way round]:key,…: _machinectl_columns column-sort' \
+    '*--sort=[With lists\: sort by these columns; '\''-KEY'\'' or '\''KEY\:desc'\'' in descending order]:key,…: _machinectl_columns column-sort' \
     '*--filter=[With lists\: show only rows whose column matches]:key=glob: _machinectl_columns column-filter' \
     '*--template=[With lists\: a line for each row, with values for {{KEY}} and {{KEY.N}}]:text: ' \
     '--json-version=[With lists\: 2 makes several values an array, and no rows an empty one]:version:(1 2)' \
     '*--delay=[With stats\: the time between two measurements]:span: ' \
     '*--iterations=[With stats\: how often to measure]:n: ' \
     '--type=[With events\: only of these types, separated by commas]:type,…: _machinectl_commas machine address resource image transfer' \
-    '*--since=[With events and logs\: begin with what happened at this time]:time: ' \
+    '*--since=[With events and logs\: begin at this time]:time: ' \
     '*--until=[With events and logs\: end at this time]:time: ' \
-    '*--after-cursor=[With events\: begin behind the event with this cursor]:cursor: ' \
-    '--no-follow[With events\: do not wait for what is to come]' \
+    '*--after-cursor=[With events\: begin after the event with this cursor]:cursor: ' \
+    '--no-follow[With events\: do not wait for new events]' \
     '*--leader=[With register\: the first process of the machine]:pid: ' \
     '--class=[With register\: what the machine is]:class:(container vm)' \
     '*--service=[With register\: the program that runs the machine]:service: ' \
@@ -274,8 +274,8 @@ _arguments -S \
     '*-g+[With logs\: only entries whose message matches]:pattern: ' \
     '*--grep=[With logs\: only entries whose message matches]:pattern: ' \
     '--any[With wait\: wait until it is true for one of the machines, not for all]' \
-    '(-v --verbose)-v[Say more]' \
-    '(-v --verbose)--verbose[Say more]' \
+    '(-v --verbose)-v[Print more details]' \
+    '(-v --verbose)--verbose[Print more details]' \
     '--no-pager[Print without a pager]' \
     '--no-legend[Leave out headings and summary lines]' \
     '--no-ask-password[Never ask for a password]' \

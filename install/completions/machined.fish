@@ -20,7 +20,7 @@ complete -c machined -n '__machined_in ""' -a nss-mymachines -d 'Look up names o
 complete -c machined -n '__machined_in ""' -a systemd-machined -d 'Keeps the registry'
 complete -c machined -n '__machined_in ""' -a systemd-importd -d 'Runs transfers of images'
 complete -c machined -n '__machined_in ""' -a machined-exec -d 'Runs commands for users'
-complete -c machined -n '__machined_in ""' -a help -d 'Say what a program takes'
+complete -c machined -n '__machined_in ""' -a help -d 'Print the help of a program'
 complete -c machined -n '__machined_in install' -l now -d 'replace the running daemon now'
 complete -c machined -n '__machined_in install' -l nss -d 'resolve machine names in all programs'
 complete -c machined -n '__machined_in install' -l keep-changes -d 'keep files that were changed or removed since the last installation, and files of others at the paths to install'

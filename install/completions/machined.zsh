@@ -18,7 +18,7 @@ _machined_programs() {
         'systemd-machined:Keeps the registry'
         'systemd-importd:Runs transfers of images'
         'machined-exec:Runs commands for users'
-        'help:Say what a program takes'
+        'help:Print the help of a program'
     )
     _describe 'program' programs
 }

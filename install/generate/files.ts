@@ -4,13 +4,9 @@ import { join } from "node:path";
 import { OWN_INTERFACES } from "../../src/api/own-interfaces.ts";
 import { IMPORTCTL } from "../../src/cli/program/importctl.ts";
 import { MACHINECTL } from "../../src/cli/program/machinectl.ts";
-import {
-  DAEMON_METRICS,
-  type DaemonMetric,
-  MACHINE_METRICS,
-  type MachineMetric,
-  sampleName,
-} from "../../src/stats/metrics.ts";
+import { DAEMON_METRICS } from "../../src/stats/daemon-metrics.ts";
+import { MACHINE_METRICS } from "../../src/stats/machine-metrics.ts";
+import { type DaemonMetric, type MachineMetric, sampleName } from "../../src/stats/metrics.ts";
 import { bashCompletion } from "./bash.ts";
 import { fishCompletion } from "./fish.ts";
 import { jsonPage } from "./json-page.ts";

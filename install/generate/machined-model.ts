@@ -1,4 +1,4 @@
-// What completes behind `machined`: its programs, and the options and words of those that are its own verbs.
+// The words that are completed after `machined`: its programs, and the options and words of its own verbs.
 import type { HelpText } from "../../src/base/help-text.ts";
 import { OPTIONS } from "../../src/cli/program/options.ts";
 import { VERBS } from "../../src/cli/program/verbs.ts";
@@ -7,7 +7,7 @@ import { FLEET_OPTIONS } from "../../src/fleetd/options.ts";
 import { PROGRAMS } from "../../src/programs.ts";
 import { INSTALL_HELP, UNINSTALL_HELP } from "../../src/setup/help.ts";
 
-/** What a value or a word is: one of a list, a path, a machine, or nothing that a shell could know. */
+/** The candidates for a value or a word: a list, paths, machines, or none. */
 type Values = readonly string[] | "file" | "directory" | "machine" | null;
 
 export interface OwnOption {
@@ -18,7 +18,7 @@ export interface OwnOption {
   readonly description: string;
 }
 
-/** A verb of `machined` with what may follow it. */
+/** A verb of `machined` with its options and words. */
 export interface OwnVerb {
   readonly name: string;
   readonly description: string;
@@ -29,7 +29,7 @@ export interface OwnVerb {
 const PATHS: Readonly<Record<string, Values>> = { FILE: "file", DIR: "directory", "SCOPE,…": SCOPES };
 const HELP: OwnOption = { names: ["-h", "--help"], takesValue: false, values: null, description: "Print the help" };
 
-/** The options of a help text, whose terms are `--now`, `--root=DIR`, `-h --help`. */
+/** Returns the options of a help text, whose terms are `--now`, `--root=DIR`, `-h --help`. */
 function optionsOfHelp({ sections = [] }: HelpText): OwnOption[] {
   return sections.flatMap(({ entries }) =>
     entries.map(([term, meaning]) => {
@@ -61,7 +61,7 @@ function doctorOptions(): OwnOption[] {
   });
 }
 
-/** The programs that people and service managers call, with what each is for. */
+/** The programs that users and service managers call, with their summaries. */
 const CALLED: readonly (readonly [name: string, summary: string])[] = Object.entries(PROGRAMS)
   .filter(([, { kind }]) => kind !== "internal")
   .map(([name, { summary }]) => [name, summary]);
@@ -74,24 +74,25 @@ const MORE: Readonly<Record<string, Pick<OwnVerb, "options" | "words">>> = {
   fleet: { options: fleetOptions(), words: ["setup"] },
 };
 
-/** The verbs of `machined`, and `help`, which takes a program. Throws for a verb that nothing is known of. */
+/** Returns the verbs of `machined`, and `help`, which takes a program. Throws for a verb without a model here. */
 export function ownVerbs(): OwnVerb[] {
   const verbs = Object.entries(PROGRAMS).filter(([, { kind }]) => kind === "verb");
   const rows = verbs.map(([name, { summary }]): OwnVerb => {
     const more = MORE[name];
-    if (more === undefined) throw new Error(`Completion knows nothing of 'machined ${name}'`);
+    if (more === undefined)
+      throw new Error(`'machined ${name}' has no completion: add its options and words to machined-model.ts`);
     return { name, description: summary, ...more };
   });
   const help = {
     name: "help",
-    description: "Say what a program takes",
+    description: "Print the help of a program",
     options: [],
     words: CALLED.map(([name]) => name),
   };
   return [...rows, help];
 }
 
-/** Words for the place behind `machined`, with descriptions. */
+/** Returns the words that can follow `machined`, with descriptions. */
 export function firstWords(): [name: string, description: string][] {
   const { name, description } = ownVerbs().at(-1) as OwnVerb;
   return [...CALLED.map(([one, summary]): [string, string] => [one, summary]), [name, description]];

@@ -10,7 +10,7 @@ function spelled(options: readonly OwnOption[]): string[] {
   );
 }
 
-/** The command that puts candidates for `$word` into COMPREPLY. */
+/** Returns the command that sets COMPREPLY to the candidates for `$word`. */
 function bashValues(values: OwnVerb["words"]): string {
   if (values === null) return ":";
   if (values === "file") return 'compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$word")';
@@ -20,7 +20,7 @@ function bashValues(values: OwnVerb["words"]): string {
   return `mapfile -t COMPREPLY < <(compgen -W "${words}" -- "$word")`;
 }
 
-/** The script for bash. It splits the line itself: bash breaks words at `=`. */
+/** Returns the script for bash. It splits the command line itself, because bash breaks words at `=`. */
 export function machinedBash(): string {
   const verbs = ownVerbs();
   const valueArms = verbs.flatMap(({ name, options }) =>
@@ -63,7 +63,7 @@ complete -F _machined machined
 `;
 }
 
-/** Text inside a specification of _arguments or _describe. */
+/** Escapes text for a specification of _arguments or _describe. */
 function zshQuoted(text: string): string {
   return text.replace(/[\\:[\]]/g, "\\$&").replaceAll("'", "'\\''");
 }
@@ -86,7 +86,7 @@ function zshArm({ name, options, words }: OwnVerb): string {
   return `        ${name}) _arguments -S ${lines.join(" \\\n            ")} ;;`;
 }
 
-/** The script for zsh. */
+/** Returns the script for zsh. */
 export function machinedZsh(): string {
   const rows = firstWords().map(([name, description]) => `        '${name}:${zshQuoted(description)}'`);
   return `#compdef machined
@@ -139,7 +139,7 @@ function fishLines({ name, options, words }: OwnVerb): string[] {
   return words === null ? lines : [...lines, `complete -c machined ${condition} ${fishSource(words)}`];
 }
 
-/** The script for fish. */
+/** Returns the script for fish. */
 export function machinedFish(): string {
   const programs = firstWords().map(
     ([name, description]) => `complete -c machined -n '__machined_in ""' -a ${name} -d ${fishQuoted(description)}`,

@@ -17,7 +17,7 @@ export const NOTICES = "THIRD-PARTY-NOTICES";
 /** The file name of the SBOM; its suffix is that of CycloneDX. */
 export const SBOM = `machined-${version}.cdx.json`;
 
-/** The files of `docs` for whoever runs hosts: a release and its packages have them, and manual pages name them. */
+/** The files of `docs` for administrators. Releases and packages contain them, and manual pages refer to them. */
 export const GUIDES: readonly string[] = [
   "actions",
   "events",

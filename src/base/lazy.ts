@@ -1,5 +1,5 @@
-// Values that are made when they are first asked for. A table at the top of a module is built by every program that loads
-// the module, also by the many that never look anything up in it.
+// Values that are computed at their first use. A table at the top of a module is built by every program that loads the
+// module, also by those that do not use it.
 
 /** Returns a function that returns what `make` returns, and calls that once at most. */
 export function lazy<Value>(make: () => Value): () => Value {

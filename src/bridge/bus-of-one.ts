@@ -1,5 +1,6 @@
-// A message bus with one client: what `systemd-stdio-bridge` leads to on hosts that have a bus. The names on it are our
-// daemons, each behind its private socket, so that a client needs to know nothing about hosts without a bus.
+// A message bus with one client, in place of the bus to which `systemd-stdio-bridge` connects on hosts that have one.
+// The names on it are our daemons, each behind its private socket, so that a client works with hosts without a bus as
+// with others.
 import { IMPORT1_NAME } from "../api/import1.ts";
 import { MACHINE1_NAME } from "../api/machine1.ts";
 import { ClientHandshake, ServerHandshake } from "../ipc/bus/handshake.ts";
@@ -35,7 +36,7 @@ export class BusOfOne {
   #serial = 0;
   #isOver = false;
 
-  /** Takes ownership of the client's socket. Whoever may write to it is taken for the user that this process runs as. */
+  /** Takes ownership of the client's socket. A process that can write to it acts as the user of this process. */
   constructor(client: Fd, runtimeDirectory: string) {
     this.#runtimeDirectory = runtimeDirectory;
     this.#client = new BusStream(
@@ -49,7 +50,7 @@ export class BusOfOne {
     );
   }
 
-  /** Connects to the machine manager. Throws an error with errno where it is not there. */
+  /** Connects to the machine manager. Throws an error with errno where it does not run. */
   connectManager(): void {
     this.#peer(MACHINE1_NAME);
   }
@@ -62,7 +63,7 @@ export class BusOfOne {
     for (const peer of this.#peers.values()) peer.close();
   }
 
-  /** A side that does not read stops those that write to it. */
+  /** Pauses the reading from each side while the other one does not read. */
   #balance(): void {
     if (this.#isOver) return;
     const peers = [...this.#peers.values()];
@@ -84,7 +85,7 @@ export class BusOfOne {
       connectUnix(`${this.#runtimeDirectory}/${directory}/private`),
       {
         message: (message) => this.#pass(message, unique),
-        // A client that goes on would wait for signals that nobody sends.
+        // The connection ends with the daemon: without it, the client would wait for signals that are never sent.
         end: () => this.close(),
         changed: () => this.#balance(),
       },
@@ -116,7 +117,7 @@ export class BusOfOne {
     this.#balance();
   }
 
-  /** What the bus itself is asked: the signature and the values of its reply. */
+  /** Answers a call to the bus itself: returns the signature and the values of the reply. */
   #driver(message: Incoming): [signature: string, values: unknown[]] {
     const [name] = message.values();
     switch (message.member) {
@@ -150,7 +151,9 @@ export class BusOfOne {
     }
   }
 
-  /** Passes on what a daemon sends. Descriptors do not travel between hosts: a reply with some becomes an error. */
+  /**
+   * Passes on a message of a daemon. Descriptors cannot be passed to another host: a reply with some becomes an error.
+   */
   #pass(message: Incoming, sender: string): void {
     const { replySerial } = message;
     const addressed = { sender, destination: CLIENT };
@@ -165,7 +168,7 @@ export class BusOfOne {
     try {
       this.#send({ ...sentOn(message), ...addressed });
     } catch {
-      this.close(); // a daemon that breaks the protocol
+      this.close(); // the daemon violates the protocol
     }
     this.#balance();
   }
@@ -189,7 +192,7 @@ export class BusOfOne {
   }
 }
 
-/** A message as it is sent on: its values are read, so that nothing malformed passes. */
+/** Returns a message to pass on. Its values are decoded and encoded again, so that no malformed message passes. */
 function sentOn(message: Incoming): Omit<Outgoing, "serial"> {
   const { type, flags, path, interface: owner, member, errorName, replySerial, destination, signature } = message;
   const head = { type, flags, path, interface: owner, member, errorName, replySerial, destination, signature };

@@ -7,7 +7,7 @@ import { StandardStreams } from "./standard-streams.ts";
 const HELP: HelpText = {
   usage: "machined bridge",
   about: [
-    "Speaks D-Bus on standard input and output for systemd-machined and systemd-importd of this host, without a message bus. On a host that has no message bus, machinectl -H and importctl -H of another host run it over ssh; nobody needs to type it.",
+    "Speaks D-Bus on standard input and output for systemd-machined and systemd-importd of this host, without a message bus. On a host that has no message bus, machinectl -H and importctl -H of another host run it over ssh; users do not call it.",
   ],
   notes: ["See the machined(1) man page."],
 };

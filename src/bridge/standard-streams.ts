@@ -1,16 +1,16 @@
-// Standard input and output as one socket: what a D-Bus connection needs, and what ssh(1) and pipes are not.
+// Standard input and output as one socket, which a D-Bus connection needs; those of ssh(1) are pipes.
 import { type Watch, watch } from "../kernel/event/poller.ts";
 import { readSome, writeSome } from "../kernel/file/byte-io.ts";
 import { copyStandard, type Fd, setNonblocking } from "../kernel/file/fd.ts";
 import { SocketStream } from "../kernel/socket/stream.ts";
 import { socketPair } from "../kernel/socket/unix.ts";
 
-/** As much is held in each direction; then the sender waits. */
+/** The buffer of each direction; when it is full, the sender waits. */
 const HELD_BYTES = 64 * 1024;
 
 /**
- * Moves bytes between the standard streams and the socket that `open()` returned. Either side's end ends both; bytes that
- * the other end of the socket wrote before it was closed are still written out.
+ * Copies bytes between the standard streams and the socket that `open()` returned. The end of either side ends both;
+ * bytes that were written to the socket before it was closed are still written to standard output.
  */
 export class StandardStreams {
   readonly #input: Fd;
@@ -36,20 +36,23 @@ export class StandardStreams {
     this.#watches.push(
       watch(this.#input, { read: true, write: false }, () => this.#receive()),
       watch(this.#output, { read: false, write: true }, (ready) => {
-        // The reader has gone: an answer would reach nobody.
+        // The reader of standard output has closed it.
         if (ready.error) this.#end();
         else this.#flush();
       }),
     );
   }
 
-  /** Returns the socket, which belongs to the caller. SyscallError where a stream is a file, which no bridge can have. */
+  /**
+   * Returns the socket, which the caller owns. Throws SyscallError where a stream is a file, which the poller cannot
+   * watch.
+   */
   static open(): { socket: Fd; streams: StandardStreams } {
     const [inner, socket] = socketPair();
     return { socket, streams: new StandardStreams(inner) };
   }
 
-  /** Resolves when both directions are over. */
+  /** Resolves when both directions have ended. */
   get done(): Promise<void> {
     return this.#done.promise;
   }

@@ -2,7 +2,7 @@
 import type { BusInterface } from "../api/table.ts";
 import { errnoNameOf } from "../base/error.ts";
 import { helpWidth, layOutHelp } from "../base/help-text.ts";
-import { introspect } from "../ipc/render.ts";
+import { introspect } from "../ipc/bus/introspection.ts";
 import { versionText } from "../kernel/process/host-systemd.ts";
 import { DAEMON_OPTIONS, parseArguments } from "./arguments.ts";
 import type { ScopeKind } from "./scope.ts";

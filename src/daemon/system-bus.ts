@@ -102,7 +102,7 @@ export class SystemBus {
   /** Takes the name first: a daemon that does not get it must not have changed anything. */
   async #introduce(bus: BusClient): Promise<void> {
     const early = new EarlyCalls(bus);
-    bus.onTooLong((bytes) => this.#log.warning(`Passed over a message of ${bytes} bytes: its header is too long.`));
+    bus.onTooLong((bytes) => this.#log.warning(`Skipped a message of ${bytes} bytes: its header is too long.`));
     await this.#takeName(bus);
     this.#bus = bus;
     await this.#events.connected(bus);

@@ -6,7 +6,7 @@ import { openPath, readFileIn, readRegular, reopen, statFd } from "../kernel/fil
 import { sameNamespace } from "../kernel/process/namespace.ts";
 import type { PidRef } from "../kernel/process/pidref.ts";
 import { processGid, processUid } from "../kernel/process/process-file.ts";
-import { openPathCached } from "../registry/machine/open-at-once.ts";
+import { openPathCached } from "../registry/machine/open-cached.ts";
 import { HOST_ID_END, type IdKind, idMapsOf, mapInward, mapOutward } from "../registry/machine/uid-map.ts";
 
 /** The machine and user whose account is looked up. */
@@ -44,7 +44,7 @@ function readWaiting(leader: PidRef): ReadFile {
 /** Reading the user database might block. */
 class NotAtOnce extends Error {}
 
-/** Reads files only where that cannot block (open-at-once.ts); throws NotAtOnce otherwise. */
+/** Reads files only where that cannot block (open-cached.ts); throws NotAtOnce otherwise. */
 function readAtOnce(leader: PidRef): ReadFile {
   return (path) => {
     using root = openPath(`/proc/${leader.pid}/root`, "path");

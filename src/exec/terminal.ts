@@ -8,7 +8,7 @@ import type { PidRef } from "../kernel/process/pidref.ts";
 import { sendMessage } from "../kernel/socket/unix.ts";
 import { SyscallError } from "../kernel/syscall/sys.ts";
 import { openPty, openPtyAt, openPtyPeer, type Pty, setWindowSize, type WindowSize } from "../kernel/terminal/pty.ts";
-import { openPathCached } from "../registry/machine/open-at-once.ts";
+import { openPathCached } from "../registry/machine/open-cached.ts";
 
 /** Opens a terminal in the machine's devpts; in this host's where the machine has none or another file system in its place. */
 function openTerminal(leader: PidRef): Pty {

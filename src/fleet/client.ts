@@ -1,4 +1,4 @@
-// What machinectl does over a NATS server: reads the buckets and the stream, and asks agents.
+// The client of the fleet: reads the buckets and the stream of the NATS server, and sends requests to agents.
 import type { JsMsg, PushConsumer } from "@nats-io/jetstream";
 import type { Msg, NatsConnection } from "@nats-io/transport-node";
 import { connectFleet, refusedSubject, shownUrls } from "./connect.ts";
@@ -17,15 +17,17 @@ import { type HostRecord, livingMachines, type MachineRecord, readHost, readMach
 import { type FleetAnswer, readAnswer } from "./request.ts";
 import type { FleetSettings } from "./settings.ts";
 
-/** How long the server may take to answer itself. */
+/** The deadline for replies of the server itself. */
 const SERVER_MS = 5000;
-/** What the server counted may expire while it is read: when nothing comes for this long, there is no more. */
+/** Messages that the server counted may expire before they are read: reading ends when none arrives for this long. */
 const QUIET_MS = 1000;
-/** Up to this many hosts are read one by one; more are picked out of all. */
+/** The records of up to this many hosts are read one by one; for more hosts, all records are read and filtered. */
 const FEW_HOSTS = 8;
 const CONSUMER_MS = 60_000;
 
-/** Where reading of events begins: behind a number, at a time (microseconds since 1970), or with the next one. */
+/**
+ * Where reading of events begins: after a sequence number, at a time (microseconds since 1970), or with the next event.
+ */
 export type EventStart =
   | { readonly kind: "after"; readonly sequence: number }
   | { readonly kind: "since"; readonly usec: number }
@@ -59,7 +61,7 @@ export class FleetClient {
     return this.nats.close();
   }
 
-  /** The machines of hosts, or of all (null), in no order. Throws a FleetError. */
+  /** Returns the machines of the given hosts, or of all (null), in no order. Throws a FleetError. */
   async machines(hosts: readonly string[] | null): Promise<MachineRecord[]> {
     if (hosts !== null && hosts.length <= FEW_HOSTS) {
       return (await Promise.all(hosts.map((host) => this.#machinesOf(host)))).flat();
@@ -72,13 +74,13 @@ export class FleetClient {
     return livingMachines(machines, living).filter(({ host }) => wanted?.has(host) ?? true);
   }
 
-  /** Record by record: to find those of one host, the server would look at the records of all. */
+  /** Reads the records of a host by their keys: with a filter, the server would search the records of all hosts. */
   async #machinesOf(host: string): Promise<MachineRecord[]> {
     const token = String(tokenOf(host));
     try {
       return await this.#machinesByName(token);
     } catch (error) {
-      // A user who may make consumers, and not that.
+      // This user of NATS may make consumers, but may not read single records.
       if (refusedSubject(error)?.startsWith("$JS.API.DIRECT.GET.") !== true) {
         throw fleetError("Cannot read the records of the fleet", error);
       }
@@ -113,7 +115,7 @@ export class FleetClient {
     return stored === null || stored.header.get("KV-Operation") ? null : read(key, stored.string());
   }
 
-  /** The hosts whose agents run. Throws a FleetError. */
+  /** Returns the hosts whose agents run. Throws a FleetError. */
   hosts(): Promise<HostRecord[]> {
     return this.#records(HOSTS_BUCKET, ">", readHost);
   }
@@ -126,7 +128,7 @@ export class FleetClient {
       for await (const message of this.#stored(`KV_${bucket}`, start)) {
         const key = message.subject.slice(prefix.length);
         const record = message.headers?.get("KV-Operation") ? null : read(key, message.string());
-        // What is written again while it is read comes once more.
+        // A record that is written while it is read arrives again.
         if (record === null) found.delete(key);
         else found.set(key, record);
       }
@@ -138,7 +140,8 @@ export class FleetClient {
 
   async #consumer(stream: string, start: object): Promise<{ consumer: PushConsumer; pending: number }> {
     const { jetstream } = await import("@nats-io/jetstream");
-    // Of the names and reply subjects, permissions can be made: those of this client begin as its inboxes do.
+    // The delivery subject begins with the prefix of this client's inboxes, so that permissions of the server can name
+    // it.
     const consumer = await jetstream(this.nats, { timeout: SERVER_MS }).consumers.getPushConsumer(stream, {
       ...start,
       deliver_prefix: this.inbox(),
@@ -147,15 +150,16 @@ export class FleetClient {
     return { consumer, pending: (await consumer.info(true)).num_pending };
   }
 
-  /** A subject that only this client reads. */
+  /** Returns a new subject that only this client reads. */
   inbox(): string {
     const { options } = this.nats as unknown as { readonly options: { readonly inboxPrefix?: string } };
     return `${options.inboxPrefix ?? "_INBOX"}.${crypto.randomUUID().replaceAll("-", "")}`;
   }
 
   /**
-   * What a stream has now, of a filter. The server says with each message how many are left; a record that is written again meanwhile
-   * moves behind all others, so that a number to stop at would leave it out.
+   * Yields the present messages of a stream that fit a filter. Each message has the number of those that follow:
+   * reading ends at 0. A fixed sequence number would be wrong, because a record that is written meanwhile moves to the
+   * end.
    */
   async *#stored(stream: string, start: object): AsyncGenerator<JsMsg> {
     const { consumer, pending } = await this.#consumer(stream, start);
@@ -178,7 +182,10 @@ export class FleetClient {
     }
   }
 
-  /** The number of the last message of a stream, and when the stream was made, in milliseconds since 1970. Throws an error of NATS. */
+  /**
+   * Returns the first and last sequence number of a stream, and its creation time in milliseconds since 1970. Throws an
+   * error of NATS.
+   */
   async streamState(stream: string = EVENTS_STREAM): Promise<{ sequence: number; first: number; createdMs: number }> {
     const { jetstreamManager } = await import("@nats-io/jetstream");
     const manager = await jetstreamManager(this.nats, { checkAPI: false, timeout: SERVER_MS });
@@ -186,7 +193,10 @@ export class FleetClient {
     return { sequence: state.last_seq, first: state.first_seq, createdMs: Date.parse(created) };
   }
 
-  /** Events of a host, or of all (null): those that are there, and with `follows` those that come. Throws a FleetError. */
+  /**
+   * Yields the events of a host, or of all (null): the stored ones, and with `follows` also new ones. Throws a
+   * FleetError.
+   */
   async *events(host: string | null, start: EventStart, follows: boolean): AsyncGenerator<FleetEvent> {
     const options = { filter_subject: eventsSubject(host), ...startOptions(start) };
     try {
@@ -213,7 +223,9 @@ export class FleetClient {
     }
   }
 
-  /** The first message of this client that the server refused; never resolves where there is none. */
+  /**
+   * Resolves with the error of the first message of this client that the server refused; never where it refuses none.
+   */
   async refused(): Promise<Error> {
     for await (const status of this.nats.status()) {
       if (status.type === "error" && refusedSubject(status.error) !== null) return status.error;
@@ -221,7 +233,10 @@ export class FleetClient {
     return new Promise(() => {});
   }
 
-  /** Asks the agent of a host. Throws a FleetError where there is none, or it may not be asked. */
+  /**
+   * Sends a request to the agent of a host, and returns its answer. Throws a FleetError where there is no agent or no
+   * permission.
+   */
   async ask(host: string, scope: Scope, verb: string, body: object, timeoutMs: number): Promise<FleetAnswer> {
     let reply: Msg;
     try {
@@ -241,7 +256,10 @@ function startOptions(start: EventStart): object {
   return { opt_start_time: new Date(Math.max(start.usec / 1000, 0)).toISOString() };
 }
 
-/** The event of a message. The host must be that of the subject, which agents of others may not publish to. */
+/**
+ * Returns the event of a message, or null. Its host must be that of the subject, to which agents of other hosts may not
+ * publish.
+ */
 function readEvent(message: JsMsg): FleetEvent | null {
   const [, , token = ""] = message.subject.split(".");
   try {

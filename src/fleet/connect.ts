@@ -1,23 +1,23 @@
-// A connection to a NATS server. It ends with its first fault: whoever has it makes another, so that nothing is kept and sent later
-// that nobody waits for any more.
+// A connection to a NATS server. It does not reconnect: after a fault its owner opens another one, so that no queued
+// request is sent after its caller has given up.
 import { readFileSync } from "node:fs";
 import type { ConnectionOptions, NatsConnection } from "@nats-io/transport-node";
 import { errnoText } from "../base/errno.ts";
 import { errnoNameOf } from "../base/error.ts";
 import { type FleetSettings, SettingsError } from "./settings.ts";
 
-/** The server is asked this often whether it is there, and given up after two questions without an answer. */
+/** The interval of pings to the server. After two pings without an answer the connection ends. */
 const PING_MS = 10_000;
 const CONNECT_MS = 5000;
 const MOST_FILE_BYTES = 1 << 20;
 
-/** The reason of an errno, else the message of an error. */
+/** Returns the text of an error's errno or, without one, its message. */
 export function reasonOf(error: unknown): string {
   const errno = errnoNameOf(error);
   return errno === null ? (error as Error).message : errnoText(errno);
 }
 
-/** The text of the file that a setting names. */
+/** Returns the text of the file that a setting names. Throws a SettingsError. */
 function fileText(setting: string, path: string): string {
   let text: string;
   try {
@@ -26,7 +26,7 @@ function fileText(setting: string, path: string): string {
     throw new SettingsError(`Cannot read '${path}' (${setting}=): ${reasonOf(error)}`);
   }
   if (text.length > MOST_FILE_BYTES)
-    throw new SettingsError(`'${path}' (${setting}=) has more than ${MOST_FILE_BYTES} bytes: it is not used`);
+    throw new SettingsError(`'${path}' (${setting}=) is longer than ${MOST_FILE_BYTES} bytes`);
   return text;
 }
 
@@ -44,18 +44,18 @@ function tlsOptions(settings: FleetSettings): ConnectionOptions {
   };
 }
 
-/** User and password that stand in a URL. */
+/** Returns the user and password in a URL, or null. */
 function accountOf(url: string): { user: string; pass: string } | null {
   const [, user, pass] = /^(?:[a-z]+:\/\/)?([^@:/]*)(?::([^@]*))?@/.exec(url) ?? [];
   return user === undefined ? null : { user: decodeURIComponent(user), pass: decodeURIComponent(pass ?? "") };
 }
 
-/** The URLs of the servers without what is secret in them. */
+/** Returns the URLs of the servers without users and passwords. */
 export function shownUrls({ urls }: Pick<FleetSettings, "urls">): string {
   return urls.map((url) => url.replace(/^((?:nats|tls):\/\/)?.*@/, "$1")).join(", ");
 }
 
-/** Connects. Throws a SettingsError for files that cannot be read, or an error of NATS. */
+/** Connects with the given client name. Throws a SettingsError for files that cannot be read, or an error of NATS. */
 export async function connectFleet(settings: FleetSettings, name: string): Promise<NatsConnection> {
   const nats = await import("@nats-io/transport-node");
   const { urls, credentialsFile, user, passwordFile, inboxPrefix } = settings;
@@ -88,7 +88,7 @@ export async function connectFleet(settings: FleetSettings, name: string): Promi
   } as ConnectionOptions);
 }
 
-/** The scope that a subject of a refused request belongs to; null for others. */
+/** Returns the subject that the server refused to this user; null for other errors. */
 export function refusedSubject(error: unknown): string | null {
   const seen = error instanceof Error ? [error, error.cause] : [];
   for (const one of seen) {

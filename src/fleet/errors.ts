@@ -1,11 +1,11 @@
-// What goes wrong between machinectl and the fleet, in words.
+// Errors between machinectl and the fleet: texts and hints for errors of NATS and of agents.
 import { refusedSubject } from "./connect.ts";
 import { FLEET_CONF } from "./settings.ts";
 
-/** Shows the log of an agent. */
+/** The command that shows the log of an agent. */
 const LOG_COMMAND = "journalctl -u machined-fleet";
 
-/** Something that the fleet cannot do. The message says what and why. */
+/** A failure of the fleet. The message says what failed and why, the hint what helps. */
 export class FleetError extends Error {
   override readonly name = "FleetError";
   readonly hint: string | undefined;
@@ -16,7 +16,10 @@ export class FleetError extends Error {
   }
 }
 
-/** Says what an account lacks that may not use a subject: a scope, or the permission of `machined fleet setup`. */
+/**
+ * Returns the error for a subject that the server refuses; it names the missing scope, or the permission for `machined
+ * fleet setup`.
+ */
 function refusal(subject: string): FleetError {
   const makesStream = /^\$JS\.API\.STREAM\.(CREATE|UPDATE)\./.test(subject);
   const [, scope = "read"] = /^machined\.[^.]+\.(read|lifecycle|exec)\./.exec(subject) ?? [];
@@ -27,18 +30,18 @@ function refusal(subject: string): FleetError {
 
 type NatsFailure = Error & { readonly code?: unknown };
 
-/** Codes of a connection that the other side has closed; EBADF is the engine's, for a write after that. */
+/** Error codes of a connection that the server has closed; the engine reports EBADF for a later write. */
 const CLOSED = ["EBADF", "ECONNRESET", "EPIPE"];
 const UNKNOWN_AUTHORITY = /verify|self.signed|certificate/i;
 
-/** An error of NATS in words: its own, where they say what happened. */
+/** Returns the reason of an error of NATS: its message, where that is clear. */
 function reasonOf({ message, code }: NatsFailure): string {
   if (CLOSED.includes(String(code))) return "the server closed the connection before the login";
   if (message === "unable to parse credentials") return "CredentialsFile= names no .creds file of NATS";
   return message;
 }
 
-/** What helps against an error of NATS; undefined where only its message is known. */
+/** Returns what helps against an error of NATS; undefined where that is not known. */
 function hintFor({ name, code, message }: NatsFailure): string | undefined {
   if (CLOSED.includes(String(code)))
     return "Where it wants a certificate of its clients, TlsCertificateFile= and TlsKeyFile= name one that its authority has signed.";
@@ -51,7 +54,7 @@ function hintFor({ name, code, message }: NatsFailure): string | undefined {
   return undefined;
 }
 
-/** An error of NATS as one that says what was tried. */
+/** Returns an error of NATS as a FleetError; `what` says what was tried. */
 export function fleetError(what: string, error: unknown): FleetError {
   if (error instanceof FleetError) return error;
   const subject = refusedSubject(error);
@@ -69,7 +72,7 @@ export function fleetError(what: string, error: unknown): FleetError {
   return new FleetError(`${what}: ${reasonOf(error as Error)}`, { cause: error, hint: hintFor(error as Error) });
 }
 
-/** Why a host did not answer. */
+/** Returns the error for a host that did not answer within `timeoutMs`. */
 export function askError(host: string, error: unknown, timeoutMs: number): FleetError {
   const { name, message } = error as Error;
   if (name === "NoRespondersError" || /no responders/i.test(message)) {
@@ -84,19 +87,19 @@ export function askError(host: string, error: unknown, timeoutMs: number): Fleet
   return fleetError(`Cannot ask host '${host}'`, error);
 }
 
-/** The error for an answer that cannot be read. */
+/** Returns the error for an answer that cannot be read. */
 export function answerError(host: string): FleetError {
   const hint = `Its machined may be of another version than this one; on the host, '${LOG_COMMAND}' shows the log of the agent.`;
   return new FleetError(`Host '${host}' sent an answer that is not understood`, { hint });
 }
 
-/** The error for a connection that the server or the network ended. */
+/** Returns the error for a connection that the server or the network ended. */
 export function connectionEnded(): FleetError {
   const hint = "Try again: the server may have been restarted. What a host was asked for may have been carried out.";
   return new FleetError("The connection to the NATS server was lost", { hint });
 }
 
-/** The error for the agent of a running command from which nothing came for `silenceMs`. */
+/** Returns the error for the agent of a running command that sent nothing for `silenceMs`. */
 export function silentHost(host: string, silenceMs: number): FleetError {
   const hint =
     "The agent ends the command when its caller is gone. 'machinectl --fleet list' shows whether the host is there.";

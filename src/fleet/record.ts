@@ -1,8 +1,8 @@
-// The records of machines and hosts in the buckets. Whoever reads one trusts only the fields that are checked here: they
-// were written by another host.
+// The records of machines and hosts in the buckets. They were written by other hosts: readers use only the fields that
+// are checked here.
 import { INBOX, nameOf } from "./names.ts";
 
-/** A machine as `machinectl list --json` has it, with its host and when that was so. */
+/** A machine: the fields of `machinectl list --json`, its host, and the time of the record. */
 export interface MachineRecord {
   readonly host: string;
   readonly machine: string;
@@ -15,35 +15,38 @@ export interface MachineRecord {
   readonly time: number;
 }
 
-/** A host: it is there as long as its agent writes this. */
+/** A host. The record expires when its agent does not write it again. */
 export interface HostRecord {
   readonly host: string;
   readonly bootId: string;
   /** The version of the agent. */
   readonly agent: string;
-  /** When the agent began to write over its present connection, µs since 1970: older records of machines are left over. */
+  /**
+   * When the agent began to write over its present connection, µs since 1970. Older records of machines are out of
+   * date.
+   */
   readonly since: number;
   readonly machines: number;
-  /** The names of these machines, by which their records can be read one by one; null where they are too many for a record. */
+  /** The names of the machines, so that their records can be read by key; null where they do not fit into a record. */
   readonly names: readonly string[] | null;
-  /** What the host allows: names of scopes. */
+  /** The scopes that the host allows. */
   readonly allow: readonly string[];
   /** Microseconds since 1970. */
   readonly time: number;
 }
 
-/** A record with more addresses is not needed by anybody, and records have a limit. */
+/** The limit of addresses in a record, whose size is limited. */
 const MOST_ADDRESSES = 64;
-/** Bytes of a record, which the buckets enforce. */
+/** The limit of a record in bytes, which the buckets enforce. */
 export const MOST_RECORD_BYTES = 8192;
 
-/** The text of a machine's record. */
+/** Returns the text of a machine's record. */
 export function machineText(record: MachineRecord): string {
   const { addresses, ...rest } = record;
   return JSON.stringify({ ...rest, addresses: addresses.slice(0, MOST_ADDRESSES).join("\n") });
 }
 
-/** The text of a host's record. Names that would make it too long are left out. */
+/** Returns the text of a host's record, without the names where it would be too long with them. */
 export function hostText(record: HostRecord): string {
   const text = JSON.stringify(record);
   return Buffer.byteLength(text) > MOST_RECORD_BYTES ? JSON.stringify({ ...record, names: null }) : text;
@@ -71,8 +74,9 @@ function number(fields: Fields, key: string): number {
 }
 
 /**
- * Reads the record of the key `HOST.MACHINE`; null for no record. The key and the record must name the same: who may make consumers
- * can have the server deliver other messages to any subject, keys included.
+ * Reads the record of the key `HOST.MACHINE`; returns null for an invalid one. The key and the record must name the
+ * same machine: a user who may make consumers can have the server deliver messages to any subject, also to those of
+ * keys.
  */
 export function readMachine(key: string, value: string): MachineRecord | null {
   const [hostToken = "", machineToken = "", ...rest] = key.split(".");
@@ -93,12 +97,12 @@ export function readMachine(key: string, value: string): MachineRecord | null {
   };
 }
 
-/** The members of an array that are texts; null for anything else. */
+/** Returns the strings in an array; null for any other value. */
 function texts(value: unknown): string[] | null {
   return Array.isArray(value) ? value.filter((one: unknown) => typeof one === "string") : null;
 }
 
-/** Reads the record of the key `HOST`; null for no record. */
+/** Reads the record of the key `HOST`; returns null for an invalid one. */
 export function readHost(key: string, value: string): HostRecord | null {
   const host = nameOf(key);
   const fields = fieldsOf(value);
@@ -114,13 +118,19 @@ export function readHost(key: string, value: string): HostRecord | null {
   };
 }
 
-/** The machines whose hosts are there, and which their agents have written since they are. */
+/**
+ * Returns the machines whose hosts have a record, and whose own records were written over the present connection of the
+ * agent.
+ */
 export function livingMachines(machines: readonly MachineRecord[], hosts: readonly HostRecord[]): MachineRecord[] {
   const since = new Map(hosts.map((one) => [one.host, one.since]));
   return machines.filter(({ host, time }) => time >= (since.get(host) ?? Number.POSITIVE_INFINITY));
 }
 
-/** Whether an agent may answer there: only to inboxes, never to the subject of a request, a record or an event. */
+/**
+ * Whether an agent may send an answer to the subject: it must be an inbox, never the subject of a request, a record or
+ * an event.
+ */
 export function isInbox(subject: string | undefined): subject is string {
   return subject !== undefined && /^_INBOX[A-Za-z0-9_-]*\./.test(subject) && subject.startsWith(INBOX);
 }

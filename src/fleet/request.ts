@@ -1,4 +1,4 @@
-// Requests to agents, as they are checked before anything is done, and the answers to them.
+// Requests to agents, which are checked here before they are carried out, and the answers to them.
 import { isMachineName } from "../base/names.ts";
 import { SCOPES, type Scope } from "./names.ts";
 
@@ -9,13 +9,13 @@ const VERBS: Readonly<Record<Scope, readonly string[]>> = {
   exec: ["run"],
 };
 
-/** How the answer is written: for people, as JSON, or as the rows of a list. */
+/** The form of the answer: text for people, JSON, or the cells of a list. */
 const FORMS = ["text", "json", "cells"] as const;
 type Form = (typeof FORMS)[number];
 
 const WAIT_CONDITIONS = ["running", "booted", "address", "ssh", "ended"] as const;
 
-/** A request, checked. */
+/** A checked request. */
 export interface FleetRequest {
   readonly scope: Scope;
   readonly verb: string;
@@ -28,17 +28,17 @@ export interface FleetRequest {
   readonly until: (typeof WAIT_CONDITIONS)[number];
   readonly timeoutMs: number;
   readonly runner: "nspawn" | "vmspawn";
-  /** Of `exec`. */
+  /** The command of the scope `exec`, and its arguments. */
   readonly command: readonly string[];
   readonly user: string;
 }
 
-/** What an agent answers. */
+/** The answer of an agent. */
 export interface FleetAnswer {
   /** The exit status of the verb. */
   readonly status: number;
   readonly output: string;
-  /** What the verb said on standard error; why the request was refused. */
+  /** The verb's standard error, or why the request was refused. */
   readonly error: string;
 }
 
@@ -54,9 +54,9 @@ export const MOST_REQUEST_BYTES = 64 << 10;
 const MOST_MACHINES = 256;
 const MOST_WORDS = 1024;
 const MOST_LINES = 1000;
-/** The longest turn of `wait`; callers ask again. */
+/** The longest time limit of one `wait` request, after which callers send the next one. */
 export const MOST_WAIT_MS = 20_000;
-/** The longest command of `exec`. */
+/** The longest time limit of a command. */
 const MOST_EXEC_MS = 24 * 3600_000;
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -95,7 +95,7 @@ function whole(fields: Fields, key: string, most: number, usual: number): number
   return value;
 }
 
-/** The scope and verb that the last two tokens of a subject name; null for others. */
+/** Returns the scope and the verb that the last two tokens of a subject name; null for unknown ones. */
 function verbOf(subject: string): { scope: Scope; verb: string } | null {
   const [scopeName, verb = ""] = subject.split(".").slice(-2);
   const scope = SCOPES.find((one) => one === scopeName);
@@ -106,7 +106,7 @@ function needsMachines({ scope, verb }: { scope: Scope; verb: string }): boolean
   return scope !== "read" || verb === "status" || verb === "wait";
 }
 
-/** Reads a request; throws Refused. */
+/** Parses and checks a request; throws Refused. */
 export function readRequest(subject: string, payload: Uint8Array): FleetRequest {
   const which = verbOf(subject);
   if (which === null) throw new Refused(`There is no request '${subject.split(".").slice(-2).join(".")}'`);
@@ -141,7 +141,7 @@ function checkCommand(machines: readonly string[], command: readonly string[], u
     throw new Refused("'user' is no name of a user");
 }
 
-/** The answer in a payload; null for what is none. */
+/** Parses an answer; returns null for an invalid one. */
 export function readAnswer(payload: string): FleetAnswer | null {
   try {
     const { status, output, error } = JSON.parse(payload) as Fields;

@@ -1,32 +1,33 @@
-// Where the NATS server is and who we are there: /etc/machined/fleet.conf, in the form of systemd's own settings files.
+// The settings of the fleet, /etc/machined/fleet.conf: the NATS server, the login, the host's name. The syntax is that
+// of systemd.
 
 import { parseSpanMs } from "../base/span.ts";
 import { HOST_RULE, isFleetHost, SCOPES, type Scope } from "./names.ts";
 
-/** The file of the host. */
+/** The settings file of the host. */
 export const FLEET_CONF = "/etc/machined/fleet.conf";
 
-/** Settings by their names in the file. */
+/** The settings; in the file their names begin with a capital letter. */
 export interface FleetSettings {
-  /** Of the server, or of several of one cluster. */
+  /** The URLs of the server, or of several servers of one cluster. */
   readonly urls: readonly string[];
-  /** What the host is called in the fleet; "" for its host name. */
+  /** The name of the host in the fleet; "" for its host name. */
   readonly host: string;
-  /** A .creds file of NATS. */
+  /** The path of a .creds file of NATS; "" for none. */
   readonly credentialsFile: string;
   readonly user: string;
   readonly passwordFile: string;
   readonly tlsCaFile: string;
   readonly tlsCertificateFile: string;
   readonly tlsKeyFile: string;
-  /** How long the record of a host stays without being written again. */
+  /** The time after which the record of a host expires, unless it is written again. */
   readonly ttlMs: number;
   readonly allow: readonly Scope[];
-  /** What begins the inboxes of this user. */
+  /** The prefix of this user's inboxes. */
   readonly inboxPrefix: string;
 }
 
-/** A setting that cannot be. The message names it. */
+/** An invalid setting. The message names it. */
 export class SettingsError extends Error {
   override readonly name = "SettingsError";
 }
@@ -86,7 +87,7 @@ function inboxPrefix(text: string): string {
   return text;
 }
 
-/** How each setting is read. */
+/** The parser of each setting. */
 const READERS: Readonly<Record<string, (text: string) => Partial<FleetSettings>>> = {
   Url: (text) => ({ urls: parseUrls(text) }),
   Host: (text) => ({ host: host(text) }),
@@ -101,7 +102,7 @@ const READERS: Readonly<Record<string, (text: string) => Partial<FleetSettings>>
   InboxPrefix: (text) => ({ inboxPrefix: inboxPrefix(text) }),
 };
 
-/** One setting; throws a SettingsError. */
+/** Returns the settings with one of them changed; throws a SettingsError. */
 export function withSetting(settings: FleetSettings, name: string, text: string): FleetSettings {
   const read = Object.hasOwn(READERS, name) ? READERS[name] : undefined;
   if (read === undefined)

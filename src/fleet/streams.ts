@@ -1,40 +1,41 @@
-// The buckets and the stream on the server, which `machined fleet setup` makes once.
+// The buckets and the stream of the fleet, which `machined fleet setup` makes on the NATS server.
 import type { NatsConnection } from "@nats-io/transport-node";
 import { EVENTS_STREAM, eventsSubject, HOSTS_BUCKET, MACHINES_BUCKET } from "./names.ts";
 import { MOST_RECORD_BYTES } from "./record.ts";
 
 /**
- * A host's record says that it is there; those of its machines, of which there are many more, are written again when something
- * changes, and otherwise this many times more seldom.
+ * How many times longer the record of a machine is valid than that of a host. The record of a host shows that its agent
+ * runs; those of machines, of which there are many more, are written when they change, and otherwise more rarely by
+ * this factor.
  */
 export const MACHINE_TTLS = 10;
 /** How long events stay in the stream. */
 export const EVENTS_AGE_MS = 7 * 24 * 3600_000;
-/** Within this time the server knows an event that it has already. */
+/** For how long the server detects an event that was sent twice. */
 const DUPLICATES_MS = 120_000;
 const MOST_EVENT_BYTES = 64 << 10;
 
-/** How the streams are kept. */
-interface StreamWishes {
+/** The limits and the replication of the streams. */
+interface StreamOptions {
   readonly ttlMs: number;
   readonly replicas: number;
-  /** Of the events, and of each bucket. */
+  /** The limit of the stream of events, and of each bucket. */
   readonly mostBytes: number;
 }
 
-/** Makes what is missing, and changes what differs. Returns the names of the streams. */
-export async function setUpStreams(nats: NatsConnection, wishes: StreamWishes): Promise<string[]> {
+/** Makes missing buckets and streams, and changes the options of existing ones. Returns the names of the streams. */
+export async function setUpStreams(nats: NatsConnection, options: StreamOptions): Promise<string[]> {
   const [{ Kvm }, { jetstreamManager }] = await Promise.all([import("@nats-io/kv"), import("@nats-io/jetstream")]);
-  const { replicas, mostBytes } = wishes;
+  const { replicas, mostBytes } = options;
   const kvm = new Kvm(nats);
   const manager = await jetstreamManager(nats);
   const names: string[] = [];
   for (const bucket of [MACHINES_BUCKET, HOSTS_BUCKET]) {
-    const ttlMs = bucket === HOSTS_BUCKET ? wishes.ttlMs : wishes.ttlMs * MACHINE_TTLS;
-    const options = { ttl: ttlMs, history: 1, replicas, max_bytes: mostBytes, maxValueSize: MOST_RECORD_BYTES };
-    await kvm.create(bucket, options);
+    const ttlMs = bucket === HOSTS_BUCKET ? options.ttlMs : options.ttlMs * MACHINE_TTLS;
+    const kept = { ttl: ttlMs, history: 1, replicas, max_bytes: mostBytes, maxValueSize: MOST_RECORD_BYTES };
+    await kvm.create(bucket, kept);
     const stream = `KV_${bucket}`;
-    // What is there already keeps its own limits until it is told these.
+    // create() does not change the options of an existing bucket.
     await manager.streams.update(stream, {
       max_age: ttlMs * 1e6,
       duplicate_window: Math.min(ttlMs, DUPLICATES_MS) * 1e6,

@@ -1,5 +1,5 @@
-// The agent of a host: connects to the server for ever, and over each connection writes records, publishes events and
-// answers requests. Nothing is kept from one connection to the next but the log of the local daemon.
+// The agent of a host: keeps a connection to the server, and over each connection writes records, publishes events and
+// answers requests. It has no state between two connections; the local daemon's log has the events meanwhile.
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { Log } from "../base/log.ts";
 import { connectFleet, refusedSubject } from "../fleet/connect.ts";
@@ -10,12 +10,15 @@ import { listLocalMachines } from "./local-machines.ts";
 import { RecordWriter } from "./records.ts";
 import { RequestServer } from "./requests.ts";
 
-/** Between two attempts to connect: from this on, twice as long each time up to that; each time changed by chance. */
+/**
+ * The shortest and the longest pause between two attempts to connect. It doubles with each attempt, and varies at
+ * random.
+ */
 const RETRY_MS = 500;
 const RETRY_LIMIT_MS = 30_000;
-/** A connection that held for this long was good. */
+/** A connection that lasted this long resets the pause. */
 const GOOD_MS = 10_000;
-/** Events after which the list of machines may be another. */
+/** Types of events after which the list of machines may have changed. */
 const CHANGING = ["machine", "address"];
 
 interface AgentFacts {
@@ -24,7 +27,7 @@ interface AgentFacts {
   readonly version: string;
 }
 
-/** What to say about an error of NATS, in one line. */
+/** Returns the reason of an error of NATS in one line. */
 export function natsReason(error: unknown): string {
   const subject = refusedSubject(error);
   if (subject !== null)
@@ -70,20 +73,20 @@ export class Agent {
       }
       isFirst = false;
       if (performance.now() - began > GOOD_MS) waitMs = RETRY_MS;
-      // Thousands of agents that lost one server do not come back in one moment.
+      // Random, so that thousands of agents that lost one server do not reconnect at the same moment.
       await Promise.race([this.#stopped.promise, Bun.sleep(waitMs * (0.5 + Math.random()))]);
       waitMs = Math.min(waitMs * 2, RETRY_LIMIT_MS);
     }
   }
 
-  /** Says why there is no connection, once for each reason. */
+  /** Logs why there is no connection, once for each reason. */
   #tell(reason: string): void {
     if (reason === this.#lastReason || this.#isStopped) return;
     this.#lastReason = reason;
     this.#log.warning(`Not in the fleet: ${reason}; trying again`);
   }
 
-  /** One connection, from its begin to its end. */
+  /** Runs one connection to its end. */
   async #session(): Promise<void> {
     const { host } = this.#facts;
     const nats = await connectFleet(this.#settings, `machined ${host}`);
@@ -123,18 +126,18 @@ export class Agent {
     await Promise.race([this.#stopped.promise, closed, ...parts, this.#refusal(nats)]);
   }
 
-  /** The server says here that it refused a message which nobody waits an answer for. */
+  /** Rejects when the server refuses a message for which no reply is awaited. */
   async #refusal(nats: NatsConnection): Promise<void> {
     for await (const status of nats.status()) {
       if (status.type !== "error") continue;
-      // An answer that came too late may not be published any more: that is not the end.
+      // A late answer is refused, because the permission to answer has expired: the connection continues.
       const subject = refusedSubject(status.error);
       if (subject !== null && !subject.startsWith("_INBOX")) throw status.error;
     }
     await this.#stopped.promise;
   }
 
-  /** The machines of now. */
+  /** Returns the present machines. */
   machines() {
     return listLocalMachines(this.#facts.host);
   }

@@ -1,5 +1,6 @@
-// Publishes the events of the local daemon's log. The server has the truth about how far that has come: after a restart, or a lost
-// connection, the publisher asks it for the last event of this host and goes on behind that. So nothing is kept here meanwhile.
+// Publishes the events of the local daemon's log. The server knows the last published event: after a restart or a lost
+// connection, the publisher asks it for the last event of this host and continues after that. So it stores nothing
+// itself.
 import type { JetStreamClient } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { Log } from "../base/log.ts";
@@ -10,30 +11,30 @@ import { type VarlinkClient, VarlinkError } from "../ipc/varlink/client.ts";
 import { connectPlainVarlink } from "../ipc/varlink/plain.ts";
 import { managerSocket } from "./local-machines.ts";
 
-/** Events that the server has not acknowledged yet. */
+/** The limit of events that the server has not acknowledged yet. */
 const MOST_PENDING = 64;
 const ACK_MS = 5000;
-/** How long the publisher waits for a daemon that is not there. */
+/** The pause before the publisher connects again to a local daemon that does not run. */
 const RETRY_MS = 1000;
 const NO_LOG = ["org.varlink.service.MethodNotFound", "org.varlink.service.InterfaceNotFound"];
 const NO_SUCH_CURSOR = "org.varlink.service.InvalidParameter";
 
 type Event = Readonly<Record<string, unknown>>;
 
-/** The id by which the server knows an event that it has already. */
+/** Returns the id of an event, by which the server detects one that it has already. */
 export function messageId(bootId: string, event: Event): string {
   const mark = event["type"] === "log" ? `-${String(event["event"])}` : "";
   return `${bootId}-${String(event["cursor"])}${mark}`;
 }
 
-/** Whether an event is published: what is said to one reader about its place in the log is not, but for what was missed. */
+/** Whether an event is published: events about the reading itself are not, except `missed`. */
 export function isPublished(event: Event, nowMs: number): boolean {
   if (event["type"] === "log") return event["event"] === "missed";
-  // What the server would have forgotten already is not told again.
+  // Events that the server would have expired already are not published.
   return typeof event["time"] === "number" && event["time"] / 1000 > nowMs - EVENTS_AGE_MS;
 }
 
-/** The server's last event of this host; null for none. Throws an error of NATS. */
+/** Returns the cursor of the server's last event of this host; null for none. Throws an error of NATS. */
 async function lastCursor(nats: NatsConnection, host: string): Promise<string | null> {
   const asked = EVENT_TYPES.values.map(async (type) => {
     const subject = `$JS.API.DIRECT.GET.${EVENTS_STREAM}.${eventSubject(host, type)}`;
@@ -75,7 +76,7 @@ export class EventPublisher {
     this.#stop.resolve();
   }
 
-  /** Publishes until `close()`; throws where the server does not take an event. */
+  /** Publishes until `close()`; throws where the server refuses an event. */
   async run(): Promise<void> {
     const { jetstream } = await import("@nats-io/jetstream");
     const stream = jetstream(this.#nats);
@@ -88,7 +89,7 @@ export class EventPublisher {
         if (this.#isClosed) return;
         if (error instanceof VarlinkError && NO_LOG.includes(error.id)) return await this.#withoutLog();
         isForgotten = error instanceof VarlinkError && error.id === NO_SUCH_CURSOR && !isForgotten;
-        if (!isForgotten) this.#target.log.debug(`The local daemon tells no events: ${(error as Error).message}`);
+        if (!isForgotten) this.#target.log.debug(`Cannot read events of the local daemon: ${(error as Error).message}`);
       }
       await Promise.race([this.#stop.promise, Bun.sleep(RETRY_MS)]);
     }
@@ -99,7 +100,7 @@ export class EventPublisher {
     return this.#stop.promise;
   }
 
-  /** Asks the server how far it has come. */
+  /** Asks the server for the last published event. */
   async #cursor(): Promise<string | null> {
     try {
       return await lastCursor(this.#nats, this.#target.host);
@@ -109,7 +110,7 @@ export class EventPublisher {
     }
   }
 
-  /** Follows the log; only where there is one, the server is asked for the place to begin at. */
+  /** Follows the log of the local daemon; asks the server where to begin only if there is a log. */
   async #follow(stream: JetStreamClient, isForgotten: boolean): Promise<void> {
     this.#varlink = await connectPlainVarlink(managerSocket());
     const pending: Promise<unknown>[] = [];
@@ -130,7 +131,9 @@ export class EventPublisher {
     }
   }
 
-  /** The first event that the server does not take ends all: those behind it must not come before it. */
+  /**
+   * Publishes an event. The first one that the server refuses ends the publisher, so that events stay in their order.
+   */
   async #publish(stream: JetStreamClient, event: Event): Promise<void> {
     const { host, bootId } = this.#target;
     try {

@@ -1,16 +1,17 @@
-// The output of a command, piece by piece to the inbox of the caller, who acknowledges each: no more is on its way than that.
+// Sends the output of a command in pieces to the inbox of the caller, who acknowledges each one before the next is
+// sent.
 import type { MsgHdrs, NatsConnection } from "@nats-io/transport-node";
 import { PIECE_HEADER } from "../fleet/request.ts";
 import type { VerbRun } from "./run-verb.ts";
 
-/** Bytes of a piece. */
+/** The size of a piece. */
 const PIECE_BYTES = 32 << 10;
-/** How long the caller may take to acknowledge one. */
+/** The deadline for the acknowledgement of a piece. */
 const ACK_MS = 30_000;
-/** A command that says nothing is asked about this often: whether its caller is still there. */
+/** While a command has no output, an empty piece is sent at this interval, which the caller must acknowledge. */
 const ALIVE_MS = 10_000;
 
-/** Sends the output of the command and its exit status. A caller that is gone ends the command. */
+/** Sends the output of the command and its exit status. Ends the command when the caller acknowledges no more. */
 export async function streamCommand(nats: NatsConnection, inbox: string, run: VerbRun): Promise<void> {
   const { headers } = await import("@nats-io/transport-node");
   const send = async (kind: string, bytes: Uint8Array | string) => {
@@ -28,7 +29,7 @@ export async function streamCommand(nats: NatsConnection, inbox: string, run: Ve
     await Promise.all([copy("stdout", run.child.stdout), copy("stderr", run.child.stderr)]);
     await send("end", String(await run.child.exited));
   } catch {
-    // The caller is gone, or the server: nobody waits for the command any more.
+    // The caller or the server has disconnected.
     run.stop();
     await run.child.exited;
   } finally {

@@ -1,4 +1,4 @@
-// The machines of this host as the local daemon lists them, over its Varlink socket like any other client.
+// Lists the machines of this host, over the Varlink socket of the local daemon as other clients do.
 import { formatAddress } from "../base/ip-address.ts";
 import { isMachineName } from "../base/names.ts";
 import type { MachineRecord } from "../fleet/record.ts";
@@ -8,7 +8,7 @@ import { connectPlainVarlink } from "../ipc/varlink/plain.ts";
 
 const LIST_MS = 5000;
 
-/** The Varlink socket of the daemon of machines. */
+/** Returns the path of the Varlink socket of systemd-machined. */
 export function managerSocket(): string {
   return `${runtimeDirectory()}/machine/io.systemd.Machine`;
 }
@@ -33,7 +33,7 @@ function releaseField(lines: unknown, key: string): string {
   return line === undefined ? "" : line.slice(key.length + 1);
 }
 
-/** The record of a reply to List; null for the host itself, and for a name that no record can have. */
+/** Returns the record of a reply to List; null for the host itself, and for a name that no record can have. */
 function recordOf(host: string, reply: Fields, timeUsec: number): MachineRecord | null {
   const machine = text(reply["name"]);
   if (!isMachineName(machine)) return null;

@@ -1,4 +1,4 @@
-// machined fleet: the agent that makes a host one of many behind a NATS server, and the command that prepares that server.
+// machined fleet: the agent, which connects a host to a NATS server, and `setup`, which prepares that server.
 import { existsSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import type { NatsConnection } from "@nats-io/transport-node";
@@ -35,7 +35,7 @@ function helpText(): HelpText {
     ],
     sections: [{ entries }],
     column: HELP_COLUMN,
-    notes: [`Settings come from ${FLEET_CONF}; options win. See machined(1).`],
+    notes: [`Settings come from ${FLEET_CONF}; options override them. See machined(1).`],
   };
 }
 
@@ -44,7 +44,7 @@ function complain(message: string, hint?: string): number {
   return 1;
 }
 
-/** The settings of the file, below those of the options. */
+/** Returns the settings of the file, overridden by those of the options. */
 function settingsOf({ config, settings }: FleetCommand): FleetSettings {
   const file = config ?? FLEET_CONF;
   let read = DEFAULTS;

@@ -4,13 +4,13 @@ import { join } from "node:path";
 import type { OptionRow } from "../base/getopt.ts";
 import { FLEET_CONF, type FleetSettings, SettingsError } from "../fleet/settings.ts";
 
-/** What a command line of `machined fleet` says. */
+/** A parsed command line of `machined fleet`. */
 export interface FleetCommand {
   config: string | null;
   /** Settings by their names in the file, in the order given. */
   readonly settings: [name: string, value: string][];
   replicas: number;
-  /** Of each stream; -1 for no limit. */
+  /** The size limit of each stream in bytes; -1 for none. */
   mostBytes: number;
   help: boolean;
 }
@@ -97,7 +97,10 @@ export const FLEET_OPTIONS: Readonly<Record<string, Row>> = {
   },
 };
 
-/** The settings with the credentials that the service manager hands over (systemd.exec(5), LoadCredential=), where there are any. */
+/**
+ * Returns the settings with the files that the service manager passes in `directory` (systemd.exec(5),
+ * LoadCredential=).
+ */
 export function withCredentials(settings: FleetSettings, directory: string | undefined): FleetSettings {
   if (directory === undefined) return settings;
   const file = (name: string, given: string) => {

@@ -6,16 +6,19 @@ import { recordSubject } from "../fleet/names.ts";
 import { type HostRecord, hostText, type MachineRecord, MOST_RECORD_BYTES, machineText } from "../fleet/record.ts";
 import { MACHINE_TTLS } from "../fleet/streams.ts";
 
-/** Changes that come together are one round. */
+/** Changes within this time are written in one round. */
 const PACE_MS = 250;
-/** The server has this long at least to acknowledge a round, and a round's time where that is longer. */
+/**
+ * The shortest deadline for the server's acknowledgements of a round; it is the interval of rounds where that is
+ * longer.
+ */
 const LEAST_ACK_MS = 5000;
 const ROUNDS_OF_TTL = 3;
 
 interface RecordSource {
-  /** The machines of now; throws where the local daemon does not answer. */
+  /** Returns the present machines; throws where the local daemon does not answer. */
   machines(): Promise<readonly MachineRecord[]>;
-  /** The record of the host with machines of these names. */
+  /** Returns the record of the host with machines of these names. */
   host(names: readonly string[]): Omit<HostRecord, "since">;
 }
 
@@ -25,16 +28,18 @@ export class RecordWriter {
   readonly #source: RecordSource;
   readonly #log: Log;
   readonly #roundMs: number;
-  /** When this connection was taken into use, µs since 1970: machines that are written are of later. */
+  /**
+   * When this connection began to be used, µs since 1970. The records of machines that are written over it are newer.
+   */
   readonly #since = Date.now() * 1000;
-  /** What was written last of each machine, but for its time. */
+  /** The last written record of each machine, without its time. */
   readonly #written = new Map<string, string>();
-  /** Rounds until all machines are written again. */
+  /** The number of rounds until all machines are written again. */
   #rounds = 0;
   #wake: (() => void) | null = null;
   #isWanted = false;
   #isClosed = false;
-  /** The log says already that the machines cannot be listed. */
+  /** Whether it was logged that the machines cannot be listed. */
   #isTold = false;
 
   constructor(nats: NatsConnection, source: RecordSource, ttlMs: number, log: Log) {
@@ -44,7 +49,7 @@ export class RecordWriter {
     this.#roundMs = ttlMs / ROUNDS_OF_TTL;
   }
 
-  /** Something changed: the next round comes soon. */
+  /** Starts the next round soon, because something has changed. */
   soon(): void {
     this.#isWanted = true;
     this.#wake?.();
@@ -55,7 +60,7 @@ export class RecordWriter {
     this.#wake?.();
   }
 
-  /** Writes round after round until `close()`; throws where the server does not take one. */
+  /** Writes round after round until `close()`; throws where the server does not acknowledge one. */
   async run(): Promise<void> {
     while (!this.#isClosed) {
       this.#isWanted = false;
@@ -65,14 +70,17 @@ export class RecordWriter {
     }
   }
 
-  /** One round. Machines come first: when the server has the record of the host, it has theirs. */
+  /**
+   * Writes one round. The records of machines are written before that of the host, so that a reader of the latter finds
+   * them.
+   */
   async round(): Promise<void> {
     let machines: readonly MachineRecord[] | null = null;
     try {
       machines = await this.#source.machines();
       this.#isTold = false;
     } catch (error) {
-      // Their records end with their time to live unless the daemon is back before.
+      // Their records expire unless the daemon answers again before.
       const text = `The machines of this host cannot be listed, and will leave the fleet: ${(error as Error).message}`;
       if (!this.#isTold) this.#log.warning(text);
       this.#isTold = true;
@@ -87,7 +95,7 @@ export class RecordWriter {
     });
   }
 
-  /** Writes what is new and what has changed; from time to time all. */
+  /** Writes new and changed records, and all of them every few rounds. */
   async #writeMachines(host: string, machines: readonly MachineRecord[]): Promise<void> {
     const isFull = this.#rounds <= 0;
     if (isFull) this.#rounds = MACHINE_TTLS;
@@ -111,7 +119,7 @@ export class RecordWriter {
     }
   }
 
-  /** Waits; `soon()` ends that where `isWoken`, and `close()` always. Returns whether the time went by. */
+  /** Waits; `close()` ends that, and `soon()` where `isWoken` is set. Returns whether the whole time has passed. */
   #pause(ms: number, isWoken: boolean): Promise<boolean> {
     return new Promise((resolve) => {
       const end = (isOver: boolean) => {

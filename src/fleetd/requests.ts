@@ -1,5 +1,5 @@
-// Answers requests under `machined.HOST.SCOPE.VERB`. Who may send them is decided by the permissions of NATS; what this host
-// allows at all by its own settings.
+// Answers requests to the subjects `machined.HOST.SCOPE.VERB`. The permissions of the NATS server decide who may send
+// them, the settings of this host which scopes it allows.
 import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
 import { onOneLine } from "../base/control-characters.ts";
 import type { Log } from "../base/log.ts";
@@ -11,13 +11,13 @@ import { runVerb, VerbRun } from "./run-verb.ts";
 
 /** How many requests of a kind run at once; more are refused. */
 const PLACES: Readonly<Record<Scope | "wait", number>> = { read: 4, wait: 32, lifecycle: 4, exec: 8 };
-/** How long a verb may take. */
+/** The deadline of a verb in each scope. */
 const DEADLINES_MS: Readonly<Record<Scope, number>> = {
   read: 30_000,
   lifecycle: 120_000,
   exec: Number.POSITIVE_INFINITY,
 };
-/** Of an answer. The server's own limit may be lower. */
+/** The size limit of an answer. The server's own limit may be lower. */
 const MOST_ANSWER_BYTES = 512 << 10;
 
 interface RequestRules {
@@ -26,7 +26,7 @@ interface RequestRules {
   readonly log: Log;
 }
 
-/** The answers over one connection. */
+/** Answers the requests of one connection. */
 export class RequestServer {
   readonly #nats: NatsConnection;
   readonly #rules: RequestRules;
@@ -39,10 +39,10 @@ export class RequestServer {
     this.#rules = rules;
   }
 
-  /** Subscribes. Rejects when the server refuses that, and resolves at the end of the connection. */
+  /** Subscribes to the requests. Rejects when the server refuses that; resolves at the end of the connection. */
   async run(): Promise<void> {
     const subscription = this.#nats.subscribe(`machined.${tokenOf(this.#rules.host)}.*.*`, {
-      // A second agent of the same host does not do everything twice.
+      // With a queue group, each request goes to one agent, also where two run for the same host.
       queue: "machined",
       callback: (error, message) => {
         if (error === null) void this.#answer(message);
@@ -53,14 +53,14 @@ export class RequestServer {
     if (end instanceof Error) throw end;
   }
 
-  /** Ends what runs. */
+  /** Ends the running verbs. */
   close(): void {
     this.#subscription?.unsubscribe();
     for (const run of this.#runs) run.stop();
   }
 
   async #answer(message: Msg): Promise<void> {
-    // An agent may publish to what is asked to answer to: so only to inboxes.
+    // Only inboxes: the permission to answer would allow the agent to publish to any subject that a request names.
     if (!isInbox(message.reply)) return;
     let answer: FleetAnswer | null;
     try {
@@ -117,7 +117,7 @@ export class RequestServer {
         await streamCommand(this.#nats, reply, run);
         return null;
       }
-      // A turn of `wait` has its own limit.
+      // A `wait` has its own time limit in addition.
       const more = request.verb === "wait" ? request.timeoutMs : 0;
       return await runVerb(run, DEADLINES_MS[request.scope] + more, MOST_ANSWER_BYTES);
     } finally {

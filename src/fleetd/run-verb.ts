@@ -5,12 +5,12 @@ import { PARENT_VARIABLE, parentVariable } from "../kernel/process/parent.ts";
 import { selfCommand } from "../kernel/process/spawn.ts";
 
 const SIGTERM = 15;
-/** A child that was told to end is killed after this time. */
+/** The time between SIGTERM and SIGKILL for a child. */
 const PATIENCE_MS = 2000;
-/** Of what a verb says about itself, this much is answered. */
+/** The limit of a verb's standard error in an answer. */
 const MOST_ERROR_BYTES = 16 << 10;
 
-/** The options and words that ask machinectl for the same. Names were checked: none begins with a hyphen. */
+/** Returns the command line of machinectl for a request. Names were checked: none begins with a hyphen. */
 export function machinectlArguments(request: FleetRequest): string[] {
   const { verb, machines, form, lines, until, timeoutMs, runner } = request;
   const forms = { text: [], json: ["--json=short"], cells: ["--cells"] }[form];
@@ -19,7 +19,7 @@ export function machinectlArguments(request: FleetRequest): string[] {
     case "status":
       return [...common, `--lines=${lines}`, "--", verb, ...machines];
     case "wait":
-      // That a machine has booted is asked by a command in it.
+      // `wait` runs a command in the machine to find out whether it has booted.
       return [...common, "--through-service", `--for=${until}`, `--timeout=${timeoutMs}ms`, "--", verb, ...machines];
     case "start":
       return [...common, `--runner=${runner}`, "--", verb, ...machines];
@@ -34,7 +34,7 @@ export function machinectlArguments(request: FleetRequest): string[] {
 
 function execArguments({ machines, command, user, timeoutMs }: FleetRequest): string[] {
   const limit = timeoutMs === 0 ? [] : [`--timeout=${timeoutMs}ms`];
-  // The service for commands runs it: the agent's own sandbox would be the command's.
+  // machined-exec runs the command: as a child of the agent, it would inherit the agent's sandbox.
   const options = ["--no-ask-password", "--stdin=no", "--through-service", ...limit];
   return [...options, ...(user === "" ? [] : [`--uid=${user}`]), "--", "exec", ...machines, ...command];
 }
@@ -73,7 +73,7 @@ export class VerbRun {
     try {
       process.kill(-this.child.pid, signal);
     } catch {
-      // Nobody is left in the group.
+      // The process group is empty.
     }
   }
 }
@@ -89,14 +89,14 @@ async function collected(stream: ReadableStream<Uint8Array>, most: number, over:
   return Buffer.concat(chunks).toString();
 }
 
-/** What a verb came to. */
+/** The result of a verb. */
 interface VerbResult {
   readonly status: number;
   readonly output: string;
   readonly error: string;
 }
 
-/** Runs a verb to its end; one that takes too long or says too much is ended, and its error says so. */
+/** Runs a verb to its end. One that exceeds the deadline or the limit of output is ended, and its error says so. */
 export async function runVerb(run: VerbRun, deadlineMs: number, mostBytes: number): Promise<VerbResult> {
   let reason = "";
   const end = (why: string) => {

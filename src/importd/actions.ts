@@ -1,6 +1,6 @@
 // The actions of both transports: start, cancel and list transfers, list images.
 //
-// The permission is asked for first; then come the checks and the start, without an await from the first check to the start.
+// The permission is checked first; the checks of arguments and the start follow, without an await between them.
 import { errnoText } from "../base/errno.ts";
 import { ErrnoError, invalidArgument } from "../base/error.ts";
 import { isImageName } from "../base/names.ts";
@@ -21,14 +21,14 @@ import { launch } from "./launch.ts";
 import type { Transfer } from "./transfer.ts";
 import type { TransferPlan } from "./worker-command.ts";
 
-/** How the caller is known to a registry. */
+/** The caller's login for a registry. */
 interface Login {
   readonly registry: string;
   readonly user: string;
   readonly password: string;
 }
 
-/** A transfer as it is asked for: texts are not checked yet. */
+/** The request for a transfer, before its texts are checked. */
 export interface TransferRequest {
   readonly type: TransferType;
   readonly class: string;
@@ -42,9 +42,12 @@ export interface TransferRequest {
   readonly imageRoot?: string;
   readonly base?: string;
   readonly login?: Login;
-  /** Returns what an import reads, or an export writes, which the caller owns. Called once, after the permission. */
+  /**
+   * Returns the descriptor that an import reads or an export writes; `start()` closes it. Called once, after the
+   * permission.
+   */
   readonly file?: () => Fd;
-  /** Looks at the flags of the newer calls, after the class; throws for bits that mean nothing. */
+  /** Checks the flags of the Ex methods, after the class; throws InvalidArgs for unknown bits. */
   readonly checkFlags?: () => void;
 }
 
@@ -54,7 +57,10 @@ function kindOf(type: TransferType): Kind {
   return type.slice(0, type.indexOf("-")) as Kind;
 }
 
-/** Starts a transfer. `details` are passed to polkit. */
+/**
+ * Starts a transfer, and returns it. `details` are passed to polkit. Throws AccessDenied, InvalidArgs,
+ * TransferInProgress.
+ */
 export async function start(
   daemon: ImportDaemon,
   call: Call,
@@ -68,7 +74,7 @@ export async function start(
     if (imageRoot !== "") {
       await requireAllowedRoot(daemon, call, { imageRoot, remote, class: classOf(request.class) });
     }
-    // Polkit's rules must see where the image is written to.
+    // Rules of polkit can depend on the directory that the image is written to.
     const shown = imageRoot === "" ? details : { ...details, imageRoot };
     await permit(daemon, call, shown);
     const credentials = kind === "push" ? await credentialsOf(call, request) : "";
@@ -90,7 +96,9 @@ function filesOf(kind: Kind, file: Fd | undefined): { input?: Fd; output?: Fd } 
 
 const LOGIN_LIMIT = 64 << 10;
 
-/** Whose login a push uses. What this daemon's user has in files is for that user and for root. */
+/**
+ * Returns where a push gets its login from. Logins in files of the daemon's user are for that user and for root only.
+ */
 async function credentialsOf(call: Call, { login }: TransferRequest): Promise<TransferPlan["credentials"]> {
   if (login === undefined) return isPrivileged(await call.caller()) ? "own" : "none";
   if (login.registry.length + login.user.length + login.password.length > LOGIN_LIMIT)
@@ -98,7 +106,7 @@ async function credentialsOf(call: Call, { login }: TransferRequest): Promise<Tr
   return "stdin";
 }
 
-/** Returns when the caller may call the method; throws AccessDenied otherwise. A user's own daemon asks nobody. */
+/** Checks the permission of the caller; throws AccessDenied. A user's own daemon needs none. */
 async function permit(daemon: ImportDaemon, call: Call, details: Readonly<Record<string, string>> = {}): Promise<void> {
   if (daemon.scope === "user") return;
   await authorize(daemon.authority(), call, permissionsOf(call.access, { details }, daemon.hostVersion));
@@ -126,7 +134,7 @@ function planOf(daemon: ImportDaemon, request: TransferRequest, kind: Kind): Omi
     verify: kind === "pull" && type !== "pull-oci" ? verify : "",
     force: request.force === true,
     readOnly: request.readOnly === true,
-    // Of a download without a name nothing would be left otherwise.
+    // A download without a local name makes no image: its only result is the kept download.
     keepDownload: request.keepDownload === true || local === "",
     format,
     base,
@@ -138,7 +146,7 @@ function isPlainPath(path: string): boolean {
   return path.startsWith("/") && !path.includes("\0") && !path.split("/").includes("..");
 }
 
-/** A class by its name; InvalidArgs for an unknown one. */
+/** Returns the class of that name; throws InvalidArgs for an unknown one. */
 export function classOf(name: string): ImageClass {
   const known = IMAGE_CLASSES.parse(name);
   if (known === undefined) throw invalidArgument("class", `Image class '${name}' not known`);
@@ -153,7 +161,10 @@ function checkRemote(type: TransferType, remote: string): void {
   } else if (!isDownloadUrl(remote)) throw invalidArgument("remote", `URL '${remote}' is invalid`);
 }
 
-/** What another process opened may be anything; a worker reads or writes it without further questions. */
+/**
+ * Checks a descriptor that the caller opened: a worker reads or writes it without further checks. Throws errors with
+ * errno.
+ */
 function checkFile(file: Fd, type: TransferType): void {
   const kind = kindOfFd(file);
   if (type === "import-fs") {
@@ -162,20 +173,20 @@ function checkFile(file: Fd, type: TransferType): void {
   if (!isPlainlyOpened(file)) throw new ErrnoError("EREMOTEIO", errnoText("EREMOTEIO"));
 }
 
-/** Ends a transfer before it is done. */
+/** Cancels the transfer of that number. */
 export async function cancelTransfer(daemon: ImportDaemon, call: Call, id: number): Promise<void> {
   if (id <= 0) throw invalidArgument("transfer_id", "Invalid transfer id");
   await permit(daemon, call);
   daemon.transfers.get(id).cancel();
 }
 
-/** Ends the transfer of a transfer object. */
+/** Cancels the transfer of a D-Bus object. */
 export async function cancelSelf(daemon: ImportDaemon, call: Call, transfer: Transfer): Promise<void> {
   await permit(daemon, call);
   transfer.cancel();
 }
 
-/** The transfers of a class of images, or of all. */
+/** Returns the transfers of a class of images, or of all classes. */
 export function listTransfers(daemon: ImportDaemon, imageClass: ImageClass | null): Transfer[] {
   return [...daemon.transfers].filter(({ plan }) => imageClass === null || plan.class === imageClass);
 }

@@ -1,4 +1,4 @@
-// D-Bus rows → actions: argument mapping only. Getters say what each property reads.
+// Binds the D-Bus rows to actions: mapping of arguments only. Getters return the values of properties.
 import { ImportManager, Transfer as TransferTable } from "../api/import1.ts";
 import type { Descriptor, Getters, Handlers } from "../api/table.ts";
 import { invalidArgument } from "../base/error.ts";
@@ -16,15 +16,18 @@ type ManagerHandlers = Handlers<typeof ImportManager, BusCallContext>;
 
 const { force, readOnly, keepDownload } = TRANSFER_FLAGS;
 
-/** Throws InvalidArgs for bits that a call does not know. */
+/** Throws InvalidArgs for flags that are not among `known`. */
 function checkFlags(flags: bigint, known: bigint): void {
   if ((flags & ~known) !== 0n) throw invalidArgument("flags", `Flags 0x${flags.toString(16)} invalid`);
 }
 
-/** From this release on a plain pull keeps nothing; the clients of older ones count on the copy that is kept. */
+/** From this release on, PullTar and PullRaw keep no copy of the download; clients of older releases expect one. */
 const PULLS_KEEP_NOTHING_VERSION = 256;
 
-/** A request whose class and flags are looked at when it is started: whoever may not pull learns nothing else. */
+/**
+ * The class and the flags of a request, which are checked after the permission: callers without it get AccessDenied
+ * only.
+ */
 interface Extended {
   readonly class: string;
   readonly flags: bigint;
@@ -131,14 +134,14 @@ function imageRow({ class: imageClass, image }: ReturnType<typeof listImages>[nu
   ];
 }
 
-/** The class a list is wanted of; null for all. */
+/** Returns the class that a list is requested for; null for all classes. */
 function wantedClass({ class: name, flags }: Extended): ImageClass | null {
   const wanted = name === "" ? null : classOf(name);
   checkFlags(flags, 0n);
   return wanted;
 }
 
-/** On the bus a descriptor is always one of the kernel layer's. */
+/** Returns a received descriptor as an Fd, which it always is over D-Bus. */
 function fdOf(descriptor: Descriptor): Fd {
   return descriptor as Fd;
 }

@@ -1,4 +1,5 @@
-// What an action may use: the transfers, and the ways to callers, workers and polkit. The service implements it.
+// The parts of the daemon that an action may use: transfers, polkit, signals, the removal of leftovers. The service
+// implements it.
 import type { TransferResult } from "../base/vocabulary/transfer.ts";
 import type { Authority } from "../daemon/authority.ts";
 import type { DaemonLog } from "../daemon/log.ts";
@@ -12,17 +13,17 @@ export interface ImportDaemon {
   readonly paths: Paths;
   readonly log: DaemonLog;
   readonly transfers: Transfers;
-  /** The release of the host's systemd: old clients of old hosts expect what that one did. */
+  /** The release of the host's systemd, whose behaviour the scripts of the host expect; 0 where there is none. */
   readonly hostVersion: number;
-  /** Polkit, or null while there is no bus to ask it on. */
+  /** Returns polkit, or null while there is no bus. */
   authority(): Authority | null;
-  /** The socket that workers report to. */
+  /** The socket to which workers report their progress (sd_notify(3)). */
   readonly notifySocket: string;
-  /** Sends the signals of a transfer that begins. */
+  /** Sends TransferNew, and from then on the signals of the transfer. */
   announceStart(transfer: Transfer): void;
-  /** Sends the signal of a transfer that has ended. */
+  /** Sends TransferRemoved. */
   announceEnd(transfer: Transfer, result: TransferResult): void;
-  /** Starts the removal of what killed workers left behind. */
+  /** Starts the removal of entries that killed workers left in directories of images. */
   sweep(): void;
   /** Keeps the daemon running until the returned function is called. */
   busy(): () => void;

@@ -1,5 +1,6 @@
-// Tells machined of transfers, for its log of events (io.machined.Events.ReportTransfer, which root alone may call). Nobody
-// waits for that: reports queue up to a limit, and a machined that is not there, or is systemd's own, is left alone for a while.
+// Reports transfers to machined, for its log of events (io.machined.Events.ReportTransfer, which only root may call).
+// Transfers do not wait for this: reports are queued up to a limit. While machined is missing, or is systemd's own,
+// they are dropped.
 import { errnoNameOf } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import { PROGRESS_UNKNOWN, type TransferResult } from "../base/vocabulary/transfer.ts";
@@ -10,16 +11,16 @@ import type { Transfer } from "./transfer.ts";
 const METHOD = "io.machined.Events.ReportTransfer";
 const QUEUE_LIMIT = 256;
 const CALL_TIMEOUT_MS = 10_000;
-/** How long the end of this daemon waits for the other one. */
+/** How long this daemon waits for machined at its end. */
 const CLOSE_MS = 2000;
-/** A daemon that ends is back after moments. */
+/** The pause before a failed report is sent again: a restarted machined is available after a moment. */
 const RETRY_MS = 1000;
 const RETRIES = 30;
-/** After this a manager that does not know the method is asked again: it may have been replaced. */
+/** For how long reports are dropped after a machined that does not know the method, or is not available. */
 const STRANGER_MS = 60_000;
-/** Progress of one transfer is told this often at most. */
+/** The shortest interval between two reports of the progress of a transfer. */
 const PROGRESS_MS = 1000;
-/** Longer addresses are left out. */
+/** Longer URLs and references are omitted. */
 const REMOTE_LENGTH = 1024;
 
 interface Report {
@@ -28,6 +29,7 @@ interface Report {
   readonly [field: string]: unknown;
 }
 
+/** Sends reports one after the other. `close()` must be called at the end of the daemon. */
 export class EventReporter {
   readonly #path: string;
   readonly #log: Log;
@@ -43,7 +45,7 @@ export class EventReporter {
     this.#log = log;
   }
 
-  /** Reports the transfer from now to its end. */
+  /** Reports the start of the transfer, and from now on its progress. */
   follow(transfer: Transfer): void {
     let toldMs = Number.NEGATIVE_INFINITY;
     this.#report({ event: "started", ...factsOf(transfer) });
@@ -62,7 +64,7 @@ export class EventReporter {
     this.#report({ event: "ended", ...factsOf(transfer), result });
   }
 
-  /** Waits a little for what can be sent; the rest is dropped. */
+  /** Sends queued reports for at most CLOSE_MS; the rest is dropped. */
   async close(): Promise<void> {
     this.#isClosing = true;
     this.#closing.resolve();
@@ -98,7 +100,7 @@ export class EventReporter {
     try {
       for (let report = this.#queue[0]; report !== undefined; report = this.#queue[0]) {
         await client.call(METHOD, report, { timeoutMs: CALL_TIMEOUT_MS });
-        // The queue may have been cut meanwhile.
+        // The report may have been dropped from a full queue meanwhile.
         if (this.#queue[0] === report) this.#queue.shift();
         sent();
       }
@@ -108,13 +110,13 @@ export class EventReporter {
   }
 
   #giveUp(why: string): void {
-    this.#log.debug(`The machine manager is told of no transfers for now: ${why}`);
+    this.#log.debug(`Transfers are not reported to the machine manager for ${STRANGER_MS / 1000} s: ${why}`);
     this.#queue = [];
     this.#silentUntilMs = performance.now() + STRANGER_MS;
   }
 }
 
-/** What is said of a transfer, without the passwords of its address. */
+/** Returns the fields of a report about a transfer, without passwords in its URL. */
 function factsOf({ id, plan }: Transfer): Omit<Report, "event"> & { readonly transfer: number } {
   const remote = plan.remote.replace(/^([a-z]+:\/\/)[^/@]*@/i, "$1");
   return {

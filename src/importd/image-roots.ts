@@ -1,5 +1,6 @@
-// Which directories a caller may have images put into. The permission to pull is one to add images to this host, not one to
-// write anywhere on it: an archive that is unpacked to a directory of the system configures the system.
+// The directories into which a caller may have images written. The permission to pull images is no permission to write
+// anywhere on the host: an archive that is unpacked into a directory of the system changes the configuration of the
+// system.
 import { join, normalize } from "node:path";
 import { MachinedError } from "../base/error.ts";
 import { IMAGE_SEARCH_PATHS, type ImageClass } from "../base/vocabulary/image-class.ts";
@@ -7,15 +8,16 @@ import type { Call } from "../daemon/call.ts";
 import { isPrivileged } from "../ipc/caller.ts";
 import type { ImportDaemon } from "./daemon.ts";
 
-/** Whether images of the class are looked for in that directory. */
+/** Whether the directory is searched for images of the class. */
 function isOwnRoot({ paths }: ImportDaemon, path: string, imageClass: ImageClass): boolean {
   const own = IMAGE_SEARCH_PATHS[imageClass].map((path) => join(paths.imagePrefix, path));
   return [...own, paths.imageRoot(imageClass)].includes(normalize(`${path}/.`).replace(/(.)\/$/, "$1"));
 }
 
 /**
- * Throws `AccessDenied` for a directory that is none of the class's own, unless root asks; and for everybody when a file of
- * this host is what would be put there, which is a copy anywhere of anything. In a user's own daemon all of it is the user's.
+ * Throws `AccessDenied` for a directory that is not searched for images of the class, unless the caller is root. For a
+ * `file:` URL it throws for root, too: that would copy any file of the host to any directory. A user's own daemon
+ * allows all directories.
  */
 export async function requireAllowedRoot(
   daemon: ImportDaemon,

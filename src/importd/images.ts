@@ -15,7 +15,10 @@ interface ListedImage {
   readonly image: Image;
 }
 
-/** The images of a class, or of all. The host's own tree counts as a machine, but as none of a user's. */
+/**
+ * Returns the images of a class, or of all classes. The host's own tree is among the machines, but not in a user's own
+ * daemon.
+ */
 export function listImages(daemon: ImportDaemon, wanted: ImageClass | null): ListedImage[] {
   const classes = IMAGE_CLASSES.values.filter((name) => wanted === null || name === wanted);
   return classes.flatMap((name) => {

@@ -1,4 +1,5 @@
-// Brings a transfer to life: its worker, its log in the daemon's, and the cleaning up after a worker that could not.
+// Starts a transfer: its worker, the copy of its log in the daemon's log, and the clean-up after a worker that was
+// killed.
 import type { LogLevel } from "../base/log.ts";
 import { LOG_LEVELS } from "../base/log.ts";
 import type { ExitStatus } from "../kernel/process/spawn.ts";
@@ -8,7 +9,9 @@ import { type TransferPlan, workerCommand, workerEnvironment, workerOverride } f
 
 const PRIORITY_BITS = 7;
 
-/** Starts a transfer that was checked. It is announced before this returns, as clients of the original expect. */
+/**
+ * Starts a checked transfer, and returns it. It is announced before this returns, as clients of the original expect.
+ */
 export function launch(daemon: ImportDaemon, plan: TransferPlan, files: TransferFiles): Transfer {
   const { transfers, log } = daemon;
   const transfer = new Transfer(transfers.nextId(), plan);
@@ -33,7 +36,7 @@ export function launch(daemon: ImportDaemon, plan: TransferPlan, files: Transfer
   return transfer;
 }
 
-/** A worker that was killed had no chance to remove what it had made so far. */
+/** Whether a worker may have left an incomplete image: one that was killed could not remove it. */
 function isUnclean({ signal }: ExitStatus): boolean {
   return signal !== null;
 }

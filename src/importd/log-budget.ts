@@ -1,8 +1,10 @@
-// How many lines of a worker are passed on: a worker gone mad must not fill the journal, nor everybody's bus queue.
+// Limits how many log lines of a worker are passed on, so that a faulty worker fills neither the journal nor the queues
+// of the bus.
 
 const LINES_PER_SECOND = 200;
 const SECOND_MS = 1_000;
 
+/** The budget of one worker: LINES_PER_SECOND in each second. `now` returns milliseconds of a monotonic clock. */
 export class LogBudget {
   readonly #now: () => number;
   #since = Number.NEGATIVE_INFINITY;
@@ -12,7 +14,9 @@ export class LogBudget {
     this.#now = now;
   }
 
-  /** Whether one more line may pass. `suppressed` is how many did not since the last one that did. */
+  /**
+   * Counts a line. `mayPass`: whether it may be passed on; `suppressed`: how many lines of the last second were not.
+   */
   spend(): { readonly mayPass: boolean; readonly suppressed: number } {
     const now = this.#now();
     let suppressed = 0;

@@ -1,18 +1,18 @@
-// A worker's standard error as lines: ended by a line end or a NUL, empty ones dropped, each with the priority that the
-// worker put in front of it (sd-daemon(3)).
+// Splits a worker's standard error into lines, each ended by a line feed or a NUL, and reads the priority at the
+// beginning of each (sd-daemon(3)). Empty lines are dropped.
 
-/** The length at which a line is cut: what follows is the next one. */
+/** The longest line; the rest of a longer one becomes the next line. */
 const LINE_BYTES = 2048;
 const NEWLINE = 0x0a;
 const NUL = 0x00;
 
-/** What a line without priority has: `info`, with no facility. */
+/** The priority of a line that has none of its own: `info`, without a facility. */
 const PLAIN_PRIORITY = 6;
 /** Facilities go up to 23, in steps of 8. */
 const PRIORITY_LIMIT = 24 * 8;
 
 export interface LogLine {
-  /** Priority and facility, as syslog(3) puts them together. */
+  /** Priority and facility, combined as in syslog(3). */
   readonly priority: number;
   readonly text: string;
 }
@@ -25,7 +25,7 @@ export class LogLines {
     this.#emit = emit;
   }
 
-  /** Takes what was read. */
+  /** Adds data that was read. */
   push(bytes: Buffer): void {
     let rest = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
     for (;;) {
@@ -37,7 +37,7 @@ export class LogLines {
     this.#rest = Buffer.from(rest);
   }
 
-  /** Nothing more will come: the last line may have no end. */
+  /** Reports the last line where it has no end; called after the last `push()`. */
   flush(): void {
     this.#line(this.#rest);
     this.#rest = Buffer.alloc(0);
@@ -56,8 +56,11 @@ function isEnd(byte: number | undefined): boolean {
   return byte === NEWLINE || byte === NUL;
 }
 
-/** D-Bus carries no NUL, and a terminal should get no escape sequences of a server that is downloaded from. */
+/**
+ * Replaces control characters: D-Bus strings cannot have a NUL, and a server must not send escape sequences to
+ * terminals.
+ */
 function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are replaced
   return text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, "?");
 }

@@ -5,19 +5,19 @@ import type { BoundInterface } from "../ipc/bus/binding.ts";
 import type { Transfer } from "./transfer.ts";
 import type { Transfers } from "./transfers.ts";
 
-/** The object path of a transfer. */
+/** Returns the object path of a transfer. */
 export function transferPath({ id }: Transfer): string {
   return `${TRANSFER_PATH}/_${id}`;
 }
 
-/** How replies and signals name a transfer. */
+/** Returns the fields that identify a transfer in replies and signals. */
 export function transferReference(transfer: Transfer) {
   return { transfer_id: transfer.id, transfer_path: transferPath(transfer) };
 }
 
 const LABEL = /^_([1-9][0-9]{0,9})$/;
 
-/** Transfers by their ids. */
+/** The collection of D-Bus objects of transfers, whose names are the transfers' numbers. */
 export function transferObjects(transfers: Transfers, bound: BoundInterface): Collection {
   return {
     labels: () => [...transfers].map(({ id }) => `_${id}`),

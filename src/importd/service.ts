@@ -1,4 +1,5 @@
-// The service of transfers: what it serves on, its signals, the reports of its workers, and how it ends.
+// The service of transfers: its sockets, its signals, the reports of its workers, and its end
+// (systemd-importd.service(8)).
 import { rmSync } from "node:fs";
 import { IMPORT1_NAME, IMPORT1_PATH, ImportManager, Transfer as TransferTable } from "../api/import1.ts";
 import type { TransferResult } from "../base/vocabulary/transfer.ts";
@@ -23,11 +24,11 @@ import type { Transfer } from "./transfer.ts";
 import { Transfers } from "./transfers.ts";
 import { importVarlink } from "./varlink-bindings.ts";
 
-/** How long workers may take to clean up when the daemon ends. */
+/** How long workers may take to clean up at the end of the daemon, before they are killed. */
 const WORKER_PATIENCE_MS = 10_000;
-/** A bus that does not answer for this long is not waited for; it is used when it answers. */
+/** How long the start waits for a bus that does not answer. Later it is used as soon as it answers. */
 const BUS_PATIENCE_MS = 10_000;
-/** How long the service manager may take to say its version. */
+/** How long the start waits for the version of the service manager. */
 const VERSION_PATIENCE_MS = 3_000;
 
 export class Service implements ImportDaemon, Served {
@@ -53,7 +54,7 @@ export class Service implements ImportDaemon, Served {
     );
   }
 
-  /** Serves until it is told to stop; returns the exit code. */
+  /** Serves until it is stopped; returns the exit code. */
   run(): Promise<number> {
     return this.#shell.run();
   }
@@ -126,7 +127,9 @@ export class Service implements ImportDaemon, Served {
     for (const path of [this.paths.notify, this.paths.privateBus]) rmSync(path, { force: true });
   }
 
-  /** A worker's report. Only root can write to the socket, but not every process of root is a worker. */
+  /**
+   * Handles a report on the notify socket. Only root can write to it; a process of root that is no worker is ignored.
+   */
   #receiveReport(values: ReadonlyMap<string, string>, pid: number): void {
     const percent = values.get("X_IMPORT_PROGRESS");
     const transfer = this.transfers.byWorker(pid);
@@ -152,7 +155,7 @@ function shellOptions(scope: ScopeKind, paths: Paths): ShellOptions {
   };
 }
 
-/** Without systemd the daemon's own sockets are enough. */
+/** Whether the daemon needs a bus: without systemd its own sockets are enough. */
 function busNeed(scope: ScopeKind, paths: Paths, isActivatable: boolean): ShellOptions["busNeed"] {
   if (paths.isPrivate && !isBusShown(scope)) return "none";
   return isActivatable && scope === "system" ? "required" : "optional";

@@ -1,14 +1,16 @@
-// Has removed what killed workers left in the directories of images: by a worker, because a tree can be large and the
-// daemon never touches images itself. One at a time; what is still in use is locked, and stays.
+// Removes the entries that killed workers left in the directories of images. A worker does it (systemd-import-sweep),
+// because a tree can be large and the daemon never changes images itself. One worker runs at a time; it skips entries
+// that are locked.
 import { readdirSync } from "node:fs";
 import { IMAGE_CLASSES } from "../base/vocabulary/image-class.ts";
 import { type Child, spawnSelf } from "../kernel/process/spawn.ts";
 import type { Paths } from "./paths.ts";
 
-/** All that is not, or no longer, an image is called so; lock files are nobody's leftovers. */
+/** The names of entries that are not yet, or no longer, an image. Lock files are none. */
 const HIDDEN = /^\.#(?!.*\.lck$)/;
 const SIGTERM = 15;
 
+/** Starts the worker on request. */
 export class Sweeper {
   readonly #paths: Paths;
   #running: Child | null = null;
@@ -18,7 +20,7 @@ export class Sweeper {
     this.#paths = paths;
   }
 
-  /** Looks for leftovers, and starts the worker where there may be any. */
+  /** Starts the worker where a directory has such entries; once more after the running worker, where there is one. */
   sweep(): void {
     this.#again = this.#running !== null;
     if (this.#running !== null) return;
@@ -33,7 +35,10 @@ export class Sweeper {
     });
   }
 
-  /** Waits until all is swept, at most for so long: what is left then is for the next time. */
+  /**
+   * Waits until the worker has ended, for at most `patienceMs`; then it is terminated, and the next daemon starts it
+   * again.
+   */
   async finished(patienceMs: number): Promise<void> {
     let isLate = false;
     const late = Promise.withResolvers<void>();
@@ -51,7 +56,7 @@ function hasHidden(directory: string): boolean {
   try {
     return readdirSync(directory).some((name) => HIDDEN.test(name));
   } catch {
-    // No such directory, or none of ours: nothing to sweep.
+    // The directory is missing, or cannot be read.
     return false;
   }
 }

@@ -1,8 +1,8 @@
-// One transfer: a worker program at work, what it says, how far it is, and its end.
+// One transfer: its worker program, the worker's log and progress, and its result.
 //
-// The transfer is over when the worker has exited, whatever became of its log. Its result is `done` for exit code 0;
-// otherwise `canceled` when somebody asked for that, else `failed`. A worker whose main thread hangs in a file system hears no
-// signal but SIGKILL, and one that even that does not end is not waited for.
+// The transfer ends when the worker has exited, even where another process still has the pipe of its log open. The
+// result is `done` for exit code 0, else `canceled` where it was cancelled, else `failed`. A worker whose main thread
+// hangs in a file system is killed with SIGKILL; one that hangs in the kernel even then is abandoned.
 import { errnoText } from "../base/errno.ts";
 import { ErrnoError } from "../base/error.ts";
 import { PROGRESS_UNKNOWN, type TransferResult } from "../base/vocabulary/transfer.ts";
@@ -24,22 +24,23 @@ const SIGINT = 2;
 const SIGKILL = 9;
 const SIGTERM = 15;
 const SIGCONT = 18;
-/** Whoever asks more often than this is tired of waiting for the worker to clean up. */
-const PATIENCE = 3;
+/** How many cancellations send SIGTERM, which lets the worker clean up; a further one sends SIGKILL. */
+const GENTLE_CANCELLATIONS = 3;
 
-/** What a transfer tells those who follow it. */
+/** The events of a transfer. */
 interface TransferEvents {
   log(transfer: Transfer, line: LogLine): void;
   progress(transfer: Transfer): void;
   ended(transfer: Transfer, result: TransferResult, status: ExitStatus): void;
 }
 
-/** The open files of a transfer: the caller's, which stay the caller's to close. */
+/** The open files of a transfer; the caller closes them. */
 export interface TransferFiles {
   readonly input?: Fd;
   readonly output?: Fd;
 }
 
+/** A transfer from the start of its worker to its end. */
 export class Transfer {
   readonly id: number;
   readonly plan: TransferPlan;
@@ -64,18 +65,18 @@ export class Transfer {
     return this.#child?.pid ?? 0;
   }
 
-  /** From 0 to 1; PROGRESS_UNKNOWN before the worker said anything. */
+  /** From 0 to 1; PROGRESS_UNKNOWN before the first report of the worker. */
   get progress(): number {
     return this.#percent === null ? PROGRESS_UNKNOWN : this.#percent / 100;
   }
 
-  /** Follows the transfer; returns a function that stops following. */
+  /** Calls the handlers at each event; returns a function that ends this. */
   follow(events: Partial<TransferEvents>): () => void {
     this.#events.add(events);
     return () => void this.#events.delete(events);
   }
 
-  /** Starts the worker. Throws when it cannot be started; then there is nothing to end. */
+  /** Starts the worker. Throws an error with errno where it cannot be started. */
   start({ program, args }: WorkerCommand, files: TransferFiles, options: SpawnOptions): void {
     const [log, workerEnd] = openPipe();
     try {
@@ -104,7 +105,7 @@ export class Transfer {
     });
   }
 
-  /** What the worker reports: "13%", or "13" as the workers of 252 do. False for anything else. */
+  /** Takes a report of the worker: "13%", or "13" as the workers of 252 write it. Returns false for any other text. */
   setProgress(text: string): boolean {
     const match = /^(\d{1,3})%?$/.exec(text);
     const percent = Number(match?.[1]);
@@ -116,17 +117,20 @@ export class Transfer {
     return true;
   }
 
-  /** Asks the worker to stop; whoever asks again and again has it killed. */
+  /** Terminates the worker; repeated calls kill it. */
   cancel(): void {
     this.#cancellations++;
-    if (this.#cancellations > PATIENCE) this.#kill();
+    if (this.#cancellations > GENTLE_CANCELLATIONS) this.#kill();
     else {
       this.#signal(SIGTERM);
       this.#ifHung("main", () => this.#kill());
     }
   }
 
-  /** Interrupts the worker because the daemon ends; it is killed after a while. Resolves when the transfer is over. */
+  /**
+   * Interrupts the worker because the daemon ends, and kills it after `patienceMs`. Resolves when the transfer has
+   * ended.
+   */
   async stop(patienceMs: number): Promise<void> {
     const child = this.#child;
     if (child === null) return;
@@ -152,17 +156,17 @@ export class Transfer {
   }
 
   #abandon(): void {
-    this.#warn(`The worker ${this.pid} was killed and does not end: a file system holds it up.`);
+    this.#warn(`The worker ${this.pid} was killed and does not end: a file system does not answer.`);
     this.#end({ code: null, signal: "SIGKILL" });
   }
 
-  /** A stopped process would not notice. */
+  /** Sends a signal, and SIGCONT, without which a stopped process would not handle it. */
   #signal(signal: number): void {
     this.#child?.kill(signal);
     this.#child?.kill(SIGCONT);
   }
 
-  /** A line of ours in the worker's log. */
+  /** Adds a line of the daemon to the worker's log. */
   #warn(text: string): void {
     this.#tell((events) => events.log?.(this, { priority: WARNING, text }));
   }
@@ -180,7 +184,7 @@ export class Transfer {
   #end(status: ExitStatus): void {
     this.#stopLooking();
     if (this.#log === null || this.#lines === null) return;
-    // What the worker's own children still hold of the pipe is not waited for.
+    // Children of the worker may keep the pipe open: only data that is in it now is read.
     drain(this.#log, this.#lines);
     this.#lines.flush();
     this.#log.close();
@@ -193,14 +197,14 @@ export class Transfer {
   }
 }
 
-/** A signal that nobody here sent, with who sends such ones. */
+/** Returns the name of a signal that the daemon did not send, with its probable sender. */
 function causeOf(signal: string): string {
   return signal === "SIGKILL"
     ? "SIGKILL; the kernel sends it when memory runs out, and says so in its log ('journalctl -k')"
     : signal;
 }
 
-/** Takes what there is in the pipe. */
+/** Reads the data that is in the pipe now. */
 function drain(log: Fd, lines: LogLines): void {
   if (!log.isOpen) return;
   try {

@@ -1,4 +1,4 @@
-// All transfers of the daemon: their numbers, their limit, and which may not run beside each other.
+// The running transfers of the daemon: their numbers, their limit, and the conflicts between them.
 import { ErrnoError, MachinedError } from "../base/error.ts";
 import type { Transfer } from "./transfer.ts";
 import type { TransferPlan } from "./worker-command.ts";
@@ -22,20 +22,23 @@ export class Transfers {
     return this.#byId.get(id) ?? null;
   }
 
-  /** The transfer of that number; throws NoSuchTransfer. */
+  /** Returns the transfer of that number; throws NoSuchTransfer. */
   get(id: number): Transfer {
     const transfer = this.find(id);
     if (transfer === null) throw new MachinedError("NoSuchTransfer", `No transfer by id ${id}`);
     return transfer;
   }
 
-  /** The transfer whose worker has this process id. */
+  /** Returns the transfer whose worker has this process id, or null. */
   byWorker(pid: number): Transfer | null {
     for (const transfer of this) if (transfer.pid === pid) return transfer;
     return null;
   }
 
-  /** Refuses what is under way already: the same download, or another image of the same name; and one too many. */
+  /**
+   * Throws TransferInProgress where the same download or an image of the same name is being made, `E2BIG` above the
+   * limit.
+   */
   check(plan: TransferPlan): void {
     for (const { plan: other } of this) {
       const isSamePull = plan.remote !== "" && plan.type === other.type && plan.remote === other.remote;
@@ -47,7 +50,7 @@ export class Transfers {
     if (this.size >= TRANSFERS_LIMIT) throw new ErrnoError("E2BIG", "Too many transfers are running.");
   }
 
-  /** A number for the next transfer: they are never used again. */
+  /** Returns a new number; numbers are never reused. */
   nextId(): number {
     return ++this.#last;
   }

@@ -52,7 +52,10 @@ export function importVarlink(daemon: ImportDaemon): BoundVarlink {
   });
 }
 
-/** What receives the descriptor of that number. */
+/**
+ * Returns a function that receives the descriptor of that index. Throws InvalidArgs where the call has no such
+ * descriptor.
+ */
 function fileOf({ descriptors }: TransferCall, index: ReceivedInteger): () => Fd {
   const missing = () => invalidArgument("fileDescriptorIndex", "No such descriptor");
   if (descriptors === null) throw missing();
@@ -65,7 +68,7 @@ function fileOf({ descriptors }: TransferCall, index: ReceivedInteger): () => Fd
   };
 }
 
-/** Starts a transfer and answers with its id, or follows it to its end. */
+/** Starts a transfer; replies with its id or, for a call with `more`, follows it to its end. */
 export async function run(
   daemon: ImportDaemon,
   call: TransferCall,
@@ -99,7 +102,7 @@ function followed(call: TransferCall, transfer: Transfer): Promise<TransferResul
 function row({ id, plan, progress }: Transfer): VarlinkResult<Table, "ListTransfers"> {
   return {
     id,
-    // The interface has no word for a push.
+    // The interface has no value for a push.
     type: plan.type.replace("-", "_").replace("push_oci", "export_tar") as VarlinkValue<Table, "TransferType">,
     remote: plan.remote,
     local: plan.local,

@@ -1,14 +1,14 @@
-// How the worker programs are called: the command lines of systemd-pull, systemd-import, systemd-import-fs and
-// systemd-export, and the environment they get.
+// The command lines of the worker programs (systemd-pull, systemd-import, systemd-import-fs, systemd-export), and their
+// environment.
 import type { ImageClass } from "../base/vocabulary/image-class.ts";
 import type { TransferType, VerifyMode } from "../base/vocabulary/transfer.ts";
 import type { ScopeKind } from "../daemon/scope.ts";
 
-/** All that is known about a transfer when it starts. Empty texts: there is none. */
+/** The checked request for a transfer. An empty text means "none". */
 export interface TransferPlan {
   readonly type: TransferType;
   readonly class: ImageClass;
-  /** The image here; empty for a download that is only kept. */
+  /** The name of the image on this host; empty for a download that is only kept. */
   readonly local: string;
   readonly remote: string;
   readonly verify: VerifyMode | "";
@@ -17,11 +17,11 @@ export interface TransferPlan {
   readonly keepDownload: boolean;
   /** The compression of an export; empty for none. */
   readonly format: string;
-  /** Where images are put, when that is not where the class says. */
+  /** The directory in which the image is made, where that is not the one of its class. */
   readonly imageRoot: string;
-  /** The image that a push sends the difference to; empty for none. */
+  /** The image that a push computes the second layer against; empty for none. */
   readonly base: string;
-  /** Where a push has the login for its registry from; empty for what is no push. */
+  /** The source of a push's login for the registry; empty for other transfers. */
   readonly credentials: "own" | "stdin" | "none" | "";
 }
 
@@ -42,10 +42,10 @@ const PROGRAMS: Readonly<Record<TransferType, readonly [program: string, verb: s
   "push-oci": ["systemd-export", "oci"],
 };
 
-/** What it says for "none": no name, or the standard stream. */
+/** The argument for "no name", and for the standard stream in place of a file. */
 const NONE = "-";
 
-/** The command of a transfer's worker. */
+/** Returns the command of a transfer's worker. */
 export function workerCommand(plan: TransferPlan, scope: ScopeKind): WorkerCommand {
   const [program, verb] = PROGRAMS[plan.type];
   const isPull = plan.type.startsWith("pull-");
@@ -75,17 +75,18 @@ function option(name: string, value: string): string[] {
   return value === "" ? [] : [`${name}=${value}`];
 }
 
-/** What of the daemon's own environment its workers need: the way to the network, where things are, how to behave. */
+/** The variables of the daemon's environment that its workers inherit: proxies, paths, settings. */
 const INHERITED =
   /^(((https?|ftp|all|no)_proxy)|SSL_CERT_(FILE|DIR)|SYSTEMD_(IMPORT_\w+|OPENPGP_KEYRING|NSPAWN_LOCK)|REGISTRY_AUTH_FILE|HOME|USER|XDG_\w+|TZ|LANG|LC_\w+|MACHINED_\w+)$/i;
 
 /**
- * Settings of the engine for a process that is soon gone: its last optimizer would not pay for itself, and memory that
- * goes back to the kernel meanwhile would only be asked for again. Together they save more than a tenth of the time.
+ * Settings of the engine for short processes: no last stage of compilation, which would cost more time than it saves,
+ * and no return of free memory to the kernel, which would soon be requested again. Together they save more than a tenth
+ * of the time.
  */
 const SHORT_LIVED = { BUN_JSC_useFTLJIT: "0", MIMALLOC_PURGE_DELAY: "-1" };
 
-/** The environment of a worker. */
+/** Returns the environment of a worker. */
 export function workerEnvironment(
   own: Readonly<Record<string, string | undefined>>,
   given: { readonly notifySocket: string; readonly logLevel: string },
@@ -103,7 +104,10 @@ export function workerEnvironment(
   };
 }
 
-/** $SYSTEMD_PULL_PATH and its like name another program to run as a worker. */
+/**
+ * Returns the program that a variable such as $SYSTEMD_PULL_PATH names in place of the worker; undefined where there is
+ * none.
+ */
 export function workerOverride(own: Readonly<Record<string, string | undefined>>, program: string): string | undefined {
   return own[`${program.toUpperCase().replaceAll("-", "_")}_PATH`] || undefined;
 }

@@ -70,7 +70,7 @@ function processOf(given: Fd | undefined, pid: number): () => PidRef {
   };
 }
 
-/** The uid of an unknown user, who owns nothing: a broker that does not know the user has identified nobody. */
+/** The uid that the kernel uses for users without a mapping. A caller with this uid is not identified. */
 const NOBODY = 65534;
 
 /**
@@ -112,7 +112,7 @@ function startTicksOf(pid: number): bigint | null {
   try {
     return processStartTicks(pid);
   } catch {
-    return null; // gone already
+    return null; // the process has ended
   }
 }
 

@@ -1,10 +1,10 @@
-// Shares time between users: a user that has used up its slice of a turn of the loop waits for the next turn, in which every
-// waiting user gets a slice. The work of a single caller is done at once.
+// Shares the time of the event loop between users. A user that has used up its slice in one turn of the loop waits for
+// the next turn, in which every waiting user has a slice. While only one user has work, none of it waits.
 
 /** Does one piece of work, and returns whether there is more. Never throws. */
 type Task = () => boolean;
 
-/** The slice of one user in a turn. One piece of work is done even if it takes longer. */
+/** The slice of one user in a turn. A task that has begun is not interrupted. */
 const SLICE_MS = 4;
 /** The time of all waiting users in a turn. */
 const TURN_MS = 20;
@@ -14,7 +14,7 @@ export class FairTurns {
   readonly #usedMs = new Map<number | string, number>();
   #isPlanned = false;
 
-  /** Does the user's work, now or when it is the user's turn; each user's work is done in its order. */
+  /** Runs the user's task, now or in a later turn. Tasks of one user are run in the order of their calls. */
   run(user: number | string, task: Task): void {
     const waiting = this.#waiting.get(user);
     if (waiting !== undefined) waiting.push(task);
@@ -27,11 +27,11 @@ export class FairTurns {
     return (this.#usedMs.get(user) ?? 0) < SLICE_MS;
   }
 
-  /** Works on the user's tasks in turn until its slice is used up; the rest waits. */
+  /** Runs the user's tasks, one after the other, until its slice is used up; the rest waits. */
   #work(user: number | string, tasks: Task[]): void {
     let usedMs = this.#usedMs.get(user) ?? 0;
     let startMs = performance.now();
-    // Tasks may bring in further ones of the same user.
+    // Tasks may add further tasks of the same user.
     this.#waiting.set(user, tasks);
     while (tasks.length > 0 && usedMs < SLICE_MS) {
       const task = tasks.shift() as Task;
@@ -58,7 +58,7 @@ export class FairTurns {
     const startMs = performance.now();
     for (const [user, tasks] of [...this.#waiting]) {
       if (performance.now() - startMs >= TURN_MS) break;
-      // The user is queued behind the others.
+      // Removed and, where tasks are left, added again: behind the other users.
       this.#waiting.delete(user);
       this.#work(user, tasks);
     }

@@ -5,8 +5,8 @@ export class GoneHandlers {
   #isGone = false;
 
   /**
-   * Calls `handler` when the peer disconnects; where it has already, when the present code has ended. Returns a function that
-   * cancels this.
+   * Calls `handler` when the peer disconnects; in a microtask where it has disconnected already. Returns a function
+   * that cancels this.
    */
   add(handler: () => void): () => void {
     this.#handlers.add(handler);

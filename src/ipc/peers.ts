@@ -31,18 +31,20 @@ const LIMITS: AllLimits = {
   user: { connections: 512, bytes: 24 * MIB },
 };
 
-/** Short calls of a user come in hundreds at once, also while others hold all they can. */
+/**
+ * Which users count as those with few connections (fair-share.ts). A script may make hundreds of short calls at once.
+ */
 const FEW = { little: 5 / 8, lastPart: 1 / 8 };
 
 /** The place of one peer. */
 export interface PeerPlace {
   /** Whether it is root or the daemon's own user. */
   readonly isPrivileged: boolean;
-  /** The user whose share it is of: users that are counted as one have the same number. */
+  /** The owner of the share: users that are counted as one have the same number. */
   readonly owner: number;
   /** Reports the present use of the peer: bytes in both directions. */
   hold(bytes: number): void;
-  /** Returns the place. */
+  /** Frees the place. */
   leave(): void;
 }
 
@@ -169,7 +171,7 @@ export class Peers {
   }
 }
 
-/** Half of the files that the process may open are for work; each user gets at most a quarter of the rest. */
+/** Limits connections by the files that the process may open: half of them for all peers, an eighth for one user. */
 function fitting(limits: AllLimits, openFiles: number): AllLimits {
   const cut = (of: PeerLimits, most: number) => ({
     ...of,

@@ -1,12 +1,11 @@
 // The service of machines: its sockets, its signals, who may register, and its end (systemd-machined.service(8)).
 import { existsSync } from "node:fs";
-import { MACHINE1_NAME, MACHINE1_PATH, Manager } from "../api/machine1.ts";
+import { MACHINE1_PATH, Manager } from "../api/machine1.ts";
 import type { Authority } from "../daemon/authority.ts";
 import { serviceVarlink } from "../daemon/control.ts";
 import { objectTree } from "../daemon/object-tree.ts";
 import { logUnexpected } from "../daemon/process-events.ts";
-import { isBusShown, isSystemdHost } from "../daemon/scope.ts";
-import { type Served, ServiceShell, type ShellOptions } from "../daemon/service-shell.ts";
+import { type Served, ServiceShell } from "../daemon/service-shell.ts";
 import { type Listener, listenAt, listenVarlink } from "../daemon/sockets.ts";
 import type { ObjectTree } from "../ipc/bus/binding.ts";
 import type { BusClient } from "../ipc/bus/client.ts";
@@ -42,17 +41,19 @@ import { NameSocket } from "./names/name-socket.ts";
 import { ResolveHook } from "./names/resolve-hook.ts";
 import { adviseUserDatabaseClients, userDatabase } from "./names/userdb.ts";
 import type { Scope } from "./scope.ts";
+import { shellOptions, usesServiceManager } from "./shell-options.ts";
 import { MetricsPage } from "./stats/metrics-page.ts";
 import { Sampler } from "./stats/sampler.ts";
 import { Streams } from "./stats/streams.ts";
 import { statsVarlink } from "./stats/varlink-bindings.ts";
 
-/** How many machines have events beside starts and ends: each takes some watches. */
+/** For how many machines events other than starts and ends are logged: each machine takes some watches. */
 const WATCHED_MACHINES_LIMIT = 1024;
 
-/** Since this version of the host's systemd users other than root may register their own machines. */
+/** From this version of the host's systemd on, users other than root may register their own machines. */
 const OPEN_REGISTRATION_VERSION = 258;
 
+/** The daemon: it makes all parts, connects them, and closes them at its end. */
 export class Service implements Daemon, Served {
   readonly addresses = new Addresses();
   readonly operations: Operations;
@@ -245,31 +246,4 @@ export class Service implements Daemon, Served {
 /** Returns how many machines can be watched: each takes two descriptors beside those that every machine takes. */
 function watchedLimit(): number {
   return Math.min(WATCHED_MACHINES_LIMIT, Math.floor(openFilesLimit() / 8));
-}
-
-/** Whether machines are in units of systemd; MACHINED_SERVICE_MANAGER ("systemd" or "own") overrides the detection. */
-function usesServiceManager(scope: Scope): boolean {
-  const wanted = process.env["MACHINED_SERVICE_MANAGER"];
-  if (wanted === "systemd" || wanted === "own") return wanted === "systemd";
-  return !scope.isPrivate && isSystemdHost();
-}
-
-function shellOptions(scope: Scope, usesSystemd: boolean): ShellOptions {
-  return {
-    identifier: "systemd-machined",
-    facility: "auth",
-    busName: MACHINE1_NAME,
-    bus: scope.bus,
-    busNeed: busNeed(scope, usesSystemd),
-    lock: scope.lock,
-    privateBus: scope.privateBus,
-    // The host's daemon stays; a user's ends when it has nothing left to keep.
-    isActivatable: scope.kind === "user",
-  };
-}
-
-/** systemd is reached over the bus; without systemd the daemon's own sockets are enough. */
-function busNeed(scope: Scope, usesSystemd: boolean): ShellOptions["busNeed"] {
-  if (usesSystemd) return "required";
-  return scope.isPrivate && !isBusShown(scope.kind) ? "none" : "optional";
 }

@@ -62,7 +62,7 @@ function print(text: string, code: number): number {
   return code;
 }
 
-/** The lines of a key, none where it is unknown; null (and a message) where the daemon cannot be asked. */
+/** Returns the lines of a key, none where it is unknown; null, after a message, where the daemon cannot be reached. */
 async function lookUp(database: Database, key: string): Promise<string[] | null> {
   if (/[\n\0]/.test(key)) return [];
   try {
@@ -100,7 +100,7 @@ function exchange(request: string): Promise<string> {
   });
 }
 
-/** "OK IFINDEX", then "4 HEX" or "6 HEX" for each address. */
+/** Formats a reply about a host: "OK IFINDEX", then "4 HEX" or "6 HEX" for each address. */
 function hostLines([, ...addresses]: readonly string[], key: string): string[] {
   return addresses.map((line) => {
     const bytes = Buffer.from(line.slice(2), "hex");
@@ -108,13 +108,13 @@ function hostLines([, ...addresses]: readonly string[], key: string): string[] {
   });
 }
 
-/** "PW NAME UID GID GECOS" */
+/** Formats a reply about a user: "PW NAME UID GID GECOS". */
 function userLine([line = ""]: readonly string[]): string[] {
   const [, name, uid, gid, ...gecos] = line.split(" ");
   return [`${name}:x:${uid}:${gid}:${gecos.join(" ")}:/:/usr/sbin/nologin`];
 }
 
-/** "GR NAME GID" */
+/** Formats a reply about a group: "GR NAME GID". */
 function groupLine([line = ""]: readonly string[]): string[] {
   const [, name, gid] = line.split(" ");
   return [`${name}:x:${gid}:`];

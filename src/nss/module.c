@@ -1,10 +1,10 @@
 /* libnss_mymachines.so.2: names of machines, and users and groups of containers, for the C library (nss-mymachines(8),
- * nsswitch.conf(5)). It holds no policy: it asks the daemon's name socket one line and hands on the answer.
+ * nsswitch.conf(5)). It makes no decisions: it sends one line to the daemon's name socket and returns the answer.
  *
- * It runs inside every program of the host, in any thread, after fork, in signal-laden and memory-starved places. So: no
- * heap, no globals, no locks, no stdio; a fresh socket for each call, closed before it returns; one deadline over
- * connecting, sending and receiving; errno is left alone. An answer is read into a bounded buffer, and anything odd about
- * it makes the service unavailable.
+ * It runs in every program of the host, in any thread, after fork(2), and where memory is short. Therefore it uses no
+ * heap, no globals, no locks and no stdio. Each call opens a socket and closes it before it returns; one deadline
+ * covers connecting, sending and receiving; errno is kept. An answer is read into a buffer of fixed size. An invalid
+ * answer counts as "service unavailable".
  *
  * Request:  HOST name | USER name | UID n | GROUP name | GID n, ended by a line feed.
  * Answer:   OK IFINDEX, then "4 hex" or "6 hex" for each address; or PW name uid gid gecos; or GR name gid; or NO; or ER n.
@@ -32,7 +32,7 @@
 #define ADDRESSES_MAX 64
 #define NAME_MAX_LENGTH 64
 #define USER_MAX_LENGTH 31
-/* "getent hosts" asks twice, once for each family: both together stay below three seconds. */
+/* "getent hosts" makes two queries, one for each address family: both together take less than three seconds. */
 #define DEADLINE_MS 1200
 #define FIRST_MACHINE_ID 65536u
 
@@ -47,7 +47,7 @@ static int64_t now_ms(void) {
         return (int64_t) t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* Waits until the socket is ready or the deadline has passed; 0 or an errno. */
+/* Waits until the socket is ready or the deadline has passed. Returns 0 or an errno. */
 static int wait_for(int fd, short events, int64_t deadline) {
         for (;;) {
                 int64_t left = deadline - now_ms();
@@ -64,7 +64,7 @@ static int wait_for(int fd, short events, int64_t deadline) {
         }
 }
 
-/* Sends a request and reads the whole answer, NUL-terminated; 0 or an errno. */
+/* Sends a request and reads the whole answer, which it terminates by a NUL. Returns 0 or an errno. */
 static int exchange(int fd, const char *request, size_t length, char *answer, int64_t deadline) {
         size_t done = 0;
 
@@ -87,7 +87,7 @@ static int exchange(int fd, const char *request, size_t length, char *answer, in
                                 return EMSGSIZE;
                 } else if (n == 0) {
                         answer[done] = 0;
-                        /* A NUL inside would hide what is behind it. */
+                        /* A NUL in the answer would hide the text behind it. */
                         return strlen(answer) == done ? 0 : EPROTO;
                 } else if (errno == EAGAIN) {
                         int r = wait_for(fd, POLLIN, deadline);
@@ -104,7 +104,7 @@ static int ask(const char *request, size_t length, char *answer) {
         int64_t deadline = now_ms() + DEADLINE_MS;
         int fd, r;
 
-        /* A process that is a part of the daemon's own start must not wait for the daemon. */
+        /* A process of the daemon's own unit may run while the daemon starts, and must not wait for it. */
         if (geteuid() == 0 && unit && scope && strcmp(unit, "systemd-machined.service") == 0 && strcmp(scope, "system") == 0)
                 return EDEADLK;
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -117,7 +117,7 @@ static int ask(const char *request, size_t length, char *answer) {
         return r;
 }
 
-/* Builds "KEY value\n"; false when it does not fit. */
+/* Writes "KEY value\n" to `out`; returns false when it does not fit. */
 static bool request_of(char *out, size_t size, const char *key, const char *value, size_t *length) {
         size_t k = strlen(key), v = strlen(value);
 
@@ -131,7 +131,7 @@ static bool request_of(char *out, size_t size, const char *key, const char *valu
         return true;
 }
 
-/* Reads a decimal number that ends at `end`; false for anything else. */
+/* Reads a decimal number that ends at `end`; returns false for any other text. */
 static bool number(const char **at, char end, uint64_t limit, uint64_t *value) {
         uint64_t v = 0;
         const char *p = *at;
@@ -150,7 +150,7 @@ static bool number(const char **at, char end, uint64_t limit, uint64_t *value) {
         return true;
 }
 
-/* A host name as the registry has them: letters, digits, inner hyphens, dots between labels. */
+/* Whether a name can be that of a machine: letters, digits, hyphens inside labels, dots between them. */
 static bool is_machine_name(const char *name) {
         size_t i, length = strnlen(name, NAME_MAX_LENGTH + 1);
 
@@ -168,7 +168,7 @@ static bool is_machine_name(const char *name) {
         return true;
 }
 
-/* Nearly all look-ups end here: a name without a state file is no machine's, and the daemon is not asked. */
+/* Whether a machine has the name: it has a state file. Nearly all look-ups end here, without a query to the daemon. */
 static bool is_registered(const char *name) {
         char path[sizeof MACHINES + NAME_MAX_LENGTH];
 
@@ -181,7 +181,7 @@ static int hex_digit(char c) {
         return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Reads the addresses of an answer; 0, an errno, or -1 for "no such machine". */
+/* Reads the addresses of an answer. Returns 0, an errno, or -1 for "no such machine". */
 static int parse_addresses(const char *p, struct address *list, unsigned *count, uint32_t *ifindex) {
         uint64_t value;
 
@@ -249,7 +249,7 @@ static enum nss_status too_small(int *errnop, int *h_errnop) {
         return NSS_STATUS_TRYAGAIN;
 }
 
-/* Allocates from the caller's buffer, aligned for a pointer; NULL when there is none. */
+/* Allocates from the caller's buffer, aligned for a pointer; returns NULL when it is used up. */
 static void *take(char **buffer, size_t *left, size_t size) {
         size_t skip = -(uintptr_t) *buffer % sizeof(void *);
         void *room = *buffer + skip;
@@ -294,7 +294,7 @@ PUBLIC enum nss_status _nss_mymachines_gethostbyname4_r(const char *name, struct
                 memcpy(tuples[i].addr, list[i].bytes, list[i].family == AF_INET ? 4 : 16);
                 tuples[i].scopeid = ifindex;
         }
-        /* The caller may have brought the first tuple along. */
+        /* The caller may pass the first tuple. */
         if (*pat)
                 **pat = tuples[0];
         else
@@ -367,7 +367,7 @@ PUBLIC enum nss_status _nss_mymachines_gethostbyname_r(const char *name, struct 
         return _nss_mymachines_gethostbyname3_r(name, AF_INET, host, buffer, buflen, errnop, h_errnop, NULL, NULL);
 }
 
-/* Asks for a user or group; `text` gets the words of the answer behind its kind. */
+/* Queries a user or group; sets `text` to the words of the answer behind its kind. */
 static enum nss_status ask_id(const char *key, const char *value, const char *kind, char *answer, const char **text,
                               int *errnop) {
         char request[128];
@@ -378,7 +378,7 @@ static enum nss_status ask_id(const char *key, const char *value, const char *ki
                 return NSS_STATUS_NOTFOUND;
         r = ask(request, length, answer);
         errno = saved;
-        /* A daemon that is not there has no users: others may still know the name. */
+        /* Without a daemon there are no users of machines; another module may know the name. */
         if (r == ENOENT || r == ECONNREFUSED || (r == 0 && strcmp(answer, "NO\n") == 0))
                 return NSS_STATUS_NOTFOUND;
         if (r != 0 || strncmp(answer, kind, 3) != 0) {
@@ -389,7 +389,7 @@ static enum nss_status ask_id(const char *key, const char *value, const char *ki
         return NSS_STATUS_SUCCESS;
 }
 
-/* Whether a name can be one of ours at all ("vu-…"); `letter` is u or g. */
+/* Whether a name can be that of a machine's user ("vu-…") or group ("vg-…"); `letter` is u or g. */
 static bool is_ours(const char *name, char letter) {
         size_t length = strnlen(name, USER_MAX_LENGTH + 1);
 

@@ -14,7 +14,7 @@ export interface Credentials {
 /** The name that means that the password is an identity token. */
 export const IDENTITY_TOKEN = "<token>";
 
-/** Is told what keeps credentials from being read. */
+/** Called with the reason where credentials cannot be read. */
 type Warn = (text: string) => void;
 
 interface AuthEntry {
@@ -30,7 +30,7 @@ interface AuthFile {
   readonly credsStore?: string;
 }
 
-/** Returns the files that may have credentials; the first one with an entry for a registry wins. */
+/** Returns the files that may have credentials; the first one with an entry for a registry is used. */
 function authFiles(): string[] {
   const { REGISTRY_AUTH_FILE: given, XDG_RUNTIME_DIR: runtime, XDG_CONFIG_HOME: config, DOCKER_CONFIG } = process.env;
   if (given) return [given];
@@ -121,7 +121,10 @@ function decode(auth: string): Credentials | null {
 const HELPER_NAME = /^[A-Za-z0-9_-]+$/;
 const HELPER_TIMEOUT_MS = 30_000;
 
-/** docker-credential-NAME get: the registry on its standard input, an object on its standard output. */
+/**
+ * Runs `docker-credential-NAME get` with the registry as standard input; returns the credentials in its output, or
+ * null.
+ */
 async function askHelper(name: string, registry: string, warn: Warn): Promise<Credentials | null> {
   const program = HELPER_NAME.test(name) ? Bun.which(`docker-credential-${name}`) : null;
   if (program === null) {
@@ -138,7 +141,7 @@ async function askHelper(name: string, registry: string, warn: Warn): Promise<Cr
     const { Username: user, Secret: password } = JSON.parse(text) as { Username?: string; Secret?: string };
     return user !== undefined && password !== undefined ? { user, password } : null;
   } catch {
-    warn(`Credential helper '${name}' did not answer as it should.`);
+    warn(`Credential helper '${name}' printed no valid credentials.`);
     return null;
   }
 }

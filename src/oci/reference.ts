@@ -6,7 +6,7 @@ import { type OciReference, parseOciReference } from "../base/vocabulary/oci-ref
 import { readSettings } from "../kernel/file/foreign-file.ts";
 import { isErrno } from "../kernel/syscall/sys.ts";
 
-/** A reference with everything filled in. */
+/** A complete reference. */
 export interface OciAddress {
   readonly protocol: "https" | "http" | "file";
   readonly registry: string;
@@ -34,12 +34,15 @@ export function requireReference(text: string): OciReference {
   return reference;
 }
 
-/** Parses the reference of an image that is pushed; throws EINVAL where it does not say where to, or says what it will be. */
+/** Parses the reference of an image that is pushed; throws EINVAL where it names no registry, or names a digest. */
 export function requirePushReference(text: string): OciReference {
   const reference = requireReference(text);
   if (reference.registry === null) throw new ErrnoError("EINVAL", `Reference '${text}' names no registry to push to.`);
   if (reference.digest !== null)
-    throw new ErrnoError("EINVAL", `Reference '${text}' names a digest, which what is pushed will get by itself.`);
+    throw new ErrnoError(
+      "EINVAL",
+      `Reference '${text}' names a digest, which follows from the pushed image: use a tag.`,
+    );
   return reference;
 }
 

@@ -6,7 +6,7 @@ import { connectThroughFd } from "../kernel/socket/unix.ts";
 import { isErrno, SyscallError } from "../kernel/syscall/sys.ts";
 import { openPtyAt, openPtyPeer } from "../kernel/terminal/pty.ts";
 
-/** A directory, which is opened for reading; a terminal multiplexer, which makes a new master; a socket, which is connected to. */
+/** A directory is opened for reading; a terminal multiplexer is opened for a new master; a socket is connected to. */
 export type OpenFileKind = "directory" | "terminal" | "socket";
 
 /** Opens the file that `file` names, as `identity` where that matters. Throws `EAGAIN` when the socket's queue is full. */
@@ -28,7 +28,8 @@ function openTerminal(multiplexer: Fd, identity: Identity): Fd {
   } catch (error) {
     if (!isErrno(error, "EACCES", "EPERM")) throw error;
   }
-  // A multiplexer that only the privileged may open: the terminal is made by us and given to the machine's root.
+  // Only privileged users may open the multiplexer: the daemon makes the terminal and changes its owner to the
+  // machine's root.
   const { master } = openPtyAt(multiplexer);
   try {
     using peer = openPtyPeer(master);

@@ -44,7 +44,7 @@ interface Running {
   readonly child: Child;
   /** Resolves when the worker was reaped and its output has been read. */
   readonly done: Promise<unknown>;
-  /** Resolves then, or when nobody waits for the worker any more. */
+  /** Resolves at the same time, or earlier when the worker was abandoned. */
   readonly over: Promise<unknown>;
   /** Rejects the caller's promise: the worker is abandoned. */
   abandon(): void;
@@ -68,7 +68,7 @@ export class Operations {
     this.#spawn = spawn;
   }
 
-  /** Operations that somebody waits for. */
+  /** The number of operations that a caller waits for. */
   get size(): number {
     let count = 0;
     for (const { isAbandoned } of this.#running) if (!isAbandoned) count++;
@@ -178,8 +178,8 @@ export class Operations {
 }
 
 /**
- * Kills a worker. It is abandoned where the kernel shows that it sleeps uninterruptibly. Time alone proves nothing: a killed
- * process ends when it gets a processor, which may take long on a busy machine.
+ * Kills a worker. It is abandoned where the kernel reports it in uninterruptible sleep. The elapsed time alone is no
+ * criterion: a killed process ends when it gets a processor, which may take long on a busy host.
  */
 function kill(running: Running): void {
   running.child.kill(SIGKILL);

@@ -43,7 +43,7 @@ export interface UnitFiles {
   isEnabled(unit: string): Promise<boolean>;
   enable(units: readonly string[]): Promise<void>;
   disable(units: readonly string[]): Promise<void>;
-  /** Makes the manager read the changed files. */
+  /** Makes the manager read changed unit files. */
   reload(): Promise<void>;
 }
 

@@ -20,7 +20,7 @@ export interface BindArguments {
   readonly destination: string;
   readonly readOnly: boolean;
   readonly mkdir: boolean;
-  /** As above; where it is set, the machine's user namespace is passed, too. */
+  /** As in CopyArguments; where it is set, the machine's user namespace is passed, too. */
   readonly machineRoot: Identity | null;
   /** The directory of the host from which mounts propagate into the machine; it may be missing. */
   readonly tunnel: string;

@@ -1,23 +1,23 @@
-// What a machine uses: the counters of its control groups and of its network, at one moment.
+// Measures a machine: the counters of its control groups and of its network at one moment.
 import { type Fd, openPath } from "../kernel/file/fd.ts";
 import { upToUnit } from "../kernel/process/cgroup.ts";
 import { type CgroupHierarchy, cgroupHierarchies } from "../kernel/process/cgroup-mount.ts";
 import { CgroupMeter, type CgroupUsage, readAgain } from "../kernel/process/cgroup-usage.ts";
 import { sameNamespace } from "../kernel/process/namespace.ts";
 
-/** Values that the kernel does not account for this machine are null. */
+/** The counters of a machine. A value that the kernel does not count for this machine is null. */
 export interface Usage extends CgroupUsage {
-  /** Null also for a machine that shares the host's network: these counters are not the machine's. */
+  /** Null also for a machine in the host's network, whose counters include other traffic. */
   readonly receivedBytes: number | null;
   readonly sentBytes: number | null;
 }
 
-/** At most so many files are held open by one meter. */
+/** The number of files that one meter keeps open, at most. */
 export const METER_FILES = 10;
 
 const LOOPBACK = "lo";
 
-/** Received and sent bytes of /proc/PID/net/dev, without those that stay in the machine. */
+/** Returns the received and sent bytes in the text of /proc/PID/net/dev, without those of the loopback interface. */
 export function networkBytes(text: string): { received: number; sent: number } {
   const total = { received: 0, sent: 0 };
   for (const line of text.split("\n")) {
@@ -35,7 +35,7 @@ export function networkBytes(text: string): { received: number; sent: number } {
   return total;
 }
 
-/** One machine that is measured, with its files held open. */
+/** Measures one machine. It owns the files that it keeps open. */
 export class Meter implements Disposable {
   readonly #cgroup: CgroupMeter;
   readonly #network: Fd | null;
@@ -46,7 +46,7 @@ export class Meter implements Disposable {
     this.#network = networkFile(leader);
   }
 
-  /** What the machine uses now. */
+  /** Returns the present counters. */
   read(): Usage {
     const text = this.#network === null ? null : readAgain(this.#network);
     const network = text === null ? null : networkBytes(text);
@@ -64,8 +64,9 @@ export class Meter implements Disposable {
 }
 
 /**
- * The group with the machine's numbers; null where they would be those of others. In a hierarchy of version 1 that does not
- * account for the unit its processes are in a group above it, in the end in that of the whole host.
+ * Returns the group that counts for the machine; null where its numbers would include other processes. In a hierarchy
+ * of version 1 that does not account for the unit, its processes are in a group above the unit, up to that of the whole
+ * host.
  */
 export function groupOf(unit: string, path: string, controller: string): string | null {
   if (path === "/") return null;

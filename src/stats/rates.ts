@@ -1,4 +1,4 @@
-// What a machine uses each second: the difference of two moments.
+// Rates of a machine's usage: the differences of two readings, divided by the time between them.
 import type { Usage } from "./meter.ts";
 
 /** Counters of a machine at one moment of the monotonic clock. */
@@ -7,7 +7,10 @@ export interface Reading {
   readonly usage: Usage;
 }
 
-/** What is shown of a machine; null where it is not known (yet). Rates are for each second. */
+/**
+ * The values that `stats` and `top` show of a machine. Rates are per second; null where a value is not known, or not
+ * yet.
+ */
 export interface Stats {
   readonly machine: string;
   readonly cpuPercent: number | null;
@@ -25,7 +28,10 @@ export interface Stats {
   readonly ioPressure: number | null;
 }
 
-/** What the machine used between two readings; without an earlier one there are no rates. */
+/**
+ * Returns the usage of a machine at a reading, with its rates since the last one; without a last reading the rates are
+ * null.
+ */
 export function statsOf(machine: string, now: Reading, last: Reading | null): Stats {
   const { usage } = now;
   const before = last?.usage;

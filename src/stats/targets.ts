@@ -8,7 +8,7 @@ interface TargetMachine {
   readonly name: string;
   readonly class: string;
   readonly service: string;
-  /** As text, IPv4 and IPv6, the nearest first. */
+  /** Addresses as text, IPv4 before IPv6, in the order of scopes. */
   readonly addresses: readonly string[];
 }
 
@@ -17,17 +17,20 @@ export interface TargetGroup {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** IPv6 addresses that need an interface to be reached cannot be a target. */
+/** Link-local IPv6 addresses. They cannot be targets, because they are valid only together with an interface. */
 const LINK_LOCAL_IPV6 = /^fe[89ab][0-9a-f]:/i;
 const LINK_LOCAL_IPV4 = /^169\.254\./;
 
-/** The address that others reach a machine at: one of IPv4 before one of IPv6, one that is routed before one that is not. */
+/**
+ * Returns the address at which other hosts reach a machine: routed before link-local, IPv4 before IPv6; null where
+ * there is none.
+ */
 export function reachableAddress(addresses: readonly string[]): string | null {
   const usable = addresses.filter((address) => !LINK_LOCAL_IPV6.test(address));
   return usable.find((address) => !LINK_LOCAL_IPV4.test(address)) ?? usable[0] ?? null;
 }
 
-/** A target for each machine that has an address. */
+/** Returns a target for each machine that has an address. */
 export function targetGroups(machines: readonly TargetMachine[], port: number): TargetGroup[] {
   return machines.flatMap(({ name, class: className, service, addresses }) => {
     const address = reachableAddress(addresses);
@@ -37,7 +40,7 @@ export function targetGroups(machines: readonly TargetMachine[], port: number): 
   });
 }
 
-/** A port as text; null where it is none. */
+/** Returns the port that a text is; null for any other text. */
 export function parsePort(text: string): number | null {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
   return port >= 1 && port <= 65_535 ? port : null;

@@ -1,17 +1,17 @@
 // Metrics as text: Prometheus's format 0.0.4 and OpenMetrics 1.0
 // (https://prometheus.io/docs/instrumenting/exposition_formats/, https://prometheus.io/docs/specs/om/open_metrics_spec/).
+import { DAEMON_METRICS } from "./daemon-metrics.ts";
+import { MACHINE_METRICS } from "./machine-metrics.ts";
 import {
-  DAEMON_METRICS,
   type DaemonMetric,
   type DaemonSource,
   type Labels,
-  MACHINE_METRICS,
   type MachineMetric,
   type MachineSource,
   sampleName,
 } from "./metrics.ts";
 
-/** What HTTP calls each format. */
+/** The media type of each format. */
 export const FORMATS = {
   text: "text/plain; version=0.0.4; charset=utf-8",
   openmetrics: "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -19,7 +19,7 @@ export const FORMATS = {
 
 export type Format = keyof typeof FORMATS;
 
-/** The names of types, where the older format has others. */
+/** The names of the types in the older format. */
 const OLD_TYPES = { counter: "counter", gauge: "gauge", info: "gauge", histogram: "histogram" } as const;
 
 const ESCAPES: Readonly<Record<string, string>> = { "\\": "\\\\", '"': '\\"', "\n": "\\n" };
@@ -38,7 +38,7 @@ function braced(list: string): string {
   return list === "" ? "" : `{${list}}`;
 }
 
-/** A limit that is none is infinite. */
+/** Formats a number; infinity is the bound of "no limit". */
 function numberText(value: number): string {
   return value === Number.POSITIVE_INFINITY ? "+Inf" : String(value);
 }
@@ -76,7 +76,10 @@ function daemonLines(metric: DaemonMetric, daemon: DaemonSource): string {
   return lines;
 }
 
-/** The metrics of machines and, where there is one that tells, of the daemon. A metric without numbers is left out. */
+/**
+ * Returns the metrics of machines and, unless `daemon` is null, of the daemon as text. A metric without values is
+ * omitted.
+ */
 export function metricsText(machines: readonly MachineSource[], daemon: DaemonSource | null, format: Format): string {
   const labels = machines.map(({ name }) => labelList({ machine: name }));
   let text = "";
@@ -88,7 +91,9 @@ export function metricsText(machines: readonly MachineSource[], daemon: DaemonSo
   return format === "openmetrics" ? `${text}# EOF\n` : text;
 }
 
-/** The format that a header `Accept` asks for. What is not understood is ignored: the older format is for everybody. */
+/**
+ * Returns the format that a header `Accept` requests. Unknown media types are ignored; the older format is the default.
+ */
 export function acceptedFormat(accept: string): Format {
   let best: { format: Format; weight: number } = { format: "text", weight: 0 };
   for (const range of accept.split(",")) {

@@ -1,5 +1,5 @@
-// The short-lived processes that do the daemon's long work: machined-worker OPERATION ARGUMENT…
-// They are started by src/registry/operation.ts and end with the daemon.
+// machined-worker OPERATION ARGUMENT…: a short-lived process for one operation of the daemon. src/registry/operation.ts
+// starts it; it ends with the daemon.
 
 /** The entry points of operations, which return the exit code. Each is loaded when it is called. */
 const OPERATIONS: Readonly<Record<string, () => Promise<{ main(args: string[]): Promise<number> }>>> = {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { ImportManager, Transfer } from "../../src/api/import1.ts";
 import { IoSystemdImport } from "../../src/api/io-systemd-import.ts";
 import type { BusInterface } from "../../src/api/table.ts";
-import { introspect } from "../../src/ipc/render.ts";
+import { introspect } from "../../src/ipc/bus/introspection.ts";
 import { describeInterface } from "../../src/ipc/varlink/schema.ts";
 
 const RECORDINGS = join(import.meta.dir, "recordings/import1");

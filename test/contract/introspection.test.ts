@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { Image, Machine, Manager } from "../../src/api/machine1.ts";
 import { LogControl } from "../../src/api/peers.ts";
 import type { BusInterface } from "../../src/api/table.ts";
-import { introspect } from "../../src/ipc/render.ts";
+import { introspect } from "../../src/ipc/bus/introspection.ts";
 
 const RECORDINGS = join(import.meta.dir, "recordings/introspection");
 const recording = (name: string) => readFileSync(join(RECORDINGS, name), "utf8");

@@ -1,7 +1,9 @@
 // Metrics, targets and the inventory in a booted host, read by the real programs: promtool, Prometheus, Ansible. Control groups
 // are of version 1 in the older system, where this host has them, and of version 2 in the others, so that both together have every number.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { DAEMON_METRICS, MACHINE_METRICS, sampleName } from "../../src/stats/metrics.ts";
+import { DAEMON_METRICS } from "../../src/stats/daemon-metrics.ts";
+import { MACHINE_METRICS } from "../../src/stats/machine-metrics.ts";
+import { sampleName } from "../../src/stats/metrics.ts";
 import { Bed, isStock, tree } from "../lib/bed.ts";
 import { hasCgroupV1 } from "../lib/cgroups.ts";
 import { dashboardQueries } from "../lib/dashboard.ts";

@@ -1,7 +1,7 @@
 // Targets for HTTP headers of registries and other servers.
 
-import { contentRange, isStrong } from "../../src/worker/download/resume.ts";
 import { retryAfter } from "../../src/worker/download/retry.ts";
+import { contentRange, isStrong } from "../../src/worker/download/validators.ts";
 import { parseChallenges } from "../../src/worker/oci/challenge.ts";
 import { refusing, type Target, texts } from "./target.ts";
 

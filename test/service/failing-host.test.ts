@@ -262,9 +262,9 @@ describe.skipIf(!isRoot)(`a failing host${needsRoot}`, () => {
         }
         systemd.units.set("machine-web\\x2d1.scope", null);
         await daemon.run();
-        const text = "machine-web\\x2d1.scope is named as a machine's, and belongs to no machine that is registered.";
+        const text = "machine-web\\x2d1.scope has the name of a machine's scope but belongs to no registered machine.";
         await waitFor(() => expect(daemon.log).toContain(text), "the line");
-        expect(daemon.log).toContain(`'systemctl stop "machine-web\\x2d1.scope"' ends what runs in it.`);
+        expect(daemon.log).toContain(`'systemctl stop "machine-web\\x2d1.scope"' ends its processes.`);
         expect(await names(daemon)).toEqual([".host"]);
       });
     },

@@ -50,6 +50,6 @@ describe.skipIf(!canRun)(`a worker that hangs${needsRoot}`, () => {
     if (how === "cancel") transfer.cancel();
     else await transfer.stop(1);
     expect(await ended).toBe("canceled");
-    expect(lines.join("\n")).toContain("was killed and does not end: a file system holds it up.");
+    expect(lines.join("\n")).toContain("was killed and does not end: a file system does not answer.");
   });
 });

@@ -207,7 +207,7 @@ for (const location of ["file:///etc/passwd", "ftp://example.com/x", "http://[",
     fresh();
     registry.location = () => location;
     const { code, log } = await push("web");
-    expect([code, log]).toEqual([1, expect.stringContaining("does not say where the upload goes on")]);
+    expect([code, log]).toEqual([1, expect.stringContaining("names no usable address to continue the upload")]);
   });
 }
 

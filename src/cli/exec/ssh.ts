@@ -146,19 +146,19 @@ export function needsProxy({ host }: SshAddress): boolean {
   return host.includes("/");
 }
 
-/** What ssh(1) says where a server answered that does not let us in. */
+/** The message of ssh(1) where a server answered and refused the login. */
 const ANSWERED = /Permission denied|Host key verification failed|Too many authentication failures|no matching/i;
 
-/** Nothing is logged in, asked for or forwarded: the server is spoken to, and refuses. */
+/** Options for a connection that ends before the login: the server answers, and refuses it. */
 const PROBE_OPTIONS = [
   ...["BatchMode=yes", "ConnectTimeout=5", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null"],
   ...["PreferredAuthentications=none", "ForwardAgent=no", "ClearAllForwardings=yes", "ControlPath=none"],
   "RemoteCommand=none",
 ];
-/** How much ssh(1) may say, a banner of the machine's included. */
+/** The limit of ssh(1)'s output, including a banner of the machine. */
 const PROBE_OUTPUT_BYTES = 64 << 10;
 
-/** Whether an SSH server answers at such an address. */
+/** Whether an SSH server answers at the address. */
 export async function answersOverProxy(session: Session, { host }: SshAddress, stop: AbortSignal): Promise<boolean> {
   const program = installed(session.ports.env["SYSTEMD_SSH"] || "ssh");
   const words = ["-T", ...PROBE_OPTIONS.flatMap((option) => ["-o", option]), "--", `root@${host}`, "true"];
@@ -188,7 +188,7 @@ export async function kindInVirtualMachine(session: Session, path: string, addre
   const command =
     `if [ -L ${quoted} ]; then exit ${other}; elif [ -d ${quoted} ]; then exit ${directory}; ` +
     `elif [ -e ${quoted} ]; then exit ${other}; else exit ${missing}; fi`;
-  // The standard input belongs to whoever called this client, who may have the rest of a script there.
+  // ssh(1) must not read the standard input of this client, which may be the rest of a script.
   const status = await ssh(session, [...identity(address), "--", `root@${address.host}`], command, false);
   const kinds = Object.keys(KINDS) as PathKind[];
   const kind = kinds.find((one) => KINDS[one] === status);
@@ -226,10 +226,10 @@ export async function copyOverSsh(
 const LACKS_SFTP = /sftp-server.*(not found|No such file)|subsystem request failed/i;
 const NO_SFTP =
   "The machine's SSH server has no SFTP subsystem: install one in the machine (sftp-server(8)), or pipe the files through 'machinectl exec'.";
-/** How much of the messages is looked at, in characters. */
+/** How many characters of the messages are searched. */
 const KEPT_MESSAGES = 4096;
 
-/** Prints what a program says on its standard error; returns the end of it. */
+/** Prints the standard error of a program, and returns its last part. */
 async function copyErrors(session: Session, stream: ReadableStream<Uint8Array>): Promise<string> {
   let said = "";
   await readLines(stream, (text) => {

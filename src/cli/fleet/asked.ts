@@ -11,27 +11,30 @@ import { tableJsonMode } from "../session/settings.ts";
 import { asFailure, chosenHosts, withFleet } from "./open.ts";
 import { type Place, placesOf } from "./places.ts";
 
-/** Hosts that are asked at once: nothing but messages of this client. */
+/**
+ * How many hosts are asked at the same time. The client only sends and receives messages, so that the number can be
+ * large.
+ */
 const AT_ONCE = 64;
-/** Longer than an agent takes for the verbs of the scope. */
+/** The deadline of an answer: longer than the agent's own deadline for verbs of the scope. */
 const PATIENCE_MS: Readonly<Record<Scope, number>> = { read: 40_000, lifecycle: 130_000, exec: 130_000 };
 const MOST_REASON = 1000;
 
-/** The lines of an error as one. */
+/** Returns the lines of an error as one. */
 function reasonOf(error: string, status: number): string {
   const lines = error.split("\n").map((line) => line.trim());
   const text = lines.filter((line) => line !== "").join("; ");
   return text === "" ? `Failed with exit status ${status}` : text.slice(0, MOST_REASON);
 }
 
-/** What is asked of each host beside its machines. */
+/** The request to each host, without its machines. */
 interface Question {
   readonly scope: Scope;
   readonly verb: string;
   readonly body: object;
 }
 
-/** Asks one host. A host that fails has its reason in the result. */
+/** Sends the request to one host. Where it fails, the result has the reason. */
 export async function askHost(fleet: FleetClient, place: Place, question: Question): Promise<HostResult> {
   const { host, machines } = place;
   const { scope, verb, body } = question;
@@ -65,7 +68,7 @@ export async function status(session: Session, verb: VerbRow, words: readonly st
   return finish(session, results);
 }
 
-/** The verb `stats`; without words, of all hosts. */
+/** The verb `stats`; without words, for all hosts. */
 export async function stats(session: Session, words: readonly string[]): Promise<number> {
   const { list, iterations } = session.settings;
   const isPlain = list.columns === null && list.sort === null && list.filters.length === 0 && list.template === null;

@@ -1,4 +1,5 @@
-// `machinectl --fleet events`: the stream of events of all hosts. Reading goes on behind the last event when the server was lost.
+// `machinectl --fleet events`: the stream of events of all hosts. After a lost connection, reading continues after the
+// last event.
 
 import { type EventStart, FleetClient, type FleetEvent } from "../../fleet/client.ts";
 import { FleetError } from "../../fleet/errors.ts";
@@ -14,19 +15,19 @@ import { asFailure, chosenHosts, fleetSettings } from "./open.ts";
 const RETRY_MS = 500;
 const RETRY_LIMIT_MS = 10_000;
 
-/** A cursor of the fleet: when the stream was made, and the number in it. */
+/** Returns the cursor of an event of the fleet: the creation time of the stream, and the number in it. */
 export function formatFleetCursor(createdMs: number, sequence: number): string {
   return `${createdMs.toString(16)}-${sequence.toString(16)}`;
 }
 
-/** Throws a Failure for what is no cursor of the fleet. */
+/** Parses a cursor. Throws a Failure for a text that is no cursor of the fleet. */
 export function parseFleetCursor(text: string): { createdMs: number; sequence: number } {
   const [, created = "", sequence = ""] = /^([0-9a-f]{1,12})-([0-9a-f]{1,13})$/.exec(text) ?? [];
   if (sequence === "") throw new Failure(`'${text}' is no cursor of the fleet`);
   return { createdMs: Number.parseInt(created, 16), sequence: Number.parseInt(sequence, 16) };
 }
 
-/** What one run of the verb reads and prints. */
+/** One run of the verb: its position, and its filters. */
 class Reader {
   readonly #session: Session;
   readonly #wanted: WantedEvents;
@@ -40,7 +41,7 @@ class Reader {
     this.#hosts = hosts;
   }
 
-  /** Whether it has read already: then a fault is not the end. */
+  /** Whether reading has begun: then an error leads to another connection, and not to the end. */
   get hasBegun(): boolean {
     return this.#createdMs > 0;
   }
@@ -74,7 +75,7 @@ class Reader {
       if (behind + 1 < first) this.#session.report.warning(`${first - behind - 1} events were missed`);
       return { kind: "after", sequence: behind };
     }
-    // From here on nothing is left out, whenever the connection is lost.
+    // From here on the position is known, so that no event is missed after a lost connection.
     this.#last = sinceUsec === null ? sequence : null;
     return sinceUsec === null ? { kind: "after", sequence } : { kind: "since", usec: sinceUsec };
   }

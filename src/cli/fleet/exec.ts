@@ -1,4 +1,5 @@
-// `machinectl --fleet exec`: a command in a machine of another host, with its output piece by piece and its exit status.
+// `machinectl --fleet exec`: a command in a machine of another host. Its output arrives in pieces, then its exit
+// status.
 import type { Msg } from "@nats-io/transport-node";
 import type { FleetClient } from "../../fleet/client.ts";
 import { refusedSubject } from "../../fleet/connect.ts";
@@ -12,10 +13,10 @@ import { placesOf } from "./places.ts";
 
 const EXIT_OURS = 125;
 const EXIT_INTERRUPTED = 130;
-/** An agent says this often enough that it is there: every ten seconds. */
+/** The deadline for the next piece: an agent sends one at least every ten seconds. */
 const SILENCE_MS = 45_000;
 
-/** What a piece says: the exit status at the end, or null where more follows. */
+/** Handles a piece; returns the exit status of the last one, else null. */
 function take({ output }: Session, host: string, message: Msg): number | null {
   const kind = message.headers?.get(PIECE_HEADER) ?? "";
   if (kind === "stdout") output.writeBytes(message.data);
@@ -25,7 +26,7 @@ function take({ output }: Session, host: string, message: Msg): number | null {
   return null;
 }
 
-/** Why an agent runs no command. */
+/** Returns the reason why an agent does not run the command. */
 function refusalOf(host: string, message: Msg): FleetError {
   const answer = readAnswer(message.string());
   return answer === null ? answerError(host) : new FleetError(answer.error);
@@ -56,7 +57,7 @@ async function runThere(session: Session, fleet: FleetClient, host: string, body
   });
   void nats.closed().then(() => ended.reject(connectionEnded()));
   const interrupt = session.ports.interrupted();
-  // The inbox goes away with this client: the agent sees that, and ends the command.
+  // The inbox ends with this client: the agent notices the missing acknowledgements, and ends the command.
   void interrupt.promise.then(() => ended.resolve(EXIT_INTERRUPTED));
   try {
     nats.publish(requestSubject(host, "exec", "run"), JSON.stringify(body), { reply: inbox });
@@ -78,7 +79,7 @@ function refuse({ settings }: Session): void {
     });
 }
 
-/** The verb `exec`; the command reads nothing. */
+/** The verb `exec`. The command has no standard input. */
 export async function exec(session: Session, [place = "", ...words]: readonly string[]): Promise<number> {
   const command = words[0] === "--" ? words.slice(1) : words;
   refuse(session);

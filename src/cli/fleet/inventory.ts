@@ -8,7 +8,7 @@ import { withFleet } from "./open.ts";
 
 type Variables = Readonly<Record<string, string | readonly string[]>>;
 
-/** How Ansible reaches a machine: over the host that it is on. */
+/** Returns the variables by which Ansible reaches a machine, through its host. */
 function fleetHostVariables(machine: FleetMachine): Variables {
   const address = reachableAddress(machine.addresses);
   return {
@@ -24,12 +24,12 @@ function fleetHostVariables(machine: FleetMachine): Variables {
   };
 }
 
-/** A group of Ansible has letters, digits and underscores. */
+/** Returns the name of a group of Ansible, which has letters, digits and underscores. */
 function groupOf(host: string): string {
   return `host_${host.replace(/[^A-Za-z0-9]/g, "_")}`;
 }
 
-/** What `--list` answers: all machines as HOST/NAME, in a group for each class and one for each host. */
+/** Returns the output of `--list`: all machines as HOST/NAME, in a group for each class and one for each host. */
 export function fleetInventory(machines: readonly FleetMachine[]): object {
   const groups = new Map<string, string[]>([
     ["containers", []],
@@ -53,7 +53,7 @@ export function fleetInventory(machines: readonly FleetMachine[]): object {
   };
 }
 
-/** Targets of Prometheus, each with its host as a label. */
+/** Returns the targets of Prometheus, each with its host as a label. */
 export function fleetTargets(machines: readonly FleetMachine[], port: number): object[] {
   return machines.flatMap((machine) =>
     targetGroups([machine], port).map(({ targets, labels }) => ({

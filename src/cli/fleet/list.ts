@@ -16,7 +16,7 @@ export interface FleetMachine extends ListedMachine {
   readonly host: string;
 }
 
-/** What records have; other columns only the host itself could fill. */
+/** The columns whose values are in records. */
 const KNOWN: readonly MachineNeed[] = ["release", "addresses"];
 
 /** The columns of the list. */
@@ -25,7 +25,7 @@ const FLEET_COLUMNS: readonly Column<FleetMachine, MachineNeed>[] = [
   ...MACHINE_COLUMNS.filter(({ needs = [] }) => needs.every((need) => KNOWN.includes(need))),
 ];
 
-/** The machines of records, by host and name. */
+/** Returns the machines of records, sorted by host and name. */
 export function fleetMachines(records: readonly MachineRecord[]): FleetMachine[] {
   const machines = records.map(
     ({ machine: name, time: _, ...rest }): FleetMachine => ({ ...rest, name, extras: NO_EXTRAS }),
@@ -33,7 +33,7 @@ export function fleetMachines(records: readonly MachineRecord[]): FleetMachine[]
   return sortedByBytes(machines, ({ host, name }) => `${host}\0${name}`);
 }
 
-/** The machines of the hosts that are chosen. */
+/** Returns the machines of the selected hosts. */
 export async function listFleet(session: Session, fleet: FleetClient): Promise<FleetMachine[]> {
   return fleetMachines(await fleet.machines(chosenHosts(session)));
 }

@@ -1,4 +1,4 @@
-// The server that `--fleet` means, and a connection to it.
+// The settings that `--fleet` selects, and a connection to their server.
 import type { FleetClient } from "../../fleet/client.ts";
 import { FleetError } from "../../fleet/errors.ts";
 import { isFleetHost } from "../../fleet/names.ts";
@@ -6,10 +6,10 @@ import { DEFAULTS, FLEET_CONF, type FleetSettings, parseFleetConf, parseUrls } f
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 
-/** A user's own file, below the directory of settings of users. */
+/** The user's own file, below ~/.config. */
 const USER_CONF = "machined/fleet.conf";
 
-/** The files in which a server can be named, the first that is there counts. */
+/** Returns the settings files; the first one that exists is read. */
 function usualFiles({ ports }: Session): string[] {
   const { XDG_CONFIG_HOME: config, HOME: home } = ports.env;
   const directory = config || (home ? `${home}/.config` : "");
@@ -26,7 +26,10 @@ async function fromFiles(session: Session): Promise<FleetSettings> {
 
 const NO_LOGIN = { user: "", passwordFile: "", credentialsFile: "", tlsCertificateFile: "", tlsKeyFile: "" };
 
-/** The settings that `--fleet[=URL|FILE]` means, or else $MACHINED_FLEET. Throws a Failure or a SettingsError. */
+/**
+ * Returns the settings that `--fleet[=URL|FILE]`, or else $MACHINED_FLEET, selects. Throws a Failure or a
+ * SettingsError.
+ */
 export async function fleetSettings(session: Session, given: string): Promise<FleetSettings> {
   const word = given || session.ports.env["MACHINED_FLEET"] || "";
   if (word.startsWith("/")) {
@@ -36,7 +39,7 @@ export async function fleetSettings(session: Session, given: string): Promise<Fl
   }
   const settings = await fromFiles(session);
   const urls = word === "" ? settings.urls : parseUrls(word);
-  // The login of the files is for the servers of the files.
+  // The login in a file is sent to the servers of that file only.
   const isKnown = urls.every((url) => settings.urls.includes(url));
   if (urls.length > 0) return { ...(isKnown ? settings : { ...settings, ...NO_LOGIN }), urls };
   throw new Failure("No NATS server is named", {
@@ -44,7 +47,7 @@ export async function fleetSettings(session: Session, given: string): Promise<Fl
   });
 }
 
-/** Does some work over a connection to the fleet. What the fleet cannot do becomes a Failure. */
+/** Runs `work` with a connection to the fleet. Throws errors of the fleet as a Failure. */
 export async function withFleet<T>(session: Session, act: (fleet: FleetClient) => Promise<T>): Promise<T> {
   let fleet: FleetClient | null = null;
   try {
@@ -59,7 +62,7 @@ export async function withFleet<T>(session: Session, act: (fleet: FleetClient) =
   }
 }
 
-/** An error of the fleet or its settings as a Failure; any other as it is. */
+/** Returns an error of the fleet or its settings as a Failure; any other error unchanged. */
 export function asFailure(error: unknown): unknown {
   if (error instanceof FleetError) return new Failure(error.message, { cause: error, hint: error.hint });
   return error instanceof Error && error.name === "SettingsError"
@@ -67,7 +70,9 @@ export function asFailure(error: unknown): unknown {
     : error;
 }
 
-/** The hosts of `-H`; null for all. Throws a Failure for what is no name of a host, and for `-M` and `--user`. */
+/**
+ * Returns the hosts of `-H`; null for all. Throws a Failure for an invalid name of a host, and for `-M` and `--user`.
+ */
 export function chosenHosts({ settings }: Session): string[] | null {
   const { transport, scope } = settings;
   if (transport.kind === "machine" || scope === "user")

@@ -1,9 +1,9 @@
-// Machines of the fleet as they stand on the command line: HOST/NAME.
+// Machines of the fleet on the command line: HOST/NAME.
 import { isMachineName } from "../../base/names.ts";
 import { isFleetHost } from "../../fleet/names.ts";
 import { Failure } from "../session/failure.ts";
 
-/** A host, and the machines on it that are meant. */
+/** A host, and the named machines on it. */
 export interface Place {
   readonly host: string;
   readonly machines: readonly string[];
@@ -20,7 +20,10 @@ function parsePlace(word: string): { host: string; machine: string } {
   return { host, machine };
 }
 
-/** The machines by host, in the order in which the hosts are named. With -H, other hosts are refused. */
+/**
+ * Returns the machines by host, in the order in which the hosts are named. Throws a Failure for a host that is not
+ * among those of -H.
+ */
 export function placesOf(words: readonly string[], hosts: readonly string[] | null): Place[] {
   const places = new Map<string, string[]>();
   for (const word of words) {

@@ -9,7 +9,7 @@ function lifecycle(session: Session, words: readonly string[], { meta }: VerbRow
   return import("./asked.ts").then((asked) => asked.lifecycle(session, meta.name, words));
 }
 
-/** The verbs that the fleet knows. */
+/** The verbs that work on the fleet. */
 const FLEET_VERBS: Readonly<Record<string, FleetVerb>> = {
   list: async (session) => (await import("./list.ts")).list(session),
   status: async (session, words, verb) => (await import("./asked.ts")).status(session, verb, words),
@@ -24,7 +24,7 @@ const FLEET_VERBS: Readonly<Record<string, FleetVerb>> = {
   terminate: lifecycle,
 };
 
-/** The names of the verbs that the fleet knows. */
+/** The names of these verbs. */
 const FLEET_VERB_NAMES = Object.keys(FLEET_VERBS);
 
 /** Runs a verb on the fleet; returns the exit status. */

@@ -1,4 +1,5 @@
-// `machinectl --fleet wait`: agents wait in turns of some seconds, so that none waits for a client that is gone.
+// `machinectl --fleet wait`: sends requests with a limit of some seconds, so that no agent waits long for a client that
+// has ended.
 import type { FleetClient } from "../../fleet/client.ts";
 import { MOST_WAIT_MS } from "../../fleet/request.ts";
 import { anyMet, TIMED_OUT } from "../machine/any-met.ts";
@@ -7,7 +8,7 @@ import type { Session } from "../session/session.ts";
 import { chosenHosts, withFleet } from "./open.ts";
 import { placesOf } from "./places.ts";
 
-/** Beside its own time, a turn takes the way there and back, and the start of a program. */
+/** The time that a request may take beside its own limit: the messages, and the start of a program. */
 const TURN_PATIENCE_MS = 40_000;
 
 async function waitForOne(session: Session, fleet: FleetClient, host: string, machine: string): Promise<number> {

@@ -1,14 +1,15 @@
-// This client once more, for one of several hosts. It runs in a process group of its own, so that its ssh(1) ends with it.
+// A child process that runs this client for one of several hosts, in a process group of its own, so that its ssh(1)
+// ends with it.
 import { PARENT_VARIABLE, parentVariable } from "../../kernel/process/parent.ts";
 import { selfCommand } from "../../kernel/process/spawn.ts";
 
 const SIGTERM = 15;
-/** A child that was told to end is killed after this time. */
+/** The time between SIGTERM and SIGKILL for a child. */
 const PATIENCE_MS = 2000;
-/** Of what a child says about itself, no more is kept; the rest is read and dropped. */
+/** The limit of a child's standard error that is kept; the rest is read and dropped. */
 const KEPT_BYTES = 64 << 20;
 
-/** The client for one host. */
+/** The child for one host. */
 export class HostChild {
   readonly #child: Bun.Subprocess<"ignore", "pipe", "pipe">;
   #timer: ReturnType<typeof setTimeout> | null = null;
@@ -31,11 +32,11 @@ export class HostChild {
     return this.#child.stderr;
   }
 
-  /** The exit status, once nothing of the child is left. */
+  /** Resolves to the exit status when all processes of the child have ended. */
   async exited(): Promise<number> {
     const status = await this.#child.exited;
     if (this.#timer !== null) clearTimeout(this.#timer);
-    // An ssh that is still about to connect does not notice that nobody reads it.
+    // An ssh(1) that is still connecting does not notice that its output was closed.
     this.#signal("SIGTERM");
     return status;
   }
@@ -51,12 +52,12 @@ export class HostChild {
     try {
       process.kill(-this.#child.pid, signal);
     } catch {
-      // Nobody is left in the group.
+      // The process group is empty.
     }
   }
 }
 
-/** The whole text of a stream, as far as it is kept. */
+/** Reads a stream to its end; returns its text up to the limit. */
 export async function collected(stream: ReadableStream<Uint8Array>): Promise<string> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;

@@ -1,11 +1,11 @@
-// Which hosts `-H` names, and which of them a word of the command line means.
+// The hosts that `-H` names, and which of them a word of the command line selects.
 import type { VerbRow } from "../command-line/verb-row.ts";
 import { Failure } from "../session/failure.ts";
 import { parseRemote } from "../session/target.ts";
 
 const MOST_HOSTS = 10_000;
 
-/** The lines of a file of hosts, without comments. */
+/** Returns the lines of a file of hosts, without comments. */
 async function hostsOfFile(path: string, readText: ReadText): Promise<string[]> {
   const text = await readText(path);
   if (text === null)
@@ -18,7 +18,7 @@ async function hostsOfFile(path: string, readText: ReadText): Promise<string[]> 
 
 type ReadText = (path: string) => Promise<string | null>;
 
-/** The hosts, each once, in the order in which they are named. Throws a Failure for a word that names none. */
+/** Returns the hosts, each once, in the order in which they are named. Throws a Failure for an invalid name. */
 export async function hostsOf(text: string, readText: ReadText): Promise<string[]> {
   const named: string[] = [];
   for (const word of text.split(",").filter((part) => part !== "")) {
@@ -40,7 +40,9 @@ export async function hostsOf(text: string, readText: ReadText): Promise<string[
 
 const ADDRESSABLE = ["machine", "machine-or-host", "image", "login"];
 
-/** `HOST/NAME` of one of the hosts; null for a word that means all of them. Throws a Failure for another host. */
+/**
+ * Splits `HOST/NAME` of one of the hosts; returns null for a word without a host. Throws a Failure for another host.
+ */
 function addressOf(word: string, hosts: readonly string[]): { host: string; name: string } | null {
   if (!word.includes("/")) return null;
   const fitting = hosts.filter((host) => word.startsWith(`${host}/`)).sort((a, b) => b.length - a.length);
@@ -49,7 +51,7 @@ function addressOf(word: string, hosts: readonly string[]): { host: string; name
   return { host, name: word.slice(host.length + 1) };
 }
 
-/** What a word means on a host; null for nothing. The place of `exec` has several names. */
+/** Returns the word for a host; null where it names another host. The first word of `exec` can have several names. */
 function wordOn(host: string, word: string, hosts: readonly string[], hasSeveral: boolean): string | null {
   const kept = (hasSeveral ? word.split(",") : [word]).flatMap((part) => {
     const address = addressOf(part, hosts);
@@ -59,7 +61,7 @@ function wordOn(host: string, word: string, hosts: readonly string[], hasSeveral
   return kept.length === 0 ? null : kept.join(",");
 }
 
-/** The words after the verb as they are said to a host; null where none of the names is one of that host. */
+/** Returns the words after the verb for a host; null where none of the names belongs to that host. */
 export function wordsFor(
   host: string,
   hosts: readonly string[],

@@ -17,7 +17,7 @@ interface HostRow {
   readonly json: { readonly [key: string]: Json };
 }
 
-/** A host whose answer is no list, or one of other columns, has failed. */
+/** Returns the results, in which a host whose output is no list, or has other columns, has failed. */
 export function checkedRows({ terminal }: Session, results: readonly HostResult[]): HostResult[] {
   let columns: string | null = null;
   return results.map((result) => {
@@ -48,7 +48,7 @@ export function printRows(session: Session, results: readonly HostResult[]): voi
     output.write(formatJson([...objects, ...failures], mode, terminal.paint));
     return;
   }
-  // Where no host answered there is nothing to say about machines.
+  // Without an answer of any host, no summary is printed.
   if (first === undefined) return;
   const table: Table = {
     columns: ["host", ...first.columns],
@@ -57,7 +57,7 @@ export function printRows(session: Session, results: readonly HostResult[]): voi
   printTable(session, table, first.noun);
 }
 
-/** Prints what the runs printed, each under the name of its host; as JSON, with the host in each object. */
+/** Prints the outputs of the runs, each under the name of its host; as JSON, with the host in each object. */
 export function printPages(session: Session, verb: VerbRow, results: readonly HostResult[]): void {
   const { settings, output, terminal } = session;
   const mode = tableJsonMode(settings);

@@ -1,4 +1,5 @@
-// The list that the run for one host printed. That of `stats` comes from the other host itself, which may print anything.
+// Parses the list that the run for one host printed. That of `stats` was printed by the other host, which is not
+// trusted.
 import type { Json } from "../format/json.ts";
 import { parseJson } from "../format/parse-json.ts";
 import type { Cell } from "../format/table.ts";
@@ -15,7 +16,7 @@ function isTexts(value: Json | undefined): value is readonly string[] {
   return Array.isArray(value) && value.every((item) => typeof item === "string");
 }
 
-/** A cell with what is known of cells; throws a TypeError for anything else. */
+/** Returns a cell with the known members only; throws a TypeError for an invalid one. */
 function cellOf(value: Json, paint: Paint): Cell {
   if (!isObject(value) || typeof value["text"] !== "string") throw new TypeError("no cell");
   const { text, json = null, list, empty, alignRight, color } = value;
@@ -34,7 +35,7 @@ function cellsOf(value: Json | undefined, count: number, paint: Paint): Cell[] {
   return value.map((cell: Json) => cellOf(cell, paint));
 }
 
-/** Returns the list, or null for a text that is none. */
+/** Returns the list; null for a text that is no list. */
 export function readRows(text: string, paint: Paint): PrintedRows | null {
   try {
     const value = parseJson(text);

@@ -1,9 +1,9 @@
-// What a run of the client for one host comes to.
+// The result of a run of the client for one host.
 
-/** What came of a host. */
+/** The result for a host. */
 export interface HostResult {
   readonly host: string;
-  /** What its run printed, unless that has been passed on already. */
+  /** The output of its run, unless it was printed already. */
   readonly text: string;
   readonly status: number;
   /** Why it failed, on one line; null where it did not. */

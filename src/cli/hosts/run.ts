@@ -36,7 +36,7 @@ export async function runOnHosts(session: Session, order: ManyHostsOrder, named:
   void interrupt.promise.then(() => all.stopAll());
   let results: HostResult[];
   try {
-    // What follows does not end: a host that had to wait for its turn would wait for ever.
+    // A verb that follows does not end: with a limit, further hosts would never begin.
     const width =
       verb.hosts === "events" && settings.follow ? runs.length : isGiven ? settings.parallel : USUAL_PARALLEL;
     results = await inParallel(runs, width, ({ host, said }) => all.run(host, said));

@@ -13,19 +13,19 @@ import type { HostResult } from "./result.ts";
 export interface ManyHostsOrder {
   readonly program: ClientProgram;
   readonly verb: VerbRow;
-  /** Behind the verb. */
+  /** The words after the verb. */
   readonly words: readonly string[];
   /** The options that were given, by their long names, as arguments. */
   readonly options: readonly GivenOption[];
 }
 
-/** The exit status of a command line that was interrupted, as shells have it. */
+/** The exit status of an interrupted command line, as in shells. */
 export const EXIT_INTERRUPTED = 130;
-/** Options that say something to this run alone. */
+/** Options that apply to this process only, and are not passed to the runs. */
 const OWN_OPTIONS = ["host", "machine", "parallel", "json", "j", "no-pager"];
 const MOST_REASON = 1000;
 
-/** The lines of an error stream as one. */
+/** Returns the lines of an error stream as one. */
 function reasonOf(stderr: string, status: number): string {
   const lines = stderr.split("\n").map((line) => line.trim());
   const text = lines.filter((line) => line !== "").join("; ");
@@ -103,7 +103,7 @@ export class Runs {
     return { host, text, status, error: null };
   }
 
-  /** Others may go on for long: it is said at once that a host does not. */
+  /** Prints the failure of a host at once, because other hosts may take long. */
   #failedEvents(host: string, status: number, stderr: string): HostResult {
     const { settings, output, report, terminal } = this.#session;
     if (this.isInterrupted) return { host, text: "", status: 0, error: null };

@@ -77,7 +77,7 @@ export const IMPORTCTL_OPTIONS: OptionTable<Settings, OptionContext> = {
   base: {
     type: "string",
     valueHint: "IMAGE",
-    description: "With push-oci: push as two layers, that of this image and the difference to it",
+    description: "With push-oci: push two layers, the content of this image and the difference to it",
     apply: (settings, value) => {
       if (!isImageName(value)) throw new Failure(`Image name ${value} is not valid.`);
       settings.base = value;
@@ -99,7 +99,7 @@ export const IMPORTCTL_OPTIONS: OptionTable<Settings, OptionContext> = {
     type: "string",
     valueHint: "BOOL",
     values: ["yes", "no"],
-    description: "Whether a pristine copy of a download is kept",
+    description: "Whether an unchanged copy of a download is kept",
     apply: setKeepDownload,
   },
   N: {

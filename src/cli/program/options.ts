@@ -139,12 +139,12 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
   setenv: short("E", listed("VAR[=VALUE]", "variable", "Set an environment variable for a shell", setEnvironment)),
   "wait-status": flag("With shell: exit with the program's own exit status", { waitStatus: true }),
   "read-only": flag("Make the bind mount or the clone read-only", { readOnly: true }),
-  mkdir: flag("Create the place of a bind mount where it is missing", { mkdir: true }),
+  mkdir: flag("Create the target of a bind mount where it is missing", { mkdir: true }),
   lines: short("n", valued("INTEGER", "How many journal entries to print", setLines)),
   "max-addresses": listed("INTEGER", ["all"], "How many addresses to list at most, or 'all'", setMaxAddresses),
   output: short("o", listed("STRING", OUTPUT_MODES, OUTPUT_HELP, setOutput)),
   json: listed("MODE", JSON_CHOICES, "Print list, status and show as JSON (pretty, short, off)", setJson),
-  force: flag("Replace what is in the way when copying", { force: true }),
+  force: flag("Replace existing files when copying", { force: true }),
   now: flag("With enable and disable: start or power off as well", { now: true }),
   runner: listed("RUNNER", RUNNERS, "Run images as containers (nspawn) or as virtual machines (vmspawn)", setRunner),
   V: flag("Short for --runner=vmspawn", { runner: "vmspawn" }),
@@ -180,7 +180,7 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
     listed(
       "KEY,…",
       "column-sort",
-      "With lists: sort by these columns; '-KEY' or 'KEY:desc' the other way round",
+      "With lists: sort by these columns; '-KEY' or 'KEY:desc' in descending order",
       (settings, keys) => {
         settings.list.sort = keys;
       },
@@ -210,7 +210,7 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
     listed("TYPE,…", CHOSEN_TYPES.values, "With events: only of these types, separated by commas", setEventTypes),
   ),
   since: added(
-    valued("TIME", "With events and logs: begin with what happened at this time", (settings, time) => {
+    valued("TIME", "With events and logs: begin at this time", (settings, time) => {
       settings.since = time;
     }),
   ),
@@ -220,11 +220,11 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
     }),
   ),
   "after-cursor": added(
-    valued("CURSOR", "With events: begin behind the event with this cursor", (settings, cursor) => {
+    valued("CURSOR", "With events: begin after the event with this cursor", (settings, cursor) => {
       settings.afterCursor = cursor;
     }),
   ),
-  "no-follow": added(flag("With events: do not wait for what is to come", { follow: false })),
+  "no-follow": added(flag("With events: do not wait for new events", { follow: false })),
   leader: added(valued("PID", "With register: the first process of the machine", setLeader)),
   class: added(listed("CLASS", ["container", "vm"], "With register: what the machine is", setMachineClass)),
   service: added(
@@ -310,7 +310,7 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
     ),
   ),
   any: added(flag("With wait: wait until it is true for one of the machines, not for all", { any: true })),
-  verbose: added(short("v", flag("Say more", { verbose: true }))),
+  verbose: added(short("v", flag("Print more details", { verbose: true }))),
   "no-pager": flag("Print without a pager", { pager: false }),
   "no-legend": flag("Leave out headings and summary lines", { legend: false }),
   "no-ask-password": flag("Never ask for a password", { askPassword: false }),

@@ -144,7 +144,7 @@ export const VERBS: readonly VerbRow[] = [
     run: async (session, names) => (await import("../stats/stats.ts")).stats(session, names),
   },
   {
-    meta: { name: "top", description: "Show what machines use on the whole terminal, second by second" },
+    meta: { name: "top", description: "Show what machines use on the whole terminal, updated every second" },
     group: "Machine",
     args: {
       name: {
@@ -182,7 +182,7 @@ export const VERBS: readonly VerbRow[] = [
     run: async (session, words) => (await import("../logs/logs.ts")).logs(session, words),
   },
   {
-    meta: { name: "metrics", description: "Print what machines use for Prometheus, or write it to a file" },
+    meta: { name: "metrics", description: "Print metrics of machines for Prometheus, or write them to a file" },
     group: "Machine",
     args: {
       file: {
@@ -280,7 +280,7 @@ export const VERBS: readonly VerbRow[] = [
     run: async (session, words) => (await import("../exec/exec.ts")).exec(session, words),
   },
   {
-    meta: { name: "wait", description: "Wait until machines have booted, have an address, have ended" },
+    meta: { name: "wait", description: "Wait until machines have booted, have an address or have ended" },
     group: "Machine",
     hosts: "silent",
     args: NAMES,
@@ -313,7 +313,7 @@ export const VERBS: readonly VerbRow[] = [
     run: async (session, words) => (await import("../run/run.ts")).run(session, words),
   },
   {
-    meta: { name: "doctor", description: "Say what is wrong with this host or a machine, and what mends it" },
+    meta: { name: "doctor", description: "Check this host or a machine, and print what repairs a problem" },
     group: "Machine",
     args: {
       name: {
@@ -344,7 +344,7 @@ export const VERBS: readonly VerbRow[] = [
     run: async (session, words) => (await import("../machine/register.ts")).register(session, words),
   },
   {
-    meta: { name: "unregister", description: "Forget machines, and leave their processes alone" },
+    meta: { name: "unregister", description: "Remove machines from the registry; their processes continue" },
     group: "Machine",
     hosts: "silent",
     args: NAMES,

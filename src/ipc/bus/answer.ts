@@ -1,4 +1,4 @@
-// Calls of a client and what becomes of them, for both kinds of connections: connection.ts and plain.ts.
+// Calls of a client, and their replies and errors: the common part of both clients, connection.ts and plain.ts.
 import { Variant } from "../../base/variant.ts";
 import { Fd } from "../../kernel/file/fd.ts";
 import { BusError } from "./error.ts";
@@ -20,12 +20,12 @@ export interface BusCall {
 
 export const CALL_TIMEOUT_MS = 25_000;
 
-/** The flags of a call's message. */
+/** Returns the flags of a call's message. */
 export function flagsOf(call: BusCall): number {
   return (call.interactive === true ? 4 : 0) | (call.noAutoStart === true ? 2 : 0);
 }
 
-/** The values of a reply, or the name of an error with its text as the only value. */
+/** Returns the values of a reply, or the name of an error with its text as the only value. */
 export function answerOf(message: Incoming): { readonly values: unknown[]; readonly error?: string } {
   try {
     const values = message.values();
@@ -36,7 +36,7 @@ export function answerOf(message: Incoming): { readonly values: unknown[]; reado
   }
 }
 
-/** The reply of a client that has no methods. */
+/** Returns the error reply to a call that a peer sends to a client, which has no methods. */
 export function unknownMethod(message: Incoming): Omit<Outgoing, "serial"> {
   return {
     type: MESSAGE_TYPE.error,
@@ -63,13 +63,13 @@ export function descriptorsIn(values: readonly unknown[], found = new Set<Fd>())
   return found;
 }
 
-/** The error of calls on a connection that has ended. */
+/** Returns the error of calls on a connection that has ended. */
 export function disconnected(cause?: Error): BusError {
   const text = cause === undefined ? "Connection terminated" : `Connection terminated: ${cause.message}`;
   return new BusError("org.freedesktop.DBus.Error.Disconnected", text);
 }
 
-/** The error of a call that was not answered in time. */
+/** Returns the error of a call that was not answered in time. */
 export function noReply(call: BusCall): BusError {
   return new BusError("org.freedesktop.DBus.Error.NoReply", `No answer to ${call.interface}.${call.member}() in time`);
 }

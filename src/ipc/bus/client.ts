@@ -96,7 +96,7 @@ export class BusClient {
     this.#tooLongHandler = handler;
   }
 
-  /** Whether the peer reads what it is sent. */
+  /** Whether the peer reads what is sent to it. */
   get takesMore(): boolean {
     return this.#connection.takesMore;
   }
@@ -123,7 +123,8 @@ export class BusClient {
 
   /**
    * Calls `handler` for each signal that fits the rule, from now on; returns a function that ends the subscription.
-   * A rule with a well-known sender only takes what the owner of that name sends: anyone may send us a signal.
+   * A rule with a well-known name as sender accepts only signals of the owner of that name, because any peer may send
+   * us signals.
    */
   async subscribe(rule: MatchRule, handler: SignalHandler): Promise<() => Promise<void>> {
     const subscription = { rule, handler };
@@ -197,7 +198,7 @@ export class BusClient {
     try {
       body = message.values();
     } catch {
-      return; // a signal that does not hold what it says is no signal
+      return; // the body does not match its signature: the signal is ignored
     }
     const origin = { path: message.path ?? "", sender: message.sender ?? "", member: message.member ?? "" };
     for (const { rule, handler } of hits) {

@@ -136,7 +136,7 @@ export class BusConnection {
     return this.#bus.name;
   }
 
-  /** Whether the peer takes what it is sent. */
+  /** Whether the peer reads what is sent to it. */
   get takesMore(): boolean {
     return this.#stream.takesMore;
   }

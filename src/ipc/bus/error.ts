@@ -5,7 +5,10 @@ import { busErrorOfErrno, ERRORS, errnoNameOf, errnoOfBusError, MachinedError } 
 /** The prefix of the standard error names. */
 export const DBUS_ERROR = "org.freedesktop.DBus.Error";
 
-/** `errorName` is the D-Bus error name, `message` its text, `errno`/`errnoName` what a C client makes of the name. */
+/**
+ * `errorName` is the D-Bus error name, `message` its text, `errno` and `errnoName` the error to which sd-bus maps the
+ * name.
+ */
 export class BusError extends Error {
   override readonly name = "BusError";
   readonly errorName: string;

@@ -3,11 +3,14 @@
 
 const MAX_LINE_BYTES = 16 << 10;
 
-/** One side of the handshake. `feed` throws an Error for a peer that is refused. */
+/** One side of the handshake. */
 export interface Handshake {
   /** The bytes to send first. */
   begin(): Buffer;
-  /** Takes bytes of the peer; returns the answer, and the bytes behind the handshake once that is complete (else null). */
+  /**
+   * Takes bytes of the peer. Returns the answer, and the bytes behind the handshake once it is complete (else null).
+   * Throws an Error when the peer violates the protocol or refuses us.
+   */
   feed(bytes: Buffer): { reply: Buffer; rest: Buffer | null };
 }
 

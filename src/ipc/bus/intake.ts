@@ -12,7 +12,7 @@ export interface IntakeLimits {
   readonly calls: number;
   /** Memory of a sender's unanswered calls. */
   readonly bytes: number;
-  /** Memory of all unanswered calls; beyond it, no sender may have more than a small part. */
+  /** Memory of all unanswered calls. When it is used up, each sender is limited to SMALL_PART of it. */
   readonly totalBytes: number;
   /** Descriptors of a sender's unanswered calls. */
   readonly descriptors: number;
@@ -83,7 +83,7 @@ export class BusIntake {
     if (sender.isQueued) this.#askForUser(name);
   }
 
-  /** Starts waiting calls: the broker may have read something. */
+  /** Starts waiting calls, if the broker reads again. */
   goOn(): void {
     if (!this.#broker.takesMore) return;
     for (const sender of this.#senders.values()) this.#goOn(sender);

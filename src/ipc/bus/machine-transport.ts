@@ -35,7 +35,8 @@ export function openInMachine(name: string): Connected {
 
 /**
  * Opens the system bus of the container with this leader. The socket is opened beneath the container's root and connected to as
- * the container's root user: its bus knows no user of the host. Nothing here waits: a bus that does not accept is an EAGAIN.
+ * the container's root user: its bus knows no user of the host. Nothing here waits: throws `EAGAIN` where the bus
+ * accepts no connection at once.
  */
 function openInContainer(leader: number): Connected {
   using root = openPath(`/proc/${leader}/root`, "directory");
@@ -46,7 +47,10 @@ function openInContainer(leader: number): Connected {
   return { fd, handshake: new ClientHandshake(0) };
 }
 
-/** Returns the host id of the container's id 0; our own where it has no user namespace. */
+/**
+ * Returns the id of the host that is id 0 in the container; 0 where both share a user namespace. Throws `EOPNOTSUPP`
+ * where id 0 is not mapped.
+ */
 function outerRoot(pid: number, kind: "uid" | "gid"): number {
   const line = readFileSync(`/proc/${pid}/${kind}_map`, "latin1").trim().split("\n")[0] ?? "";
   const [inside, outside] = line.trim().split(/\s+/).map(Number);

@@ -7,8 +7,8 @@ export const MESSAGE_TYPE = { call: 1, reply: 2, error: 3, signal: 4 } as const;
 export const FLAG_NO_REPLY = 1;
 export const FLAG_INTERACTIVE = 4;
 
-/** A descriptor that is passed with a message. */
-interface Travelling {
+/** A descriptor that is sent with a message. */
+interface NumberedFd {
   readonly number: number;
 }
 
@@ -139,7 +139,7 @@ export interface Outgoing {
 const writer = new BusWriter(4096);
 
 /** Returns the bytes of a message and the descriptors that are sent with its first byte. */
-export function encodeMessage(message: Outgoing): { bytes: Buffer; descriptors: readonly Travelling[] } {
+export function encodeMessage(message: Outgoing): { bytes: Buffer; descriptors: readonly NumberedFd[] } {
   const signature = message.signature ?? "";
   writer.reset();
   writer.byte(0x6c);

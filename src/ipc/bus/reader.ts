@@ -1,7 +1,8 @@
 // Decodes D-Bus values. The bytes may come from a hostile peer: everything is checked before it is used, and an invalid byte is
 // a RangeError, never a crash, a hang or a large allocation.
 //
-// Shapes: y n q i u d → number; x t → bigint; b → boolean; s o g → string; h → the Fd itself; ay → Buffer (a copy); a{..} → Map; other arrays and structures → arrays; v → Variant.
+// JavaScript types: y n q i u d → number; x t → bigint; b → boolean; s o g → string; h → the Fd itself; ay → Buffer (a
+// copy); a{..} → Map; other arrays and structures → arrays; v → Variant.
 import { isUtf8 } from "node:buffer";
 import { Variant } from "../../base/variant.ts";
 import type { Fd } from "../../kernel/file/fd.ts";

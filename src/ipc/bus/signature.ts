@@ -11,7 +11,7 @@ const MAX_DEPTH = 32;
 const CACHE_SIZE = 512;
 const cache = new Map<string, readonly BusType[]>();
 
-/** Bytes a value of this type is aligned to. */
+/** Returns the alignment of a type, in bytes. */
 function alignmentOf(type: BusType): number {
   switch (type.code) {
     case "y":

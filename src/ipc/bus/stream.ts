@@ -1,6 +1,6 @@
 // One D-Bus connection on a socket: authentication, framing with limits, descriptors (D-Bus specification,
-// "Authentication Protocol" and "Message Protocol"). A peer that breaks the protocol is disconnected; nothing that it
-// sends can throw out of here.
+// "Authentication Protocol" and "Message Protocol"). A peer that violates the protocol is disconnected: errors in its
+// data go to the handler `end` and are never thrown.
 import type { Fd } from "../../kernel/file/fd.ts";
 import { type StreamHandlers as SocketHandlers, SocketStream } from "../../kernel/socket/stream.ts";
 import { ClientHandshake, type Handshake } from "./handshake.ts";
@@ -18,7 +18,7 @@ const KIB = 1024;
 const HANDSHAKE_TIMEOUT_MS = 30_000;
 const MAX_QUEUED_DESCRIPTORS = 256;
 const MESSAGE_LIMIT_BYTES = 16 << 20;
-/** No call of these services is nearly that long; a longer one is answered with an error and not decoded. */
+/** Calls of these services are much shorter. A longer one is answered with an error and not decoded. */
 const CALL_LIMIT_BYTES = 2 << 20;
 /** A peer that does not read its replies is disconnected when more than this is queued for it. */
 const QUEUE_LIMIT_BYTES = 64 << 20;
@@ -28,9 +28,9 @@ const NONE: readonly Fd[] = [];
 /** A received message. The receiver closes `descriptors` when it has replied. */
 export interface Incoming extends MessageHead {
   readonly descriptors: readonly Fd[];
-  /** In bytes, as long as the values may be asked for. */
+  /** The length of the message in bytes, which is the memory that it occupies until its values are decoded. */
   readonly size: number;
-  /** The values; throws a RangeError when the body is not what its signature says, or was too long to be read. */
+  /** Decodes the values. Throws a RangeError when the body does not match its signature, or was too long to be read. */
   readonly values: () => unknown[];
 }
 
@@ -39,7 +39,10 @@ export interface StreamHandlers {
   /** Called once, when the connection has ended; `error` is the reason, where the peer did not simply close it. */
   end(error?: Error): void;
   ready?(): void;
-  /** A message was skipped: its head alone is longer than any message may be. Without a handler that is an error. */
+  /**
+   * A message was skipped, because it is longer than the limit. Without this handler, such a message ends the
+   * connection.
+   */
   tooLong?(bytes: number): void;
   /** Something was received or sent: `heldBytes` or `takesMore` may have changed. */
   changed?(): void;
@@ -48,9 +51,9 @@ export interface StreamHandlers {
 }
 
 interface BusStreamOptions {
-  /** The side we are: ClientHandshake by default. */
+  /** The handshake of our side; ClientHandshake by default. */
   readonly handshake?: Handshake | undefined;
-  /** Descriptors that may come with one message; none by default: then one with descriptors ends the connection. */
+  /** How many descriptors a message may carry; 0 by default. More end the connection. */
   readonly takesDescriptors?: number;
 }
 
@@ -96,7 +99,7 @@ export class BusStream {
     return this.#pending.length + this.#socket.queuedBytes;
   }
 
-  /** Whether the peer reads what it is sent. */
+  /** Whether the peer reads what is sent to it. */
   get takesMore(): boolean {
     return this.#socket.takesMore;
   }

@@ -1,6 +1,5 @@
 // The transports to a D-Bus server: a socket of this host, a socket inside a machine, a session of a user, ssh(1) to another
-// host.
-// (D-Bus specification, "Server Addresses"; systemd-stdio-bridge(1))
+// host (D-Bus specification, "Server Addresses"; systemd-stdio-bridge(1)).
 import { ErrnoError } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { connectUnix, socketPair, type UnixAddress } from "../../kernel/socket/unix.ts";
@@ -20,7 +19,7 @@ interface SshTarget {
   readonly host: string;
   readonly port?: string;
   readonly machine?: string;
-  /** Whether ssh must not ask for anything: one of several hosts. */
+  /** Whether ssh must not ask for a password, because several hosts are called at once. */
   readonly batch?: boolean;
 }
 
@@ -122,7 +121,10 @@ export function sshDestination({ host, port, batch }: Pick<SshTarget, "host" | "
 const BUS_OR_BRIDGE =
   "[ -S /run/dbus/system_bus_socket ] || ! command -v machined >/dev/null || exec machined bridge; exec systemd-stdio-bridge";
 
-/** The login shell of the other host may be any, so that it gets three words (docs/decisions/0013-bridge.md). */
+/**
+ * The login shell of the other host may be no POSIX shell, so that it is asked for `sh` alone
+ * (docs/decisions/0013-bridge.md).
+ */
 function sshCommand(target: SshTarget): string[] {
   const command =
     target.machine === undefined

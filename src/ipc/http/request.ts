@@ -1,4 +1,5 @@
-// The head of an HTTP request, parsed strictly (RFC 9112): a head that two programs could read differently is refused.
+// The head of an HTTP request, parsed strictly (RFC 9112): a head that two programs could interpret differently is
+// refused.
 
 export interface HttpRequest {
   readonly method: "GET" | "HEAD";
@@ -17,7 +18,10 @@ const VALUE = /^[\t -~\x80-\xff]*$/;
 const TARGET = /^[!-~]+$/;
 const FIELDS_LIMIT = 64;
 
-/** Reads the lines of a head (without the empty one that ends it), as latin1. */
+/**
+ * Parses the lines of a head, as latin1 and without the empty line at its end. Returns the request, or the status of
+ * the refusal.
+ */
 export function parseHead(text: string): HttpRequest | Refusal {
   const [first = "", ...lines] = text.split("\r\n");
   const [method = "", target = "", version = "", ...rest] = first.split(" ");
@@ -38,14 +42,14 @@ export function parseHead(text: string): HttpRequest | Refusal {
   return { method, ...place, accept: (fields.get("accept") ?? []).join(",") };
 }
 
-/** Returns the header fields by their names in small letters; null where a line is no field. */
+/** Returns the header fields by their names in lower case; null where a line is no field. */
 function fieldsOf(lines: readonly string[]): Map<string, string[]> | null {
   if (lines.length > FIELDS_LIMIT) return null;
   const fields = new Map<string, string[]>();
   for (const line of lines) {
     const colon = line.indexOf(":");
     const name = line.slice(0, Math.max(colon, 0)).toLowerCase();
-    // Not by a pattern: one that looks for blanks at the end tries again at each of them. VALUE has no other white space.
+    // trim() and not a pattern: one for blanks at the end takes quadratic time for long runs of blanks.
     const value = line.slice(colon + 1);
     if (!TOKEN.test(name) || !VALUE.test(value)) return null;
     const values = fields.get(name);

@@ -14,7 +14,7 @@ export type { HttpRequest } from "./request.ts";
 export interface HttpAnswer {
   readonly status: number;
   readonly type: string;
-  /** Must not be changed afterwards. */
+  /** Sent without a copy: it must not be changed afterwards. */
   readonly body: Uint8Array;
 }
 
@@ -25,7 +25,7 @@ export interface HttpServerOptions {
   /** Reports an error that is a bug of this program; the peer gets no details. */
   bug(error: unknown, where: string): void;
   debug(message: string): void;
-  /** How long a peer may take to send its request, and to take its answer. */
+  /** The time limits, in milliseconds, for a peer to send its request, and to read its answer. */
   readonly patienceMs?: { readonly request: number; readonly answer: number };
 }
 
@@ -131,7 +131,7 @@ class Exchange {
   }
 
   #receive(text: string): void {
-    // Lines may end behind what came last.
+    // The end of the head may lie partly in the data before.
     const from = Math.max(this.#head.length - END_OF_HEAD.length);
     this.#head += text;
     const end = this.#head.indexOf(END_OF_HEAD, from);
@@ -145,7 +145,7 @@ class Exchange {
       return;
     }
     this.#isComplete = true;
-    // The time of reading requests counts as the user's, too.
+    // Reading a request counts towards the time of its user, too.
     this.#options.peers.turns.run(this.#peer.place.owner, () => {
       const request = parseHead(this.#head.slice(0, end));
       if (typeof request === "number") this.#send(plainAnswer(request), true);

@@ -8,12 +8,12 @@ import type { Left } from "../../kernel/socket/unix.ts";
 import type { Caller } from "../caller.ts";
 
 /**
- * Descriptors that came with a call. They wait in the connection, and are received once: here, or by another process. A
- * process that starts others receives none before it knows that the caller has a permission: see SocketStream. A call whose
- * descriptors were not received here is the last one of its connection.
+ * Descriptors that came with a call. They wait in the socket, and are received once: by this process or by another one.
+ * A process that starts others receives none before the caller's permission is checked (see SocketStream). Where this
+ * process does not receive them, the call is the last one of its connection.
  */
 export interface CallDescriptors extends Left {
-  /** Receives them; the caller owns them. More than `most` are `EXFULL`. */
+  /** Receives the descriptors, which the caller owns. Throws `EXFULL` for more than `most`. */
   receive(most: number): Fd[];
 }
 
@@ -30,12 +30,14 @@ export interface VarlinkCall<Result = never> {
   /** Sends a reply before the last one; only for a call with `more`. */
   emit(reply: Result): void;
   /**
-   * Sends replies before the last one, as many as the peer reads and `next` returns: a reply's parameters as JSON, or null
-   * while there are none. While the peer does not read, `next` is not called, so that it takes no time from others. Returns a
-   * function to call when there may be further replies. Only for a call with `more`.
+   * Sends replies before the last one, as fast as the peer reads them. `next` returns the parameters of a reply as
+   * JSON, or null when there is none at present; it is not called while the peer does not read. Returns a function to
+   * call when there may be further replies. Only for a call with `more`.
    */
   feed(next: () => string | null): () => void;
-  /** Whether the caller has read the earlier replies, as far as is known: repeated replies are skipped while it has not. */
+  /**
+   * Whether the caller reads its replies, as far as the socket shows. While it does not, periodic replies are skipped.
+   */
   readonly takesMore: boolean;
   /** Descriptors that came with the call; null where none came. */
   readonly descriptors: CallDescriptors | null;

@@ -27,7 +27,7 @@ interface CallOptions {
 }
 
 interface Waiting {
-  /** For a call that takes all replies together. */
+  /** Takes several replies together; only for `callAll()`. */
   collect?(replies: readonly JsonObject[], continues: boolean): void;
   reply(parameters: Record<string, unknown>, continues: boolean, descriptors: Fd[]): void;
   fail(error: Error): void;
@@ -38,7 +38,7 @@ const CALL_TIMEOUT_MS = 45_000;
 export class VarlinkClient {
   readonly #stream: VarlinkStream;
   readonly #waiting: Waiting[] = [];
-  /** Descriptors of the last reply that had any; the caller takes them. */
+  /** Descriptors of the last reply that had any. The caller of the method takes them out and owns them. */
   descriptors: Fd[] = [];
   #failure: Error | null = null;
 

@@ -1,5 +1,5 @@
-// Connections to Varlink services for calls without descriptors, through the engine's own sockets: a client that only
-// requests a list gets its reply before the kernel layer would be loaded.
+// Connections to Varlink services for calls without descriptors, through the engine's own sockets. Loading the kernel
+// layer would take longer than the whole call that requests a list.
 import type { Socket } from "bun";
 import type { StreamHandlers } from "../../kernel/socket/stream.ts";
 import { VarlinkClient } from "./client.ts";

@@ -47,7 +47,7 @@ function fits(table: VarlinkInterface, type: string, value: JsonValue): boolean 
   }
 }
 
-/** Whether a value is an integer, or one as text: not every JSON library has 64 bits. */
+/** Whether a value is an integer, or the text of one: some JSON libraries send integers of 64 bits as text. */
 function isInteger(value: JsonValue): boolean {
   return typeof value === "bigint" || Number.isInteger(value) || (typeof value === "string" && DIGITS.test(value));
 }

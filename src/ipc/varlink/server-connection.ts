@@ -17,7 +17,7 @@ import { encodeMessages, type VarlinkMessage, VarlinkStream, type VarlinkStreamH
 /** The size limit of messages of users other than root: parsing a message blocks all other callers. */
 const OTHERS_MESSAGE_LIMIT_BYTES = 128 << 10;
 
-/** How many bytes of further replies are sent before other connections get their turn. */
+/** How many bytes of further replies are sent before other connections have their turn. */
 const FEED_LENGTH = 16 << 10;
 
 /** A peer's connection, which it owns: reads calls, and sends the replies of their handlers. */
@@ -237,7 +237,7 @@ export class ServerConnection {
     this.#done();
   }
 
-  /** Ends the current call. Where it runs after `#step`, it queues the next call. */
+  /** Ends the current call, and queues the next one unless `#step`, which does the same, is running. */
   #done(): void {
     this.#message = null;
     this.#feeder = null;

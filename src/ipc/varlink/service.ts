@@ -1,4 +1,4 @@
-// What a Varlink server offers: its interfaces with their methods, and org.varlink.service, which describes them.
+// The interfaces of a Varlink server with their methods, and org.varlink.service, which describes them.
 import { IoSystemd, OrgVarlinkService } from "../../api/io-systemd-service.ts";
 import type { VarlinkInterface, VarlinkMethod } from "../../api/varlink-table.ts";
 import { MachinedError } from "../../base/error.ts";

@@ -1,7 +1,7 @@
-// Varlink messages on a socket: JSON objects, each ended by one NUL byte; descriptors with the first byte of a message. A
-// client receives them with the message; in a server they stay in the socket until they are asked for. Messages are handed
-// out as they come (`message`), or taken one at a time (`readable` and `next()`): then nothing more is read from the socket
-// than the piece in which the next message lies.
+// Varlink messages on a socket: JSON objects, each ended by one NUL byte. Descriptors are sent with the first byte of a
+// message. A client receives them with the message; in a server they stay in the socket until `receiveLeft()`. Messages
+// are delivered as they arrive (handler `message`), or are taken one at a time (handler `readable` and `next()`). In
+// the second case the socket is read only as far as the next message needs.
 import { isUtf8 } from "node:buffer";
 import type { Fd } from "../../kernel/file/fd.ts";
 import type { SocketStream, StreamHandlers } from "../../kernel/socket/stream.ts";
@@ -9,34 +9,41 @@ import type { SocketStream, StreamHandlers } from "../../kernel/socket/stream.ts
 const MESSAGE_LIMIT_BYTES = 16 << 20;
 const QUEUE_LIMIT_BYTES = 64 << 20;
 /**
- * A server must have all of a message when it comes to the descriptors, and it looks at one piece: they go with the end of a
- * long one.
+ * The descriptors of a longer message are sent with its last piece of this length: a server that leaves descriptors in
+ * the socket sees only the piece that they came with, and that must complete the message.
  */
 const PIECE_BYTES = 16 << 10;
 const NOTHING: Buffer = Buffer.alloc(0);
 
-/** A message; its descriptors belong to whoever takes it. */
+/** A message that `next()` returned; the caller owns its descriptors. */
 export interface VarlinkMessage {
   readonly text: string;
   readonly descriptors: Fd[];
-  /** How many bytes of the socket are left to whoever receives its descriptors; 0 where it brought none, or has them. */
+  /**
+   * How many bytes are still in the socket because the message's descriptors are; 0 where it has none, or `descriptors`
+   * has them.
+   */
   readonly left: number;
 }
 
+/** The handlers of a stream: either `message`, or `readable`. */
 export interface VarlinkStreamHandlers {
-  /** A message's text; its descriptors belong to the handler. */
+  /** A message has arrived; the handler owns its descriptors. */
   message?(text: string, descriptors: Fd[]): void;
-  /** Several whole messages without descriptors, each with its NUL. False: they are to be given one by one. */
+  /**
+   * Several whole messages without descriptors have arrived, each with its NUL. Where it returns false, `message` is
+   * called for each.
+   */
   messages?(bytes: Buffer): boolean;
-  /** In place of `message`: something has come, which is to be taken with `next()`, now or later. */
+  /** Data has arrived: the owner calls `next()`, now or later. */
   readable?(): void;
-  /** All that was sent has left. */
+  /** The queue of sent data is empty. */
   drain?(): void;
-  /** The peer sends nothing more, but may still read. */
+  /** The peer has shut down its writing side, but may still read. Without this handler the connection is closed. */
   readEnd?(): void;
-  /** The peer is gone, while something that it sent has not been taken. */
+  /** The peer has disconnected, and data that it sent has not been taken. */
   hangup?(): void;
-  /** Once, when the connection is over. */
+  /** Called once, when the connection has ended; `error` is the reason, where the peer did not simply close it. */
   end(error?: Error): void;
 }
 
@@ -45,37 +52,39 @@ interface VarlinkStreamOptions {
   readonly messageLimitBytes?: number;
 }
 
-/** The bytes of messages that are sent in one piece. */
+/** Returns the bytes of several messages, to be sent in one piece. */
 export function encodeMessages(texts: readonly string[]): Buffer {
   return Buffer.from(texts.map((text) => `${text}\0`).join(""));
 }
 
-/** The socket below the messages: SocketStream, or anything that does the same. */
+/** The socket below the messages: SocketStream, or a stream with the same methods. */
 export type ByteStream = Pick<
   SocketStream,
   "write" | "pause" | "resume" | "finish" | "close" | "queuedBytes" | "takesMore"
 > &
   Partial<Pick<SocketStream, "receiveLeft">>;
 
+/** A stream of messages in both directions. It owns its socket, and descriptors that were not taken. */
 export class VarlinkStream {
   readonly #socket: ByteStream;
   readonly #handlers: VarlinkStreamHandlers;
   readonly #messageLimitBytes: number;
-  /** What was read last, as far as it has not been taken, and the descriptors that came with it. */
+  /** The data that was read last, until all of it is taken; `#at` is the offset of the rest. */
   #chunk: Buffer | null = null;
   #at = 0;
+  /** The descriptors that were received with the chunk. */
   #arrived: Fd[] = [];
-  /** The length of the chunk where the descriptors that came with it stay in the socket, with its bytes. */
+  /** The length of the chunk, where its descriptors stay in the socket together with its bytes; else 0. */
   #left = 0;
-  /** Where in the chunk the message begins whose descriptors they are. */
+  /** The offset in the chunk of the message that the descriptors belong to. */
   #owner = 0;
-  /** The beginning of a message whose end is in none of the chunks before. */
+  /** The first `#size` bytes are the beginning of a message whose end has not arrived. */
   #partial: Buffer = NOTHING;
   #size = 0;
   #descriptors: Fd[] = [];
   #ended = false;
 
-  /** `open` makes the socket's stream, which is ended with this one. */
+  /** `open` makes the socket's stream, which this one owns. */
   constructor(
     open: (handlers: StreamHandlers) => ByteStream,
     handlers: VarlinkStreamHandlers,
@@ -100,23 +109,25 @@ export class VarlinkStream {
     return !this.#ended;
   }
 
-  /** Memory that waits to be taken, or to be sent. */
+  /** Bytes that wait to be taken or to be sent. */
   get heldBytes(): number {
     return this.#partial.length + (this.#chunk === null ? 0 : this.#chunk.length - this.#at) + this.#socket.queuedBytes;
   }
 
-  /** Whether the peer takes what it is sent. */
+  /** Whether the peer reads what is sent to it. */
   get takesMore(): boolean {
     return this.#socket.takesMore;
   }
 
-  /** Sends messages in one piece; takes the descriptors, which go with the first. */
+  /**
+   * Sends messages in one piece, with the descriptors, and takes ownership of these: they belong to the first message.
+   */
   send(texts: readonly string[], descriptors: readonly Fd[] = []): void {
     if (this.#ended) closeAll(descriptors);
     else this.sendEncoded(encodeMessages(texts), descriptors);
   }
 
-  /** Sends messages as `encodeMessages()` returns them; the same otherwise. */
+  /** As `send()`, for messages that `encodeMessages()` has encoded. */
   sendEncoded(bytes: Uint8Array, descriptors: readonly Fd[] = []): void {
     const plain = descriptors.length === 0 ? 0 : Math.max(0, bytes.length - PIECE_BYTES);
     if (plain > 0) this.#socket.write(bytes.subarray(0, plain));
@@ -124,7 +135,7 @@ export class VarlinkStream {
     if (this.#socket.queuedBytes > QUEUE_LIMIT_BYTES) this.#fail("peer does not read its messages");
   }
 
-  /** The next message, or null when none is there yet: then `readable` is called again. */
+  /** Returns the next message, or null when none is complete: then `readable` is called again. */
   next(): VarlinkMessage | null {
     const chunk = this.#chunk;
     if (chunk === null || this.#ended) return null;
@@ -142,13 +153,16 @@ export class VarlinkStream {
     return end < 0 ? this.#keep(part) : this.#complete(part, left);
   }
 
-  /** Receives the descriptors of a message that were left, at most `most` (else `EXFULL`). */
+  /**
+   * Receives the descriptors that a message left in the socket; the caller owns them. Throws `EXFULL` for more than
+   * `most`.
+   */
   receiveLeft({ left }: VarlinkMessage, most: number): Fd[] {
     this.#left = 0;
     return this.#socket.receiveLeft?.(left, most) ?? [];
   }
 
-  /** Sends what is queued, then hangs up. */
+  /** Sends queued data, then closes the connection. */
   finish(): void {
     this.#socket.finish();
   }
@@ -174,8 +188,8 @@ export class VarlinkStream {
     this.#chunk = bytes;
     this.#at = 0;
     this.#arrived = fds;
-    // The kernel glues what was sent apart, but nothing behind what came with descriptors: they belong to the last message
-    // that begins here.
+    // The kernel joins data of several sendmsg(2) calls, but none behind data with descriptors: these belong to the
+    // last message that begins in the chunk.
     this.#owner = fds.length === 0 && this.#left === 0 ? 0 : bytes.lastIndexOf(0, bytes.length - 2) + 1;
     if (this.#handlers.readable === undefined) this.#deliver();
     else {
@@ -212,7 +226,7 @@ export class VarlinkStream {
     return null;
   }
 
-  /** In one buffer: a message that comes byte by byte takes no more room than one that comes at once. */
+  /** Appends to one buffer: a message that arrives byte by byte takes no more memory than one that arrives at once. */
   #append(part: Buffer): void {
     if (this.#size + part.length > this.#partial.length) {
       const larger = Buffer.allocUnsafeSlow(Math.max(256, 2 * this.#partial.length, this.#size + part.length));

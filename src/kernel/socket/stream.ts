@@ -13,7 +13,7 @@ import {
   receivePlain,
   refusesDescriptors,
 } from "./receive.ts";
-import { sendPinned } from "./send.ts";
+import { closeAll, SendQueue } from "./send-queue.ts";
 
 export interface StreamHandlers {
   /** Called for received bytes and their descriptors, both of which the handler owns. */
@@ -45,19 +45,12 @@ interface StreamOptions {
   readonly takesDescriptors?: number;
 }
 
-interface Chunk {
-  readonly bytes: Uint8Array;
-  fds: readonly Fd[];
-  sent: number;
-}
-
 /** The limits of reading one stream in one turn of the event loop; then other streams are read. */
 const READS_PER_TURN = 64;
 const BYTES_PER_TURN = 256 * 1024;
 /** With more queued bytes than this, `takesMore` is false. */
 const ENOUGH_BYTES = 64 * 1024;
 const incoming = pinForever(64 * 1024);
-const outgoing = pinForever(256 * 1024);
 
 type State = "open" | "finishing" | "closed";
 
@@ -69,12 +62,10 @@ export class SocketStream implements Disposable {
   /** Nothing has to be looked at before it is read. */
   readonly #isPlain: boolean;
   readonly #watch: Watch;
-  readonly #queue: Chunk[] = [];
-  #queuedBytes = 0;
+  readonly #queue: SendQueue;
   #corks = 0;
   #flushIsPlanned = false;
   #readIsPlanned = false;
-  #isWritable = true;
   #isPaused = false;
   /** Bytes may be available that were not read because of a pause; the edge-triggered poller does not report them again. */
   #mayHaveMore = false;
@@ -87,6 +78,7 @@ export class SocketStream implements Disposable {
 
   constructor(fd: Fd, handlers: StreamHandlers, options: StreamOptions = {}) {
     this.fd = fd;
+    this.#queue = new SendQueue(fd);
     this.#handlers = handlers;
     this.#takesDescriptors = options.takesDescriptors ?? 0;
     this.#isPlain = this.#takesDescriptors === 0 && refusesDescriptors(fd.number);
@@ -95,12 +87,12 @@ export class SocketStream implements Disposable {
 
   /** The number of bytes that were written but not sent yet. */
   get queuedBytes(): number {
-    return this.#queuedBytes;
+    return this.#queue.bytes;
   }
 
   /** Whether bytes that are written now can probably be sent at once: the socket is writable and the queue small. */
   get takesMore(): boolean {
-    return this.#isWritable && this.#queuedBytes < ENOUGH_BYTES;
+    return this.#queue.isWritable && this.#queue.bytes < ENOUGH_BYTES;
   }
 
   get isOpen(): boolean {
@@ -117,8 +109,7 @@ export class SocketStream implements Disposable {
     if (refused || this.#state !== "open") closeAll(fds);
     if (refused) throw new SyscallError("sendmsg", "EINVAL");
     if (this.#state !== "open" || bytes.length === 0) return;
-    this.#queue.push({ bytes, fds, sent: 0 });
-    this.#queuedBytes += bytes.length;
+    this.#queue.add(bytes, fds);
     this.#planFlush();
   }
 
@@ -159,7 +150,7 @@ export class SocketStream implements Disposable {
     if (this.#state !== "open") return;
     this.#state = "finishing";
     this.#corks = 0;
-    if (this.#queue.length === 0) this.close();
+    if (this.#queue.isEmpty) this.close();
     else this.#planFlush();
   }
 
@@ -174,8 +165,8 @@ export class SocketStream implements Disposable {
 
   #onReady(ready: Ready): void {
     if (ready.write || ready.error) {
-      this.#isWritable = true;
-      if (this.#corks === 0 && this.#queue.length > 0) this.#flush();
+      this.#queue.isWritable = true;
+      if (this.#corks === 0 && !this.#queue.isEmpty) this.#flush();
     }
     if (ready.hangup) this.#hasHungUp = true;
     // A planned read will run; reading now too would exceed the limits of a turn.
@@ -259,72 +250,32 @@ export class SocketStream implements Disposable {
 
   /** Sends in a microtask, so that all writes that one message causes need one system call. */
   #planFlush(): void {
-    if (this.#flushIsPlanned || !this.#isWritable || this.#corks > 0) return;
+    if (this.#flushIsPlanned || !this.#queue.isWritable || this.#corks > 0) return;
     this.#flushIsPlanned = true;
     queueMicrotask(() => {
       this.#flushIsPlanned = false;
-      if (this.#corks === 0 && this.#queue.length > 0) this.#flush();
+      if (this.#corks === 0 && !this.#queue.isEmpty) this.#flush();
     });
   }
 
   #flush(): void {
     try {
-      while (this.#isWritable && this.#queue.length > 0) this.#sendBatch();
+      this.#queue.send();
     } catch (error) {
-      this.#end(error as Error); // sendPinned() throws SyscallError only
+      this.#end(error as Error); // SyscallError only
       return;
     }
-    if (this.#queue.length > 0 || this.#state === "closed") return;
+    if (!this.#queue.isEmpty || this.#state === "closed") return;
     if (this.#state === "finishing") this.close();
     else this.#handlers.drain?.();
-  }
-
-  /** Sends the first chunk of the queue, with following chunks that have no descriptors, as far as they fit. */
-  #sendBatch(): void {
-    const fds = this.#queue[0]?.fds ?? [];
-    let size = 0;
-    for (const [index, chunk] of this.#queue.entries()) {
-      const room = outgoing.size - size;
-      if (room === 0 || (index > 0 && chunk.fds.length > 0)) break;
-      const part = chunk.bytes.subarray(chunk.sent, chunk.sent + room);
-      outgoing.bytes.set(part, size);
-      size += part.length;
-    }
-    const sent = sendPinned(this.fd, outgoing, size, fds);
-    if (sent < size) this.#isWritable = false;
-    if (sent > 0) this.#consume(sent);
-  }
-
-  /** Removes sent bytes from the queue, and closes the descriptors that were sent with them. */
-  #consume(sent: number): void {
-    this.#queuedBytes -= sent;
-    let rest = sent;
-    let done = 0;
-    for (const chunk of this.#queue) {
-      closeAll(chunk.fds);
-      chunk.fds = [];
-      const taken = Math.min(rest, chunk.bytes.length - chunk.sent);
-      chunk.sent += taken;
-      rest -= taken;
-      if (chunk.sent < chunk.bytes.length) break;
-      done++;
-      if (rest === 0) break;
-    }
-    this.#queue.splice(0, done);
   }
 
   #end(error?: Error): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
     this.#watch.stop();
-    for (const chunk of this.#queue) closeAll(chunk.fds);
-    this.#queue.length = 0;
-    this.#queuedBytes = 0;
+    this.#queue.discard();
     this.fd.close();
     this.#handlers.end(error);
   }
-}
-
-function closeAll(fds: readonly Fd[]): void {
-  for (const fd of fds) fd.close();
 }

@@ -19,7 +19,8 @@ import { copyData, setTimes, shareData } from "./copy-file.ts";
 import { makeLike, tryRenameNew } from "./link.ts";
 import { reopenForReading } from "./own-file.ts";
 import { type OwnerPolicy, permissionsFor } from "./owner-policy.ts";
-import { openEntry, type RawName, RawStatus, rawAddress } from "./tree.ts";
+import { RawStatus } from "./raw-status.ts";
+import { openEntry, type RawName, rawAddress } from "./tree.ts";
 
 /** EISDIR, EOPNOTSUPP, ENOENT: the file system does not support O_TMPFILE. */
 const NO_UNNAMED_FILES = [-21, -95, -2];

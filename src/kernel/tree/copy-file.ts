@@ -20,7 +20,8 @@ import { pinForever } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
 import { createFile, type NamedPlace } from "./link.ts";
 import { reopenForReading } from "./own-file.ts";
-import { type RawName, type RawStatus, rawAddress } from "./tree.ts";
+import type { RawStatus } from "./raw-status.ts";
+import { type RawName, rawAddress } from "./tree.ts";
 
 /** Whether files can share data between the two file systems; shared by all files of a copy, which clears it. */
 interface Sharing {

@@ -6,8 +6,9 @@ import { isErrno, type SyscallError, trySys } from "../syscall/sys.ts";
 import { EntryCopier, type EntryOptions } from "./copy-entry.ts";
 import { renameNew } from "./link.ts";
 import { makeDirectory, TreeMerge } from "./merge.ts";
+import { RawStatus } from "./raw-status.ts";
 import { removeTree } from "./remove.ts";
-import { openDirectory, openEntry, type RawName, RawStatus, rawAddress } from "./tree.ts";
+import { openDirectory, openEntry, type RawName, rawAddress } from "./tree.ts";
 
 /** An entry of an open directory. */
 export interface Place {

@@ -6,19 +6,11 @@ import type { FileKind } from "../file/status.ts";
 import { AT_SYMLINK_NOFOLLOW, EMLINK } from "../syscall/constants.ts";
 import { check, isErrno, SyscallError, trySys } from "../syscall/sys.ts";
 import { type CopyManner, copyAttributes, copyOwnership, fillRegular, setTimes } from "./copy-file.ts";
+import { DirectoryChain, WALK_DEPTH_LIMIT } from "./directory-chain.ts";
 import { createFile, makeLike } from "./link.ts";
+import { RawStatus } from "./raw-status.ts";
 import { LinkTable, NameStack } from "./spill.ts";
-import {
-  DirectoryChain,
-  openDirectory,
-  openEntry,
-  pushEntries,
-  type RawName,
-  RawStatus,
-  rawAddress,
-  textOf,
-  WALK_DEPTH_LIMIT,
-} from "./tree.ts";
+import { openDirectory, openEntry, pushEntries, type RawName, rawAddress, textOf } from "./tree.ts";
 
 export interface CopyProgress {
   files: number;

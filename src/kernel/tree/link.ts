@@ -2,7 +2,8 @@
 import { Fd } from "../file/fd.ts";
 import { AT_REMOVEDIR, EINVAL, O_CLOEXEC, O_CREAT, O_EXCL, O_RDWR, RENAME_NOREPLACE } from "../syscall/constants.ts";
 import { check, trySys } from "../syscall/sys.ts";
-import { type RawName, type RawStatus, rawAddress, readLinkIn, textOf } from "./tree.ts";
+import type { RawStatus } from "./raw-status.ts";
+import { type RawName, rawAddress, readLinkIn, textOf } from "./tree.ts";
 
 const CREATE_NEW = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC;
 

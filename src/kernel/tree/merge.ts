@@ -12,18 +12,10 @@ import {
 import { pinForever } from "../syscall/mem.ts";
 import { check, isErrno, SyscallError, trySys } from "../syscall/sys.ts";
 import type { EntryCopier, EntryOptions } from "./copy-entry.ts";
+import { DirectoryChain, WALK_DEPTH_LIMIT } from "./directory-chain.ts";
+import { RawStatus } from "./raw-status.ts";
 import { type FirstName, LinkTable, NameStack } from "./spill.ts";
-import {
-  DirectoryChain,
-  openDirectory,
-  openEntry,
-  pushEntries,
-  type RawName,
-  RawStatus,
-  rawAddress,
-  textOf,
-  WALK_DEPTH_LIMIT,
-} from "./tree.ts";
+import { openDirectory, openEntry, pushEntries, type RawName, rawAddress, textOf } from "./tree.ts";
 
 /** Errors after which all further files would fail too. */
 const FATAL = ["ENOSPC", "EDQUOT", "EROFS", "EIO", "ENOMEM", "EMFILE", "ENFILE", "ESTALE"];

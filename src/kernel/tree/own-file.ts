@@ -3,7 +3,7 @@
 import { chmod } from "../file/directory-entry.ts";
 import { type Fd, reopen } from "../file/fd.ts";
 import { isErrno } from "../syscall/sys.ts";
-import { RawStatus } from "./tree.ts";
+import { RawStatus } from "./raw-status.ts";
 
 const OWNER_MAY_READ = 0o400;
 const PERMISSIONS = 0o7777;

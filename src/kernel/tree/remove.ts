@@ -13,13 +13,13 @@ import {
   subvolumeInfo,
 } from "./btrfs.ts";
 import { removeGroups } from "./btrfs-quota.ts";
+import { DirectoryChain } from "./directory-chain.ts";
+import { RawStatus } from "./raw-status.ts";
 import {
-  DirectoryChain,
   openDirectory,
   openForReading,
   type RawEntry,
   type RawName,
-  RawStatus,
   rawAddress,
   readSomeEntries,
   textOf,

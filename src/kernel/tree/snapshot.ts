@@ -11,8 +11,10 @@ import {
   subvolumeInfo,
 } from "./btrfs.ts";
 import { copyOwnership, setTimes } from "./copy-file.ts";
+import { DirectoryChain } from "./directory-chain.ts";
 import { createDirectory, type NamedPlace, removeEmpty } from "./link.ts";
-import { DirectoryChain, openDirectory, RawStatus } from "./tree.ts";
+import { RawStatus } from "./raw-status.ts";
+import { openDirectory } from "./tree.ts";
 
 const status = new RawStatus();
 

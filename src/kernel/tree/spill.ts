@@ -4,7 +4,8 @@
 import { readSync, writeSync } from "node:fs";
 import { type Fd, openPath } from "../file/fd.ts";
 import { SyscallError } from "../syscall/sys.ts";
-import { type RawName, type RawStatus, tryOpenUnnamed } from "./tree.ts";
+import type { RawStatus } from "./raw-status.ts";
+import { type RawName, tryOpenUnnamed } from "./tree.ts";
 
 const BLOCK_BYTES = 64 << 10;
 const MEMORY_BLOCKS = 16;

@@ -7,7 +7,10 @@ import type { Operations } from "../../registry/operation.ts";
 import type { Log } from "../../registry/ports.ts";
 import type { Enablement } from "./enablement.ts";
 
-/** Who may register machines: root alone, as before 258; users that polkit permits and that own the leader; the daemon's own user. */
+/**
+ * Who may register machines: `root` only, as before 258; with `polkit`, users that own the leader and have the
+ * permission; with `self`, the daemon's own user.
+ */
 export type RegisterPolicy = "root" | "polkit" | "self";
 
 export interface Daemon {
@@ -17,7 +20,7 @@ export interface Daemon {
   readonly log: Log;
   readonly enablement: Enablement;
   readonly registerPolicy: RegisterPolicy;
-  /** The release of the host's systemd, to which the host's scripts are written; 0 where there is none. */
+  /** The release of the host's systemd, whose behaviour the scripts of the host expect; 0 where there is none. */
   readonly hostVersion: number;
   /** Returns the system bus, or null while there is none. */
   bus(): BusClient | null;

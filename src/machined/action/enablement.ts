@@ -41,7 +41,7 @@ export class Enablement {
     });
   }
 
-  /** The image has been changed already: failures here are logged, and not returned to the caller. */
+  /** Failures are logged and not returned to the caller: the image has been changed already. */
   async #forEach(image: string, act: (files: UnitFiles, runner: Runner) => Promise<void>): Promise<void> {
     const files = this.#files;
     if (files === null) return;

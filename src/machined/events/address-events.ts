@@ -14,7 +14,7 @@ import { PacedLook } from "./paced-look.ts";
 type Tell = (facts: EventFacts) => void;
 
 const PACE = { pauseMs: 1000, perEventMs: 250 };
-/** A table that cannot be read makes as long a pause as this many events. */
+/** After a table that cannot be read, the pause is as long as after this many events. */
 const FAILURE_EVENTS = 240;
 /** Further addresses of one machine are not logged. */
 const ADDRESSES_LIMIT = 32;

@@ -1,5 +1,6 @@
-// Paces the readings of a state that others change at will: a change after a quiet time is read at once; after a reading
-// follows a pause that grows with the number of its events. Continuous changes are logged now and then, and cannot flood the log.
+// Limits how often a state is read that other processes change: a change after a quiet time is read at once, and each
+// reading is followed by a pause that grows with the number of its events. Continuous changes therefore cannot flood
+// the log.
 
 /** The pause after a reading, and the pause for each of its events. */
 interface Pace {
@@ -38,11 +39,11 @@ export class PacedLook implements Disposable {
   #lookNow(): void {
     this.#isDue = false;
     // A pause follows a failed reading, too.
-    let told = 0;
+    let events = 0;
     try {
-      told = this.#look();
+      events = this.#look();
     } finally {
-      this.#pause(this.#pace.pauseMs + told * this.#pace.perEventMs);
+      this.#pause(this.#pace.pauseMs + events * this.#pace.perEventMs);
     }
   }
 

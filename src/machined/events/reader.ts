@@ -21,10 +21,13 @@ export class Reader {
   /** The number of the last event that was sent to it or filtered out. */
   #seen: number;
   #hasBegun = false;
-  /** Its cursor was of a log that is lost, and the reader has not been told. */
+  /** Its cursor belonged to a log that is lost, and the reply that says so was not sent yet. */
   #isLost: boolean;
 
-  /** `done` is called when a reader that does not follow has got all events. Throws InvalidArgs for a bad cursor. */
+  /**
+   * `done` is called when a reader that does not follow has received all events. Throws InvalidArgs for an invalid
+   * cursor.
+   */
   constructor(log: EventLog, wanted: Wanted, done: () => void) {
     const { cursor, sinceUsec, follows } = wanted;
     const seen = cursor === null ? (sinceUsec === null ? log.next - 1 : log.oldest - 1) : log.seenBy(cursor);

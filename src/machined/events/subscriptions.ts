@@ -1,4 +1,4 @@
-// io.machined.Events on a daemon's log: the readers, counted by user, each served at its own pace.
+// io.machined.Events: the readers of the daemon's log, limited by user. Each receives events as fast as it reads them.
 import { IoMachinedEvents } from "../../api/io-machined-events.ts";
 import { invalidArgument, MachinedError } from "../../base/error.ts";
 import { type Caller, isPrivileged } from "../../ipc/caller.ts";

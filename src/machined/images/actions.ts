@@ -24,7 +24,7 @@ export const remove = defineAction({
     try {
       await images.run("remove", { target: targetOf(image) });
     } catch (error) {
-      // The worker was killed when the image had been hidden already: its rest is removed in the background.
+      // The worker was killed after it had hidden the image: the rest is removed in the background.
       if (errnoNameOf(error) !== "ESHUTDOWN" || images.find(name)?.isSame(image) === true) throw error;
     }
     await afterRemoval(daemon, images, name);

@@ -98,7 +98,7 @@ export class Images {
     }
   }
 
-  /** Removes the remains of killed operations of this or an earlier daemon; does not wait for it. */
+  /** Removes the remains of killed operations of this or an earlier daemon, in the background. */
   sweep(): void {
     if (hasLeftovers(this.layout)) this.#sweep();
   }
@@ -115,7 +115,7 @@ export function targetOf({ name, path, facts }: Image): { readonly [key: string]
   return { name, path, identity: facts.identity };
 }
 
-/** Returns an error with an errno with a text that says what was attempted; any other error unchanged. */
+/** Returns an error with an errno as a new one whose text begins with `attempt`; returns any other error unchanged. */
 export function withText(attempt: string, error: unknown): unknown {
   const errno = errnoNameOf(error);
   return errno === null ? error : new ErrnoError(errno, `${attempt}: ${errnoText(errno)}`, { cause: error });

@@ -8,7 +8,7 @@ import { unsupported } from "../../registry/machine/errors.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import type { CopyArguments } from "../../registry/worker-request.ts";
 import { defineAction } from "../action/action.ts";
-import { grantOn } from "../action/manage.ts";
+import { grantOn } from "../action/machine-grant.ts";
 import { bindIntoMachine, copyWithMachine, requireRoomForCopy } from "./machine-work.ts";
 
 /** The flag by which existing files are replaced. */

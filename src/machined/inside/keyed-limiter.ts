@@ -1,7 +1,7 @@
 // Runs tasks one at a time for each key and limits how many run in all.
 
 /** Starts work one after the other for each key, and at most `limit` at a time over all keys. */
-export class Turns<Key extends object> {
+export class KeyedLimiter<Key extends object> {
   readonly #limit: number;
   readonly #last = new WeakMap<Key, Promise<unknown>>();
   readonly #waiting: (() => void)[] = [];

@@ -12,7 +12,7 @@ import type { Identity } from "../../kernel/process/namespace.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import type { Operations } from "../../registry/operation.ts";
 import type { Daemon } from "../action/daemon.ts";
-import { reach } from "./open-in-machine.ts";
+import { openInMachine } from "./open-in-machine.ts";
 import { rootIdentity } from "./root-identity.ts";
 
 /** Makes a call on the machine's bus; returns the body of the reply. */
@@ -27,9 +27,9 @@ const CALL_TIMEOUT_MS = 10_000;
 const RETRY_MS = 50;
 
 /**
- * Runs `use` with a connection to the machine's bus, which is closed afterwards; for the host, with the daemon's own connection.
- * `passesDescriptors`: calls carry descriptors. Throws NoIPC where there is no bus, Timeout where it does not answer, and the
- * BusErrors of the services.
+ * Runs `use` with a connection to the machine's bus, which is closed afterwards. For `.host` it is the daemon's own
+ * connection. `passesDescriptors`: calls carry descriptors. Throws NoIPC where there is no bus, Timeout where it does
+ * not answer, and the BusErrors of the services.
  */
 export async function withMachineBus<Result>(
   daemon: Daemon,
@@ -103,7 +103,7 @@ async function firstSocket(operations: Operations, machine: Machine, identity: I
   let missing: unknown;
   for (const path of SOCKETS) {
     try {
-      return await reach(operations, machine, { path, kind: "socket", identity });
+      return await openInMachine(operations, machine, { path, kind: "socket", identity });
     } catch (error) {
       if (!["ENOENT", "ENOTDIR"].includes(errnoNameOf(error) ?? "")) throw error;
       missing = error;

@@ -2,14 +2,14 @@
 import { openPty, type Pty, ptyPath } from "../../kernel/terminal/pty.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import type { Operations } from "../../registry/operation.ts";
-import { reach } from "./open-in-machine.ts";
+import { openInMachine } from "./open-in-machine.ts";
 import { HOST_ROOT, rootIdentity } from "./root-identity.ts";
 
 /** Opens it; the caller closes the master. Throws an error with errno, Timeout where the machine's file system does not answer. */
 export async function openPtyIn(operations: Operations, machine: Machine): Promise<Pty> {
   if (machine.isHost) return openPty();
   const identity = rootIdentity(machine) ?? HOST_ROOT;
-  const master = await reach(operations, machine, { path: "/dev/pts/ptmx", kind: "terminal", identity });
+  const master = await openInMachine(operations, machine, { path: "/dev/pts/ptmx", kind: "terminal", identity });
   try {
     return { master, path: ptyPath(master) };
   } catch (error) {

@@ -12,9 +12,9 @@ import { type BindArguments, type CopyArguments, WORK_FDS } from "../../registry
 import { nameRoot } from "./open-in-machine.ts";
 import { rootIdentity } from "./root-identity.ts";
 
-/** The deadline for attaching a mount, which takes no time unless the machine's file systems do not answer. */
+/** The deadline for attaching a mount. It is reached only where the machine's file systems do not answer. */
 const BIND_TIMEOUT_MS = 30_000;
-/** A copy reports each file and each step of a large one: without a report for this long, it hangs. */
+/** A copy reports each file and each part of a large one. One that reports nothing for this long is killed. */
 const SILENCE_MS = 60_000;
 
 /** Throws TooManyOperations while the maximum of operations on machines is running. */

@@ -7,18 +7,18 @@ import type { Identity } from "../../kernel/process/namespace.ts";
 import { receiveMessage, socketPair } from "../../kernel/socket/unix.ts";
 import { pin } from "../../kernel/syscall/mem.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
-import { openPathCached } from "../../registry/machine/open-at-once.ts";
+import { openPathCached } from "../../registry/machine/open-cached.ts";
 import { type OpenFileKind, openAsKind } from "../../registry/open-file-kind.ts";
 import type { Operations, Plain } from "../../registry/operation.ts";
 import { type OpenArguments, WORK_FDS } from "../../registry/worker-request.ts";
-import { Turns } from "./keyed-limiter.ts";
+import { KeyedLimiter } from "./keyed-limiter.ts";
 
 const TIMEOUT_MS = 5_000;
 /**
  * Workers that open files: fewer than there may be operations, and one for each machine, so that a machine that hangs blocks
  * only itself.
  */
-const turns = new Turns<Machine>(32);
+const limiter = new KeyedLimiter<Machine>(32);
 
 /** Names the root directory of a machine, without opening it. Throws an error with errno when the leader is gone. */
 export function nameRoot(machine: Machine): Fd {
@@ -31,7 +31,7 @@ export function nameRoot(machine: Machine): Fd {
  * Opens a file of a machine as `identity`. Throws an error with errno where it is missing or cannot be opened (`EAGAIN`: the
  * socket's queue is full), Timeout where the machine's file system does not answer.
  */
-export async function reach(
+export async function openInMachine(
   operations: Operations,
   machine: Machine,
   file: { readonly path: string; readonly kind: OpenFileKind; readonly identity: Identity },
@@ -58,7 +58,9 @@ export async function reach(
   return opened;
 }
 
-/** Returns the content of a regular file of a machine, read as `identity` by a worker. Throws as `reach()` does. */
+/**
+ * Returns the content of a regular file of a machine, read as `identity` by a worker. Throws as `openInMachine()` does.
+ */
 export async function readByWorker(
   operations: Operations,
   machine: Machine,
@@ -92,7 +94,7 @@ async function askWorker(
     operations.cancel(owner);
     late.reject(new MachinedError("Timeout", text));
   }, TIMEOUT_MS);
-  const answer = turns.take(machine, async () => {
+  const answer = limiter.take(machine, async () => {
     // Descriptors that arrive after the deadline are closed.
     if (isLate) return null;
     return operations.run({

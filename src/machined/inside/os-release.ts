@@ -6,7 +6,7 @@ import { ErrnoError, errnoNameOf, MachinedError } from "../../base/error.ts";
 import { type Fd, statFd } from "../../kernel/file/fd.ts";
 import { type Identity, withIdentity } from "../../kernel/process/namespace.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
-import { openPathCached } from "../../registry/machine/open-at-once.ts";
+import { openPathCached } from "../../registry/machine/open-cached.ts";
 import { readBehind } from "../../registry/open-file-kind.ts";
 import type { Daemon } from "../action/daemon.ts";
 import { nameRoot, readByWorker } from "./open-in-machine.ts";

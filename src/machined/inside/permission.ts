@@ -20,8 +20,9 @@ export function grantToOpen(
 }
 
 /**
- * Throws AccessDenied for every caller, root included: the owner of the machine decides what a program started in it does. A
- * user's own daemon is not root here, and cannot pass on privileges that it does not have.
+ * Throws AccessDenied where another user's machine has the host's root as its root. This applies to root as a caller,
+ * too: the owner of the machine controls what a program started in it does. A user's own daemon is not root and passes
+ * on no privileges.
  */
 export function refuseForeignHostRoot(machine: Machine): void {
   if (machine.isHost || machine.facts.uid === 0 || process.geteuid?.() !== 0 || !isHostRootInside(machine)) return;

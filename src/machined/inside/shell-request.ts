@@ -72,7 +72,7 @@ function isUserName(name: string): boolean {
   return !isDangerous && !/^-\d*$/.test(name) && name !== "." && name !== ".." && Buffer.byteLength(name) < 256;
 }
 
-/** Two numbers mean "none" (16 and 32 bits of ones). */
+/** Whether a number is a valid id: 2^16-1 and 2^32-1 mean "none". */
 function isUserId(digits: string): boolean {
   const id = Number(digits);
   return String(id) === digits && id < ID_MAX && id !== 0xffff;

@@ -6,10 +6,10 @@ import { unsupported } from "../../registry/machine/errors.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import { defineAction } from "../action/action.ts";
 import type { Daemon } from "../action/daemon.ts";
-import { grantOn } from "../action/manage.ts";
+import { grantOn } from "../action/machine-grant.ts";
 import { withMachineBus } from "./machine-bus.ts";
 import { openPtyIn } from "./machine-pty.ts";
-import { reach } from "./open-in-machine.ts";
+import { openInMachine } from "./open-in-machine.ts";
 import { grantToOpen, refuseForeignHostRoot } from "./permission.ts";
 import { HOST_ROOT } from "./root-identity.ts";
 import { requestedUser, type ShellRequest, shellUnit } from "./shell-request.ts";
@@ -25,7 +25,7 @@ export const openRootDirectory = defineAction({
     return { subject: machine, grant: grantOn(machine) };
   },
   run: (daemon, { subject: machine }): Promise<Fd> =>
-    reach(daemon.operations, machine, { path: "/", kind: "directory", identity: HOST_ROOT }),
+    openInMachine(daemon.operations, machine, { path: "/", kind: "directory", identity: HOST_ROOT }),
 });
 
 /** Opens a new pseudo terminal of the machine; nothing runs on it yet. */

@@ -8,7 +8,7 @@ import type { Machine } from "../../registry/machine/machine.ts";
 import { HOST_ID_END, type IdKind, idMapsOf, mapInward, mapOutward, shiftOf } from "../../registry/machine/uid-map.ts";
 import { defineAction } from "../action/action.ts";
 import type { Daemon } from "../action/daemon.ts";
-import { grantOn } from "../action/manage.ts";
+import { grantOn } from "../action/machine-grant.ts";
 import { osRelease } from "../inside/os-release.ts";
 
 /** Returns the machine that a process belongs to; pid 0 is the caller. Throws NoMachineForPID. */
@@ -93,7 +93,9 @@ export function mapTo(daemon: Daemon, kind: IdKind, outer: number): { machine: M
   throw new MachinedError(names.unknown, `No matching ${names.noun} mapping for ${outer}.`);
 }
 
-/** Returns the id in a machine; null where it has none, also for a machine that has ended meanwhile. */
+/**
+ * Returns the id in a machine; null where the host id is not mapped there, or where the machine has ended meanwhile.
+ */
 function innerId(machine: Machine, kind: IdKind, outer: number): number | null {
   try {
     return mapInward(idMapsOf(machine.leader)[kind], outer);

@@ -4,7 +4,7 @@ import { KILL_WHOM } from "../../base/vocabulary/machine.ts";
 import { unsupported } from "../../registry/machine/errors.ts";
 import { killWithoutUnit } from "../../registry/machine/without-unit.ts";
 import { defineAction } from "../action/action.ts";
-import { grantOn } from "../action/manage.ts";
+import { grantOn } from "../action/machine-grant.ts";
 
 const SIGNAL_MAX = 64;
 

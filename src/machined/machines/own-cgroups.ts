@@ -38,7 +38,8 @@ export class OwnCgroups implements ServiceManager {
 
   async createScope({ unit, leader }: ScopeRequest): Promise<{ job: null }> {
     const path = `${SLICE}/${unit}`;
-    // An earlier stop of this name has ended its processes, since the name is free: it must not kill the new ones.
+    // The name is free, so that an earlier stop of this unit has nothing left to kill: it must not kill the new
+    // processes.
     this.#stopping.get(unit)?.abandon();
     this.#stopping.delete(unit);
     try {
@@ -98,12 +99,14 @@ export class OwnCgroups implements ServiceManager {
     return { isActive: isCgroupPopulated(`${SLICE}/${unit}`), job: null };
   }
 
-  /** Returns none: nobody could end a cgroup without a machine by its name. */
+  /** Returns none: no command could stop such a cgroup by its name, so that reporting it would not help. */
   machineScopes(): Promise<readonly string[]> {
     return Promise.resolve([]);
   }
 
-  /** Every process has a unit here: a process whose cgroup is none of ours has a unit of its own. */
+  /**
+   * Returns the place of a process. A process that is in none of our cgroups counts as the only one of its own unit.
+   */
   placeOf(pid: number): UnitPlace {
     const cgroup = cgroupOfProcess(pid);
     const found = cgroup.startsWith(`${SLICE}/`) ? unitOfCgroup(cgroup) : null;

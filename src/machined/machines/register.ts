@@ -89,7 +89,7 @@ export async function beginMachine(
   return { machine, finished: daemon.registry.finishJob(machine) };
 }
 
-/** Makes all checks; returns the machine, whose name is reserved. */
+/** Makes all checks, and adds the machine to the registry, which reserves its name. */
 async function admit(daemon: Daemon, call: Call, registration: Registration, kind: Kind): Promise<Machine> {
   const { id, machineClass } = checkArguments(registration);
   const caller = await call.caller();
@@ -160,7 +160,7 @@ function supervisorOf(caller: Caller, leader: PidRef): PidRef | null {
   try {
     return caller.openProcess();
   } catch {
-    return null; // it has gone in the meantime; the machine can do without
+    return null; // the caller has ended: the machine has no supervisor
   }
 }
 

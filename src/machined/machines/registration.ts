@@ -1,5 +1,5 @@
-// What a caller says of a machine that it registers: one type, and its mapping from the arguments of D-Bus, from the properties
-// of D-Bus, and from the parameters of Varlink. register.ts checks it.
+// The request to register a machine: one type, and its mapping from the arguments of D-Bus, from the properties of
+// D-Bus, and from the parameters of Varlink. register.ts checks it.
 import type { IoSystemdMachine } from "../../api/io-systemd-machine.ts";
 import type { VarlinkParameters } from "../../api/varlink-table.ts";
 import { ErrnoError, invalidArgument } from "../../base/error.ts";
@@ -8,7 +8,10 @@ import type { Variant } from "../../base/variant.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { isVsockCid, type MachineDescription, NO_DESCRIPTION } from "../../registry/machine/description.ts";
 
-/** The leader as a caller names it: by pidfd (taken), by number with or without the pidfd's inode, or itself (pid 0). */
+/**
+ * The leader as a caller names it: by pidfd (which register.ts owns), by PID with or without the pidfd's inode, or
+ * itself (PID 0).
+ */
 export interface LeaderName {
   readonly pid: number;
   readonly pidfd?: Fd | undefined;
@@ -97,7 +100,10 @@ export function fromProperties(name: string, properties: readonly (readonly [str
   };
 }
 
-/** A pidfd wins; a number needs the pidfd's inode beside it, because it may be another process's by now. */
+/**
+ * Returns the leader: by its pidfd where there is one; else by PID and the pidfd's inode, since a PID alone may be
+ * reused.
+ */
 function leaderOfProperties(values: ReadonlyMap<string, unknown>): LeaderName {
   const pid = values.get("LeaderPID") as number | undefined;
   const pidfd = values.get("LeaderPIDFD") as Fd | undefined;

@@ -1,8 +1,8 @@
 // Making scopes for machines: StartTransientUnit() of the service manager (org.freedesktop.systemd1(5)).
 //
 // Scopes are made with the original's properties except AddRef: for each reference PID 1 keeps a match rule on the bus,
-// and dbus-daemon disconnects it at its 512th. What AddRef was for, a unit that stays described until its end was seen, is
-// not needed: the leader's pidfd reports the end (docs/decisions/0005-no-addref.md).
+// and dbus-daemon disconnects it at its 512th. AddRef keeps a unit loaded until its end was seen, which is not needed:
+// the leader's pidfd reports the end (docs/decisions/0005-no-addref.md).
 import { Variant } from "../../base/variant.ts";
 import { BusError } from "../../ipc/bus/error.ts";
 import type { ScopeRequest } from "../../registry/ports.ts";

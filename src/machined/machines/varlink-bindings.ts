@@ -156,7 +156,7 @@ async function describeAll(daemon: Daemon, metadata: Metadata, more: boolean): P
   };
 }
 
-/** Runs all at the same time, so that several machines that hang take no longer than one. */
+/** Runs all at the same time, so that several machines that do not answer take no longer than one. */
 function sideBySide(
   asks: readonly (() => Description | Promise<Description>)[],
 ): readonly Description[] | Promise<readonly Description[]> {

@@ -1,5 +1,6 @@
-// Answers the C library's module (src/nss/module.c) and `nss-mymachines`: one line in, a few lines out, then the
-// connection is closed. The protocol is described at the top of the module. Nothing here waits.
+// The socket /run/systemd/machine/names, for the C library's module (src/nss/module.c) and `nss-mymachines`: a request
+// of one line, a reply of a few lines, then the connection is closed. module.c describes the protocol. No request is
+// awaited.
 import { errnoNumber } from "../../base/errno.ts";
 import { ERRORS, errnoNameOf, MachinedError } from "../../base/error.ts";
 import { callerOnSocket } from "../../ipc/caller.ts";
@@ -28,7 +29,7 @@ const REQUESTS: Readonly<Record<string, Answer>> = {
   GID: (daemon, gid) => groupLine(daemon, { gid: idOf(gid) }),
 };
 
-/** Errors that mean "not one of our names". */
+/** Errors that are answered as "unknown name": the C library continues with the next module. */
 const NOT_OURS = new Set(["NoSuchMachine", "NoRecordFound", "InvalidArgs", "NotSupported"]);
 
 export class NameSocket {

@@ -1,5 +1,5 @@
-// Addresses of virtual machines: the host cannot look into them, but its neighbour table has the addresses that answered on
-// their interfaces. The original reports none.
+// Addresses of virtual machines, whose network namespaces the host cannot enter. They come from the host's neighbour
+// table, which has the addresses that answered on their interfaces. The original reports none.
 import { dumpNeighbours, type LocalAddress, openAddressSocket } from "../../kernel/socket/netlink.ts";
 
 /** NUD_ bits: reachable, stale, delay, probe, permanent. Entries that failed or were never answered are ignored. */

@@ -163,12 +163,15 @@ export class Sampler implements Disposable {
   }
 }
 
-/** Returns null for a machine whose leader has ended, or where no more files may be opened: it has no numbers then. */
+/**
+ * Opens the files of a machine; returns null where its leader has ended or no more files may be opened: its usage is
+ * not measured.
+ */
 function open(machine: Machine, hierarchies: readonly CgroupHierarchy[]): Meter | null {
   const { leader, place } = machine;
   try {
     const meter = new Meter(leader.pid, place?.unit ?? "", hierarchies);
-    // A leader that is alive now has had its number all the time.
+    // The leader is alive, so that its PID was not reused while the files were opened.
     if (leader.isAlive()) return meter;
     meter[Symbol.dispose]();
     return null;

@@ -22,8 +22,8 @@ export class Streams {
   }
 
   /**
-   * Calls `tell` at once and then at each interval, until the caller has disconnected or `tell` throws, whose error is the reply
-   * then. A round is skipped while the last one has not been sent or has not ended. Throws TooManyOperations.
+   * Calls `tell` at once and then at each interval, until the caller has disconnected or `tell` throws: that error is
+   * then the reply. A round is skipped while the last one has not ended or was not sent. Throws TooManyOperations.
    */
   async run(
     call: Pick<VarlinkCall, "caller" | "onGone" | "takesMore">,

@@ -16,7 +16,9 @@ export interface SearchedDirectory {
   /** Without symbolic links. */
   readonly path: string;
   readonly status: FileStatus;
-  /** Whether its mount can be written: then an entry on the same mount can be, as far as its own status allows. */
+  /**
+   * Whether its mount is writable; only then can an entry on the same mount be writable, depending on its own status.
+   */
   readonly isWritable: boolean;
 }
 

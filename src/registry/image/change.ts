@@ -8,8 +8,9 @@ import { setBlockReadOnly } from "../../kernel/mount/block-device.ts";
 import { SyscallError } from "../../kernel/syscall/sys.ts";
 import { setSubvolumeReadOnly } from "../../kernel/tree/btrfs.ts";
 import { renameNew } from "../../kernel/tree/link.ts";
+import { RawStatus } from "../../kernel/tree/raw-status.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
-import { RawStatus, rawOf } from "../../kernel/tree/tree.ts";
+import { rawOf } from "../../kernel/tree/tree.ts";
 import { mountsBelow } from "../mounts.ts";
 import { removeCompanions, renameCompanions } from "./companions.ts";
 import type { Image, ImagePlace } from "./image.ts";
@@ -48,8 +49,9 @@ export function removeImage(layout: ImageLayout, image: Image, isWanted: () => b
 }
 
 /**
- * Hides the tree first: no list shows an image that is half removed, however the removal ends. Companions have visible names
- * and are removed before the long part, because nobody would find them afterwards.
+ * Renames the tree to a hidden name first, so that no list shows an incomplete image, even when the removal is
+ * interrupted. Companions have visible names: they are removed before the long part (`onHidden`), since no later
+ * operation would remove them.
  */
 function removeWholeTree(directory: Fd, image: Image, onHidden: () => void): void {
   if (mountsBelow(image.path).length > 0) throw new SyscallError("unlink", "EBUSY", image.path);
@@ -59,7 +61,10 @@ function removeWholeTree(directory: Fd, image: Image, onHidden: () => void): voi
   hidden.remove();
 }
 
-/** Runs `act` without the immutable mark of a directory, which would forbid it. "meanwhile": the mark is set again afterwards. */
+/**
+ * Runs `act` while the directory has no immutable mark, which would forbid it. "meanwhile": the mark is set again
+ * afterwards.
+ */
 function withoutImmutable<T>(top: Fd, howLong: "meanwhile" | "for ever", act: () => T): T {
   const isImmutable = ((fileFlags(top) ?? 0) & FILE_FLAG.immutable) !== 0;
   const mark = (change: "set" | "clear") => isImmutable && changeFileFlags(top, { [change]: FILE_FLAG.immutable });

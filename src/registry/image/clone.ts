@@ -20,9 +20,10 @@ import {
 } from "../../kernel/tree/btrfs.ts";
 import { type CopyOptions, copyTree } from "../../kernel/tree/copy.ts";
 import { copyData, shareData } from "../../kernel/tree/copy-file.ts";
+import { RawStatus } from "../../kernel/tree/raw-status.ts";
 import { emptyDirectory } from "../../kernel/tree/remove.ts";
 import { snapshotNested } from "../../kernel/tree/snapshot.ts";
-import { RawStatus, rawOf } from "../../kernel/tree/tree.ts";
+import { rawOf } from "../../kernel/tree/tree.ts";
 import { markTree } from "./change.ts";
 import { copyCompanions } from "./companions.ts";
 import type { Image } from "./image.ts";

@@ -5,11 +5,12 @@ import { type Fd, openPath } from "../../kernel/file/fd.ts";
 import { copyTree } from "../../kernel/tree/copy.ts";
 import { copyRegular } from "../../kernel/tree/copy-file.ts";
 import { createDirectory, renameNew } from "../../kernel/tree/link.ts";
+import { RawStatus } from "../../kernel/tree/raw-status.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
-import { openDirectory, openEntry, type RawName, RawStatus, rawOf } from "../../kernel/tree/tree.ts";
+import { openDirectory, openEntry, type RawName, rawOf } from "../../kernel/tree/tree.ts";
 import type { Image } from "./image.ts";
 import type { ImageLayout } from "./layout.ts";
-import { temporaryFolder, unlessUnable } from "./temporary.ts";
+import { ignoreSyscallErrors, temporaryFolder } from "./temporary.ts";
 
 const SETTINGS = ".nspawn";
 
@@ -42,7 +43,7 @@ function companionsOf(layout: ImageLayout, image: Image): Companion[] {
 
 function forEach(layout: ImageLayout, image: Image, act: (directory: Fd, companion: Companion) => void): void {
   for (const companion of companionsOf(layout, image)) {
-    unlessUnable(() => {
+    ignoreSyscallErrors(() => {
       using directory = openPath(companion.directory, "directory");
       act(directory, companion);
     });

@@ -13,14 +13,17 @@ import type { CopyHelpers } from "../../kernel/tree/copy.ts";
 /** The number of the descriptor of a helper's socket. */
 export const HELPER_FD = 4;
 
-/** The report of a helper at its end; without an errno all went well. */
+/** The report of a helper at its end; without an errno it succeeded. */
 export interface HelperReport {
   readonly errno?: string;
   readonly path?: string;
 }
 
 const MOST_HELPERS = 3;
-/** How many files a helper has at a time: enough that it never waits, few enough that small files do not wait behind large ones. */
+/**
+ * The size of a helper's queue of files: long enough that the helper never waits, short enough that small files do not
+ * wait behind large ones.
+ */
 const QUEUE_BYTES = 16 << 10;
 const PATH_MAX_BYTES = 2048;
 const SIGKILL = 9;

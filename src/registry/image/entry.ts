@@ -80,7 +80,10 @@ export function hostImage(): Image {
   });
 }
 
-/** Returns null where a system call fails: the entry was removed meanwhile, or its file system fails. No machine starts from it. */
+/**
+ * Returns null where a system call fails: the entry was removed meanwhile, or its file system has an error. Such an
+ * entry is no image.
+ */
 function unlessGone<T>(look: () => T): T | null {
   try {
     return look();

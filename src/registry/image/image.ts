@@ -79,12 +79,15 @@ export class Image {
     return this.name === HOST_IMAGE || this.path === "/";
   }
 
-  /** Whether it belongs to the operating system, which alone may change it. */
+  /** Whether it belongs to the operating system: only packages change it. */
   get isVendor(): boolean {
     return this.path === "/usr" || this.path.startsWith("/usr/");
   }
 
-  /** Whether it is listed on request only, and never written: downloads are kept under such names. */
+  /**
+   * Whether its name begins with a dot: it is listed on request only and never written. Downloads are kept under such
+   * names.
+   */
   get isHidden(): boolean {
     return this.name.startsWith(".");
   }
@@ -97,7 +100,7 @@ export class Image {
     return this.type === "directory" || this.type === "subvolume";
   }
 
-  /** Whether it may be removed, renamed, marked or limited at all. */
+  /** Whether it may be removed, renamed, marked as read-only or limited. */
   get mayChange(): boolean {
     return !this.isHost && !this.isVendor;
   }

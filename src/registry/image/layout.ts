@@ -25,7 +25,7 @@ export const SYSTEM_LAYOUT: ImageLayout = {
   settings: ["/etc/systemd/nspawn", "/run/systemd/nspawn"],
 };
 
-/** The layout of the whole system below another root, for a run that leaves the host's images alone. */
+/** Returns the layout of the whole system below another root, for a daemon that must not touch the host's images. */
 export function layoutBelow(root: string): ImageLayout {
   const below = (path: string) => join(root, path);
   return {
@@ -37,7 +37,7 @@ export function layoutBelow(root: string): ImageLayout {
   };
 }
 
-/** The layout of one user (systemd-nspawn(1), "--user"), with that user's runtime directory. */
+/** Returns the layout of one user (systemd-nspawn(1), "--user"). `runtime` is that user's runtime directory. */
 export function userLayout(runtime: string): ImageLayout {
   const home = homeDirectory();
   const pool = imagePool("machine", stateDirectory());

@@ -56,8 +56,8 @@ function lockBoth(directory: string, path: string, mode: LockMode, status: () =>
 }
 
 /**
- * Locks a path where an image is about to be made: by the name of the lock that nspawn and the image tools take.
- * Throws `EBUSY` when an existing image at that path is in use.
+ * Locks a path where an image is about to be made, with the lock file that systemd-nspawn and systemd's image tools
+ * use. Throws `EBUSY` when an existing image at that path is in use.
  */
 export function lockPlace(directory: string | null, path: string): ImageLock {
   if (directory === null) return NO_LOCK;
@@ -85,8 +85,8 @@ export function lockReplaced(directory: string | null, path: string): Disposable
 }
 
 /**
- * A file that cannot be written needs no lock against readers. Where a name is too long for that of a lock file, a name is
- * derived from it: other programs cannot lock such an image at all.
+ * Takes the lock file beside an image. Returns null for a shared lock on a read-only file system. Where `.#NAME.lck`
+ * would be too long for a file name, a hash replaces NAME; other programs cannot lock such an image.
  */
 function lockBeside(path: string, mode: LockMode): FileLock | null {
   const inDirectory = (name: string) => FileLock.take(join(dirname(path), name), mode);
@@ -146,7 +146,7 @@ function isDenied(error: unknown): boolean {
   return isErrno(error, "EACCES", "EPERM", "EROFS") || code === "EACCES" || code === "EPERM" || code === "EROFS";
 }
 
-/** An image that is being copied: open and locked, so that nobody removes or replaces it meanwhile. */
+/** An image that is being copied: open and locked, so that no program of ours removes or replaces it meanwhile. */
 export class HeldImage implements Disposable {
   readonly fd: Fd;
   readonly #path: string;
@@ -177,7 +177,9 @@ export class HeldImage implements Disposable {
     }
   }
 
-  /** Throws `ENOENT` when a program that takes no locks has removed the image: what was read of it is incomplete then. */
+  /**
+   * Throws `ENOENT` when a program that takes no locks has removed the image: the data read from it is then incomplete.
+   */
   requireThere(): void {
     if (!isAt(this.fd, this.#path)) throw new SyscallError("open", "ENOENT", this.#path);
   }

@@ -95,7 +95,7 @@ export function keepSpace(original: Fd | null, made: Fd): void {
     const limit = original === null ? null : subvolumeSpace(original, subvolumeInfo(original).id)?.limit;
     if (limit != null && limit !== UINT64_MAX) limitGroup(made, subtreeGroup(made, id), limit);
   } catch (error) {
-    // A failure leaves the image uncounted, which is better than no image.
+    // On failure the image is kept, and its space is not counted.
     if (!(error instanceof SyscallError)) throw error;
   }
 }

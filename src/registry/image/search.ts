@@ -26,7 +26,7 @@ export class ImageSearch {
     this.#hasHost = hasHost;
   }
 
-  /** The image of that name, or null. */
+  /** Returns the image of that name, or null. */
   find(name: string): Image | null {
     if (!isShown(name)) return null;
     for (const path of this.#directories) {
@@ -36,7 +36,7 @@ export class ImageSearch {
     return this.#hasHost && name === HOST_IMAGE ? hostImage() : null;
   }
 
-  /** All images, by name. Returns the same array while nothing has changed. */
+  /** Returns all images, ordered by name; the same array while nothing has changed. */
   list(): readonly Image[] {
     const parts = this.#directories.map((path) => inDirectory(path, listIn) ?? NONE);
     if (this.#hasHost) parts.push(onlyHost());
@@ -50,7 +50,7 @@ export class ImageSearch {
   }
 }
 
-/** Whether a name may be an image's. Entries of unfinished updates are no images. */
+/** Whether a name can be that of an image. Entries of unfinished updates are no images. */
 function isShown(name: string): boolean {
   return isImageName(name) && !name.startsWith(".sysupdate.");
 }

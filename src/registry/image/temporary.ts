@@ -1,5 +1,6 @@
-// Temporary entries: files that are not yet, or no longer, an image. They have names that no list shows, and a process that
-// works on one holds its lock. The lock ends with that process, and an entry that is found unlocked is removed.
+// Temporary entries: files that are not yet, or no longer, an image. They have hidden names, and a process that works
+// on one holds its lock. The kernel releases the lock when the process ends; the next operation removes each unlocked
+// entry.
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { OPERATION_TEMPORARY_PREFIX as PREFIX } from "../../base/vocabulary/temporary.ts";
@@ -8,8 +9,9 @@ import { FileLock, isLockFree, lockWhole } from "../../kernel/file/lock.ts";
 import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
 import { createSubvolume, isBtrfs } from "../../kernel/tree/btrfs.ts";
 import { createDirectory, createFile, type NamedPlace, renameNew } from "../../kernel/tree/link.ts";
+import { RawStatus } from "../../kernel/tree/raw-status.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
-import { openDirectory, openForReading, type RawName, RawStatus, readEntries, textOf } from "../../kernel/tree/tree.ts";
+import { openDirectory, openForReading, type RawName, readEntries, textOf } from "../../kernel/tree/tree.ts";
 import type { ImageLayout } from "./layout.ts";
 
 const TRIES = 64;
@@ -44,7 +46,7 @@ export class Temporary implements Disposable {
 
   [Symbol.dispose](): void {
     // Where the removal fails, the next operation finds the entry unlocked and removes it.
-    if (!this.#isKept) unlessUnable(() => removeTree(this.directory, this.name));
+    if (!this.#isKept) ignoreSyscallErrors(() => removeTree(this.directory, this.name));
     this.fd.close();
   }
 }
@@ -79,7 +81,7 @@ function makeOrClean(place: NamedPlace, make: (place: NamedPlace) => Fd): Fd {
   try {
     return make(place);
   } catch (error) {
-    unlessUnable(() => removeTree(place.directory, place.name));
+    ignoreSyscallErrors(() => removeTree(place.directory, place.name));
     throw error;
   }
 }
@@ -93,7 +95,7 @@ function stillThere(directory: Fd, name: RawName, fd: Fd): boolean {
   }
 }
 
-/** An empty tree: a subvolume where the file system has them, else a directory. */
+/** Makes an empty tree: a subvolume where the file system has them, else a directory. */
 export function temporaryTree(directory: Fd): Temporary {
   return makeLocked(directory, (place) => {
     if (isBtrfs(directory)) createSubvolume(directory, place.name);
@@ -102,7 +104,7 @@ export function temporaryTree(directory: Fd): Temporary {
   });
 }
 
-/** An empty directory, never a subvolume: what is made in it can be moved out again. */
+/** Makes an empty directory, never a subvolume, so that its content can be moved out of it by renaming. */
 export function temporaryFolder(directory: Fd): Temporary {
   return temporaryMade(directory, (name) => createDirectory({ directory, name }, 0o700));
 }
@@ -115,7 +117,7 @@ export function temporaryMade(directory: Fd, make: (name: RawName) => void): Tem
   });
 }
 
-/** An empty file. */
+/** Makes an empty file. */
 export function temporaryFile(directory: Fd, mode: number): Temporary {
   return makeLocked(directory, (place) => createFile(place, mode));
 }
@@ -134,17 +136,20 @@ export function hide(directory: Fd, name: RawName): Temporary {
   }
 }
 
-/** Removes the entries that dead processes left in a directory. An entry that cannot be removed is left for the next call. */
+/**
+ * Removes the entries that ended processes left in a directory. An entry that cannot be removed is left for the next
+ * call.
+ */
 function sweep(path: string): void {
-  unlessUnable(() => {
+  ignoreSyscallErrors(() => {
     using directory = openPath(path, "directory");
     for (const { name } of readEntries(directory)) {
-      if (name.startsWith(PREFIX)) unlessUnable(() => sweepOne(directory, name));
+      if (name.startsWith(PREFIX)) ignoreSyscallErrors(() => sweepOne(directory, name));
     }
   });
 }
 
-/** The lock files of images: beside them, and all together in a directory of this host. */
+/** Returns the lock files of images: those beside the images, and those in the host's directory of locks. */
 function lockFiles(layout: ImageLayout): string[] {
   const beside = workplaces(layout).flatMap((path) => lockFilesIn(path, LOCK_BESIDE));
   return layout.locks === null ? beside : [...beside, ...lockFilesIn(layout.locks, ANY_LOCK)];
@@ -155,7 +160,7 @@ const ANY_LOCK = /^/;
 
 function lockFilesIn(path: string, pattern: RegExp): string[] {
   const found: string[] = [];
-  unlessUnable(() => {
+  ignoreSyscallErrors(() => {
     using directory = openPath(path, "directory");
     for (const { name, kind } of readEntries(directory)) {
       if (kind === "regular" && pattern.test(name)) found.push(join(path, textOf(name)));
@@ -168,7 +173,7 @@ function lockFilesIn(path: string, pattern: RegExp): string[] {
 export function sweepAll(layout: ImageLayout): void {
   for (const directory of workplaces(layout)) sweep(directory);
   // A lock file that can be locked has no owner: releasing it removes it.
-  for (const path of lockFiles(layout)) unlessUnable(() => FileLock.take(path, "exclusive")[Symbol.dispose]());
+  for (const path of lockFiles(layout)) ignoreSyscallErrors(() => FileLock.take(path, "exclusive")[Symbol.dispose]());
 }
 
 /** Whether any directory has an entry that may be left over. */
@@ -190,7 +195,7 @@ function workplaces(layout: ImageLayout): string[] {
 }
 
 /** Runs `act`, and ignores a failed system call (a file is missing, a directory cannot be written). */
-export function unlessUnable(act: () => void): void {
+export function ignoreSyscallErrors(act: () => void): void {
   try {
     act();
   } catch (error) {
@@ -198,7 +203,7 @@ export function unlessUnable(act: () => void): void {
   }
 }
 
-/** Looks at names only: a process may be working on the entry. */
+/** Whether a directory has temporary entries. Reads names only: an entry may be in use. */
 function hasTemporaries(path: string): boolean {
   try {
     using directory = openPath(path, "directory");

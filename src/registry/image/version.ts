@@ -49,7 +49,7 @@ function isUsedUp(entry: VersionedEntry): boolean {
   return entry.triesLeft === 0;
 }
 
-/** Sorts the better one first. */
+/** Orders entries, the preferred one first. */
 export function compareEntries(a: VersionedEntry, b: VersionedEntry): number {
   if (isUsedUp(a) !== isUsedUp(b)) return isUsedUp(a) ? 1 : -1;
   return (

@@ -1,4 +1,4 @@
-// The IP addresses of a machine, asked of the kernel in the machine's network namespace: no process is started.
+// The IP addresses of a machine, queried from the kernel in the machine's network namespace, without a child process.
 // A netlink socket that is subscribed to changes is kept for each machine, so that an unchanged answer costs one call.
 import { MachinedError } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
@@ -20,7 +20,10 @@ const SCOPE_HOST = 254;
 const FLAG_DEPRECATED = 0x20;
 const FLAG_TENTATIVE = 0x40;
 
-/** The pause after a query of a machine whose table is too large or changes all the time: each query takes time of the daemon. */
+/**
+ * The pause after a failed query, as of a machine whose table is too large or changes all the time: each query blocks
+ * the daemon.
+ */
 const FAILURE_MS = 5_000;
 
 interface Cached {

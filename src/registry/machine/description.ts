@@ -1,6 +1,6 @@
-// What can be said of a machine beside its name, its class and its processes, and the bounds of each field: one type and one
-// table for all transports and for state files. Control characters mean nothing in any of the texts, and change what a
-// terminal shows.
+// The description of a machine: the fields beside its name, class and processes, and the bounds of each field. All
+// transports and the state files use this type and this table. No text may contain control characters, which would
+// affect terminals.
 import { invalidArgument } from "../../base/error.ts";
 import { isAbsolutePath } from "../../base/names.ts";
 
@@ -21,7 +21,7 @@ export interface MachineDescription {
 
 export const VSOCK_CID_ANY = 0xffff_ffff;
 
-/** What a caller leaves out, and what a state file says wrongly. */
+/** The values of fields that a caller omits, or that are invalid in a state file. */
 export const NO_DESCRIPTION: MachineDescription = {
   service: "",
   rootDirectory: "",
@@ -51,7 +51,7 @@ interface Bound<Value> {
   problemOf(value: Value): string | null;
 }
 
-/** The original bounds interfaces, root directory and VSOCK CID alone, and takes everything else as it is. */
+/** The bounds of each field. The original checks network interfaces, root directory and VSOCK CID only. */
 const BOUNDS: { readonly [Field in keyof MachineDescription]: Bound<MachineDescription[Field]> } = {
   service: textBound("service", "Service name", SERVICE_LIMIT_BYTES),
   rootDirectory: {
@@ -98,12 +98,18 @@ function interfacesProblem(indices: readonly number[]): string | null {
   return `Too many network interfaces, at most ${INTERFACES_LIMIT} are taken`;
 }
 
-/** Whether a number is one machine's on VSOCK: not that of hypervisor, loopback or host, and not "any". */
+/**
+ * Whether a CID can be that of a machine: not that of the hypervisor, the loopback or the host, and not "any"
+ * (vsock(7)).
+ */
 export function isVsockCid(cid: number): boolean {
   return Number.isInteger(cid) && cid >= VSOCK_CID_MIN && cid <= VSOCK_CID_MAX;
 }
 
-/** Whether a text is short and plain enough to be kept: for what a state file says beside the description. */
+/**
+ * Whether a text is short and without control characters; for fields of a state file that are not part of the
+ * description.
+ */
 export function isShortText(text: string): boolean {
   return isText(text, ADDRESS_LIMIT_BYTES);
 }
@@ -123,7 +129,7 @@ export function requireBounds(description: MachineDescription, ...fields: (keyof
   }
 }
 
-/** Returns a description in which each field that is out of bounds is left out, and each interface index that is wrong. */
+/** Returns the description without fields that are out of bounds, and without invalid interface indices. */
 export function withinBounds(description: MachineDescription): MachineDescription {
   const bounded = { ...description, networkInterfaces: description.networkInterfaces.filter(isInterfaceIndex) };
   bounded.networkInterfaces = bounded.networkInterfaces.slice(0, INTERFACES_LIMIT);
@@ -133,7 +139,7 @@ export function withinBounds(description: MachineDescription): MachineDescriptio
   return bounded;
 }
 
-/** Returns the description alone of what has more fields. */
+/** Returns the fields of the description from an object that has further fields. */
 export function descriptionOf(whole: MachineDescription): MachineDescription {
   const { service, rootDirectory, networkInterfaces, vsockCid, sshAddress, sshPrivateKeyPath, controlAddress } = whole;
   return { service, rootDirectory, networkInterfaces, vsockCid, sshAddress, sshPrivateKeyPath, controlAddress };

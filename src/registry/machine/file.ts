@@ -32,7 +32,10 @@ export interface SavedMachine extends MachineDescription {
 
 /** Ours are below 48 KiB. The original bounds texts only by the size of a message. */
 const FILE_LIMIT_BYTES = 4 << 20;
-/** The prefix of notes about machines that are being started. No machine name begins so: all daemons and clients skip such files. */
+/**
+ * The prefix of notes about machines that are being started. No machine name can begin with it, so that daemons and
+ * clients skip such files.
+ */
 const RESERVATION = ".#starting-";
 
 /** The content of the directory. */

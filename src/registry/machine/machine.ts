@@ -21,7 +21,7 @@ export interface MachineFacts extends MachineDescription {
   readonly name: string;
   readonly id: Id128 | null;
   readonly class: MachineClass;
-  /** The user that registered it: it may end it and open terminals without being asked. */
+  /** The user that registered it. This user needs no permission to end it and to open terminals. */
   readonly uid: number;
   readonly leader: PidRef;
   /** The process that manages the machine; terminating it must end the machine even when the leader ignores SIGTERM. */
@@ -88,7 +88,7 @@ export class Machine {
     return cgroup !== "" && isCgroupPopulated(cgroup);
   }
 
-  /** Whether that user registered it and so may end it without a question to polkit. */
+  /** Whether that user registered it, and so may end it without a permission by polkit. */
   isOwnedBy(uid: number): boolean {
     return !this.isHost && this.facts.uid === uid;
   }

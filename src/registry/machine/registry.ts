@@ -23,11 +23,11 @@ interface RegistryEvents {
   machineRemoved(machine: Machine, removal: Removal): void;
   /** A machine of an earlier daemon has ended before this daemon restored its machines. */
   machineVanished(name: string, leader: number): void;
-  /** The leader of a machine is gone, and processes are left in its unit: it stays. */
+  /** The leader of a machine has ended and processes are left in its unit: the machine stays registered. */
   leaderExited(machine: Machine): void;
 }
 
-/** Why a machine is forgotten: it has ended, or somebody asked for that while its processes go on. */
+/** Why a machine is removed from the registry: it has ended, or a caller unregistered it and its processes continue. */
 export type Removal = "ended" | "unregistered";
 
 const MESSAGE_NEW = "24d8d4452573402496068381a6312df2";
@@ -69,7 +69,7 @@ export class Registry {
     return this.#set.list();
   }
 
-  /** How many machines there are, `.host` and those included that are still being started. */
+  /** The number of machines, including `.host` and those that are still being started. */
   get size(): number {
     return this.#set.size;
   }
@@ -78,12 +78,12 @@ export class Registry {
     return this.#set.find(name);
   }
 
-  /** The machine of that name; throws NoSuchMachine. */
+  /** Returns the machine of that name; throws NoSuchMachine. */
   get(name: string): Machine {
     return this.#set.get(name);
   }
 
-  /** The machine a process belongs to, or null. */
+  /** Returns the machine that a process belongs to, or null. */
   findByProcess(pid: number): Machine | null {
     return this.#set.findByProcess(pid);
   }
@@ -149,7 +149,7 @@ export class Registry {
       MESSAGE_ID: MESSAGE_NEW,
       NAME: machine.name,
       LEADER: String(machine.leader.pid),
-      // Ours: where `machinectl logs` finds the console of a machine that has ended.
+      // A field that the original does not have: `machinectl logs` finds the console of an ended machine by it.
       ...(machine.place === null ? {} : { MACHINE_UNIT: machine.place.unit }),
     });
     this.#events.machineNew(machine);

@@ -63,8 +63,9 @@ export class Restoration {
   }
 
   /**
-   * Names the scopes that no machine has. A daemon that was killed before it could note or save a machine (full /run) leaves one, and
-   * nothing says who its leader was: systemd-nspawn makes such scopes by itself with --register=no.
+   * Logs the names of scopes that belong to no registered machine. A daemon that was killed before it could note or
+   * save a machine (full /run) leaves such a scope, and its leader is not known. systemd-nspawn makes such scopes, too,
+   * with --register=no.
    */
   async #reportStrays(): Promise<void> {
     try {
@@ -72,8 +73,8 @@ export class Restoration {
       const known = new Set([...this.#set.all()].flatMap(({ name, place }) => [scopeOf(name), place?.unit]));
       for (const unit of scopes) {
         if (known.has(unit)) continue;
-        const help = `Where nobody looks after it any more, 'systemctl stop "${unit}"' ends what runs in it.`;
-        this.#log.info(`${unit} is named as a machine's, and belongs to no machine that is registered. ${help}`);
+        const help = `If no program manages it any more, 'systemctl stop "${unit}"' ends its processes.`;
+        this.#log.info(`${unit} has the name of a machine's scope but belongs to no registered machine. ${help}`);
       }
     } catch (error) {
       this.#log.debug(`Cannot list the scopes of machines: ${(error as Error).message}`);
@@ -90,7 +91,10 @@ export class Restoration {
     }
   }
 
-  /** Runs `restore`. A failed system call (for lack of descriptors, say) proves nothing about a machine: its file is kept. */
+  /**
+   * Runs `restore`. A failed system call (for lack of descriptors, say) does not show that a machine has ended: its
+   * file is kept.
+   */
   #unlessImpossible(name: string, restore: () => void): void {
     try {
       restore();
@@ -171,7 +175,9 @@ export class Restoration {
     else void this.#ask(machine, unit);
   }
 
-  /** Asks the service manager: the scope may not have been started yet, and its start job moves the leader into it. */
+  /**
+   * Queries the service manager: the scope may not have been started yet, and its start job moves the leader into it.
+   */
   async #ask(machine: Machine, unit: string): Promise<void> {
     try {
       const { isActive, job } = await this.#manager.unitState(unit);

@@ -6,7 +6,7 @@ import type { PidRef } from "../../kernel/process/pidref.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 
 interface MapLine {
-  /** First id inside, first id outside, how many. */
+  /** The first id inside, the first id outside, and the number of ids. */
   readonly inside: number;
   readonly outside: number;
   readonly count: number;
@@ -64,18 +64,18 @@ function ownNamespace(): string | null {
 
 /** Returns the maps of a leader, empty while they have not been written. Throws an error with errno when it has ended. */
 export function idMapsOf(leader: PidRef): IdMaps {
-  if (justAsked?.leader === leader) return justAsked.maps;
+  if (lastMaps?.leader === leader) return lastMaps.maps;
   const maps = leader.verified(() => findMaps(leader));
-  if (justAsked === null)
+  if (lastMaps === null)
     queueMicrotask(() => {
-      justAsked = null;
+      lastMaps = null;
     });
-  justAsked = { leader, maps };
+  lastMaps = { leader, maps };
   return maps;
 }
 
 /** Caches the last maps for one turn of the event loop: one reply about a machine needs them several times. */
-let justAsked: { readonly leader: PidRef; readonly maps: IdMaps } | null = null;
+let lastMaps: { readonly leader: PidRef; readonly maps: IdMaps } | null = null;
 
 function findMaps(leader: PidRef): IdMaps {
   if (own === undefined) own = ownNamespace();
@@ -108,7 +108,7 @@ export function mapOutward(lines: readonly MapLine[], inner: number): number | n
   return null;
 }
 
-/** Returns the inner id of a host one, or null. Lines that begin at the host's 0 do not count: they map everything. */
+/** Returns the inner id of a host id, or null. Lines that begin at the host's 0 are ignored: they map all ids. */
 export function mapInward(lines: readonly MapLine[], outer: number): number | null {
   for (const { inside, outside, count } of lines) {
     if (outside !== 0 && outer >= outside && outer < outside + count) return inside + (outer - outside);

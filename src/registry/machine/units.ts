@@ -102,7 +102,8 @@ export class MachineUnits {
       supervisor.kill(SIGTERM);
       machine.stopping = true;
     } else if (supervisor !== null || machine.hasLostSupervisor) {
-      // The process that registered the machine has ended, as `machinectl register` does: nobody else would end the machine.
+      // The supervisor has ended, as `machinectl register` does after the registration: no process is left that ends
+      // the machine.
       await this.#manager.killUnit(place, machine.leader, SIGKILL, () => this.#set.has(machine));
       machine.stopping = true;
     } else throw unsupported();

@@ -1,5 +1,5 @@
-// The certificate authorities that https connections trust: the host's, as for its other programs, and not the list that
-// the engine was built with.
+// The certificate authorities that https connections trust: those of the host, as for its other programs, and not the
+// list that is built into the engine.
 import { readSettings } from "../../kernel/file/foreign-file.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 
@@ -13,20 +13,22 @@ const BUNDLES = [
 
 const BUNDLE_LIMIT_BYTES = 16 << 20;
 
-interface Trust {
+interface TlsOptions {
   /** In PEM; absent for the engine's own list. */
   readonly ca?: string;
 }
 
-let known: Promise<Trust> | null = null;
+let known: Promise<TlsOptions> | null = null;
 
-/** The certificates of authorities, read once; $SSL_CERT_FILE names other ones. */
-export function trust(): Promise<Trust> {
-  known ??= readTrust(process.env["SSL_CERT_FILE"]);
+/**
+ * Returns the TLS options with the host's authorities, which are read once; $SSL_CERT_FILE names another file of them.
+ */
+export function trustedAuthorities(): Promise<TlsOptions> {
+  known ??= readAuthorities(process.env["SSL_CERT_FILE"]);
   return known;
 }
 
-async function readTrust(given: string | undefined): Promise<Trust> {
+async function readAuthorities(given: string | undefined): Promise<TlsOptions> {
   if (given) return { ca: (await readSettings(given, BUNDLE_LIMIT_BYTES)).toString("latin1") };
   for (const path of BUNDLES) {
     try {

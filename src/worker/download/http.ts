@@ -5,7 +5,7 @@ import { errnoNumber, errnoText } from "../../base/errno.ts";
 import { ErrnoError } from "../../base/error.ts";
 import { COMPATIBLE_WITH, PROGRAM_VERSION } from "../../base/vocabulary/version.ts";
 import { keepWhenInterrupted } from "../program/abandon.ts";
-import { trust } from "./certificates.ts";
+import { trustedAuthorities } from "./certificates.ts";
 
 export interface HttpLimits {
   /** The deadline of the headers. */
@@ -107,7 +107,7 @@ function tooSlow(): TransientError {
 
 /** The reasons of openssl-verify(1), by the codes of errors. */
 const UNTRUSTED = /CERT|SELF_SIGNED|SIGNATURE|HOSTNAME_MISMATCH|INVALID_CA|CRL/;
-/** Advice for whoever wrote the program. */
+/** Advice for programmers in the engine's error texts; it is removed. */
 const ADVICE = /\.? For more information, pass .*$/s;
 
 function cut(cause: unknown, host: string): ErrnoError {
@@ -131,21 +131,21 @@ export interface HttpRequest {
   readonly limits?: HttpLimits;
   /** GET unless given. */
   readonly method?: "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
-  /** What is sent along. It is sent again where a redirect asks for that (307, 308). */
+  /** The body of the request. It is sent again after a redirect with the status 307 or 308. */
   readonly body?: Uint8Array<ArrayBuffer>;
-  /** Sent as a form, to this address only: a redirect is then no reply. */
+  /** The body as a form. It is sent to this address only: a redirect is then an error. */
   readonly form?: URLSearchParams;
 }
 
-/** Whether a redirect leads on: what changes something is repeated only where the server says that it shall be. */
+/** Whether a redirect is followed: a request that changes something is repeated only for the statuses 307 and 308. */
 function isFollowed({ status }: HttpReply, { method }: HttpRequest): boolean {
   if (method === undefined || method === "HEAD") return REDIRECTS.has(status);
   return status === 307 || status === 308;
 }
 
 /**
- * Gets `url`, posts a form to it, or does with it what `request.method` says. Any status is a reply; errors are what keeps a
- * reply from coming.
+ * Makes a request, GET unless `request` says otherwise, and follows redirects. A reply of any status is returned.
+ * Throws TransientError or ErrnoError where there is no reply, and for a redirect that is refused.
  */
 export async function httpGet(url: string, request: HttpRequest = {}): Promise<HttpReply> {
   const limits = request.limits ?? HTTP_LIMITS;
@@ -173,10 +173,10 @@ function redirectTarget(location: string, from: URL): URL {
   return target;
 }
 
-/** Throws where what is sent over https would be sent on without it. */
+/** Throws EPROTO where a redirect leads from https to an address without it. */
 export function refusePlain(target: URL, from: URL): void {
   if (from.protocol !== "https:" || target.protocol === "https:") return;
-  throw new ErrnoError("EPROTO", `Refusing to send to '${target.origin}', as '${from.host}' asks: it is not https`);
+  throw new ErrnoError("EPROTO", `Refusing to follow '${from.host}' to '${target.origin}': it is not https`);
 }
 
 async function exchange(url: URL, headers: Headers, limits: HttpLimits, request: HttpRequest): Promise<HttpReply> {
@@ -193,7 +193,7 @@ async function exchange(url: URL, headers: Headers, limits: HttpLimits, request:
       ...(request.method === undefined ? {} : { method: request.method }),
       ...(request.body === undefined ? {} : { body: request.body }),
       ...(request.form === undefined ? {} : { method: "POST", body: request.form }),
-      ...(url.protocol === "https:" ? { tls: await trust() } : {}),
+      ...(url.protocol === "https:" ? { tls: await trustedAuthorities() } : {}),
     });
     const body = new HttpBody(response, abort, limits);
     return { status: response.status, headers: response.headers, url, body };

@@ -6,9 +6,9 @@ import type { Destination } from "./destination.ts";
 import { type Get, type HttpBody, type HttpReply, httpGet, TransientError } from "./http.ts";
 import type { JobLimits } from "./limits.ts";
 import { ParallelParts } from "./parallel.ts";
-import { type ContentRange, contentRange, isStrong } from "./resume.ts";
 import { ChangedError, persistently, retryAfter } from "./retry.ts";
 import type { Origin } from "./spool-state.ts";
+import { type ContentRange, contentRange, isStrong } from "./validators.ts";
 
 const TRY_AGAIN: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 504]);
 
@@ -159,7 +159,7 @@ class MainJob {
       this.#parts.fill();
     }
     this.#parts ??= this.#partsFor(origin.etag, size);
-    log("info", `Going on with the download at ${this.#spool.end} of ${size} bytes.`);
+    log("info", `Resuming the download at ${this.#spool.end} of ${size} bytes.`);
     await this.#take(body, start, size);
     return true;
   }

@@ -3,7 +3,7 @@ import { HTTP_LIMITS, type HttpLimits } from "./http.ts";
 import type { RetryLimits } from "./retry.ts";
 
 interface ParallelLimits {
-  /** Files below this come on one connection. */
+  /** Smaller files are downloaded on one connection. */
   readonly fromBytes: number;
   /** How much is downloaded on one connection first, to measure its speed. */
   readonly trialBytes: number;

@@ -1,5 +1,5 @@
-// Several connections for one large file, where one connection is slower than this host could take: later parts are downloaded on
-// further connections. Their failures cost time only: the first connection then downloads those parts, too.
+// Several connections for one large file, where a single connection is slow: later parts are downloaded on further
+// connections. When one of them fails, the first connection downloads its part, too.
 import { log } from "../program/log.ts";
 import type { Destination } from "./destination.ts";
 import type { Get } from "./http.ts";

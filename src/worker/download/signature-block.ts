@@ -1,6 +1,6 @@
-// Keys that a signature brings along (`gpg --include-key-block`, sub-packet 38 of LibrePGP). The signature may be
-// anybody's, so its keys prove nothing by themselves: a sub-key is used only where its primary key is in the keyring already
-// and has certified it. Expiry and revocation are checked later, as for every other key.
+// Keys that are included in a signature (`gpg --include-key-block`, sub-packet 38 of LibrePGP). Anybody can make such a
+// signature, so that its keys are not trusted by themselves: a sub-key is used only where its primary key is in the
+// keyring and has certified it. Expiry and revocation are checked later, as for every other key.
 import { log } from "../program/log.ts";
 
 type OpenPgp = typeof import("openpgp");

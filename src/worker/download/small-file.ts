@@ -114,7 +114,7 @@ const DECODERS: Readonly<Record<string, Decoder>> = {
   zstd: zstdDecompressSync,
 };
 
-/** Decompresses a file that a server compressed unasked. Large files are taken as they are sent. */
+/** Decompresses a file that a server compressed without a request for it. Only for small files, in memory. */
 function decoded(bytes: Buffer, reply: HttpReply, { sideBytes }: JobLimits): Buffer {
   return codingsOf(reply).reduce((packed, coding) => {
     const decode = Object.hasOwn(DECODERS, coding) ? DECODERS[coding] : undefined;
@@ -124,7 +124,7 @@ function decoded(bytes: Buffer, reply: HttpReply, { sideBytes }: JobLimits): Buf
       return decode(packed, { maxOutputLength: sideBytes });
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") throw tooLarge();
-      throw new ErrnoError("EPROTO", `Server calls a file compressed as '${coding}', which it is not.`, {
+      throw new ErrnoError("EPROTO", `Server sent a file as compressed with '${coding}', but it is not.`, {
         cause: error,
       });
     }

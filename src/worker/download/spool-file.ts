@@ -1,4 +1,5 @@
-// The file of an unfinished download: the process that holds its lock fills it, while the name still leads to this file.
+// The file of an unfinished download. The process that holds its lock may fill it, as long as the name still refers to
+// this file.
 import { constants, openSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
 import { Fd, statAt, statFd } from "../../kernel/file/fd.ts";

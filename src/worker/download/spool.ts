@@ -19,7 +19,9 @@ import { openSpoolFile } from "./spool-file.ts";
 import { SpoolParts } from "./spool-parts.ts";
 import { bootId, type Origin, readState, type SpoolState, usableOf, writeState } from "./spool-state.ts";
 
-/** Pieces below this are copied, so that they do not hold a whole chunk each: many of them may wait for a decoder. */
+/**
+ * Shorter pieces are copied, because each would otherwise keep a whole chunk in memory while it waits for a decoder.
+ */
 const SMALL = CHUNK / 4;
 const SYNC_EVERY_BYTES = 256 << 20;
 /** The state of parts is written after this many bytes: a killed process loses at most as much. */
@@ -30,6 +32,7 @@ const LOOK_AGAIN_MS = 100;
 
 type SpoolUse = "tar" | "raw" | "oci";
 
+/** A spool; it owns its file, which it removes unless the download is kept or becomes an image. */
 export class Spool implements Destination, Disposable {
   readonly isSequential = false;
   readonly #stage: Stage;
@@ -42,7 +45,7 @@ export class Spool implements Destination, Disposable {
   #syncedAt = 0;
   #syncingAt = 0;
   #isComplete = false;
-  /** What is here behind a gap. */
+  /** The ranges that were received behind a gap. */
   readonly parts = new SpoolParts();
   #hasParts = false;
   #unnoted = 0;
@@ -66,7 +69,7 @@ export class Spool implements Destination, Disposable {
     const path = `/proc/self/fd/${root.number}/`;
     const file = openSpoolFile(root, name);
     if (file === null) throw new ErrnoError("EBUSY", `Another transfer downloads '${url}' already.`);
-    // It may become a disk image itself.
+    // The file may become a disk image.
     if (statFd(file).size === 0) avoidCopyOnWrite(file);
     const spool = new Spool(Stage.adopt(root, name, file), `${path}.#pull-${id}.state`, root);
     spool.#restore(url);
@@ -107,7 +110,7 @@ export class Spool implements Destination, Disposable {
   #restore(url: string): void {
     const state = readState(this.#statePath);
     const { usable, parts } = usableOf(state?.url === url ? state : null, statFd(this.file).size);
-    // Without a tag or date to compare, it cannot be told whether the server still has the same file.
+    // Without a tag or a date, the spooled bytes cannot be compared with the server's file.
     if (state === null || usable === 0 || !(state.etag || state.lastModified)) {
       this.restart();
       return;
@@ -150,12 +153,14 @@ export class Spool implements Destination, Disposable {
   /** Records the version of the file that the following bytes belong to. */
   begin(origin: Origin): void {
     this.#origin = origin;
-    if (origin.size !== null) this.#foresee(origin.size - this.#end);
+    if (origin.size !== null) this.#warnOfSpace(origin.size - this.#end);
     this.#writeState();
   }
 
-  /** The space of a disk image is known when it is complete: it may be mostly zeros, which take none. */
-  #foresee(bytes: number): void {
+  /**
+   * Warns where the disk is probably too small. It is no error: a disk image may be mostly zeros, which take no space.
+   */
+  #warnOfSpace(bytes: number): void {
     const available = this.#guard.lacking(bytes);
     if (available === null) return;
     const [needed, left] = [formatBytes(BigInt(bytes)), formatBytes(BigInt(available))];

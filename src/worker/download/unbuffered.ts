@@ -46,7 +46,7 @@ export class Conduit implements Destination {
     await promise;
   }
 
-  /** The hash of the consumed bytes, which are not kept: a repeated beginning is compared at its end. */
+  /** Hashes a repeated beginning, because the consumed bytes are not kept; at its end the hashes are compared. */
   matches(chunk: Buffer, position: number): boolean {
     if (position === 0) this.#again = new Bun.CryptoHasher("sha256");
     this.#again.update(chunk);

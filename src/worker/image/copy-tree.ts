@@ -13,8 +13,8 @@ import { log } from "../program/log.ts";
 
 const PROGRAM = "systemd-import-fs";
 /**
- * The argument that only we give: descriptors 3 and 4 are the tree and its copy. What the transfer has used up so far is in
- * the two arguments behind it; what it has used up afterwards is written to descriptor 5.
+ * An argument for internal use: descriptors 3 and 4 are the tree and its copy. The two arguments behind it are the
+ * transfer's use of its budget so far; the child writes the use at its end to descriptor 5.
  */
 const INHERITED = "--copy-inherited";
 /** A further argument: a file of the source that is missing when it is copied makes the copy fail. */
@@ -22,7 +22,9 @@ const WHOLE = "--whole";
 const [SOURCE_FD, TARGET_FD, USED_FD] = [3, 4, 5];
 const LOG_INTERVAL_MS = 1000;
 const SIGKILL = 9;
-/** How long a killed child may take to end; where its file system does not answer, its copy is left to the sweep. */
+/**
+ * How long a killed child may take to end. Where its file system does not answer, a later clean-up removes its copy.
+ */
 const LAST_WAIT_MS = 20_000;
 
 /** Whether the source is locked, so that no file may be missing, or in use by others, who may remove files meanwhile. */

@@ -4,7 +4,8 @@ import { type Fd, openInRoot } from "../../kernel/file/fd.ts";
 import { changeMode, changeOwner } from "../../kernel/file/ownership.ts";
 import { check, SyscallError, trySys } from "../../kernel/syscall/sys.ts";
 import { copyAttributes, setTimesOf } from "../../kernel/tree/copy-file.ts";
-import { openDirectory, type RawName, RawStatus, rawAddress, rawOf, readSomeEntries } from "../../kernel/tree/tree.ts";
+import { RawStatus } from "../../kernel/tree/raw-status.ts";
+import { openDirectory, type RawName, rawAddress, rawOf, readSomeEntries } from "../../kernel/tree/tree.ts";
 import { tryRemoveDirectory } from "../tar/untar-calls.ts";
 import { temporaryName } from "./stage.ts";
 

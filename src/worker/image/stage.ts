@@ -17,7 +17,7 @@ import { openDirectory } from "../../kernel/tree/tree.ts";
 import { abandonWithUs, requireWanted } from "../program/abandon.ts";
 import { log } from "../program/log.ts";
 import { tryMakeDirectory } from "../tar/untar-calls.ts";
-import { lockTree } from "./marks.ts";
+import { lockTree } from "./read-only.ts";
 import { placeIn, replaceFile, replaceImage } from "./replace.ts";
 import { writeOut } from "./write-out.ts";
 
@@ -96,7 +96,7 @@ export class Stage implements Disposable {
     for (;;) {
       const name = temporaryName(label);
       const file = make(name);
-      // Whoever sweeps may have taken it for left over between the two.
+      // A clean-up may have removed the entry between its creation and its lock.
       if (lockWhole(file) && exists(root, name)) return Stage.adopt(root, name, file);
       file.close();
     }
@@ -119,8 +119,8 @@ export class Stage implements Disposable {
   }
 
   /**
-   * Gives it its final name. `EEXIST` when the name is taken and `force` is not set, `EBUSY` when what has the name is in
-   * use: whatever is replaced is locked until it is gone.
+   * Renames it to its final name. Throws `EEXIST` when the name is taken and `force` is not set, `EBUSY` when the image
+   * of that name is in use. An image that is replaced is locked until it is removed.
    */
   install(finalName: string, options: InstallOptions): void {
     this.#requirePending();
@@ -162,7 +162,10 @@ export class Stage implements Disposable {
     this.#settle();
   }
 
-  /** Removes it, unless it was installed or kept. What cannot be removed (a broken disk) is left, and hides no earlier failure. */
+  /**
+   * Removes it, unless it was installed or kept. A failure (a broken disk) is logged and not thrown: it would hide an
+   * earlier one.
+   */
   [Symbol.dispose](): void {
     if (this.#isPending) {
       this.#settle();

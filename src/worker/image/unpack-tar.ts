@@ -22,13 +22,13 @@ import { exists } from "./stage.ts";
 
 /** The maximum size of an image's tree; a larger archive is taken for a bomb. */
 const CONTENT_LIMIT_BYTES = 1024 ** 4;
-/** How many bytes are unpacked at a time: between two steps the decoder is told that there is room. */
+/** How many bytes are unpacked at a time: between two steps the decoder can continue. */
 const STEP_BYTES = 128 << 10;
 const SQUASH_FROM = 65536;
 const NOBODY = 65534;
 const TOP_MODE = 0o755;
 
-/** What a scope can make: without privileges neither devices nor owners of other ranges. */
+/** Returns the rules for unpacking in a scope: unprivileged users can make neither devices nor files of other users. */
 export function unpackOptions({ scope }: Pick<WorkerOptions, "scope">): UntarOptions {
   if (scope === "system") return { topMode: TOP_MODE };
   return { topMode: TOP_MODE, refuseDevices: true, mapId: (id) => (id >= SQUASH_FROM ? NOBODY : id) };

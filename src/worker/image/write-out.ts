@@ -1,4 +1,4 @@
-// Having what was written reach the disk, which is when a full or broken one says so: fsync(2), syncfs(2).
+// Waits until written data is on the disk: fsync(2), syncfs(2). A full or broken disk may report its error only then.
 import { errnoText } from "../../base/errno.ts";
 import { ErrnoError } from "../../base/error.ts";
 import { pathOf } from "../../kernel/file/attributes.ts";
@@ -6,8 +6,8 @@ import type { Fd } from "../../kernel/file/fd.ts";
 import { SyscallError, sys } from "../../kernel/syscall/sys.ts";
 
 /**
- * Waits until a file or directory, or with "all" its whole file system, is on the disk. Throws an ErrnoError that names `what`, as
- * the caller of the worker knows it.
+ * Waits until a file or directory, or with "all" its whole file system, is on the disk. Throws an ErrnoError that names
+ * `what`: the path that the user knows.
  */
 export function writeOut(file: Fd, extent: "file" | "all", what: string = pathOf(file)): void {
   try {

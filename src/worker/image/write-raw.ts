@@ -126,7 +126,7 @@ export async function copyRaw(
   if (before >= 0) trySys("lseek", source.number, before, 0);
 }
 
-/** Makes all steps, with time for signals between them; returns what comes of the last. */
+/** Runs all steps, handles signals between them, and returns the result of the last one. */
 async function eachStep<Step, Result>(
   steps: Generator<Step, Result>,
   attempt: Attempt,

@@ -1,8 +1,8 @@
-// WWW-Authenticate: the authentication schemes that a server offers (RFC 9110, 11.6.1). One line may offer several schemes, several lines
-// are joined with commas, and servers leave out quotes that the grammar asks for.
+// WWW-Authenticate: the authentication schemes that a server offers (RFC 9110, 11.6.1). One line may offer several
+// schemes, several lines are joined with commas, and some servers omit quotes that the grammar requires.
 
 export interface Challenge {
-  /** The name of the scheme, in small letters. */
+  /** The name of the scheme, in lower case. */
   readonly scheme: string;
   readonly parameters: ReadonlyMap<string, string>;
 }
@@ -11,12 +11,12 @@ const SEPARATORS = /[\s,]*/y;
 const TOKEN = /[!#$%&'*+\-.^_`|~0-9A-Za-z]+/y;
 const EQUALS = /[ \t]*=[ \t]*/y;
 const QUOTED = /"((?:[^"\\]|\\.)*)"?/y;
-/** Up to the comma before another parameter or scheme: a scope may have commas without quotes. */
+/** An unquoted value, up to the comma before another parameter or scheme: a scope may contain commas. */
 const PLAIN = /[^"\s,]*(?:,(?![\s,]*(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+[ \t]*=|[A-Za-z]+[ \t]|[A-Za-z]+$|$))[^"\s,]+)*/y;
 /** The token that some schemes have in place of parameters. */
 const TOKEN68 = /[ \t]+[A-Za-z0-9\-._~+/]+=*[ \t]*(?=,|$)/y;
 
-/** The schemes of a header, in its order. What cannot be parsed ends the list. */
+/** Returns the schemes of a header, in its order, up to the first part that cannot be parsed. */
 export function parseChallenges(header: string): Challenge[] {
   const challenges: { scheme: string; parameters: Map<string, string> }[] = [];
   let at = 0;

@@ -33,7 +33,7 @@ class Search {
   readonly #source: OciSource;
   readonly #architecture: string;
   #left = DOCUMENTS_LIMIT;
-  /** A manifest that may be an image's, and is used where no document is marked as an image. */
+  /** The first manifest that may be an image; it is used where no document is marked as an image. */
   #other: Manifest | null = null;
 
   constructor(source: OciSource, architecture: string) {

@@ -1,5 +1,5 @@
-// The documents of an image that is pushed: its configuration and its manifest (the OCI image specification). The same layers
-// and the same settings are the same bytes, and so the same digests.
+// The documents of an image that is pushed: its configuration and its manifest (the OCI image specification). They
+// contain no times: equal layers and settings make equal bytes, and so equal digests.
 import type { LayerCompression } from "../../base/vocabulary/compression.ts";
 import { digestOf } from "../../oci/reference.ts";
 import { NATIVE_ARCHITECTURE, parseObject } from "./manifest.ts";
@@ -15,9 +15,9 @@ export interface PushedLayer {
   readonly digest: string;
   readonly size: number;
   readonly compression: LayerCompression;
-  /** The digest of the archive that is compressed in it. */
+  /** The digest of the uncompressed archive. */
   readonly diffId: string;
-  /** What it was made of, in a word for people. */
+  /** A note for people about the content of the layer. */
   readonly comment: string;
 }
 
@@ -39,8 +39,8 @@ function plain(value: unknown): string | undefined {
 }
 
 /**
- * The configuration. `known` is that of the image that the tree came from, where it was pulled: what it says of the platform and
- * of how a container is run stays.
+ * Returns the configuration. `known` is the configuration of the container image that the tree was pulled from, or
+ * null: its platform and its settings for running containers are kept.
  */
 export function configOf(layers: readonly PushedLayer[], known: Buffer | null): PushedDocument {
   const before = known === null ? {} : parseObject(known);
@@ -57,7 +57,7 @@ export function configOf(layers: readonly PushedLayer[], known: Buffer | null): 
   });
 }
 
-/** The manifest of the layers, the lowest first. */
+/** Returns the manifest of the layers, the lowest first. */
 export function manifestOf(layers: readonly PushedLayer[], config: PushedDocument): PushedDocument {
   return documentOf(MANIFEST_TYPE, {
     schemaVersion: 2,

@@ -1,5 +1,5 @@
-// The login that a push may use. Who asks for a push is not always who runs it: what a caller passes is for the registry that
-// the caller meant, and the files of this process's own user are opened for that user alone.
+// The login of a push. The caller of a push and the user of this process may differ: a login that the caller passes is
+// used for the registry that it names only, and the files of this process's user are read for that user only.
 import { readSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
 import type { Credentials } from "../../oci/credentials.ts";
@@ -10,7 +10,7 @@ import type { RegistryUse } from "./registry.ts";
 const LOGIN_LIMIT_BYTES = 256 << 10;
 const STDIN = 0;
 
-/** Where a push has its login from. EINVAL where standard input has none. */
+/** Returns the source of a push's login, for OciRegistry. Throws EINVAL where standard input has no login. */
 export function loginOf({ credentials }: Pick<WorkerOptions, "credentials">): Pick<RegistryUse, "credentials"> {
   if (credentials === "own") return {};
   if (credentials === "none") return { credentials: async () => null };
@@ -33,13 +33,13 @@ function readInput(): Buffer {
   return bytes.subarray(0, size);
 }
 
-/** A login as the daemon passes it. EINVAL for anything else; the error repeats nothing of it. */
+/** Parses a login that the daemon passes. Throws EINVAL for any other text; the error contains no part of it. */
 function readLogin(bytes: Buffer): Credentials & { readonly registry: string } {
   let value: unknown = null;
   try {
     value = JSON.parse(bytes.toString());
   } catch {
-    // Treated like any other value that is none.
+    // Refused below, as a value that is no login.
   }
   const { registry, user, password } = (value ?? {}) as Record<string, unknown>;
   if (typeof registry !== "string" || typeof user !== "string" || typeof password !== "string")

@@ -42,7 +42,7 @@ export async function stackOf(root: Fd, names: readonly string[], options: Worke
         symlinkSync(`../${name}`, `${path}/layer@${index}`);
       });
     } else {
-      log("info", "Layers depend on what is below them, merging them into one.");
+      log("info", "Layers depend on the layers below them, merging them into one.");
       check(tryMakeDirectory(stack, "layer@0", LAYER_MODE), "mkdir");
       using layer = openDirectory(stack, "layer@0");
       await mergeInto(layer, root, names, options);
@@ -52,7 +52,10 @@ export async function stackOf(root: Fd, names: readonly string[], options: Worke
   });
 }
 
-/** Makes one tree of all layers, whose names are looked up in `root`; `reading` is how each of them is read. */
+/**
+ * Makes one tree of all layers, which are opened by their names in `root`; `reading` are the rules for reading each
+ * layer.
+ */
 export async function flatten(
   root: Fd,
   names: readonly string[],

@@ -1,5 +1,6 @@
-// Manifests and indexes of container images, OCI's and Docker's (the OCI image specification). They come from strangers:
-// everything that is used is checked first, and a text that could be read in two ways is refused (CVE-2021-41190).
+// Manifests and indexes of container images, OCI's and Docker's (the OCI image specification). They are not trusted:
+// everything that is used is checked first, and a document that could be interpreted in two ways is refused
+// (CVE-2021-41190).
 import { ErrnoError } from "../../base/error.ts";
 import { isOciDigest } from "../../base/vocabulary/oci-reference.ts";
 
@@ -18,7 +19,7 @@ const OLD_TYPE = /^application\/vnd\.docker\.distribution\.manifest\.v1\+(json|p
 const CONFIG_TYPES = ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
 
 export interface Descriptor {
-  /** In small letters; empty where unknown. */
+  /** In lower case; empty where unknown. */
   readonly mediaType: string;
   readonly digest: string;
   readonly size: number;
@@ -31,7 +32,10 @@ export interface Descriptor {
 export interface Manifest {
   readonly config: Descriptor | null;
   readonly layers: readonly Descriptor[];
-  /** It says that it is what a machine is made of, and not something else that is kept in registries. */
+  /**
+   * Whether its types are those of an image from which a machine can be made, and not of another artifact in a
+   * registry.
+   */
   readonly isImage: boolean;
 }
 
@@ -44,7 +48,7 @@ const DOCUMENT_DEPTH_LIMIT = 64;
 const URLS_LIMIT = 16;
 const DATA_LIMIT = 4 << 20;
 
-/** OCI's names for Bun's. */
+/** OCI's names of architectures, by the engine's. */
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
 /** The variant that every processor of an architecture supports. */
 const VARIANTS: Readonly<Record<string, readonly string[]>> = { amd64: ["", "v1"], arm64: ["v8", ""] };
@@ -101,14 +105,15 @@ function mediaTypeOf(value: unknown): string | undefined {
 function kindOf(document: Json, contentType: string | null): "manifest" | "index" {
   const [own, sent] = [mediaTypeOf(document["mediaType"]), mediaTypeOf(contentType)];
   if (OLD_TYPE.test(own ?? sent ?? "") || document["schemaVersion"] === 1) {
-    const advice = "push it again with a program of today";
+    const advice = "push it again with a current program";
     throw new ErrnoError("EOPNOTSUPP", `Image manifest is of Docker's schema 1, which is not supported: ${advice}`);
   }
   const [ownKind, sentKind] = [kindOfType(own), kindOfType(sent)];
   if (own !== undefined && ownKind === null) throw bad(`unknown type ${JSON.stringify(own)}`);
   if (ownKind !== null && sentKind !== null && ownKind !== sentKind)
-    throw bad("it says that it is something else than the server says");
-  if ("manifests" in document && ("layers" in document || "config" in document)) throw bad("it is two things at once");
+    throw bad("its type differs from the one that the server sent");
+  if ("manifests" in document && ("layers" in document || "config" in document))
+    throw bad("it is both an index and a manifest");
   return ownKind ?? sentKind ?? ("manifests" in document ? "index" : "manifest");
 }
 
@@ -120,9 +125,9 @@ function kindOfType(type: string | undefined): "manifest" | "index" | null {
 
 export interface TypedBytes {
   readonly bytes: Buffer;
-  /** What the server says that it is; null where it says nothing. */
+  /** The media type that the server sent; null where it sent none. */
   readonly contentType: string | null;
-  /** What the descriptor says; null where there is none. */
+  /** The media type in the descriptor; null where there is none. */
   readonly namedType?: string | null;
 }
 
@@ -131,10 +136,10 @@ export function readManifest({ bytes, contentType, namedType }: TypedBytes, arch
   const document = parseObject(bytes);
   const kind = kindOf(document, contentType);
   const named = kindOfType(mediaTypeOf(namedType));
-  if (named !== null && named !== kind) throw bad("it is something else than the index says");
+  if (named !== null && named !== kind) throw bad("its type differs from the one in the index");
   if (kind === "index") return { candidates: candidatesOf(document, architecture) };
   const { config } = document;
-  // Some writers say null where there is none.
+  // Some programs write null in place of an empty list.
   const layers = document["layers"] === null ? [] : document["layers"];
   if (!Array.isArray(layers)) throw bad("no layers");
   if (layers.length > LAYERS_LIMIT) throw bad(`more than ${LAYERS_LIMIT} layers`);
@@ -200,7 +205,7 @@ export function isForeignLayer(mediaType: string): boolean {
   return mediaType.includes("nondistributable") || mediaType.includes("foreign");
 }
 
-/** Whether a configuration says how a machine is run. */
+/** Whether a configuration has settings for running a container. */
 export function isImageConfig({ mediaType }: Descriptor): boolean {
   return mediaType === "" || CONFIG_TYPES.includes(mediaType);
 }

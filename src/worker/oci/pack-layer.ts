@@ -1,4 +1,5 @@
-// A tree becomes a layer of a container image: an archive, compressed, in a file without a lasting name, with the digests of both.
+// Packs a tree as a layer of a container image: a compressed archive in a temporary file, and the digests of the
+// archive and the file.
 import { writeSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
@@ -12,18 +13,21 @@ import type { PackPolicy } from "../tar/pack.ts";
 import type { PushedLayer } from "./image-config.ts";
 import { isOverlayAttribute } from "./marks.ts";
 
-/** What a layer may have, unpacked: as much as is pulled. */
+/** The maximum size of a layer, unpacked; it is the same for pulls. */
 const CONTENT_LIMIT_BYTES = 64 * 1024 ** 3;
 const WHITEOUT = ".wh.";
-/** What this host's kernel and its own programs note at files, and no other host shall have. */
+/** Attributes that are valid on this host only. */
 const OF_THIS_HOST: ReadonlySet<string> = new Set(["security.selinux", "user.crtime_usec"]);
 
-/** A layer that was made here, in a file that goes away with it. */
+/** A layer that was packed here; disposing of it removes its file. */
 export interface PackedLayer extends PushedLayer, Disposable {
   readonly file: Fd;
 }
 
-/** How a tree is written as a layer. What a layer cannot say is left out with a warning, or refused where it would be misread. */
+/**
+ * Returns the rules for writing a tree as a layer. Attributes and devices that have another meaning in layers are left
+ * out with a warning; a file with the name of a whiteout is refused with an error.
+ */
 export function layerPolicy(): PackPolicy {
   let hasWarned = false;
   return {
@@ -31,7 +35,7 @@ export function layerPolicy(): PackPolicy {
     dropAttribute: (name) => {
       if (isOverlayAttribute(name) && !hasWarned) {
         hasWarned = true;
-        log("warning", "Attributes of overlayfs are left out, layers mean something else by them.");
+        log("warning", "Attributes of overlayfs are left out: in a layer they have another meaning.");
       }
       return isOverlayAttribute(name) || OF_THIS_HOST.has(name);
     },
@@ -39,17 +43,17 @@ export function layerPolicy(): PackPolicy {
       if (name.startsWith(WHITEOUT)) {
         throw new ErrnoError(
           "EOPNOTSUPP",
-          `File '${textOf(path)}' cannot be in a container image: '${WHITEOUT}' in front of a name means that a file is gone.`,
+          `File '${textOf(path)}' cannot be in a container image: names that begin with '${WHITEOUT}' mark removed files there.`,
         );
       }
       if (status.kind !== "character" || status.deviceNumber !== 0) return true;
-      log("warning", `Device 0:0 '${textOf(path)}' is left out, in layers it means that a file is gone.`);
+      log("warning", `Device 0:0 '${textOf(path)}' is left out: in a layer it marks a removed file.`);
       return false;
     },
   };
 }
 
-/** Compresses an archive into a file in `root`. EFBIG for one that is larger than a layer may be. */
+/** Compresses an archive into a file in `root`. Throws EFBIG for one that is larger than a layer may be. */
 export async function packLayer(
   archive: Iterable<Buffer>,
   root: Fd,
@@ -85,7 +89,7 @@ async function* hashed(archive: Iterable<Buffer>, hash: Bun.CryptoHasher): Async
     if (size > CONTENT_LIMIT_BYTES) throw new ErrnoError("EFBIG", "Image is larger than a layer may be, which is 64G.");
     hash.update(chunk);
     await turns.pass();
-    // An empty one is a pause of whoever makes the archive.
+    // Empty chunks are pauses of the packer.
     if (chunk.length > 0) yield chunk;
   }
 }

@@ -1,19 +1,23 @@
-// How large the parts of an upload are: so large that a fast line is not kept waiting for answers, and so small that a slow one
-// shows progress, and that a part that is lost costs little.
+// The size of the parts of an upload. It adapts to the speed of the connection: large parts spend less time waiting for
+// replies, small ones report progress on a slow connection and lose less when one fails.
 import { HTTP_LIMITS, type HttpLimits } from "../download/http.ts";
 
+/** The limits of parts, in bytes and milliseconds. */
 export interface PartLimits {
-  /** A blob up to this size is sent whole, with its digest. */
+  /** A blob up to this size is sent in one request, with its digest. */
   readonly wholeBytes: number;
   readonly firstBytes: number;
   readonly leastBytes: number;
   readonly mostBytes: number;
-  /** Parts that are taken sooner become larger, those that take longer become smaller. */
+  /** After a part that took less than `fastMs` the next one is larger, after more than `slowMs` smaller. */
   readonly fastMs: number;
   readonly slowMs: number;
-  /** A line on which a part goes slower than this is given up. */
+  /** A part that is sent more slowly fails. */
   readonly slowestBytesPerSecond: number;
-  /** For how many bytes more the answer to a whole upload may take: registries move it, or read it again. */
+  /**
+   * The time that the reply to a finished upload may take in addition, in bytes sent: registries move or read the whole
+   * blob.
+   */
   readonly settleBytes: (size: number) => number;
 }
 
@@ -28,9 +32,10 @@ export const PART_LIMITS: PartLimits = {
   settleBytes: (size) => size / 1024,
 };
 
-/** What a registry may ask for, as it stays in memory. */
+/** The largest minimum of a registry that is respected, because a part is held in memory. */
 const LEAST_LIMIT_BYTES = 64 << 20;
 
+/** The size of the next part of one upload. */
 export class PartSize {
   readonly #limits: PartLimits;
   #bytes: number;
@@ -42,27 +47,27 @@ export class PartSize {
     this.#least = limits.leastBytes;
   }
 
-  /** How large the next part is, unless the blob ends before. */
+  /** The size of the next part in bytes; the last part of a blob is shorter. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** The registry wants no smaller parts. A wish for more than can be kept in memory is not heard. */
+  /** Sets the minimum that the registry requires; it is capped at LEAST_LIMIT_BYTES. */
   atLeast(bytes: number): void {
     this.#least = Math.max(this.#limits.leastBytes, Math.min(bytes, LEAST_LIMIT_BYTES));
     this.#bytes = Math.max(this.#bytes, this.#least);
   }
 
-  /** A part of that size took so long. */
+  /** Adapts the size to the time that a part took. */
   took(bytes: number, durationMs: number): void {
-    // The last part says nothing.
+    // The last part is shorter than the others.
     if (bytes < this.#bytes) return;
     const { fastMs, slowMs, mostBytes } = this.#limits;
     if (durationMs < fastMs) this.#bytes = Math.min(this.#bytes * 2, Math.max(mostBytes, this.#least));
     if (durationMs > slowMs) this.#bytes = Math.max(Math.floor(this.#bytes / 2), this.#least);
   }
 
-  /** The limits of a request that sends so many bytes. */
+  /** Returns the limits of a request that sends this many bytes. */
   httpLimits(bytes: number): HttpLimits {
     const sendMs = (bytes / this.#limits.slowestBytesPerSecond) * 1000;
     return { ...HTTP_LIMITS, answerMs: HTTP_LIMITS.answerMs + sendMs };

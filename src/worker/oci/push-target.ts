@@ -1,5 +1,5 @@
-// A registry that an image is pushed to (the OCI distribution specification): what it has already, what it is sent, and what it
-// says when it refuses.
+// The registry that an image is pushed to (the OCI distribution specification): queries for blobs, uploads, the tag,
+// and the errors for its refusals.
 import { ErrnoError } from "../../base/error.ts";
 import { formatBytes } from "../../base/format.ts";
 import { type HttpReply, type HttpRequest, httpGet, TransientError } from "../download/http.ts";
@@ -25,12 +25,13 @@ const HEAD_BYTES = 64;
 const REASON_LIMIT_BYTES = 16 << 10;
 const REASON_LENGTH = 200;
 
+/** One repository of a registry. Requests are retried after temporary errors. */
 export class PushTarget implements UploadServer {
   readonly uploads: string;
   readonly #registry: OciRegistry;
   readonly #host: string;
   readonly #image: string;
-  /** A session that was begun to see whether that is permitted. */
+  /** The upload session that `open()` has begun, until it is used. */
   #session: Session | null = null;
 
   constructor(registry: OciRegistry) {
@@ -52,7 +53,10 @@ export class PushTarget implements UploadServer {
     });
   }
 
-  /** Gives back the upload that was begun, where nothing had to be sent. Registries remove by themselves what nobody ends. */
+  /**
+   * Cancels the session of `open()` where it was not used. Failures are ignored: registries remove old sessions by
+   * themselves.
+   */
   async close(): Promise<void> {
     const session = this.#session?.location;
     this.#session = null;
@@ -62,17 +66,17 @@ export class PushTarget implements UploadServer {
       reply.body[Symbol.dispose]();
     } catch (error) {
       if (!(error instanceof ErrnoError)) throw error;
-      log("debug", `Upload is not given back: ${error.message}`);
+      log("debug", `Cannot cancel the unused upload: ${error.message}`);
     }
   }
 
-  /** Whether the registry has the blob in this repository. */
+  /** Whether the registry has the blob in this repository. Throws EPROTO where its size differs. */
   has(digest: string, size: number): Promise<boolean> {
     return persistently(JOB_LIMITS, async () => {
       const reply = await this.send(this.#registry.url("blobs", digest), { method: "HEAD" });
       using _body = reply.body;
       if (reply.status === 404) return false;
-      // Where a storage elsewhere does not answer this question, the blob is sent.
+      // A storage server that the registry redirects to may refuse HEAD: the blob is then sent.
       if (reply.status >= 400 && reply.url.origin !== new URL(this.uploads).origin) return false;
       await this.refuse(reply, 0);
       requireStored(reply, digest);
@@ -80,13 +84,16 @@ export class PushTarget implements UploadServer {
       if (length !== null && Number(length) !== size)
         throw new ErrnoError(
           "EPROTO",
-          `Registry '${this.#host}' says that '${digest}' has ${length} bytes: it has ${size} here, and is not overwritten`,
+          `Registry '${this.#host}' has '${digest}' with ${length} bytes in place of ${size}, and it cannot be replaced`,
         );
       return true;
     });
   }
 
-  /** What a blob is that the repository may have: its size, and its first bytes; null where it has none, or does not say. */
+  /**
+   * Returns the size and the first bytes of a blob; null where the repository does not have it, or does not tell its
+   * size.
+   */
   describe(digest: string): Promise<{ readonly size: number; readonly head: Buffer } | null> {
     const url = this.#registry.url("blobs", digest);
     return persistently(JOB_LIMITS, async () => {
@@ -101,14 +108,14 @@ export class PushTarget implements UploadServer {
     });
   }
 
-  /** Sends a blob that the registry lacks. `onSent` hears how much of it has arrived. */
+  /** Sends a blob. `onSent` is called with the number of bytes that the registry has. */
   async upload(blob: StoredBlob, onSent: (offset: number) => void = () => {}): Promise<void> {
     const session = this.#session;
     this.#session = null;
     await new BlobUpload(this, blob, UPLOAD_LIMITS, { session, onSent }).run();
   }
 
-  /** Gives the image its tag. */
+  /** Stores the manifest under the tag of the reference. */
   async tag(manifest: PushedDocument): Promise<void> {
     const { address } = this.#registry;
     await persistently(JOB_LIMITS, async () => {
@@ -145,7 +152,7 @@ export class PushTarget implements UploadServer {
     }
     if (status === 404) {
       const help = "check the name, or create it in the registry first";
-      throw new ErrnoError("ENOENT", `${where} has no repository ${image}, and makes none: ${help}.`);
+      throw new ErrnoError("ENOENT", `${where} has no repository ${image} and does not create it: ${help}.`);
     }
     if (status === 413) {
       const size = formatBytes(BigInt(bytes));
@@ -165,7 +172,7 @@ async function headOf(body: AsyncIterable<Buffer>): Promise<Buffer> {
   return head.subarray(0, HEAD_BYTES);
 }
 
-/** What a registry says of an error, in one line; empty where it says nothing that can be understood. */
+/** Returns the reason in an error reply, in one line; empty where there is none in the form of the specification. */
 async function reasonIn(reply: HttpReply): Promise<string> {
   const parts: Buffer[] = [];
   let size = 0;

@@ -12,11 +12,11 @@ import { type Challenge, parseChallenges } from "./challenge.ts";
 const TOKEN_LIMIT_BYTES = 1 << 20;
 const CLIENT = "machined";
 
-/** What a registry is used for. */
+/** The purpose of a client, and its source of credentials. */
 export interface RegistryUse {
-  /** Whether images are stored there; they are only fetched unless given. */
+  /** Whether images are pushed; unless given, they are only pulled. */
   readonly pushes?: boolean;
-  /** What is known of the user; what this process finds in its own user's files unless given. */
+  /** Returns the user's credentials; unless given, they are read from the files of this process's user. */
   readonly credentials?: (address: OciAddress) => Promise<Credentials | null>;
 }
 
@@ -24,7 +24,7 @@ function ownCredentials({ registry, image }: OciAddress): Promise<Credentials | 
   return credentialsFor(registry, image, (text) => log("warning", text));
 }
 
-/** The commands that store a login for a registry where pushes and pulls look for one. */
+/** Returns the commands that store a login where pushes and pulls search for it, for messages. */
 export function loginCommands(registry: string): string {
   return `'skopeo login ${registry}' and 'podman login ${registry}'`;
 }
@@ -100,7 +100,7 @@ export class OciRegistry {
     const realm = parameters.get("realm") ?? "";
     const base = `${protocol}://${registry}/`;
     if (!URL.canParse(realm, base))
-      throw new ErrnoError("EPROTO", `Registry '${registry}' wants a token, and names no address for tokens`);
+      throw new ErrnoError("EPROTO", `Registry '${registry}' requires a token but names no token server`);
     const url = new URL(realm, base);
     if (!this.#mayAsk(url, credentials))
       throw new ErrnoError("EPROTO", `Refusing to ask '${url.origin}' for a token, it is not https`);
@@ -111,7 +111,10 @@ export class OciRegistry {
     return tokenOf(await fetchSide(url.href, limits, get), url.host);
   }
 
-  /** What a token is asked for. Some registries name less than what a push needs, and refuse the token then. */
+  /**
+   * Returns the scope to request a token for. Some registries name a smaller scope than a push needs, and refuse its
+   * token.
+   */
   #scope(image: string, named: string): string {
     if (!this.#pushes) return named || `repository:${image}:pull`;
     const own = `repository:${image}:`;

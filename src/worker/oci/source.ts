@@ -99,8 +99,8 @@ async function fetchBlob(url: string, descriptor: Descriptor, work: BlobWork, ge
 }
 
 /**
- * Passes on a blob from an address in a manifest. The server may be anybody's: it gets no credentials, only http and https are
- * followed, and the digest is verified.
+ * Passes on a blob from an address in a manifest. The server is not trusted: no credentials are sent, only http and
+ * https are accepted, and the digest is verified.
  */
 export async function foreignBlob(url: string, descriptor: Descriptor, work: BlobWork): Promise<void> {
   const parsed = URL.canParse(url) ? new URL(url) : null;

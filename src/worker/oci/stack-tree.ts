@@ -1,4 +1,4 @@
-// A stack of layers (systemd.mstack(7)) made one tree, in a place of its own: what a machine sees that runs from the stack.
+// Merges a stack of layers (systemd.mstack(7)) into one new tree, as a machine that runs from the stack sees it.
 import { join } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
 import { listDirectory } from "../../kernel/file/directory-entry.ts";
@@ -10,20 +10,23 @@ import { flatten } from "./machine.ts";
 
 const LAYER = /^layer@(\d+)$/;
 const WRITTEN = "rw";
-/** Below it is what the machine wrote; the other directory there is for the kernel's use. */
+/** The directory with the files that the machine wrote; the other one in `rw` is used by the kernel. */
 const WRITTEN_DATA = "rw/data";
 
-/** What of a stack is merged: all, or what is below what the machine wrote. */
+/** The part of a stack that is merged: everything, or the layers without the files that the machine wrote. */
 export type StackPart = "all" | "layers";
 
-/** The layers of a stack by name, the lowest first. EOPNOTSUPP for one that is made of more than layers. */
+/** Returns the names of a stack's layers, the lowest first. Throws EOPNOTSUPP for a stack with other parts. */
 export function layersOfStack(stack: Fd, path: string): string[] {
-  // A directory that was read is at its end.
+  // Opened again, because an earlier listing leaves a descriptor at the end of the directory.
   using listing = openAt(stack, ".", "directory");
   const names = listDirectory(listing).map(({ name }) => name);
   const strange = names.find((name) => !LAYER.test(name) && name !== WRITTEN);
   if (strange !== undefined) {
-    throw new ErrnoError("EOPNOTSUPP", `'${path}' has '${strange}': only stacks of layers alone can be pushed.`);
+    throw new ErrnoError(
+      "EOPNOTSUPP",
+      `'${path}' contains '${strange}': only stacks that consist of layers can be pushed.`,
+    );
   }
   const number = (name: string) => Number(LAYER.exec(name)?.[1]);
   return names.filter((name) => name !== WRITTEN).sort((a, b) => number(a) - number(b));
@@ -40,10 +43,10 @@ export function isWritten(path: string): boolean {
   }
 }
 
-/** With these, files of the upper layer are only parts of files of a lower one, whose names the kernel alone knows. */
+/** With these attributes, a file is stored in part in a lower layer, under a name that only the kernel knows. */
 const PARTIAL = /^(trusted|user)\.overlay\.(redirect|metacopy)$/;
 
-/** Merges the stack at `path`, which is open, into a new tree in `root`, which goes away with the stage. */
+/** Merges the open stack at `path` into a new tree in `root`, which is removed with the stage. */
 export function treeOfStack(
   root: Fd,
   { stack, path, part }: { readonly stack: Fd; readonly path: string; readonly part: StackPart },
@@ -53,7 +56,11 @@ export function treeOfStack(
   const names = [...layersOfStack(stack, path), ...written].map((name) => join(path, name));
   return flatten(root, names, options, {
     dropAttribute: (name) => {
-      if (PARTIAL.test(name)) throw new ErrnoError("EOPNOTSUPP", `'${path}' has files that overlayfs moved or shares.`);
+      if (PARTIAL.test(name))
+        throw new ErrnoError(
+          "EOPNOTSUPP",
+          `'${path}' has files that overlayfs stores in several layers (redirect, metacopy).`,
+        );
       return false;
     },
   });

@@ -5,15 +5,8 @@
 import { attributeNames } from "../../kernel/file/attributes.ts";
 import { type Fd, openAt, openBeneath } from "../../kernel/file/fd.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
-import {
-  openDirectory,
-  openEntry,
-  type RawName,
-  RawStatus,
-  rawOf,
-  readSomeEntries,
-  textOf,
-} from "../../kernel/tree/tree.ts";
+import { RawStatus } from "../../kernel/tree/raw-status.ts";
+import { openDirectory, openEntry, type RawName, rawOf, readSomeEntries, textOf } from "../../kernel/tree/tree.ts";
 import { isOverlayAttribute, markOf } from "./marks.ts";
 
 /** Whether each layer is complete without the parts that it takes from those below. */
@@ -71,7 +64,8 @@ function entryBelow(layer: Fd, path: readonly RawName[]): Fd | "nothing" | "obst
     return openBeneath(layer, text, "path-no-follow");
   } catch (error) {
     if (isErrno(error, "ENOENT")) return "nothing";
-    // A link or a file on the way, or a path that the kernel does not take at once. A path that is no text is one too.
+    // A component is a link or a file, or the path is too long for one call. A name that is not UTF-8 counts as an
+    // obstacle, too.
     if (isErrno(error, "ENOTDIR", "ELOOP", "ENAMETOOLONG")) return "obstacle";
     throw error;
   }

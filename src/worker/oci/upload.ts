@@ -1,5 +1,6 @@
-// One blob on its way into a registry (the OCI distribution specification, "Pushing blobs"): a session at an address that the
-// registry names, the bytes in parts, and the digest at the end. After a cut the registry is asked how much it has.
+// The upload of one blob to a registry (the OCI distribution specification, "Pushing blobs"): a session at an address
+// that the registry names, the bytes in parts, and the digest at the end. After an interruption the registry is asked
+// how much it has.
 import { readSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
@@ -7,15 +8,15 @@ import { type HttpReply, type HttpRequest, refusePlain, TransientError } from ".
 import { persistently, type RetryLimits } from "../download/retry.ts";
 import { type PartLimits, PartSize } from "./part-size.ts";
 
-/** A blob that can be read from anywhere, as often as it takes. */
+/** A blob that can be read at any offset, repeatedly. */
 export interface StoredBlob {
   readonly digest: string;
   readonly size: number;
-  /** Returns the bytes at an offset; they are there. */
+  /** Returns `length` bytes from the offset `from` on, which must be inside the blob. */
   read(from: number, length: number): Uint8Array<ArrayBuffer>;
 }
 
-/** The blob that `file` holds. */
+/** Returns the content of `file` as a blob; the caller still owns the file. */
 export function blobInFile(file: Fd, { digest, size }: Pick<StoredBlob, "digest" | "size">): StoredBlob {
   const read = (from: number, length: number) => {
     const bytes = new Uint8Array(length);
@@ -29,19 +30,19 @@ export function blobInFile(file: Fd, { digest, size }: Pick<StoredBlob, "digest"
   return { digest, size, read };
 }
 
-/** The blob that `bytes` are. */
+/** Returns `bytes` as a blob. */
 export function blobInMemory(bytes: Buffer, digest: string): StoredBlob {
   const read = (from: number, length: number) => new Uint8Array(bytes.subarray(from, from + length));
   return { digest, size: bytes.length, read };
 }
 
-/** The registry, as an upload sees it. */
+/** The functions of a registry that an upload needs. */
 export interface UploadServer {
-  /** Where sessions begin. */
+  /** The address at which sessions begin. */
   readonly uploads: string;
-  /** Sends a request. What is known of the user goes to the registry itself, and to no other origin. */
+  /** Sends a request. Credentials are sent to the registry itself, and to no other origin. */
   send(url: string, request: HttpRequest): Promise<HttpReply>;
-  /** Throws what a status that is no success means; `bytes` is how much was sent. */
+  /** Throws the error of a status that is no success; `bytes` is the size of the request. */
   refuse(reply: HttpReply, bytes: number): Promise<void>;
   has(digest: string, size: number): Promise<boolean>;
 }
@@ -51,45 +52,46 @@ export interface UploadLimits extends RetryLimits, PartLimits {}
 const NOTHING = new Uint8Array(0);
 const BINARY = { "Content-Type": "application/octet-stream" };
 
-/** How far a registry says that it has come: the offset behind its last byte; null where it does not say. */
+/** Returns the number of bytes that a registry reports to have, from its header Range; null where there is none. */
 export function offsetOf(headers: Headers): number | null {
   const match = /^(?:bytes=)?0-(\d{1,15})$/.exec(headers.get("range")?.trim() ?? "");
   if (match === null) return null;
   const last = Number(match[1]);
-  // Registries say the same of nothing and of one byte; a part is never one byte that others follow.
+  // `0-0` means no byte or one byte. A part of one byte is always the last one, so that it means none here.
   return last === 0 ? 0 : last + 1;
 }
 
-/** The address that a reply names for what comes next. EPROTO where it names none that may be used. */
+/**
+ * Returns the address that a reply names for the next request. Throws EPROTO where it names none, or one that is
+ * refused.
+ */
 export function locationOf(reply: HttpReply, registry: URL): URL {
   const text = reply.headers.get("location") ?? "";
   const url = text !== "" && URL.canParse(text, reply.url.href) ? new URL(text, reply.url) : null;
   if (url === null || (url.protocol !== "http:" && url.protocol !== "https:")) {
     throw new ErrnoError(
       "EPROTO",
-      `Registry '${registry.host}' does not say where the upload goes on: no usable address in its reply ('Location')`,
+      `Registry '${registry.host}' names no usable address to continue the upload (header 'Location')`,
     );
   }
   refusePlain(url, registry);
   return url;
 }
 
-/** The address of a session with the digest; what stands in it already stays as it is: it may be signed. */
+/** Adds the digest to the address of a session, whose other parameters are kept unchanged: they may be signed. */
 function withDigest(address: string, digest: string): string {
   const plain = address.replace(/#.*$/, "");
   return `${plain}${plain.includes("?") ? "&" : "?"}digest=${encodeURIComponent(digest)}`;
 }
 
-/** Throws where a registry names another digest than that of what was sent. */
+/** Throws EBADMSG where a registry reports another digest than that of the sent blob. */
 export function requireStored({ headers, url }: HttpReply, digest: string): void {
   const found = headers.get("docker-content-digest")?.trim() ?? "";
   if (found === "" || found === digest) return;
-  throw new ErrnoError(
-    "EBADMSG",
-    `UPLOAD INVALID: '${url.host}' was sent '${digest}', and says that it has stored '${found}'`,
-  );
+  throw new ErrnoError("EBADMSG", `UPLOAD INVALID: '${url.host}' stored '${found}' in place of '${digest}'`);
 }
 
+/** Sends one blob. */
 export class BlobUpload {
   readonly #server: UploadServer;
   readonly #blob: StoredBlob;
@@ -98,12 +100,12 @@ export class BlobUpload {
   readonly #onSent: (offset: number) => void;
   #location: URL | null;
   #offset = 0;
-  /** The most that was ever taken: a session that begins anew is no progress. */
+  /** The largest offset so far: a new session that begins at 0 is no progress. */
   #furthest = 0;
   #needsState = false;
   #mayBeThere = false;
 
-  /** `session` is one that was begun already; `onSent` hears of the bytes that the registry has. */
+  /** `session` is one that has begun already; `onSent` is called with the number of bytes that the registry has. */
   constructor(
     server: UploadServer,
     blob: StoredBlob,
@@ -119,7 +121,7 @@ export class BlobUpload {
     this.#onSent = onSent;
   }
 
-  /** Sends the blob, over cuts and errors that are temporary. */
+  /** Sends the blob; resumes it after interruptions and temporary errors. */
   async run(): Promise<void> {
     await persistently(
       this.#limits,
@@ -133,7 +135,7 @@ export class BlobUpload {
     if (this.#mayBeThere && (await this.#server.has(digest, size))) return;
     if (this.#location !== null && this.#needsState) await this.#askState();
     if (this.#location === null) await this.#begin();
-    // From here on nobody knows how much has arrived, should this be cut.
+    // After an interruption from here on, the offset must be queried.
     this.#needsState = true;
     const isSmall = this.#offset === 0 && size <= this.#limits.wholeBytes;
     while (!isSmall && this.#offset < size) await this.#sendPart();
@@ -147,7 +149,7 @@ export class BlobUpload {
     this.#parts.atLeast(leastPart);
   }
 
-  /** Goes on with the session where the registry knows it still; else another one is begun. */
+  /** Queries the offset of the session; forgets a session that the registry no longer has. */
   async #askState(): Promise<void> {
     const reply = await this.#server.send(this.#address(), {});
     using _body = reply.body;
@@ -184,11 +186,11 @@ export class BlobUpload {
     this.#take(reply, offset);
   }
 
-  /** A session that is gone, or stands elsewhere than we think, is worth another try. */
+  /** Throws unless the registry took the part. A lost session or a different offset is a temporary error. */
   async #requireTaken(reply: HttpReply, bytes: number): Promise<void> {
     if (reply.status === 404 || reply.status === 410) {
       this.#location = null;
-      throw new TransientError("EIO", `${this.#registry} does not know the upload any more`);
+      throw new TransientError("EIO", `${this.#registry} no longer has the upload`);
     }
     if (reply.status === 416) throw new TransientError("EIO", `${this.#registry} expects another part of the upload`);
     await this.#server.refuse(reply, bytes);
@@ -225,14 +227,14 @@ export class BlobUpload {
   }
 }
 
-/** An upload that was begun. */
+/** An upload session that has begun. */
 export interface Session {
   readonly location: URL;
-  /** How large the registry wants parts to be at least; 0 for any. */
+  /** The minimum size of parts that the registry requires, in bytes; 0 for none. */
   readonly leastPart: number;
 }
 
-/** Begins an upload. */
+/** Begins an upload session. */
 export async function beginSession(server: UploadServer): Promise<Session> {
   const reply = await server.send(server.uploads, { method: "POST", body: NOTHING });
   using _body = reply.body;

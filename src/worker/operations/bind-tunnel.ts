@@ -55,7 +55,7 @@ export class BindTunnel implements Disposable {
     return cloneMount(arrived, "one");
   }
 
-  /** Leaves for the host and clears the host's end, and so the machine's. */
+  /** Returns to the host's mount namespace and unmounts the host's end, which unmounts that in the machine. */
   [Symbol.dispose](): void {
     returnToMountNamespace(this.#host);
     this.#host.close();

@@ -38,7 +38,7 @@ function copy(root: Fd, request: CopyArguments, tell: Telling): void {
   const [from, to] = isToMachine ? [hostDirectory, machineDirectory] : [machineDirectory, hostDirectory];
   if (isToMachine && request.machineRoot !== null) {
     makeFilesAs(request.machineRoot);
-    dieWithParent(); // forgotten with the change of identity
+    dieWithParent(); // the kernel clears it when the identity changes
   }
   const source: Place = { directory: from, name: rawOf(basename(request.source)) };
   const target = { directory: to, name: rawOf(basename(request.destination)), temporary: request.temporary };

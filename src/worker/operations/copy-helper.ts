@@ -6,7 +6,7 @@ import { receiveMessage, sendDatagram } from "../../kernel/socket/unix.ts";
 import { pin } from "../../kernel/syscall/mem.ts";
 import { SyscallError } from "../../kernel/syscall/sys.ts";
 import { fillRegular } from "../../kernel/tree/copy-file.ts";
-import { RawStatus } from "../../kernel/tree/tree.ts";
+import { RawStatus } from "../../kernel/tree/raw-status.ts";
 import { HELPER_FD, type HelperReport } from "../../registry/image/copy-helpers.ts";
 import { lossReporter } from "./report-losses.ts";
 

@@ -1,5 +1,6 @@
-// Unfinished work of a transfer, and its removal when the transfer is cancelled: every child is killed and every file that is
-// not an image yet is removed; one failure does not stop the rest. Afterwards nothing can be started or installed.
+// The unfinished work of a transfer, and its removal when the transfer is cancelled: every child is killed, and every
+// file that is not an image yet is removed, also where one of them fails. Afterwards nothing can be started or
+// installed.
 import { ErrnoError } from "../../base/error.ts";
 import { log } from "./log.ts";
 

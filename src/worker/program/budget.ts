@@ -1,7 +1,7 @@
-// The budget of a transfer. Everything that an archive, a layer or a disk image makes this process write or remember is counted
-// here: bytes, directories and attributes on the disk, and memory that is held until the end of the transfer. A worker makes one
-// transfer, so there is one budget in a process: every tree, disk image and small file counts against it, and so does the
-// process that copies a tree for it.
+// The budget of a transfer. It counts what an archive, a layer or a disk image makes this process write or remember:
+// bytes, directories and attributes on the disk, and memory that is held until the end of the transfer. A worker makes
+// one transfer, so that a process has one budget: trees, disk images, small files and the child that copies a tree
+// count against it.
 import { ErrnoError } from "../../base/error.ts";
 import { formatBytes } from "../../base/format.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
@@ -46,7 +46,7 @@ export class Held implements Disposable {
     this.#limit = limitBytes;
   }
 
-  /** Counts further bytes. EFBIG, naming `what` they are for, beyond what a worker may hold. */
+  /** Counts further bytes. Throws EFBIG, which names `what` they are for, above the limit of a worker. */
   add(bytes: number, what: string): void {
     if (this.#bytes + bytes > this.#limit || allBytes + bytes > ALL_HELD_LIMIT_BYTES) {
       throw new ErrnoError(
@@ -140,7 +140,7 @@ export class Spending {
     this.#written += bytes;
     this.#budget.add(bytes, entries);
     if (this.#written > this.#limit) throw new ErrnoError("EFBIG", "File overly large, refusing.");
-    // Of many small parts none writes enough to look for itself alone.
+    // Checked by the bytes of all parts: many small parts may fill the disk together.
     if (this.#budget.written >= this.#next) this.requireRoom();
   }
 

@@ -26,9 +26,9 @@ export interface WorkerOptions {
   keepDownload: boolean | null;
   format: string | null;
   architecture: string | null;
-  /** The image that a push sends the difference to. */
+  /** The image that a push computes the second layer against; null for none. */
   base: string | null;
-  /** Where a push has the login for its registry from. */
+  /** The source of a push's login for the registry. */
   credentials: (typeof CREDENTIAL_SOURCES)[number];
   /** The directory of this host's lock files; null for no locking. */
   locks: string | null;
@@ -36,7 +36,7 @@ export interface WorkerOptions {
 
 export type ProgramName = "systemd-import" | "systemd-import-fs" | "systemd-export" | "systemd-pull";
 
-/** Its own user's files, its standard input, or nowhere. */
+/** The files of the process's user, standard input, or no login. */
 const CREDENTIAL_SOURCES = ["own", "stdin", "none"] as const;
 
 export interface OptionRow {

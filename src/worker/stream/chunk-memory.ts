@@ -26,7 +26,10 @@ export function lendChunk(): Buffer {
   return lend(0);
 }
 
-/** The same for users of one part after the other: it is lent until the part of `endLoan()` is returned. */
+/**
+ * As `lendChunk()`, for users of one part after the other: the block is lent until the part that `endLoan()` names is
+ * returned.
+ */
 export function lendChunkInParts(): Buffer {
   return lend(Number.POSITIVE_INFINITY);
 }
@@ -37,7 +40,7 @@ export function endLoan(part: Buffer): void {
   if (loan !== undefined) loan.lastEnd = endOf(part);
 }
 
-/** Makes memory that is handed out from its beginning to its end be freed at once with the part that reaches the end. */
+/** For memory whose parts are used in order: `giveBack()` of the part that reaches its end frees all of it at once. */
 export function freeAtItsEnd(part: Buffer): void {
   if (endOf(part) === part.buffer.byteLength) loans.set(part.buffer, { chunk: null, lastEnd: part.buffer.byteLength });
 }

@@ -89,7 +89,7 @@ export function encodeByProgram(source: Chunks, format: ProgramFormat): Chunks {
   return run([path, ...program.encode], source, format);
 }
 
-/** A pipe both of whose ends wait, with room for large pieces where the user's limit allows that. */
+/** Returns a pipe whose ends both block, with a large buffer where the user's limit allows that. */
 function largePipe(): [read: Fd, write: Fd] {
   const [read, write] = openPipe();
   setNonblocking(read, "off");
@@ -141,7 +141,7 @@ async function feed(source: Chunks, input: Fd): Promise<void> {
 function failureOf(format: ProgramFormat, complaint: string): ErrnoError {
   const text = complaint.trim().split("\n").at(-1) ?? "";
   if (MEMORY_COMPLAINT.test(complaint)) {
-    const limit = "Compressed data (xz) needs a dictionary of more than 128M, which is the most here";
+    const limit = "Compressed data (xz) needs a dictionary of more than 128M, which is the limit";
     return new ErrnoError("EFBIG", `${limit}: ${text}`);
   }
   return new ErrnoError(

@@ -44,7 +44,10 @@ function* frames(feed: TarFeed): Parse<void> {
   }
 }
 
-/** The maximum window of the decoder, as for zstd(1) without --long; it would call a larger one damaged. */
+/**
+ * The maximum window of the decoder, as for zstd(1) without --long. For a larger one the decoder would report damaged
+ * data.
+ */
 const WINDOW_LIMIT = 128 << 20;
 
 /** The descriptor of a frame (RFC 8878, 3.1.1.1.1). */
@@ -80,7 +83,7 @@ function windowOf({ isSingleSegment, dictionaryBytes, sizeBytes }: FrameHeader, 
 function requireWindow(window: number): void {
   if (window <= WINDOW_LIMIT) return;
   const [needed, limit] = [window, WINDOW_LIMIT].map((bytes) => formatBytes(BigInt(bytes)));
-  throw new ErrnoError("EFBIG", `Compressed data (zstd) needs a window of ${needed}, and ${limit} is the most here.`);
+  throw new ErrnoError("EFBIG", `Compressed data (zstd) needs a window of ${needed}, and ${limit} is the limit.`);
 }
 
 const DESCRIPTOR_AT = 4;

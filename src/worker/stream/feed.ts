@@ -22,7 +22,7 @@ export class TarFeed {
     return this.#at;
   }
 
-  /** Makes sure that there is at least one byte; false at the end. */
+  /** Waits for at least one byte; returns false at the end. */
   *hasMore(): Parse<boolean> {
     while (this.#at === this.#chunk.length) {
       const next = this.#isOver ? null : yield;
@@ -36,7 +36,10 @@ export class TarFeed {
     return true;
   }
 
-  /** The next `size` bytes: a view of a chunk, or a copy where they come from several. EBADMSG when there are fewer. */
+  /**
+   * Returns the next `size` bytes: a view of a chunk, or a copy where they are in several chunks. Throws EBADMSG when
+   * there are fewer.
+   */
   *take(size: number): Parse<Buffer> {
     if (this.#chunk.length - this.#at >= size) {
       this.#at += size;
@@ -48,20 +51,20 @@ export class TarFeed {
     return parts;
   }
 
-  /** The next `size` bytes, or those that there are. */
+  /** Returns the next `size` bytes, or fewer at the end. */
   *takeUpTo(size: number): Parse<Buffer> {
     if (this.#chunk.length - this.#at >= size) return yield* this.take(size);
     const parts: Buffer[] = [];
     for (let left = size; left > 0 && (yield* this.hasMore()); ) {
       const part = yield* this.#some(left);
-      // The chunk may be used again once the parser pauses.
+      // Copied, because the chunk's memory may be reused once the parser pauses.
       parts.push(Buffer.from(part));
       left -= part.length;
     }
     return Buffer.concat(parts);
   }
 
-  /** Hands the next `size` bytes to `sink`, as they come. */
+  /** Passes the next `size` bytes to `sink`, in the pieces in which they arrive. */
   *pass(size: number, sink: (part: Buffer) => void): Parse<void> {
     for (let left = size; left > 0; ) {
       const part = yield* this.#some(left);

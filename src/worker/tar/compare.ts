@@ -3,7 +3,8 @@
 import { readSync } from "node:fs";
 import { attributeNames, getAttribute } from "../../kernel/file/attributes.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
-import { type RawStatus, readLinkIn } from "../../kernel/tree/tree.ts";
+import type { RawStatus } from "../../kernel/tree/raw-status.ts";
+import { readLinkIn } from "../../kernel/tree/tree.ts";
 import type { MemberPolicy } from "./members.ts";
 
 const STEP = 1 << 20;

@@ -4,15 +4,9 @@
 // where the file system supports them, so that the trees do not change meanwhile.
 import type { Fd } from "../../kernel/file/fd.ts";
 import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
-import {
-  DirectoryChain,
-  openDirectory,
-  type RawEntry,
-  type RawName,
-  RawStatus,
-  textOf,
-  WALK_DEPTH_LIMIT,
-} from "../../kernel/tree/tree.ts";
+import { DirectoryChain, WALK_DEPTH_LIMIT } from "../../kernel/tree/directory-chain.ts";
+import { RawStatus } from "../../kernel/tree/raw-status.ts";
+import { openDirectory, type RawEntry, type RawName, textOf } from "../../kernel/tree/tree.ts";
 import { hasSameContent, isSameMember } from "./compare.ts";
 import { Listing } from "./listing.ts";
 import { MemberWriter } from "./members.ts";

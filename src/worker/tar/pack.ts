@@ -2,17 +2,16 @@
 // contain, and logs them; omits entries that are removed meanwhile.
 import type { Fd } from "../../kernel/file/fd.ts";
 import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
+import { DirectoryChain, WALK_DEPTH_LIMIT } from "../../kernel/tree/directory-chain.ts";
 import { reopenForReading } from "../../kernel/tree/own-file.ts";
+import { RawStatus } from "../../kernel/tree/raw-status.ts";
 import {
-  DirectoryChain,
   openDirectory,
   openEntry,
   openForReading,
   type RawEntry,
   type RawName,
-  RawStatus,
   textOf,
-  WALK_DEPTH_LIMIT,
 } from "../../kernel/tree/tree.ts";
 import { log } from "../program/log.ts";
 import { Listing } from "./listing.ts";

@@ -2,7 +2,8 @@
 // passwd and group files in the archive, which may be its last members: so the lists are applied at the end.
 import { type Fd, readFileIn } from "../../kernel/file/fd.ts";
 import { SyscallError } from "../../kernel/syscall/sys.ts";
-import { type RawName, RawStatus } from "../../kernel/tree/tree.ts";
+import { RawStatus } from "../../kernel/tree/raw-status.ts";
+import type { RawName } from "../../kernel/tree/tree.ts";
 import type { Held } from "../program/budget.ts";
 import { type AclNames, encodeAcl } from "./pax-acl.ts";
 

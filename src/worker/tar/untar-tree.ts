@@ -3,8 +3,9 @@ import { errnoNameOf } from "../../base/error.ts";
 import { Fd } from "../../kernel/file/fd.ts";
 import type { FileKind } from "../../kernel/file/status.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
+import { RawStatus } from "../../kernel/tree/raw-status.ts";
 import { emptyDirectory, removeTree } from "../../kernel/tree/remove.ts";
-import { type RawName, RawStatus } from "../../kernel/tree/tree.ts";
+import type { RawName } from "../../kernel/tree/tree.ts";
 import { tryOpenDirectory } from "./untar-calls.ts";
 import { Place, type PlaceOptions } from "./untar-place.ts";
 

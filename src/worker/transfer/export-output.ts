@@ -1,6 +1,6 @@
-// The output of an export. A file that is given by name appears complete or not at all; devices, fifos and other special files are
-// opened and written to, as by a redirection of a shell. No file is ever deleted. Nothing waits for the disk, as with cp(1): after
-// a loss of power a file may be incomplete.
+// The output of an export. A regular file gets its name when it is complete. Devices, fifos and other special files are
+// opened and written to, as by a redirection of a shell. No other file is removed. Data is not synced to the disk, as
+// with cp(1): after a loss of power a file may be incomplete.
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";
@@ -17,7 +17,7 @@ import { setLength } from "../tar/untar-calls.ts";
 /** The output of an export. */
 export interface Output {
   readonly file: Fd;
-  /** Gives a named file its name. */
+  /** Renames the file to its name, where it has one. */
   done(): void;
   [Symbol.dispose](): void;
 }
@@ -25,7 +25,7 @@ export interface Output {
 const FILE_MODE = 0o644;
 const LINKS_MAX = 40;
 
-/** Standard output, or what `path` names. `EISDIR` for a directory. */
+/** Opens standard output, or the file at `path`. Throws `EISDIR` for a directory. */
 export async function openOutput(path: string | undefined, kind: "tar" | "raw"): Promise<Output> {
   if (path === undefined || path === "" || path === "-") return standardOutput(kind);
   const target = await openExisting(resolve(path));
@@ -43,7 +43,7 @@ export async function openOutput(path: string | undefined, kind: "tar" | "raw"):
 function standardOutput(kind: "tar" | "raw"): Output {
   const file = Fd.inherited(1);
   if (kind === "tar" && isatty(1)) throw new ErrnoError("EINVAL", "Refusing to write archive to TTY.");
-  // The descriptor stays open, so that no other file gets the number 1.
+  // Not closed, so that no other file gets the descriptor 1.
   return { file, done: () => {}, [Symbol.dispose]: () => {} };
 }
 
@@ -73,7 +73,7 @@ function openPathOf(number: number): Fd {
   return borrowed.fd.duplicate();
 }
 
-/** Whether a path names that very file: a file in /proc may be deleted, or in another mount namespace. */
+/** Whether a path names the file: one in /proc/PID/fd may be deleted, or in another mount namespace. */
 function isSame(path: string, { dev, ino }: FileStatus): boolean {
   try {
     const found = statPath(path, "no-follow");
@@ -84,7 +84,7 @@ function isSame(path: string, { dev, ino }: FileStatus): boolean {
   }
 }
 
-/** Returns the target of links whose last name does not exist. */
+/** Resolves symbolic links; the last target may be missing. */
 function targetOfLinks(path: string): string {
   let current = path;
   for (let count = 0; count < LINKS_MAX; count++) {
@@ -98,7 +98,7 @@ function targetOfLinks(path: string): string {
   throw new SyscallError("open", "ELOOP", path);
 }
 
-/** A file in the making beside that place, with owner and permissions of the one whose name it gets. */
+/** Makes a temporary file beside `path`, with owner and permissions of the file `old` that it replaces. */
 function stageAt(path: string, old: FileStatus | null): Output {
   const directory = openPath(dirname(path), "directory");
   try {

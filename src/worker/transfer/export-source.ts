@@ -1,4 +1,4 @@
-// The image that is exported or pushed: where it is, and its tree at one moment.
+// The image that is exported or pushed: its path, and a snapshot of its tree.
 import { dirname, isAbsolute, join } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
 import { type Fd, openPath } from "../../kernel/file/fd.ts";
@@ -11,7 +11,7 @@ import { findImage, imageRootOf } from "../image/target.ts";
 import { log } from "../program/log.ts";
 import type { WorkerOptions } from "../program/options.ts";
 
-/** The path of an image by name, or the path that was given. */
+/** Returns the path of an image that is given by name or by path. Throws `ENOENT` for an unknown name. */
 export function pathOfImage(given: string, options: WorkerOptions): string {
   if (isImageName(given)) {
     const image = findImage(given, options);
@@ -21,7 +21,7 @@ export function pathOfImage(given: string, options: WorkerOptions): string {
   return isAbsolute(given) ? given : join(imageRootOf(options), given);
 }
 
-/** A tree that stays as it is, as far as its file system can do that, and is not removed meanwhile. */
+/** A tree that is read: a snapshot where the file system has them, else the tree itself, locked against removal. */
 export class HeldTree implements Disposable {
   readonly #held: HeldImage;
   readonly #owner: DisposableStack;
@@ -33,10 +33,10 @@ export class HeldTree implements Disposable {
     this.#frozen = frozen;
   }
 
-  /** Opens the image at `path`. Machines may go on running from it. */
+  /** Opens the image at `path`. Machines may run from it meanwhile. */
   static open(path: string): HeldTree {
     using owner = new DisposableStack();
-    // Held, so that an image that is removed meanwhile does not become half of an archive.
+    // Locked, because an archive of an image that is removed meanwhile would be incomplete.
     const held = owner.use(HeldImage.open(null, path, "directory"));
     const frozen = freeze(held.fd, path, owner);
     return new HeldTree(held, owner.move(), frozen);
@@ -46,7 +46,9 @@ export class HeldTree implements Disposable {
     return this.#frozen?.file ?? this.#held.fd;
   }
 
-  /** `ENOENT` when somebody who knows no locks has removed it: then what was read of it is not whole. */
+  /**
+   * Throws `ENOENT` when a program that takes no locks has removed the image: the data read from it is then incomplete.
+   */
   requireThere(): void {
     if (this.#frozen === null) this.#held.requireThere();
   }
@@ -57,8 +59,8 @@ export class HeldTree implements Disposable {
 }
 
 /**
- * A snapshot of a subvolume, so that the archive shows one moment; null where there can be none. `owner` closes it, and the
- * directory that it stands in.
+ * Makes a read-only snapshot of a subvolume; returns null where that is not possible. `owner` removes it, and closes
+ * the directory that it is in.
  */
 function freeze(tree: Fd, path: string, owner: DisposableStack): Stage | null {
   if (!isSubvolume(tree)) return null;

@@ -1,5 +1,6 @@
-// systemd-import-fs run DIRECTORY [NAME]: makes an image of a directory tree, or with --direct a tree at any path. A
-// subvolume is snapshotted. Everything else is copied by a child process, which can be killed at any moment.
+// systemd-import-fs run DIRECTORY [NAME]: makes an image of a directory tree, or with --direct a tree at any path: a
+// snapshot of a subvolume, else a copy. A child process copies, because the copy is synchronous and must be
+// cancellable.
 import { basename, dirname, join } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
 import { pathOf } from "../../kernel/file/attributes.ts";
@@ -55,7 +56,7 @@ async function importInto(root: Fd, name: string, source: Fd, options: WorkerOpt
   stage.install(name, options);
 }
 
-/** A snapshot of a subvolume in the directory of images; null where there can be none. */
+/** Makes a snapshot of a subvolume in the directory of images; returns null where that is not possible. */
 function snapshot(source: Fd, root: Fd): Stage | null {
   if (!isSubvolume(source)) return null;
   try {

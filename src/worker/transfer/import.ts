@@ -1,4 +1,4 @@
-// systemd-import tar|raw FILE [NAME]: a file or standard input becomes an image (systemd-importd.service(8)).
+// systemd-import tar|raw FILE [NAME]: makes an image of a file or of standard input (systemd-importd.service(8)).
 
 import { readSync } from "node:fs";
 import { basename } from "node:path";
@@ -9,8 +9,8 @@ import { attemptOn } from "../../kernel/file/foreign-answer.ts";
 import { mortal } from "../../kernel/syscall/mortal.ts";
 import { sys } from "../../kernel/syscall/sys.ts";
 import { refuseForeign } from "../image/disk-format.ts";
-import { lockInPlace, lockTree } from "../image/marks.ts";
 import { convertQcow2, isQcow2 } from "../image/qcow2.ts";
+import { lockInPlace, lockTree } from "../image/read-only.ts";
 import { Reservation } from "../image/reservation.ts";
 import { openImageRoot, Stage } from "../image/stage.ts";
 import { directPath, imageRootOf, nameOfFile, requireFree, requireName } from "../image/target.ts";
@@ -27,7 +27,7 @@ import { sweepOrphans } from "./remove-orphans.ts";
 import { entryOf } from "./run-program.ts";
 
 const UNNAMED = "imported";
-/** The maximum size of an image, which stops a decompression bomb. */
+/** The maximum size of an image. It limits what a small compressed file can expand to. */
 const RAW_LIMIT_BYTES = 16 * 1024 ** 4;
 
 interface Input {
@@ -37,7 +37,7 @@ interface Input {
 }
 
 function openInput(path: string | undefined): Input {
-  // The file is the caller's: its file system may never answer.
+  // The caller's file may be on a file system that does not answer.
   return mortal(() => {
     const file = path === undefined || path === "-" ? Fd.inherited(0) : openPath(path, "read");
     const kind = kindOfFd(file);
@@ -48,7 +48,7 @@ function openInput(path: string | undefined): Input {
   });
 }
 
-/** Name and input of an import, with the line that says so. */
+/** Opens the input of an import and returns it with the name of the image; logs both. */
 function begin({ options, words }: CommandLine, kind: "tar" | "raw"): { input: Input; name: string } {
   const [path, given] = words;
   const hasFile = path !== undefined && path !== "-" && path !== "";

@@ -4,8 +4,8 @@ import { isAbsolute, join } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
 import { Fd, statFd } from "../../kernel/file/fd.ts";
 import { InPlace } from "../image/in-place.ts";
-import { lockInPlace, lockTree } from "../image/marks.ts";
 import { liftOsTree } from "../image/os-tree.ts";
+import { lockInPlace, lockTree } from "../image/read-only.ts";
 import { openDirectTree, unpackOptions, unpackTar } from "../image/unpack-tar.ts";
 import { writeOut } from "../image/write-out.ts";
 import { writeRaw } from "../image/write-raw.ts";
@@ -15,7 +15,7 @@ import { decompress } from "../stream/compression.ts";
 import { writeStream } from "../stream/write-chunks.ts";
 
 export interface DirectTarget extends Disposable {
-  /** Takes the downloaded file unchanged. */
+  /** Writes the downloaded file, decompressed and unpacked, to the target. */
   write(source: Chunks, limitBytes: number): Promise<void>;
 }
 

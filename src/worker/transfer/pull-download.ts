@@ -1,5 +1,5 @@
 // Downloads a file and makes an image of it at the same time: the bytes are written to the spool, hashed, and, where they are
-// packed, unpacked into a tree or a disk image.
+// compressed or an archive, unpacked into a disk image or a tree.
 import { fileURLToPath } from "node:url";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { openForeign } from "../../kernel/file/foreign-file.ts";
@@ -27,9 +27,9 @@ import { SecondTree } from "./second-tree.ts";
 
 /** A complete download, unpacked and not verified yet. */
 interface Downloaded {
-  /** Null when it was written in place. */
+  /** The image; null when it was written in place. */
   readonly stage: Stage | null;
-  /** The received bytes, where they are kept: to be disposed of when the image has its name, and not before. */
+  /** The spool of the received bytes, or null. It must be disposed of after the image has its name, and not before. */
   readonly spool: Spool | null;
   /** A second tree of the same content, where one was made. */
   readonly secondTree: Stage | null;
@@ -40,7 +40,7 @@ interface Downloaded {
 export type DownloadResult = Downloaded | { readonly cached: string };
 
 interface DownloadEvents {
-  /** Bytes that are here, and how many there will be, where that is known. */
+  /** Called with the number of received bytes, and the length of the file where that is known. */
   progress(bytes: number, total: number | null): void;
 }
 
@@ -72,7 +72,9 @@ export async function download(
   }
 }
 
-/** Whether the spool is worth keeping: the connection failed, not the content. A full disk needs its space back. */
+/**
+ * Whether the spool is kept: only after a failure of the connection, not after one of the content or of a full disk.
+ */
 function mayGoOnLater(error: unknown): boolean {
   return error instanceof TransientError;
 }
@@ -83,7 +85,7 @@ interface Work {
   readonly events: DownloadEvents;
 }
 
-/** Writes it where it is to be, as it comes. */
+/** Downloads to a target that is written in place, without a spool. */
 async function inPlace(place: PullPlace, direct: DirectTarget, work: Work): Promise<Downloaded> {
   const conduit = new Conduit();
   const hash = new Bun.CryptoHasher("sha256");
@@ -93,17 +95,17 @@ async function inPlace(place: PullPlace, direct: DirectTarget, work: Work): Prom
   return { stage: null, spool: null, secondTree: null, sha256: hash.digest("hex"), etag: null };
 }
 
-/** Starts the download, whose readers get its errors. */
+/** Starts a download. Its errors are reported to the readers of `to`, too. */
 function follow(url: string, to: Spool | Conduit, { tags, limits, events }: Work): Promise<Fetched> {
   const fetched = fetchMain(url, to, tags, limits);
   const timer = setInterval(() => events.progress(to.end, to.origin?.size ?? null), 100);
-  // The consumer starts with the first byte: nothing is unpacked of a file that turns out to be kept already.
+  // The consumer starts with the first byte, so that nothing is unpacked where the kept download is still valid.
   fetched.then(
     () => to.complete(),
     (error: unknown) => to.fail(error),
   );
   const followed = fetched.finally(() => clearInterval(timer));
-  followed.catch(() => {}); // Told to whoever reads.
+  followed.catch(() => {}); // The readers report it.
   return followed;
 }
 
@@ -131,7 +133,7 @@ async function consume(
   const made = isPlainRaw ? await drained(hashed, spool) : await unpacked(hashed, place, limits);
   const result = await settled(fetched, made);
   if (result.cached !== null) {
-    // What was here of another version is of no use any more.
+    // The spooled bytes belong to another version.
     discard(made);
     return { cached: result.cached };
   }
@@ -150,7 +152,7 @@ function discard({ stage, secondTree }: Made): void {
   secondTree?.[Symbol.dispose]();
 }
 
-/** Returns the result of the download; removes an image that was made of an incomplete one. */
+/** Returns the result of the download. Removes the image where it throws, because the image is incomplete. */
 async function settled(fetched: Promise<Fetched>, made: Made): Promise<Fetched> {
   try {
     return await fetched;
@@ -178,7 +180,7 @@ function isPlain(head: Buffer): boolean {
   return head.length >= MAGIC_BYTES && detectCompression(head) === "uncompressed";
 }
 
-/** A disk image as it is: what is in the spool becomes the image. */
+/** Makes the spool file itself the disk image. */
 async function drained(source: Chunks, spool: Spool): Promise<Made> {
   for await (const chunk of source) giveBack(chunk);
   changeMode(spool.file, RAW_MODE);
@@ -214,7 +216,10 @@ async function unpackedTree(source: Chunks, tree: Fd, place: PullPlace, limitByt
   }
 }
 
-/** A qcow2 image made raw; everything else as it is, unless no machine could start from it. */
+/**
+ * Converts a qcow2 image to raw; returns other images unchanged. Throws EOPNOTSUPP for a format that no machine starts
+ * from.
+ */
 async function converted(stage: Stage, { root, kind, options }: PullPlace, spool?: Spool): Promise<Stage> {
   if (kind !== "raw") return stage;
   const isPacked = options.convertQcow2 && isQcow2(stage.file);
@@ -225,7 +230,7 @@ async function converted(stage: Stage, { root, kind, options }: PullPlace, spool
   return await Stage.file(root, "raw", RAW_MODE).filledBy((raw) => convertQcow2(stage.file, raw));
 }
 
-/** A file of this host, which needs no spool: it can be read again. */
+/** Makes an image of a file of this host, without a spool, because the file can be read again. */
 async function readLocalFile(place: PullPlace, limits: JobLimits, events: DownloadEvents): Promise<Downloaded> {
   const { file, size, mtimeMs } = await openForeign(fileURLToPath(place.url), "follow");
   using _file = file;

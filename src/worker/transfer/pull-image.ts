@@ -1,5 +1,5 @@
-// The steps of a download: it is unpacked while it arrives, verified, kept under a name made from its address, and copied to the
-// requested name. Tar archives become trees, other files disk images.
+// The images of a download in the directory of images: kept downloads, whose names are made from the address and the
+// tag, copies of them, and the small files beside them. Tar archives become trees, other files disk images.
 import { join } from "node:path";
 import { errnoNameOf } from "../../base/error.ts";
 import { noteCreated, pathOf, setAttribute } from "../../kernel/file/attributes.ts";
@@ -26,14 +26,14 @@ export const CACHE: Readonly<Record<PullKind, CacheNames>> = {
   raw: { prefix: ".raw-", suffix: ".raw" },
 };
 
-/** The largest of them: integrity data of a disk image. */
+/** The size limit of the largest small file: the verity data of a disk image. */
 export const SIDE_LIMIT_BYTES = 256 << 20;
 
-/** A companion of an image, by its suffix on this host. */
+/** A small file beside an image, by its suffix on this host. */
 export interface SideFile {
   readonly suffix: string;
   readonly label: StageLabel;
-  /** Open for reading; whoever made this closes it. */
+  /** Open for reading; the function that opened it, or its caller, closes it. */
   readonly file: Fd;
 }
 
@@ -44,11 +44,11 @@ export class PullPlace implements Disposable {
   readonly url: string;
   readonly kind: PullKind;
   readonly options: WorkerOptions;
-  /** Null for images that get a name in the directory. */
+  /** The target of a direct download; null for images that get a name in the directory. */
   readonly direct: DirectTarget | null;
-  /** The name of the image; null when nothing but the download is wanted. */
+  /** The name of the image; null where only the download is kept. */
   readonly local: string | null;
-  /** What is kept already of this address and may be copied, by name. */
+  /** Kept downloads of this address, open and locked, by name. */
   readonly #held = new Map<string, HeldImage>();
   readonly #keptLocks: Disposable[] = [];
   readonly #registration = abandonWithUs(this);
@@ -63,25 +63,27 @@ export class PullPlace implements Disposable {
     this.options = place.options;
   }
 
-  /** Whether the download itself is kept, and not only the image that is made of it. */
+  /** Whether the download is kept beside the image. */
   get isKept(): boolean {
     return this.local === null || (this.options.keepDownload ?? this.options.class === "machine");
   }
 
-  /** Whether the image becomes a copy of what is kept, file by file. */
+  /** Whether the image is made as a copy of the kept download, file by file, and not as a snapshot. */
   get isCopied(): boolean {
     const isSnapshot = this.options.btrfsSubvolume && isBtrfs(this.root);
     return this.direct === null && this.kind === "tar" && this.local !== null && this.isKept && !isSnapshot;
   }
 
-  /** The tags of what is kept of this address; it is held from now on, so that it is still there when it is copied. */
+  /** Returns the tags of kept downloads of this address, and locks these, so that they can be copied later. */
   tags(): string[] {
     using listing = openPath(`/proc/self/fd/${this.root.number}`, "directory");
     const names = listDirectory(listing).map(({ name }) => name);
     return cachedTags(names, this.url, CACHE[this.kind]).filter((tag) => this.#hold(this.stem(tag)));
   }
 
-  /** Returns false when it was removed, or is being removed or used: then it counts as not kept. */
+  /**
+   * Opens and locks a kept download. Returns false when it was removed, or is in use by a process that may remove it.
+   */
   #hold(stem: string): boolean {
     const name = stem + CACHE[this.kind].suffix;
     if (this.#held.has(name)) return true;
@@ -89,7 +91,7 @@ export class PullPlace implements Disposable {
       this.#held.set(name, this.#open(name));
       return true;
     } catch (error) {
-      // Small files that stand beside it are called as if they had a tag.
+      // The name of a small file beside it can look like that of a kept download.
       if (isErrno(error, "ENOENT", "EBUSY", "ENOTDIR")) return false;
       throw error;
     }
@@ -121,7 +123,7 @@ export class PullPlace implements Disposable {
   keep(stage: Stage, etag: string | null): boolean {
     const name = this.stem(etag) + CACHE[this.kind].suffix;
     try {
-      // Before anybody can see it.
+      // Locked before the renaming, which makes it visible.
       this.#keptLocks.push(lockImageFile(this.options.locks, this.#pathOf(name), stage.file, "shared"));
       stage.install(name, { ...this.#install(), force: true, readOnly: true });
       return true;
@@ -132,7 +134,7 @@ export class PullPlace implements Disposable {
     }
   }
 
-  /** Puts the small files beside an image, whose name without ending is `stem`. */
+  /** Copies the small files beside an image, whose name without suffix is `stem`. */
   async putSides(stem: string, sides: readonly SideFile[], how: "replace" | "respect"): Promise<void> {
     for (const { suffix, label, file } of sides) {
       const name = stem + suffix;
@@ -147,7 +149,9 @@ export class PullPlace implements Disposable {
     }
   }
 
-  /** Makes the image `local` a copy of what is kept as `cached`, of which `secondTree` may be one already. */
+  /**
+   * Makes the image `local` as a copy of the kept download `cached`; `secondTree` is such a copy where it is not null.
+   */
   async copyToLocal(cached: string, local: string, secondTree: Stage | null): Promise<void> {
     using stage = secondTree ?? (await this.#copy(cached));
     stage.install(local + CACHE[this.kind].suffix, this.#install());
@@ -167,7 +171,7 @@ export class PullPlace implements Disposable {
 
   async #copy(cached: string): Promise<Stage> {
     const held = this.#held.get(cached) ?? this.#open(cached);
-    // Ours until the end of the transfer, also when that is cancelled.
+    // Locked until the end of the transfer, also when that is cancelled.
     this.#held.set(cached, held);
     const { fd } = held;
     return this.kind === "tar" ? await this.#copyTree(fd) : await this.#copyFile(fd);
@@ -185,7 +189,7 @@ export class PullPlace implements Disposable {
     return Stage.file(this.root, "raw", 0o644).filledBy((file) => copyRaw(source, file, () => {}));
   }
 
-  /** The files that are kept beside `cached`; the caller closes them. */
+  /** Opens the small files beside a kept download; the caller closes them. */
   keptSides(stem: string, rows: readonly Pick<SideFile, "suffix" | "label">[]): SideFile[] {
     return rows.flatMap(({ suffix, label }) => {
       if (!exists(this.root, stem + suffix)) return [];

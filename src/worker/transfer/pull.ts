@@ -2,27 +2,25 @@
 import { ErrnoError } from "../../base/error.ts";
 import { formatBytes, formatSpan } from "../../base/format.ts";
 import { isDownloadUrl, VERIFY_MODES, type VerifyMode } from "../../base/vocabulary/transfer.ts";
-import { type Fd, openPath, reopen } from "../../kernel/file/fd.ts";
-import { JOB_LIMITS, type JobLimits } from "../download/limits.ts";
+import { openPath } from "../../kernel/file/fd.ts";
+import { JOB_LIMITS } from "../download/limits.ts";
 import { isClearSigned, keyringFiles, readKeyring } from "../download/signature.ts";
-import { fetchSide, fetchSideInto, sinkOf } from "../download/small-file.ts";
+import { fetchSide } from "../download/small-file.ts";
 import { fetchListSignature, fetchSums, isList } from "../download/sums.ts";
-import { lastComponent, neighbour } from "../download/url.ts";
+import { lastComponent } from "../download/url.ts";
 import { type CheckedFile, requireListed, trustedText } from "../download/verify.ts";
 import { Reservation } from "../image/reservation.ts";
-import { openImageRoot, Stage } from "../image/stage.ts";
+import { openImageRoot } from "../image/stage.ts";
 import { imageRootOf, nameOfFile, requireFree, requireName } from "../image/target.ts";
 import { abandonAll } from "../program/abandon.ts";
-import { transferBudget } from "../program/budget.ts";
 import { log } from "../program/log.ts";
 import type { CommandLine, WorkerOptions } from "../program/options.ts";
 import { Progress } from "../program/progress.ts";
-import { readChunks } from "../stream/archive.ts";
-import { giveBack } from "../stream/chunk-memory.ts";
 import { directTarget } from "./pull-direct.ts";
 import { type DownloadResult, download } from "./pull-download.ts";
-import { CACHE, type PullKind, PullPlace, SIDE_LIMIT_BYTES, type SideFile } from "./pull-image.ts";
+import { CACHE, type PullKind, PullPlace } from "./pull-image.ts";
 import { pullOci } from "./pull-oci.ts";
+import { type FetchedSide, fetchSideFile, Sides, wantedSides } from "./pull-sides.ts";
 import { sweepOrphans } from "./remove-orphans.ts";
 import { entryOf } from "./run-program.ts";
 
@@ -32,29 +30,7 @@ const SHARES: Readonly<Record<PullKind, { download: number; verify: number; inst
   raw: { download: 80, verify: 80, install: 90, copy: 95 },
 };
 
-interface SideRow extends Pick<SideFile, "suffix" | "label"> {
-  readonly wanted: (options: WorkerOptions) => boolean;
-  readonly kinds: readonly PullKind[];
-}
-
-/** The small files that may be beside an image. */
-const SIDES: readonly SideRow[] = [
-  { suffix: ".nspawn", label: "settings", kinds: ["tar", "raw"], wanted: (options) => options.settings },
-  { suffix: ".roothash", label: "roothash", kinds: ["raw"], wanted: (options) => options.rootHash },
-  {
-    suffix: ".roothash.p7s",
-    label: "roothash.p7s",
-    kinds: ["raw"],
-    wanted: (options) => options.rootHashSignature,
-  },
-  { suffix: ".verity", label: "verity", kinds: ["raw"], wanted: (options) => options.verity },
-];
-
-function limitsOf(suffix: string): JobLimits {
-  return suffix === ".verity" ? { ...JOB_LIMITS, sideBytes: SIDE_LIMIT_BYTES } : JOB_LIMITS;
-}
-
-/** The name here; null when nothing but the cache is wanted. */
+/** Returns the name of the image on this host; null where only the download is kept. */
 function localName(given: string | undefined, url: string, kind: PullKind, options: WorkerOptions): string | null {
   if (given === "" || given === "-") return null;
   const name = given ?? nameOfFile(lastComponent(url), kind);
@@ -73,7 +49,7 @@ async function pull({ options, words }: CommandLine, kind: PullKind): Promise<vo
   }
   log("info", local === null ? `Pulling '${url}'.` : `Pulling '${url}', saving as '${local}'.`);
   const path = imageRootOf(options);
-  // What is written in place needs no directory of images, and there may be none that can be written.
+  // A direct download needs no directory of images, which may be read-only.
   using root = options.direct ? openPath("/", "directory") : openImageRoot(path);
   if (!options.direct) {
     log("info", `Operating on image directory '${path}'.`);
@@ -85,7 +61,7 @@ async function pull({ options, words }: CommandLine, kind: PullKind): Promise<vo
   try {
     await run(place);
   } catch (error) {
-    // What goes on beside what failed has not noticed.
+    // Ends downloads that run beside the failed one.
     abandonAll();
     throw error;
   }
@@ -96,12 +72,12 @@ async function run(place: PullPlace): Promise<void> {
   const shares = SHARES[kind];
   const progress = new Progress(rateLine(url));
   progress.stage(0);
-  const rows = options.direct ? [] : SIDES.filter((row) => row.kinds.includes(kind) && row.wanted(options));
+  const rows = wantedSides(kind, options);
   const stem = nameOfFile(lastComponent(url), kind);
   const mode = VERIFY_MODES.parse(options.verify) ?? "no";
-  const sides = Promise.all(rows.map((row) => fetchRow(place.root, row, url, stem)));
+  const sides = Promise.all(rows.map((row) => fetchSideFile(place.root, row, url, stem)));
   const trusted = trustedList(url, mode);
-  for (const promise of [sides, trusted]) promise.catch(() => {}); // Looked at beside and after the main download.
+  for (const promise of [sides, trusted]) promise.catch(() => {}); // Awaited beside and after the main download.
   const begun = Promise.withResolvers<void>();
   const downloaded = download(place, options.direct ? [] : place.tags(), JOB_LIMITS, {
     progress: (bytes, total) => {
@@ -124,22 +100,9 @@ async function run(place: PullPlace): Promise<void> {
   await place.putSides(local, kept.all, options.force ? "replace" : "respect");
 }
 
-/** Files beside an image, which are closed together. */
-class Sides<Side extends SideFile> implements Disposable {
-  readonly all: readonly Side[];
-
-  constructor(all: readonly Side[]) {
-    this.all = all;
-  }
-
-  [Symbol.dispose](): void {
-    for (const { file } of this.all) file.close();
-  }
-}
-
 const note = { bytes: 0, total: null as number | null };
 
-/** Formats the progress of the download for the log. */
+/** Returns a function that formats the progress of the download for the log. */
 function rateLine(url: string): (percent: number) => string {
   const since = performance.now();
   return (percent) => {
@@ -157,33 +120,6 @@ function hinted(error: unknown): never {
   throw error;
 }
 
-/** A file beside the image, and the checksum that it must have. */
-interface FetchedSide extends SideFile {
-  readonly name: string;
-  readonly sha256: string;
-}
-
-async function fetchRow(root: Fd, row: SideRow, url: string, stem: string): Promise<FetchedSide | null> {
-  const name = stem + row.suffix;
-  // It loses its hidden name at the end; its content is ours until it is closed.
-  using stage = Stage.file(root, row.label);
-  const { wrote } = transferBudget.part(stage.file);
-  if (!(await fetchSideInto(neighbour(url, name), sinkOf(stage.file, wrote), limitsOf(row.suffix)))) return null;
-  log("info", `Acquired ${name}.`);
-  const sha256 = await sha256OfFile(stage.file);
-  return { name, suffix: row.suffix, label: row.label, file: stage.file.duplicate(), sha256 };
-}
-
-async function sha256OfFile(file: Fd): Promise<string> {
-  const hash = new Bun.CryptoHasher("sha256");
-  using again = reopen(file, "read");
-  for await (const chunk of readChunks(again)) {
-    hash.update(chunk);
-    giveBack(chunk);
-  }
-  return hash.digest("hex");
-}
-
 /** Returns the checksums for the download; null when nothing is verified. */
 async function trustedList(url: string, mode: VerifyMode): Promise<Buffer | null> {
   const fetch = (side: string) => fetchSide(side, JOB_LIMITS);
@@ -192,9 +128,9 @@ async function trustedList(url: string, mode: VerifyMode): Promise<Buffer | null
   if (mode !== "signature") return null;
   const [content, signature] = await Promise.all([fetch(url), fetchListSignature(url, fetch)]);
   const list = content ?? Buffer.alloc(0);
-  // Only a part of such a list would be signed, but all of it would be used.
+  // The signature covers a part of such a file only, and the whole file becomes the image.
   if (isClearSigned(list))
-    throw new ErrnoError("EBADMSG", "A list with its signature inside cannot be verified whole.");
+    throw new ErrnoError("EBADMSG", "A list that contains its own signature cannot be verified as a whole.");
   await trustedText(mode, { name: lastComponent(url), content: list, signature }, keyring);
   return Buffer.from(`${sha256Of(list)}  ${lastComponent(url)}\n`);
 }
@@ -212,7 +148,10 @@ async function failWithoutSums<T>(downloaded: Promise<T>, begun: Promise<void>, 
   return Promise.race([downloaded, hopeless]);
 }
 
-/** Verifies a download and gives it a name; returns the one it is kept under, without ending, or null when that is final. */
+/**
+ * Verifies a download and renames it. Returns the name without suffix of a kept download that must be copied; else
+ * null.
+ */
 async function accept(
   place: PullPlace,
   result: Exclude<DownloadResult, { cached: string }>,
@@ -236,7 +175,7 @@ async function accept(
     return null;
   }
   if (local === null && !place.keep(stage, result.etag)) {
-    throw new ErrnoError("EBUSY", `The copy that is kept of ${url} is in use.`);
+    throw new ErrnoError("EBUSY", `The kept copy of ${url} is in use.`);
   }
   const stem = place.stem(result.etag);
   await place.putSides(stem, sides, "replace");

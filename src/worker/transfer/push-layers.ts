@@ -1,5 +1,6 @@
-// The layers of an image that is pushed. An image is one layer of all its files, or the layers of another image and the difference
-// to that. A stack that was pulled has its layers by their digests: those stay what they are where the registry has them all.
+// The layers of an image that is pushed: one layer of all its files, or, with --base, the layers of another image and
+// the difference to it. The layers of a pulled stack are known by their digests: where the registry has all of them,
+// they are not packed again.
 import { basename, dirname, join } from "node:path";
 import type { LayerCompression } from "../../base/vocabulary/compression.ts";
 import { LAYER_COMPRESSIONS } from "../../base/vocabulary/compression.ts";
@@ -28,7 +29,7 @@ const DIFFERENCE = "the difference to the layers below";
 
 interface PushOrder {
   readonly path: string;
-  /** The image whose layers come first; null where there is none. */
+  /** The image of --base, whose layers are the lower ones; null where there is none. */
   readonly basePath: string | null;
   readonly compression: LayerCompression;
   readonly options: WorkerOptions;
@@ -37,11 +38,11 @@ interface PushOrder {
 /** The layers of an image, the lowest first. */
 interface PushLayers extends Disposable {
   readonly layers: readonly PushedLayer[];
-  /** Those that were made here: the registry has the others. */
+  /** The layers that were packed here; the registry has the others. */
   readonly packed: readonly PackedLayer[];
 }
 
-/** Makes the layers of an image; their files, and all that is needed on the way, are in `root` and go away with the result. */
+/** Makes the layers of an image. Their files are in `root`, and are removed when the result is disposed of. */
 export async function layersFor(target: PushTarget, root: Fd, order: PushOrder): Promise<PushLayers> {
   using made = new DisposableStack();
   const packer = new Packer(target, root, order, made);
@@ -77,7 +78,7 @@ class Packer {
     this.#owner = owner;
   }
 
-  /** The layers that an image has without another one. */
+  /** Adds all layers of an image. */
   async own(tree: ImageTree): Promise<void> {
     const known = await this.#known(tree);
     if (known === null) return this.#pack(tarChunks(await tree.file(), layerPolicy()), ALL);
@@ -98,7 +99,7 @@ class Packer {
     this.packed.push(layer);
   }
 
-  /** The layers of a stack as they came, where the registry has them all; null otherwise. */
+  /** Returns the layers of a pulled stack where the registry has all of them; null otherwise. */
   async #known(tree: ImageTree): Promise<PushedLayer[] | null> {
     const known: PushedLayer[] = [];
     for (const layer of tree.pulledLayers() ?? []) {
@@ -112,7 +113,7 @@ class Packer {
   }
 }
 
-/** The tree of an image; of a stack it is made when it is wanted, beside the images. */
+/** The tree of an image. That of a stack is merged at the first use, into a temporary tree. */
 class ImageTree implements Disposable {
   readonly path: string;
   readonly #root: Fd;
@@ -140,7 +141,7 @@ class ImageTree implements Disposable {
     return this.#merged.file;
   }
 
-  /** The layers of a stack that was pulled, the lowest first; null for any other image. */
+  /** Returns the layers of a pulled stack, the lowest first; null for any other image. */
   pulledLayers(): PulledLayer[] | null {
     if (!this.#isStack) return null;
     const layers = layersOfStack(this.#held.file, this.path).map((name) => pulledLayer(this.#held.file, name));
@@ -157,7 +158,10 @@ class ImageTree implements Disposable {
   }
 }
 
-/** A layer of a stack that a pull has put here: by its name, and what the pull has noted when it had compared its digest. */
+/**
+ * Returns a pulled layer: its digest is in the target of the link, that of its content in a mark that the pull has set.
+ * Else null.
+ */
 function pulledLayer(stack: Fd, name: string): PulledLayer | null {
   const digest = linkIn(stack, name)?.match(LAYER_LINK)?.[1];
   if (digest === undefined) return null;
@@ -166,7 +170,7 @@ function pulledLayer(stack: Fd, name: string): PulledLayer | null {
   return isOciDigest(diffId) ? { digest, diffId } : null;
 }
 
-/** Where a link leads; null for what is none: a layer that was merged is a directory of the stack. */
+/** Returns the target of a link; null for a directory, which a merged layer of a stack is. */
 function linkIn(stack: Fd, name: string): string | null {
   try {
     return readLinkAt(stack, name);
@@ -176,7 +180,7 @@ function linkIn(stack: Fd, name: string): string | null {
   }
 }
 
-/** The configuration of the container image that an image was pulled as; null where it was not. */
+/** Returns the configuration of the container image that was pulled as this image; null for any other image. */
 export async function knownConfig(path: string): Promise<Buffer | null> {
   const name = basename(path).replace(/\.mstack$/, "");
   try {

@@ -1,5 +1,6 @@
-// systemd-export oci IMAGE REF: the tree of an image becomes a layer of a container image in a registry. What the registry has
-// already is not sent again: the same tree is always the same layer.
+// systemd-export oci IMAGE REF: pushes the tree of an image to a registry, as layers of a container image. Layers that
+// the registry has are not sent again: equal trees make equal layers, because archives are sorted and compressed
+// without times.
 import { ErrnoError } from "../../base/error.ts";
 import { formatBytes, formatSpan } from "../../base/format.ts";
 import { LAYER_COMPRESSIONS, type LayerCompression } from "../../base/vocabulary/compression.ts";
@@ -20,7 +21,7 @@ import { pathOfImage } from "./export-source.ts";
 import { knownConfig, layersFor } from "./push-layers.ts";
 import { sweepOrphans } from "./remove-orphans.ts";
 
-/** How much there is to pack is not known before: what is told is how much is sent. */
+/** The progress in percent after packing and after sending. The time of packing is not known in advance. */
 const [PACKED_PERCENT, SENT_PERCENT] = [5, 95];
 
 /** Runs the verb. */
@@ -55,7 +56,7 @@ async function addressOf(text: string): Promise<OciAddress> {
   if (address.protocol !== "file") return address;
   throw new ErrnoError(
     "EPROTONOSUPPORT",
-    `'${text}' means a directory of this host (oci-registry settings), and images are pushed to registries only: use pull-oci to read it, export-tar to write a file.`,
+    `'${text}' is a directory of this host (oci-registry settings), and images can be pushed to registries only: use pull-oci to read it, export-tar to write a file.`,
   );
 }
 
@@ -68,14 +69,17 @@ function compressionOf({ format }: WorkerOptions): LayerCompression {
   );
 }
 
-/** The image that is sent as a layer of its own. EINVAL for the image itself, of which nothing would be different. */
+/**
+ * Returns the path of the image of --base. Throws EINVAL for the pushed image itself, which has no difference to
+ * itself.
+ */
 function pathOfBase(name: string, path: string, options: WorkerOptions): string {
   const base = pathOfImage(name, options);
   requireTree(base);
   if (base === path)
     throw new ErrnoError(
       "EINVAL",
-      `Image '${name}' cannot be the base of itself: --base= names another image, of which the first layer is made.`,
+      `Image '${name}' cannot be the base of itself: --base= names another image, whose content becomes the first layer.`,
     );
   return base;
 }
@@ -106,7 +110,7 @@ async function sendLayers(target: PushTarget, layers: readonly PackedLayer[], pr
   progress.end();
 }
 
-/** Tells how much is sent, and how long the rest will take. */
+/** Reports how much was sent, and how long the rest will take. */
 class SentProgress {
   readonly #progress: Progress;
   #since = 0;

@@ -28,7 +28,7 @@ export function sweepOrphans(root: Fd): string[] {
 function sweepDownload(root: Fd, id: string, names: readonly string[]): boolean {
   const path = `.#pull-${id}`;
   const since = Date.now() - PARTIAL_DAYS * DAY_MS;
-  // A complete one has the time that the server said already.
+  // A complete download has the modification time that the server sent.
   const isYoung = ["part", "state"].some((suffix) => changedMs(root, `${path}.${suffix}`) > since);
   if (names.includes(`${path}.part`) && (isYoung || !sweep(root, `${path}.part`))) return false;
   for (const suffix of ["state", "state.new"]) {

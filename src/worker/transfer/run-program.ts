@@ -10,7 +10,7 @@ import { log } from "../program/log.ts";
 import type { CommandLine, ProgramName } from "../program/options.ts";
 
 interface Verb {
-  /** Words behind the verb: at least and at most. */
+  /** The minimum and maximum number of words after the verb. */
   readonly words: readonly [least: number, most: number];
   readonly usage: string;
   readonly help: string;
@@ -23,12 +23,12 @@ interface WorkerProgram {
   readonly verbs: Readonly<Record<string, Verb>>;
 }
 
-/** Where the meanings of commands and options begin in `--help`. */
+/** The column in `--help` in which the meanings of commands and options begin. */
 const MEANING_COLUMN = 32;
 const ABORTED = 4; // EINTR
 const FAILED = 1;
 
-/** The entry point of a worker program. It returns the exit code. */
+/** Returns the entry point of a worker program, which returns the exit code. */
 export function entryOf(program: WorkerProgram): (args: string[]) => Promise<number> {
   return (args) => runProgram(program, args);
 }
@@ -68,12 +68,12 @@ const OWN_WAY = /^\/proc\/self\/fd\/\d+\//;
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { code, syscall, path } = error as NodeJS.ErrnoException;
-  // As the engine words it, with the ways that only this process has.
+  // An error of the engine. Paths below /proc/self/fd are valid in this process only, and are shortened.
   if (code !== undefined && syscall !== undefined && !(error instanceof ErrnoError)) {
     const object = path === undefined ? "" : ` '${path.replace(OWN_WAY, "")}'`;
     return `Failed to ${syscall}${object}: ${errnoText(code)}`;
   }
-  // Whatever has no errno is a fault of this program: its place is worth more than its text.
+  // An error without an errno is a bug of this program: the stack is logged with it.
   const isKnown = error instanceof MachinedError || errnoNameOf(error) !== null || code !== undefined;
   return isKnown ? error.message : (error.stack ?? error.message);
 }
@@ -83,7 +83,7 @@ function finish(code: number): number {
   return code;
 }
 
-/** Turns that what has arrived already gets to be written: it would be fetched again. */
+/** How many turns of the event loop SIGINT waits, so that received data is written before the end. */
 const LAST_TURNS = 5;
 const TURN_MS = 20;
 
@@ -94,7 +94,7 @@ async function interrupt(): Promise<never> {
   abort();
 }
 
-/** Nothing may be done after the clean-up that would have to be cleaned up again: the process ends here. */
+/** Removes unfinished work and ends the process at once, so that nothing new is made after the clean-up. */
 function abort(): never {
   try {
     log("notice", "Transfer aborted.");
@@ -104,7 +104,7 @@ function abort(): never {
   }
 }
 
-/** Says what is wrong, and on a terminal what helps: programs match the first line alone. */
+/** Logs an error and, on a terminal, a hint: programs that read the log match a single line. */
 function fail(text: string, hint: string | null = null): number {
   log("err", text);
   if (hint !== null && process.stderr.isTTY === true) log("info", hint);

@@ -1,6 +1,6 @@
-// The second tree of a download that is kept: one stays for the next download, the other becomes the image. Making both
-// while the archive is unpacked takes less than copying the first one afterwards. A second tree is a convenience: whatever goes
-// wrong with it costs time, never the download.
+// The second tree of a kept download: one tree is kept, the other becomes the image. Unpacking into both at once takes
+// less time than copying the first one afterwards. Where the second tree fails, it is removed and the first one is
+// copied.
 
 import type { Fd } from "../../kernel/file/fd.ts";
 import { fileSystemOf } from "../../kernel/file/file-system.ts";
@@ -12,17 +12,18 @@ import { log } from "../program/log.ts";
 import type { TarEntry, TarSink, TarTarget } from "../tar/entry.ts";
 import { Untar, type UntarOptions } from "../tar/untar.ts";
 
-/** The second tree leaves this much space free, and is not made with less than twice that: the first one needs it. */
+/** The space that the second tree leaves free for the first one; it is made only where twice that is free. */
 const RESERVE_BYTES = 256 << 20;
-/** What the second tree may hold in memory: less than the first one. */
+/** The memory limit of the second tree; lower than that of the first one. */
 const HELD_LIMIT_BYTES = 12 << 20;
 
-/** Whether a copied file takes space of its own on this file system. */
+/** Whether copies of files take disk space: false where files can share data (FICLONE). */
 function copiesTakePlace(root: Fd): boolean {
   using probe = Stage.file(root, "tar");
   return shareData(probe.file, probe.file) === "never";
 }
 
+/** The second tree while the first one is unpacked. */
 export class SecondTree implements Disposable {
   readonly #stage: Stage;
   readonly #untar: Untar;
@@ -39,13 +40,16 @@ export class SecondTree implements Disposable {
     });
   }
 
-  /** An empty second tree in the directory `root`; null where a copy costs less, or there is too little space. */
+  /**
+   * Makes an empty second tree in the directory `root`; returns null where files can share data, or there is too little
+   * space.
+   */
   static make(root: Fd, options: UntarOptions): SecondTree | null {
     if (!copiesTakePlace(root) || fileSystemOf(root).availableBytes < 2 * RESERVE_BYTES) return null;
     return new SecondTree(root, options);
   }
 
-  /** Has what `first` unpacks unpacked here as well. */
+  /** Returns a target that passes each entry to `first` and to this tree. */
   readonly beside = (first: TarTarget): TarTarget => ({
     entry: (entry) => {
       const sink = first.entry(entry);
@@ -85,7 +89,7 @@ export class SecondTree implements Disposable {
     }
   }
 
-  /** The tree, once the first one is complete; null when it has to be copied. */
+  /** Completes the tree and returns it; null where it failed, and the first one must be copied. */
   finish(): Stage | null {
     this.#attempt(() => {
       this.#untar.finish();
@@ -95,7 +99,7 @@ export class SecondTree implements Disposable {
     return this.#isWhole ? this.#stage : null;
   }
 
-  /** Removes it. */
+  /** Removes the tree, unless it has failed and is removed already. */
   [Symbol.dispose](): void {
     if (!this.#isWhole) return;
     this.#isWhole = false;

@@ -22,8 +22,9 @@ import {
   subvolumeSpace,
   UNLIMITED,
 } from "../../../src/kernel/tree/btrfs-quota.ts";
+import { RawStatus } from "../../../src/kernel/tree/raw-status.ts";
 import { snapshotNested } from "../../../src/kernel/tree/snapshot.ts";
-import { openDirectory, RawStatus } from "../../../src/kernel/tree/tree.ts";
+import { openDirectory } from "../../../src/kernel/tree/tree.ts";
 import { isRoot, MANY, rootTest, until } from "../support.ts";
 import { describeTree, mountedFileSystem, run } from "../tree-support.ts";
 

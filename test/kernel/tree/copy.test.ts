@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openPath } from "../../../src/kernel/file/fd.ts";
 import { copyTree } from "../../../src/kernel/tree/copy.ts";
-import { RawStatus } from "../../../src/kernel/tree/tree.ts";
+import { RawStatus } from "../../../src/kernel/tree/raw-status.ts";
 import { descriptorsTo, expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
 import { isRoot, MANY, rootTest } from "../support.ts";

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openPath } from "../../../src/kernel/file/fd.ts";
 import { copyTree } from "../../../src/kernel/tree/copy.ts";
+import { RawStatus } from "../../../src/kernel/tree/raw-status.ts";
 import { LinkTable, NameStack } from "../../../src/kernel/tree/spill.ts";
-import { RawStatus } from "../../../src/kernel/tree/tree.ts";
 
 const base = mkdtempSync(join(tmpdir(), "spill-"));
 afterAll(() => rmSync(base, { recursive: true, force: true }));

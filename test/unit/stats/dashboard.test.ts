@@ -1,6 +1,8 @@
 // The dashboard of Grafana against the table of metrics; environments/metrics.test.ts asks a real Prometheus each query.
 import { expect, test } from "bun:test";
-import { DAEMON_METRICS, MACHINE_METRICS, sampleName } from "../../../src/stats/metrics.ts";
+import { DAEMON_METRICS } from "../../../src/stats/daemon-metrics.ts";
+import { MACHINE_METRICS } from "../../../src/stats/machine-metrics.ts";
+import { sampleName } from "../../../src/stats/metrics.ts";
 import { dashboardQueries } from "../../lib/dashboard.ts";
 
 test("queries are about metrics that there are, and all variables are known", () => {

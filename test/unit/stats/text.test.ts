@@ -1,12 +1,8 @@
 // The two text formats, and which one is wanted.
 import { expect, test } from "bun:test";
-import {
-  DAEMON_METRICS,
-  type DaemonSource,
-  MACHINE_METRICS,
-  type MachineSource,
-  sampleName,
-} from "../../../src/stats/metrics.ts";
+import { DAEMON_METRICS } from "../../../src/stats/daemon-metrics.ts";
+import { MACHINE_METRICS } from "../../../src/stats/machine-metrics.ts";
+import { type DaemonSource, type MachineSource, sampleName } from "../../../src/stats/metrics.ts";
 import { acceptedFormat, metricsText } from "../../../src/stats/text.ts";
 import { parseOpenMetrics, valueIn } from "../../lib/openmetrics.ts";
 

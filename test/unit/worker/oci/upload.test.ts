@@ -116,7 +116,7 @@ test("sessions that are forgotten again and again are no progress: the tries com
   const { sent, error } = await upload(([method], count) =>
     method === "GET" || count % 2 === 0 ? replied(404) : replied(202),
   );
-  expect((error as Error).message).toBe("Registry 'registry.example' does not know the upload any more");
+  expect((error as Error).message).toBe("Registry 'registry.example' no longer has the upload");
   // What the first session took is no progress of the others.
   expect(sent.filter(([method]) => method === "POST").length).toBe(3);
 });
@@ -150,7 +150,8 @@ test("an upload goes on at http and https only, and from https never without it"
   expect(at("/a?b=1")()).toBe(`${HOST}/a?b=1`);
   expect(at("https://storage.example/x")()).toBe("https://storage.example/x");
   expect(at("http://storage.example/x")).toThrow("it is not https");
-  for (const bad of ["file:///x", "http://["]) expect(at(bad)).toThrow("does not say where the upload goes on");
+  for (const bad of ["file:///x", "http://["])
+    expect(at(bad)).toThrow("names no usable address to continue the upload");
 });
 
 test("parts grow on a fast line and shrink on a slow one, within the limits and the registry's wish", () => {

@@ -1,5 +1,6 @@
-// Texts made from the tables: introspection XML, and the allow list of the D-Bus policy.
-import type { Arguments, BusInterface, BusMethod, BusProperty } from "../api/table.ts";
+// Introspection: the XML of an object, made from the tables of its interfaces (D-Bus specification, "Introspection Data
+// Format").
+import type { Arguments, BusInterface, BusMethod, BusProperty } from "../../api/table.ts";
 
 const DOCTYPE = `<!DOCTYPE node PUBLIC "-//freedesktop//DTD D-BUS Object Introspection 1.0//EN"
 "https://www.freedesktop.org/standards/dbus/1.0/introspect.dtd">

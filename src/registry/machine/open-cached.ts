@@ -1,27 +1,31 @@
-// Naming files of a machine that only the kernel answers for. A machine with a user namespace may mount file systems whose answers
-// are its own to give (FUSE), or not to give.
+// Opens files of a machine by path (O_PATH) without waiting for a process of the machine. A machine with a user
+// namespace may mount file systems whose requests its own processes answer (FUSE), or leave unanswered: files on those
+// are not looked up here.
 import { readFileSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { type Fd, openPath } from "../../kernel/file/fd.ts";
 import { mountIdOf, nameEntry, nameIfKnown, nameOnMount } from "../../kernel/file/open-cached.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
 
-/** File systems that need nobody to answer, and that no machine can make of those that do. */
+/**
+ * File systems whose requests the kernel alone answers, and that a machine cannot mount over a FUSE or network file
+ * system.
+ */
 const SELF_CONTAINED: ReadonlySet<string> = new Set(
   "bcachefs btrfs devpts devtmpfs erofs ext2 ext3 ext4 f2fs proc ramfs rootfs squashfs sysfs tmpfs vfat xfs zfs".split(
     " ",
   ),
 );
 
-/** Whose files they are. */
+/** The machine whose files are opened. */
 interface Place {
   readonly leader: PidRef;
   readonly isHost: boolean;
 }
 
 /**
- * Names a file (an absolute path) below the machine's root directory where nobody has to be asked for it; null otherwise. Throws
- * an error with errno.
+ * Opens a file (an absolute path) below the machine's root directory with O_PATH. Returns null where a process might
+ * have to answer for it. Throws an error with errno.
  */
 export function openPathCached(place: Place, root: Fd, path: string): Fd | null {
   const known = nameIfKnown(root, path);
@@ -31,7 +35,8 @@ export function openPathCached(place: Place, root: Fd, path: string): Fd | null 
   }
   const onRoot = isSelfContained(place, root) ? nameOnMount(root, path) : null;
   if (onRoot !== null || path === "/") return onRoot;
-  // What is missing is not known to the kernel in all directories: looked up where that costs nobody's time.
+  // The kernel does not cache all missing names: such a name is looked up in its directory, which the kernel answers
+  // for.
   using directory = openPathCached(place, root, dirname(path));
   return directory === null ? null : nameEntry(directory, basename(path));
 }
@@ -51,7 +56,7 @@ function isSelfContained({ leader, isHost }: Place, file: Fd): boolean {
   if (id === null || id === hostRoot.id) return id !== null;
   const table = leader.verified(() => readFileSync(`/proc/${leader.pid}/mountinfo`, "latin1"));
   const { device, type } = mountOf(table, id);
-  // What this host's own root directory is on answers, or nothing here does.
+  // The file system of the host's own root is accepted: where it does not answer, the daemon cannot run at all.
   return SELF_CONTAINED.has(type) || (device !== "" && device === hostRoot.device);
 }
 

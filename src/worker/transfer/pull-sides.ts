@@ -1,0 +1,83 @@
+// The small files beside an image that is downloaded: settings, root hashes and verity data.
+import { type Fd, reopen } from "../../kernel/file/fd.ts";
+import { JOB_LIMITS, type JobLimits } from "../download/limits.ts";
+import { fetchSideInto, sinkOf } from "../download/small-file.ts";
+import { neighbour } from "../download/url.ts";
+import { Stage } from "../image/stage.ts";
+import { transferBudget } from "../program/budget.ts";
+import { log } from "../program/log.ts";
+import type { WorkerOptions } from "../program/options.ts";
+import { readChunks } from "../stream/archive.ts";
+import { giveBack } from "../stream/chunk-memory.ts";
+import { type PullKind, SIDE_LIMIT_BYTES, type SideFile } from "./pull-image.ts";
+
+interface SideRow extends Pick<SideFile, "suffix" | "label"> {
+  readonly wanted: (options: WorkerOptions) => boolean;
+  readonly kinds: readonly PullKind[];
+}
+
+/** The small files that may be beside an image on the server. */
+const SIDES: readonly SideRow[] = [
+  { suffix: ".nspawn", label: "settings", kinds: ["tar", "raw"], wanted: (options) => options.settings },
+  { suffix: ".roothash", label: "roothash", kinds: ["raw"], wanted: (options) => options.rootHash },
+  {
+    suffix: ".roothash.p7s",
+    label: "roothash.p7s",
+    kinds: ["raw"],
+    wanted: (options) => options.rootHashSignature,
+  },
+  { suffix: ".verity", label: "verity", kinds: ["raw"], wanted: (options) => options.verity },
+];
+
+function limitsOf(suffix: string): JobLimits {
+  return suffix === ".verity" ? { ...JOB_LIMITS, sideBytes: SIDE_LIMIT_BYTES } : JOB_LIMITS;
+}
+
+/** Returns the small files to download beside an image of this kind. */
+export function wantedSides(kind: PullKind, options: WorkerOptions): SideRow[] {
+  return options.direct ? [] : SIDES.filter((row) => row.kinds.includes(kind) && row.wanted(options));
+}
+
+/** Small files beside an image, which are closed together. */
+export class Sides<Side extends SideFile> implements Disposable {
+  readonly all: readonly Side[];
+
+  constructor(all: readonly Side[]) {
+    this.all = all;
+  }
+
+  [Symbol.dispose](): void {
+    for (const { file } of this.all) file.close();
+  }
+}
+
+/** A downloaded small file, and its checksum, which the list must contain. */
+export interface FetchedSide extends SideFile {
+  readonly name: string;
+  readonly sha256: string;
+}
+
+/**
+ * Downloads a small file beside the image at `url`, whose name without suffix is `stem`. Returns null where the server
+ * does not have it; else the caller closes the file.
+ */
+export async function fetchSideFile(root: Fd, row: SideRow, url: string, stem: string): Promise<FetchedSide | null> {
+  const name = stem + row.suffix;
+  // The hidden name is removed at the end; the duplicated descriptor keeps the content.
+  using stage = Stage.file(root, row.label);
+  const { wrote } = transferBudget.part(stage.file);
+  if (!(await fetchSideInto(neighbour(url, name), sinkOf(stage.file, wrote), limitsOf(row.suffix)))) return null;
+  log("info", `Acquired ${name}.`);
+  const sha256 = await sha256OfFile(stage.file);
+  return { name, suffix: row.suffix, label: row.label, file: stage.file.duplicate(), sha256 };
+}
+
+async function sha256OfFile(file: Fd): Promise<string> {
+  const hash = new Bun.CryptoHasher("sha256");
+  using again = reopen(file, "read");
+  for await (const chunk of readChunks(again)) {
+    hash.update(chunk);
+    giveBack(chunk);
+  }
+  return hash.digest("hex");
+}
