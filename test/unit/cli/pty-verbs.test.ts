@@ -1,4 +1,4 @@
-// What login, shell, copy-to, copy-from and bind ask of the machine manager, and what they say when they must not ask.
+// Which calls login, shell, copy-to, copy-from and bind send to the machine manager, and what they refuse themselves.
 import { describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,7 +11,7 @@ import { FakeProcess, type Surroundings, WORLDS, type World } from "./fake-world
 
 const REFUSAL = new FakeBusError("org.freedesktop.DBus.Error.InvalidArgs", "The manager's own words");
 
-/** A manager that notes every call and refuses it, or lets it pass. */
+/** A manager that records every call, and refuses it or not. */
 class Listener extends FakeProcess {
   readonly asked: BusCall[] = [];
   readonly rules: unknown[] = [];
@@ -85,7 +85,7 @@ describe("shell", () => {
     });
   }
 
-  test("C89 what the manager says is printed, and the exit status is 1", async () => {
+  test("C89 an error of the manager is printed, and the exit status is 1", async () => {
     const { status, stderr } = await run(["shell", "alpha", "relative"]);
     expect([status, stderr]).toEqual([1, "Failed to get shell PTY: The manager's own words\n"]);
   });
@@ -96,7 +96,7 @@ describe("shell", () => {
     expect(asked).toEqual([]);
   });
 
-  test("the end of the machine is listened for before anything is opened", async () => {
+  test("the client subscribes to the end of the machine before it opens anything", async () => {
     const { rules } = await run(["shell", "alpha"]);
     expect(rules).toEqual([
       {
@@ -134,14 +134,14 @@ describe("shell", () => {
 });
 
 describe("login", () => {
-  test("asks for the machine, or for this host", async () => {
+  test("calls OpenMachineLogin for the machine, or for this host", async () => {
     expect((await run(["login", "alpha"])).call).toMatchObject({ member: "OpenMachineLogin", body: ["alpha"] });
     expect((await run(["login"])).body).toEqual([".host"]);
     const { status, stderr } = await run(["login", "alpha"]);
     expect([status, stderr]).toEqual([1, "Failed to get login PTY: The manager's own words\n"]);
   });
 
-  test("C93 it takes neither users nor variables", async () => {
+  test("C93 refuses users and variables", async () => {
     const text = "--setenv= and --uid= are not supported for 'login'. Use 'shell' instead.\n";
     for (const option of ["-EA=b", "--uid=joe"]) {
       const { status, stderr, asked } = await run([option, "login", "alpha"]);
@@ -175,7 +175,7 @@ describe("files", () => {
     });
   }
 
-  test("C109 a target that exists is reported with both paths and the machine, with exit status 1", async () => {
+  test("C109 when the target exists, the error names both paths and the machine, and the exit status is 1", async () => {
     const there = new FakeBusError("org.freedesktop.DBus.Error.FileExists", "File exists");
     expect(await run(["copy-to", "m", "/a"], {}, there)).toMatchObject({
       status: 1,
@@ -186,11 +186,11 @@ describe("files", () => {
     );
   });
 
-  test("a copy has no time limit", async () => {
+  test("the call for a copy has no time limit", async () => {
     expect((await run(["copy-to", "m", "/a"], {}, null)).call?.timeoutMs).toBeGreaterThan(1e9);
   });
 
-  test("C110 paths of this host are relative to where we are, those of the machine are as given", async () => {
+  test("C110 relative paths of this host are made absolute, those of the machine are sent as given", async () => {
     const directory = mkdtempSync(join(tmpdir(), "machinectl-copy-"));
     mkdirSync(join(directory, "real/sub"), { recursive: true });
     symlinkSync("real/sub", join(directory, "link"));
