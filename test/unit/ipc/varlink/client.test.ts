@@ -1,4 +1,4 @@
-// Replies that come in any pieces, and all at once: what a client makes of them.
+// How a client parses replies that arrive in any pieces, or all at once.
 import { describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,7 +10,7 @@ import { connectPlainVarlink } from "../../../../src/ipc/varlink/plain.ts";
 const more = (name: unknown) => `${JSON.stringify({ parameters: { name }, continues: true })}\0`;
 const last = (name: unknown) => `${JSON.stringify({ parameters: { name } })}\0`;
 
-/** A service that answers its first call with these pieces; null hangs up. */
+/** A service that answers its first call with these pieces; null closes the connection. */
 async function ask<T>(
   connect: typeof connectVarlink,
   pieces: readonly (string | Uint8Array | null)[],
@@ -77,7 +77,7 @@ for (const [how, connect] of [
   ["with descriptors", connectVarlink],
   ["plain", connectPlainVarlink],
 ] as const) {
-  describe(`replies together, ${how}`, () => {
+  describe(`callAll() with ${how}`, () => {
     for (const [what, pieces, answer] of CASES) {
       test(what, async () => {
         const given = await ask(connect, pieces, names);
@@ -86,19 +86,19 @@ for (const [how, connect] of [
       });
     }
 
-    test("a second call on the same connection", async () => {
+    test("a second call on the same connection returns its own reply", async () => {
       const both = await ask(connect, [more("a") + last("b")], async (client) => {
         return [await names(client), await client.call("a.b.Get"), await names(client)];
       });
       expect(both).toEqual([["a", "b"], { name: "a" }, ["a", "b"]]);
     });
 
-    test("a service that stops in the middle is given up", async () => {
+    test("a service that stops answering in the middle is a timeout", async () => {
       const call = (client: VarlinkClient) => client.callAll("a.b.List", {}, { timeoutMs: 100 });
       await expect(ask(connect, [more("a"), more("b")], call)).rejects.toThrow("No answer to a.b.List() in time");
     });
 
-    test("a service that closes each connection", async () => {
+    test("a service that closes each connection is an error", async () => {
       const directory = mkdtempSync(join(tmpdir(), "varlink-client-"));
       const path = join(directory, "socket");
       const server = Bun.listen({ unix: path, socket: { open: (socket) => void socket.end(), data: () => {} } });
@@ -114,7 +114,7 @@ for (const [how, connect] of [
       rmSync(directory, { recursive: true });
     });
 
-    test("nobody there", async () => {
+    test("connecting to a socket that does not exist is an error", async () => {
       await expect(connect("/nowhere/socket")).rejects.toThrow();
     });
   });
