@@ -1,5 +1,5 @@
-// The difference between two trees as an archive: what is in it, and what is not.
-import { afterAll, expect, test } from "bun:test";
+// The difference between two trees as an archive: which entries it has.
+import { afterAll, expect } from "bun:test";
 import {
   chmodSync,
   cpSync,
@@ -17,15 +17,14 @@ import { join } from "node:path";
 import { openPath } from "../../../src/kernel/file/fd.ts";
 import { layerPolicy } from "../../../src/worker/oci/pack-layer.ts";
 import { differenceChunks } from "../../../src/worker/tar/difference.ts";
-import { isRoot } from "../support.ts";
+import { rootTest } from "../support.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "difference-test-"));
 afterAll(() => rmSync(scratch, { recursive: true }));
 
 let trees = 0;
-const asRoot = test.skipIf(!isRoot);
 
-/** Runs a script in the second of two trees that begin alike; returns the names in the difference, without the top. */
+/** Runs a script in the second of two equal trees; returns the names in the difference, without the top. */
 function difference(script: string): string[] {
   const [base, tree] = [join(scratch, `base${trees}`), join(scratch, `tree${trees++}`)];
   mkdirSync(join(base, "a/deep/er"), { recursive: true });
@@ -44,7 +43,7 @@ function difference(script: string): string[] {
   const archive = Buffer.concat([...differenceChunks(from, to, layerPolicy())]);
   const listing = Bun.spawnSync(["tar", "t"], { stdin: archive });
   expect(listing.exitCode).toBe(0);
-  // Files of several names are always there.
+  // Files with several names are always in it.
   return listing.stdout
     .toString()
     .split("\n")
@@ -84,12 +83,12 @@ for (const [what, script, found] of [
   ],
   ["a device that means nothing", "rm b/plain; mknod b/plain c 0 0", ["./b/.wh.plain"]],
 ] as const) {
-  asRoot(`between two trees: ${what}`, () => {
+  rootTest(`the difference of two trees has only what changed: ${what}`, () => {
     expect(difference(script)).toEqual([...found]);
   });
 }
 
-asRoot("a file with another name than before is written with all its names", () => {
+rootTest("a file that got another name is written with all its names", () => {
   const [base, tree] = [join(scratch, "linked-base"), join(scratch, "linked")];
   mkdirSync(base);
   writeFileSync(join(base, "a"), "x");
