@@ -1,5 +1,6 @@
-// Metrics, targets and the inventory in a booted host, read by the real programs: promtool, Prometheus, Ansible. Control groups
-// are of version 1 in the older system, where this host has them, and of version 2 in the others, so that both together have every number.
+// Metrics, targets and the inventory in a booted host, read by the real programs: promtool, Prometheus, Ansible. Control
+// groups are of version 1 in the older system, where this host has them, and of version 2 in the others, so that the two
+// together have every metric.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { DAEMON_METRICS, MACHINE_METRICS, sampleName } from "../../src/stats/metrics.ts";
 import { Bed, isStock, tree } from "../lib/bed.ts";
@@ -10,7 +11,7 @@ import { leaveOut } from "../lib/programs.ts";
 import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 
 const CGROUPS = tree === "bookworm" && hasCgroupV1 ? "v1" : "v2";
-/** What the kernel does not account for in a bed, by the version of control groups; nothing limits the machine. */
+/** Metrics that the kernel does not provide in a bed, by the version of control groups; nothing limits the machine. */
 const MISSING = {
   v1: ["swap_bytes", "memory_limit_bytes", "pressure_waiting_seconds"],
   v2: ["memory_bytes", "memory_limit_bytes", "swap_bytes", "tasks", "io_read_bytes", "io_written_bytes"],
@@ -27,7 +28,7 @@ printf '[Files]\\nBindReadOnly=/usr\\n' > /etc/systemd/nspawn/deb1.nspawn`;
 const UNIT_GROUP = "/machine.slice/systemd-nspawn@deb1.service";
 const OWN_GROUPS = ["cpuacct", "memory", "pids", "blkio"].map((name) => `/sys/fs/cgroup/${name}${UNIT_GROUP}`);
 
-/** systemd in a bed makes no groups in hierarchies of version 1: the ones that it makes on a host are made here. */
+/** systemd in a bed makes no groups in hierarchies of version 1: this script makes those that it makes on a host. */
 const ACCOUNT = `
 for group in ${OWN_GROUPS.join(" ")}; do
   mkdir -p $group
@@ -36,7 +37,7 @@ for group in ${OWN_GROUPS.join(" ")}; do
   done
 done`;
 
-/** They are the whole machine's, and would outlive the bed. */
+/** The groups are visible in the whole machine, and would outlive the bed. */
 const END_ACCOUNTING = `
 systemctl stop systemd-nspawn@deb1.service
 for group in ${OWN_GROUPS.join(" ")}; do
@@ -62,7 +63,7 @@ scrape_configs:
         refresh_interval: 1s
 `;
 
-/** Asks Prometheus each query; a line of JSON for each answer. */
+/** Sends each query to Prometheus; prints a line of JSON for each answer. */
 const ASK = `
 import json, sys, urllib.parse, urllib.request
 for query in json.load(sys.stdin):
@@ -84,7 +85,7 @@ const base64 = (text: string) => Buffer.from(text).toString("base64");
 describe.skipIf(isStock)(isStock ? "metrics (left out: ours alone)" : `metrics, control groups ${CGROUPS}`, () => {
   let bed: Bed;
 
-  /** Runs a script in the bed, in a wrapping: the way there takes `$$` and `${…}` for its own. */
+  /** Runs a script in the bed, encoded, because `$$` and `${…}` would be replaced on the way. */
   const run = (script: string) => bed.run(`bash -o pipefail -ec "$(base64 -d <<<'${base64(script)}')"`);
 
   const ask = async (queries: readonly string[]): Promise<Answer[]> => {
@@ -111,7 +112,7 @@ describe.skipIf(isStock)(isStock ? "metrics (left out: ours alone)" : `metrics, 
   }, GUARD_MS);
 
   test(
-    "promtool finds nothing wrong with the text, and OpenMetrics is what it has to be",
+    "promtool accepts the text format, and the OpenMetrics text is valid",
     async () => {
       const socket = "curl -s --unix-socket /run/systemd/machine/metrics";
       expect(await run(`${socket} http://localhost/metrics | promtool check metrics 2>&1`)).toBe("");
@@ -125,7 +126,7 @@ describe.skipIf(isStock)(isStock ? "metrics (left out: ours alone)" : `metrics, 
   );
 
   test(
-    "numbers of a machine are those of its unit's files",
+    "metrics of a machine equal the files of its unit's control group",
     async () => {
       const files =
         CGROUPS === "v1"
@@ -151,7 +152,7 @@ describe.skipIf(isStock)(isStock ? "metrics (left out: ours alone)" : `metrics, 
   );
 
   test.skipIf(CGROUPS !== "v1")(
-    `what is not accounted for a machine is not told${CGROUPS === "v1" ? "" : " (left out: control groups of version 1 alone)"}`,
+    `metrics that the kernel does not provide for a machine are left out${CGROUPS === "v1" ? "" : " (left out: control groups of version 1 alone)"}`,
     async () => {
       await run(`systemd-run -q --unit=plain sleep 100000
         machinectl register plain --leader=$(systemctl show -P MainPID plain.service)`);
@@ -166,7 +167,7 @@ describe.skipIf(isStock)(isStock ? "metrics (left out: ours alone)" : `metrics, 
   );
 
   test(
-    "nothing is offered over TCP until the socket is enabled, and then not by root",
+    "TCP is served only after the socket is enabled, and not by a process of root",
     async () => {
       expect(await run("systemctl is-enabled machined-metrics.socket machined-metrics-textfile.timer || true")).toBe(
         "disabled\ndisabled",
@@ -182,7 +183,7 @@ describe.skipIf(isStock)(isStock ? "metrics (left out: ours alone)" : `metrics, 
   );
 
   test(
-    "Prometheus scrapes the socket, finds machines by HTTP and by a file, and answers each query of the dashboard",
+    "Prometheus scrapes the socket, finds machines by HTTP and by a file, and answers every query of the dashboard",
     async () => {
       await run(`echo ${base64(CONFIGURATION)} | base64 -d > /etc/prometheus/prometheus.yml
         promtool check config /etc/prometheus/prometheus.yml
@@ -196,7 +197,7 @@ describe.skipIf(isStock)(isStock ? "metrics (left out: ours alone)" : `metrics, 
           throw new Error(listed);
         return listed.split("\n");
       }, "targets of all jobs");
-      // Its address is another one once it has one by DHCP.
+      // Its address changes when it gets one by DHCP.
       expect(targets).toEqual([
         expect.stringMatching(/^by-file [\d.]+:9112 deb1 container down$/),
         expect.stringMatching(/^by-http [\d.]+:9111 deb1 container down$/),
@@ -209,7 +210,7 @@ describe.skipIf(isStock)(isStock ? "metrics (left out: ours alone)" : `metrics, 
         leaveOut(`panel '${title}'`, `the kernel does not account for it with control groups ${CGROUPS}: ${query}`);
       }
       const asked = queries.filter(({ query }) => !isMissing(query));
-      // Rates need two scrapes, and calls and traffic between them.
+      // Rates need two scrapes with calls and traffic between them.
       await waitFor(async () => {
         await run("machinectl list >/dev/null; machinectl exec deb1 true");
         const answers = await ask(asked.map(({ query }) => query));
@@ -227,7 +228,7 @@ describe.skipIf(isStock)(isStock ? "metrics (left out: ours alone)" : `metrics, 
   );
 
   test(
-    "the timer keeps a file for the node exporter",
+    "the timer updates a file for the node exporter",
     async () => {
       const file = "/var/lib/prometheus/node-exporter/machined.prom";
       await run(`mkdir -p /var/lib/prometheus/node-exporter; chown prometheus: /var/lib/prometheus/node-exporter
@@ -244,7 +245,7 @@ describe.skipIf(isStock)(isStock ? "metrics (left out: ours alone)" : `metrics, 
   test(
     "Ansible pings a container, copies into it and runs commands as its users, without ssh and network",
     async () => {
-      // Ansible wants its output to be a pipe that waits.
+      // Ansible requires that its output is a blocking pipe.
       const ansible = (words: string) =>
         run(`ansible -i /usr/local/lib/machined/machined-inventory ${words} </dev/null 2>&1 | cat`);
       expect(await ansible("all -m ping")).toContain('"ping": "pong"');
@@ -261,7 +262,7 @@ describe.skipIf(isStock)(isStock ? "metrics (left out: ours alone)" : `metrics, 
   );
 
   test(
-    "without our daemon the numbers of machines are the same series; uninstalling leaves no unit and no port",
+    "without machined's daemon the same series are served; uninstalling leaves no unit and no open port",
     async () => {
       const names = (text: string) =>
         text
