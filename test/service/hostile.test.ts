@@ -1,4 +1,4 @@
-// Peers that break the rules: an error or a closed connection, never a dead or stuck daemon.
+// Peers that break the protocol: they get an error or a closed connection, and the daemon neither ends nor blocks.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { Variant } from "../../src/base/variant.ts";
@@ -6,7 +6,7 @@ import { encodeMessage } from "../../src/ipc/bus/message.ts";
 import { errorOf, isRoot, manager, needsRoot, TestDaemon } from "../lib/daemon.ts";
 import { waitFor } from "../lib/wait-for.ts";
 
-/** A bare connection: sends what it is told, remembers what came back and whether it was closed. */
+/** A raw connection: sends bytes for the test, and records what came back and whether it was closed. */
 class Peer {
   received = Buffer.alloc(0);
   closed = false;
@@ -248,7 +248,7 @@ describe.skipIf(!isRoot)(`hostile peers${needsRoot}`, () => {
     for (const peer of [...peers, ...others]) peer.end();
   });
 
-  /** V-table of malformed Varlink messages: null means closed without a reply. */
+  /** Malformed Varlink messages with their expected answers; null means closed without a reply. */
   const LIST = "io.systemd.Machine.List";
   const frames: [string, string, string | null][] = [
     ["an empty frame", "", null],

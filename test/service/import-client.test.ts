@@ -44,11 +44,11 @@ describe.skipIf(!isRoot)(`clients without a bus${needsRoot}`, () => {
     expect(failed).toEqual({ code: 1, stdout: "", stderr: "It failed.\n" });
   });
 
-  test("C135 the file of an export is made before the daemon is asked, standard output is handed over too", async () => {
+  test("C135 the file of an export is created before the call, and standard output can be passed, too", async () => {
     const path = join(daemon.runtime, "out.tar.gz");
     expect((await run("importctl", "-m", "-q", "export-tar", "target", path)).code).toBe(0);
     expect(await Bun.file(path).text()).toBe("the content");
-    // Bun's own pipes are sockets, which no daemon takes.
+    // Bun's own pipes are sockets, which the daemon refuses.
     const pipeline = `"${process.execPath}" "${MAIN}" importctl -m -q export-raw target | cat; exit $PIPESTATUS`;
     const env = { PATH: process.env["PATH"] ?? "", MACHINED_RUNTIME_DIRECTORY: daemon.runtime };
     const piped = Bun.spawnSync(["bash", "-c", pipeline], { env });
@@ -79,7 +79,7 @@ describe.skipIf(!isRoot)(`clients without a bus${needsRoot}`, () => {
       expect(stdout).toContain("pull-tar machine wait ");
       return stdout.trim().split(" ")[0] ?? "";
     }, "the transfer");
-    // It follows by now: the transfer is there since before the line that says so.
+    // The client follows the transfer by now: the transfer exists before that line is printed.
     await waitFor(async () => child.kill("SIGINT"), "the signal");
     const stderr = await child.stderr.text();
     expect(await child.exited).toBe(1);
