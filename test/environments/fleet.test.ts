@@ -17,7 +17,7 @@ systemctl enable -q --now machined-fleet.service
 there() { machinectl --fleet list --json=short | grep -q deb1; }
 wait_for there`;
 
-describe.skipIf(!has)(isStock ? "the agent's unit (left out: ours alone)" : "the agent's unit", () => {
+describe.skipIf(!has)(isStock ? "the agent's unit (left out: a feature of machined)" : "the agent's unit", () => {
   let bed: Bed;
 
   beforeAll(async () => {

@@ -10,7 +10,7 @@ const [FIRST, NO_BUS, STOCK, SLOW, LAST, DEAD] = [10, 11, 12, 13, 28, 29];
 const LIVING = Array.from({ length: LAST - FIRST + 1 }, (_, index) => host(FIRST + index));
 const ALL = [...LIVING, host(DEAD)].join(",");
 
-describe.skipIf(isStock)(isStock ? "many hosts (left out: ours alone)" : "many hosts", () => {
+describe.skipIf(isStock)(isStock ? "many hosts (left out: a feature of machined)" : "many hosts", () => {
   let bed: Bed;
   const run = (script: string) =>
     bed.run(`bash -c "$(base64 -d <<<'${Buffer.from(script).toString("base64")}')" bash; true`);

@@ -40,7 +40,7 @@ const START = `kernel=$(ls /boot/vmlinuz-* | head -n 1)
   machinectl wait --for=ssh --timeout=5min guest; echo $?`;
 
 describe.skipIf(isStock)(
-  isStock ? "a virtual machine of qemu (left out: ours alone)" : "a virtual machine of qemu",
+  isStock ? "a virtual machine of qemu (left out: a feature of machined)" : "a virtual machine of qemu",
   () => {
     let bed: Bed;
 
