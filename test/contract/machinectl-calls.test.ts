@@ -356,11 +356,11 @@ describe("agents (C118)", () => {
 
   const without: [why: string, line: string, around: Surroundings][] = [
     ["root", "kill alpha", { ...unprivileged, euid: 0 }],
-    ["no terminal to ask on", "kill alpha", { ...unprivileged, stdinIsTty: false }],
-    ["being told not to ask", "kill alpha --no-ask-password", unprivileged],
+    ["a caller without a terminal", "kill alpha", { ...unprivileged, stdinIsTty: false }],
+    ["--no-ask-password", "kill alpha --no-ask-password", unprivileged],
     ["another host", "kill alpha -H host", unprivileged],
     ["a container's manager (C126)", "kill alpha -M .host", unprivileged],
-    ["looking only", "list", unprivileged],
+    ["verbs that only read", "list", unprivileged],
   ];
   for (const [why, line, around] of without) {
     test(`no agent runs for ${why}`, async () => expect((await run(line, around)).process.agents).toEqual([]));

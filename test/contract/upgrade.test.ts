@@ -21,15 +21,15 @@ describe.skipIf(!isRoot)(`an upgrade under a running daemon${needsRoot}`, () => 
   afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
   const ways: Record<string, (path: string) => void> = {
-    "rm, then a new file (install, dpkg --unpack of old)": (path) => {
+    "rm and a new file (install, old versions of dpkg)": (path) => {
       rmSync(path);
       copyFileSync(OTHER_PROGRAM, path);
     },
-    "mv of the new file over it (dpkg, our own installer)": (path) => {
+    "mv of the new file over the old one (dpkg, machined install)": (path) => {
       copyFileSync(OTHER_PROGRAM, `${path}.new`);
       renameSync(`${path}.new`, path);
     },
-    "rm, and nothing in its place": (path) => rmSync(path),
+    "rm without a new file": (path) => rmSync(path),
   };
 
   function workers(daemon: TestDaemon): string[] {

@@ -32,7 +32,7 @@ const TRAPS: readonly Trap[] = [
     level: "warning",
   },
   {
-    what: "the NSS module is gone",
+    what: "the NSS module is missing",
     id: "nss-module",
     set: "rm /usr/lib/*-linux-gnu/libnss_mymachines.so.2",
     level: "warning",
@@ -72,7 +72,7 @@ const TRAPS: readonly Trap[] = [
     after: "umount /var/lib/machines",
   },
   {
-    what: "work that was killed left files",
+    what: "a killed operation left files",
     id: "left-overs",
     set: `mkdir -p '/var/lib/machines/.#tar0123456789abcdef/x' '/var/lib/machines/.#machined-0123456789abcdef'`,
     level: "warning",
@@ -91,7 +91,7 @@ const TRAPS: readonly Trap[] = [
     level: "warning",
   },
   {
-    what: "the runtime directory is closed",
+    what: "the runtime directory is not accessible",
     id: "sockets",
     set: "chmod 700 /run/systemd/machine",
     level: "problem",
@@ -120,7 +120,7 @@ const TRAPS: readonly Trap[] = [
   },
   {
     // A file stands for the kernel's setting, which would change the machine that the bed runs on, too.
-    what: "user namespaces are turned off",
+    what: "user namespaces are disabled",
     id: "user-namespaces",
     set: "echo 0 > /root/most; mount --bind /root/most /proc/sys/user/max_user_namespaces",
     level: "problem",
@@ -136,7 +136,7 @@ const TRAPS: readonly Trap[] = [
     after: "systemctl stop bb.service",
   },
   {
-    what: "nobody in a machine configures its interface",
+    what: "no program in a machine configures its interface",
     id: "address",
     machine: "deb1",
     set: `machinectl exec deb1 sh -c 'systemctl -q mask --now systemd-networkd.service systemd-networkd.socket
@@ -144,7 +144,7 @@ const TRAPS: readonly Trap[] = [
     level: "problem",
   },
   {
-    what: "the bus of a machine is off",
+    what: "the bus of a machine does not run",
     id: "shell",
     machine: "deb1",
     set: "machinectl exec deb1 sh -c 'systemctl -q stop dbus.socket dbus.service; rm -f /run/dbus/system_bus_socket'",

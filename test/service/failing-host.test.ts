@@ -220,7 +220,7 @@ describe.skipIf(!isRoot)(`a failing host${needsRoot}`, () => {
     () => {
       test.each([
         ["stands", null, true],
-        ["is on its way", "/org/freedesktop/systemd1/job/77", true],
+        ["is being started", "/org/freedesktop/systemd1/job/77", true],
         ["was not made", undefined, false],
       ] as const)("a daemon is killed while it makes a scope: the scope %s", async (_what, job, isKept) => {
         const bus = await TestBus.start();

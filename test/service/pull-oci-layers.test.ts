@@ -114,7 +114,7 @@ const BASE: readonly BuiltMember[] = [
 ];
 
 const CASES: Readonly<Record<string, { layers: Layers; look: (top: string) => void; isStack?: boolean }>> = {
-  "directories that are only implied keep what the layer below says of them": {
+  "directories that a layer only implies keep the metadata of the layer below": {
     layers: [
       BASE,
       [
@@ -129,7 +129,7 @@ const CASES: Readonly<Record<string, { layers: Layers; look: (top: string) => vo
       expect([lstatSync(join(top, "srv")).uid, lstatSync(join(top, "srv/sub")).mode & 0o7777]).toEqual([1000, 0o755]);
     },
   },
-  "a directory is given back to root": {
+  "an upper layer changes the owner of a directory back to root": {
     layers: [BASE, [{ name: "srv/", type: "5", mode: 0o755 }]],
     look: (top) => {
       const { uid, gid, mode } = lstatSync(join(top, "srv"));
@@ -150,7 +150,7 @@ const CASES: Readonly<Record<string, { layers: Layers; look: (top: string) => vo
       expect(statSync(join(top, "root/libc")).ino).toBe(statSync(join(top, "usr/lib/libc.so")).ino);
     },
   },
-  "a file below a link of a layer below is where the link leads": {
+  "a file below a link of a lower layer is written to the link's target": {
     layers: [
       BASE,
       [
@@ -177,7 +177,7 @@ const CASES: Readonly<Record<string, { layers: Layers; look: (top: string) => vo
     },
     isStack: true,
   },
-  "whiteouts, plain and opaque": {
+  "plain and opaque whiteouts": {
     layers: [
       BASE,
       [
@@ -197,14 +197,14 @@ const CASES: Readonly<Record<string, { layers: Layers; look: (top: string) => vo
     },
     isStack: true,
   },
-  "an opaque directory that is only implied keeps what the layer below says of it": {
+  "an opaque directory that a layer only implies keeps the metadata of the layer below": {
     layers: [BASE, [{ name: "opaque/.wh..wh..opq" }, { name: "opaque/new", data: "n" }]],
     look: (top) => {
       expect(readdirSync(join(top, "opaque"))).toEqual(["new"]);
       expect([lstatSync(join(top, "opaque")).uid, lstatSync(join(top, "opaque")).mode & 0o7777]).toEqual([5, 0o711]);
     },
   },
-  "attributes of a directory give way to those of a later layer": {
+  "attributes of a directory are replaced by those of a later layer": {
     layers: [
       [
         { name: "d/", type: "5", mode: 0o755, pax: { "SCHILY.xattr.user.old": "1" } },

@@ -105,14 +105,14 @@ for (const [what, headers] of [
   ["without service and scope", [`Bearer realm="${server.url("token")}"`]],
   ["without quotes", [`Bearer realm=${server.url("token")},service=here,scope=repository:x:pull`]],
   ["with an empty service", [`Bearer realm="${server.url("token")}",service=""`]],
-  ["with an address without a host", ['Bearer realm="/token",service="here"']],
-  ["behind Basic in one line", [`Basic realm="x", Bearer realm="${server.url("token")}"`]],
-  ["behind Basic in a line of its own", ['Basic realm="x"', `Bearer realm="${server.url("token")}"`]],
+  ["with a URL without a host", ['Bearer realm="/token",service="here"']],
+  ["after Basic in the same line", [`Basic realm="x", Bearer realm="${server.url("token")}"`]],
+  ["after Basic in a separate line", ['Basic realm="x"', `Bearer realm="${server.url("token")}"`]],
   ["behind Negotiate", ["Negotiate", `BEARER Realm="${server.url("token")}"`]],
 ] as const) {
   for (const field of ["token", "access_token"]) {
     rootTest(
-      `a registry that requires a Bearer ${what} gets one, which the token server sent as '${field}'`,
+      `a registry that requires Bearer ${what} gets the token that the token server sent as '${field}'`,
       async () => {
         tag("bearer", imageOf("bearer", "bearer"));
         guard(
@@ -219,32 +219,32 @@ rootTest(
       ["an attestation without platform, and an image without", [describe(attestation), right], "right"],
       ["an attestation of the right platform", [{ ...describe(attestation), ...on(native) }, right], "right"],
       ["an image without platform", [unknown, { ...right, ...on(native) }], "right"],
-      ["an artifact by its type", [{ ...unknown, artifactType: "a/b" }, right], "right"],
+      ["an artifact, with its artifactType", [{ ...unknown, artifactType: "a/b" }, right], "right"],
       [
-        "an attestation by its mark",
+        "an attestation, with its annotation",
         [{ ...unknown, annotations: { "vnd.docker.reference.type": "x" } }, right],
         "right",
       ],
-      ["a type that nobody knows", [{ ...unknown, mediaType: "application/x" }, right], "right"],
+      ["an unknown media type", [{ ...unknown, mediaType: "application/x" }, right], "right"],
       [
-        "another platform's",
+        "an image for another architecture",
         [
           { ...unknown, ...on(other) },
           { ...right, ...on(native) },
         ],
         "right",
       ],
-      ["another system's", [{ ...unknown, platform: { os: "windows" } }, right], "right"],
-      ["a name of other programs", [{ ...right, ...on(native === "arm64" ? "aarch64" : "x86_64") }], "right"],
+      ["an image for another system", [{ ...unknown, platform: { os: "windows" } }, right], "right"],
+      ["another name of the architecture", [{ ...right, ...on(native === "arm64" ? "aarch64" : "x86_64") }], "right"],
       [
-        "a variant that not every machine has",
+        "a variant that not every processor supports",
         [
           { ...unknown, ...on(native, { variant: "v9" }) },
           { ...right, ...on(native) },
         ],
         "right",
       ],
-      ["nothing but an attestation", [describe(attestation)], "Image has no layer of files."],
+      ["only an attestation", [describe(attestation)], "Image has no layer of files."],
       ["nothing", [], `Image has no variant for linux on ${native}.`],
     ];
     for (const [what, manifests, wanted] of rows) {

@@ -501,13 +501,13 @@ rootTest(
 
 const LIES: readonly { name: string; head: string[]; body: Buffer; says: string }[] = [
   {
-    name: "I60: more than anybody may have",
+    name: "I60: a length above the limit",
     head: ["200 OK", "Content-Length: 99999999999999"],
     body: Buffer.alloc(10),
     says: "Content too large.",
   },
   {
-    name: "a range that is not what was asked for",
+    name: "a range that was not requested",
     head: ["206 Partial Content", "Content-Range: bytes 5-9/10", "Content-Length: 5"],
     body: Buffer.alloc(5),
     says: "that was not requested",
@@ -519,7 +519,7 @@ const LIES: readonly { name: string; head: string[]; body: Buffer; says: string 
     says: "Access to image requires authentication.",
   },
   {
-    name: "304 that nobody asked for",
+    name: "304 without a condition in the request",
     head: ["304 Not Modified"],
     body: Buffer.alloc(0),
     says: "but not which version",

@@ -166,7 +166,7 @@ rootTest("a blob that was stored before the answer was lost is not sent again", 
 for (const [what, answer] of [
   ["of a blob", (request: PushRequest) => request.method === "PUT" && request.path.includes("/uploads/")],
   ["of the manifest", (request: PushRequest) => request.method === "PUT" && request.path.includes("/manifests/")],
-  ["of what it has", (request: PushRequest) => request.method === "HEAD"],
+  ["of a blob that it already has", (request: PushRequest) => request.method === "HEAD"],
 ] as const) {
   rootTest(`a registry that lies about the digest ${what} is an error`, async () => {
     const lie = { "Docker-Content-Digest": `sha256:${"0".repeat(64)}` };
@@ -365,7 +365,7 @@ rootTest(
 for (const [when, isThen] of [
   ["begins", (request: PushRequest) => request.method === "POST"],
   ["sends a part", (request: PushRequest) => request.method === "PATCH"],
-  ["gives the tag", (request: PushRequest) => request.path.includes("/manifests/")],
+  ["uploads the manifest", (request: PushRequest) => request.path.includes("/manifests/")],
 ] as const) {
   rootTest(`a push that is cancelled while it ${when} ends at once, and leaves no files`, async () => {
     fresh((request) => (isThen(request) ? new Promise<Response>(() => {}) : null));

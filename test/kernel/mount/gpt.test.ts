@@ -74,7 +74,7 @@ test.each<[string, Buffer]>([
   ["the size of the header", spoiled((h) => h.writeUInt32LE(0xffffffff, 12), { sum: false })],
   ["the number of entries", spoiled((h) => h.writeUInt32LE(0xffffffff, 80))],
   ["the size of entries", spoiled((h) => h.writeUInt32LE(1, 84))],
-  ["the place of entries", spoiled((h) => h.writeBigUInt64LE(0xffffffffffffffffn, 72))],
+  ["the position of entries", spoiled((h) => h.writeBigUInt64LE(0xffffffffffffffffn, 72))],
   ["entries beyond the end", spoiled((h) => h.writeBigUInt64LE(1_000_000n, 72))],
   ["the checksum of entries", spoiled((h) => h.writeUInt32LE(1, 88))],
 ])("an invalid table is refused: %s", (_what, disk) => {

@@ -65,23 +65,23 @@ for (const [what, script, found] of [
     [...WAY, "./a/deep/er/file"],
   ],
   ["the mode of a directory", "chmod 700 a/deep", ["./a/", "./a/deep/"]],
-  ["what a link says", "ln -sfn other b/link; touch -hd @1 b/link", ["./b/link"]],
-  ["something new", "mkdir -p a/n; : > a/n/f", ["./a/", "./a/n/", "./a/n/f"]],
-  ["something gone", "rm a/deep/er/file", [...WAY, "./a/deep/er/.wh.file"]],
-  ["a directory gone", "rm -r a/deep", ["./a/", "./a/.wh.deep"]],
-  ["a file for a directory", "rm -r a; : > a", ["./a"]],
+  ["the target of a link", "ln -sfn other b/link; touch -hd @1 b/link", ["./b/link"]],
+  ["a new directory and file", "mkdir -p a/n; : > a/n/f", ["./a/", "./a/n/", "./a/n/f"]],
+  ["a removed file", "rm a/deep/er/file", [...WAY, "./a/deep/er/.wh.file"]],
+  ["a removed directory", "rm -r a/deep", ["./a/", "./a/.wh.deep"]],
+  ["a file in place of a directory", "rm -r a; : > a", ["./a"]],
   [
-    "a directory for a file",
+    "a directory in place of a file",
     "rm b/plain; mkdir b/plain; : > b/plain/in",
     ["./b/.wh.plain", "./b/plain/", "./b/plain/in"],
   ],
-  ["a directory for a link", "rm b/link; mkdir b/link", ["./b/.wh.link", "./b/link/"]],
+  ["a directory in place of a link", "rm b/link; mkdir b/link", ["./b/.wh.link", "./b/link/"]],
   [
-    "a socket for a file",
+    "a socket in place of a file",
     "rm b/plain; python3 -c 'import socket; socket.socket(1).bind(\"b/plain\")'",
     ["./b/.wh.plain"],
   ],
-  ["a device that means nothing", "rm b/plain; mknod b/plain c 0 0", ["./b/.wh.plain"]],
+  ["a device 0:0, which is a whiteout", "rm b/plain; mknod b/plain c 0 0", ["./b/.wh.plain"]],
 ] as const) {
   rootTest(`the difference of two trees has only what changed: ${what}`, () => {
     expect(difference(script)).toEqual([...found]);

@@ -51,7 +51,7 @@ const ATTACKS: readonly Attack[] = [
     errno: "ENOTDIR",
   },
   {
-    name: "a link to outside, then the file it points at (CVE-2021-32803)",
+    name: "a directory, a link to outside in its place, then a file through it (CVE-2021-32803)",
     members: [
       { name: "d", type: "5" },
       { name: "d", type: "2", target: CANARY },
@@ -137,7 +137,7 @@ const ATTACKS: readonly Attack[] = [
   },
   { name: "a negative size", members: [header({ name: "n", size: Buffer.alloc(12, 0xff) }, 0)], errno: "EBADMSG" },
   {
-    name: "a size beyond counting",
+    name: "a size of more than 64 bits",
     members: [header({ name: "n", size: Buffer.from("80ffffffffffffffffffffff", "hex") }, 0)],
     errno: "EBADMSG",
   },

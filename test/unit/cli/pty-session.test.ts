@@ -121,7 +121,7 @@ for (const [how, end, status] of [
   ["SIGINT", (world: PtyWorld) => world.child.kill("SIGINT"), 0],
   ["SIGHUP", (world: PtyWorld) => world.child.kill("SIGHUP"), 129],
   ["SIGQUIT", (world: PtyWorld) => world.child.kill("SIGQUIT"), 131],
-  ["the way out", (world: PtyWorld) => world.type(KEY + KEY + KEY), 0],
+  ["the escape sequence", (world: PtyWorld) => world.type(KEY + KEY + KEY), 0],
 ] as const) {
   test(`C99 the terminal's settings are restored when ${how} ends the session`, async () => {
     await using world = new PtyWorld(["shell", "alpha"]);

@@ -90,16 +90,11 @@ describe("the daemons", () => {
       "warning",
       "systemctl restart",
     ],
-    ["no way to start it", { owner: null, isActivatable: false }, "problem", "machined install --now"],
+    ["a daemon that cannot be started", { owner: null, isActivatable: false }, "problem", "machined install --now"],
     ["another process", { mainPid: 8 }, "problem", "kill 7 && systemctl restart systemd-machined.service"],
-    [
-      "a unit of the distribution's",
-      { owner: null, starts: { program: "stock", path: "/x" } },
-      "problem",
-      "install --now",
-    ],
-    ["silence", { answers: false }, "problem", "systemctl kill --signal=SIGKILL"],
-    ["nobody now", { owner: null }, "ok", undefined],
+    ["the distribution's unit", { owner: null, starts: { program: "stock", path: "/x" } }, "problem", "install --now"],
+    ["a daemon that does not answer", { answers: false }, "problem", "systemctl kill --signal=SIGKILL"],
+    ["a daemon that does not run", { owner: null }, "ok", undefined],
   ];
   test.each(cases)("%s", (_what, changes, level, mend) => {
     const found = host("machined", { machined: { ...DAEMON, ...changes } });

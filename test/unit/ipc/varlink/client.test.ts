@@ -53,31 +53,31 @@ const MANY = Array.from({ length: 2000 }, (_, i) => `n${i}`);
 
 const CASES: readonly [what: string, pieces: readonly (string | Uint8Array | null)[], answer: unknown][] = [
   ["one reply", [last("a")], ["a"]],
-  ["several in one piece", [more("a") + more("b") + last("c")], ["a", "b", "c"]],
-  ["several pieces", [more("a") + more("b"), more("c"), last("d")], ["a", "b", "c", "d"]],
-  ["cut anywhere", [`${more("a")}{"param`, `eters":{"name":"b"},"continues":true}\0${more("c").slice(0, 9)}`, more("c").slice(9) + last("d")], ["a", "b", "c", "d"]], // biome-ignore format: a case a line
-  ["many", [MANY.map(more).join("") + last("end")], [...MANY, "end"]],
+  ["several replies in one piece", [more("a") + more("b") + last("c")], ["a", "b", "c"]],
+  ["several replies in several pieces", [more("a") + more("b"), more("c"), last("d")], ["a", "b", "c", "d"]],
+  ["replies that are cut at any place", [`${more("a")}{"param`, `eters":{"name":"b"},"continues":true}\0${more("c").slice(0, 9)}`, more("c").slice(9) + last("d")], ["a", "b", "c", "d"]], // biome-ignore format: a case a line
+  ["2001 replies in one piece", [MANY.map(more).join("") + last("end")], [...MANY, "end"]],
   ["a reply without parameters", [`${more("a")}{"continues":true}\0${last("c")}`], ["a", undefined, "c"]],
   [
     "integers beyond 2^53",
     [`${more("a")}{"parameters":{"name":18446744073709551615}}\0`],
     ["a", 18446744073709551615n],
   ],
-  ["an error behind replies", [`${more("a") + more("b")}{"error":"a.b.No"}\0`], "a.b.No"],
-  ["an error alone", ['{"error":"a.b.No","parameters":{}}\0'], "a.b.No"],
-  ["text that is no object", [`${more("a")}17\0${last("c")}`], "The service sent no valid reply"],
-  ["text that is only together an array", [`${more("a")}{"parameters":{}\0"continues":true}\0`], "The service sent no valid reply"], // biome-ignore format: a case a line
-  ["more than one text in a message", [`${more("a")}{},{}\0${last("c")}`], "The service sent no valid reply"],
-  ["text that is not UTF-8", [Buffer.from(`${more("a")}{"error":"\xff"}\0`, "latin1")], /message is not UTF-8/],
-  ["a hang-up at once", [null], /Connection terminated/],
-  ["a hang-up in between", [more("a") + more("b"), null], /Connection terminated/],
+  ["an error after replies", [`${more("a") + more("b")}{"error":"a.b.No"}\0`], "a.b.No"],
+  ["only an error", ['{"error":"a.b.No","parameters":{}}\0'], "a.b.No"],
+  ["a message that is no object", [`${more("a")}17\0${last("c")}`], "The service sent no valid reply"],
+  ["two messages that are valid JSON only when joined", [`${more("a")}{"parameters":{}\0"continues":true}\0`], "The service sent no valid reply"], // biome-ignore format: a case a line
+  ["two objects in a message", [`${more("a")}{},{}\0${last("c")}`], "The service sent no valid reply"],
+  ["a message that is not UTF-8", [Buffer.from(`${more("a")}{"error":"\xff"}\0`, "latin1")], /message is not UTF-8/],
+  ["a connection that is closed at once", [null], /Connection terminated/],
+  ["a connection that is closed between replies", [more("a") + more("b"), null], /Connection terminated/],
 ];
 
 for (const [how, connect] of [
   ["with descriptors", connectVarlink],
-  ["plain", connectPlainVarlink],
+  ["without descriptors", connectPlainVarlink],
 ] as const) {
-  describe(`callAll() with ${how}`, () => {
+  describe(`callAll() of a client ${how}`, () => {
     for (const [what, pieces, answer] of CASES) {
       test(what, async () => {
         const given = await ask(connect, pieces, names);

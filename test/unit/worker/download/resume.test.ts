@@ -67,18 +67,18 @@ const STRONG = 'ETag: "s"';
 
 for (const [what, first, second, range] of [
   ["no validator", [], []],
-  ["a weak tag", ['ETag: W/"w"'], ['ETag: W/"w"']],
-  ["a weak tag in small letters", ['ETag: w/"w"'], ['ETag: w/"w"']],
+  ["a weak ETag", ['ETag: W/"w"'], ['ETag: W/"w"']],
+  ["a weak ETag in lower case", ['ETag: w/"w"'], ['ETag: w/"w"']],
   ["a date", [DATE], [DATE]],
-  ["a strong tag that the part does not repeat", [STRONG], []],
-  ["a strong tag, of which the part has a weak one", [STRONG], ['ETag: W/"s"']],
-  ["a strong tag and a date, of which the part repeats the date only", [STRONG, DATE], [DATE]],
-  ["a strong tag, and another one of the part", [STRONG], ['ETag: "t"']],
-  ["a strong tag, and a part that does not say where it is from", [STRONG], [STRONG], ""],
-  ["a strong tag, and a part of another place", [STRONG], [STRONG], `bytes 0-${SIZE - 1}/${SIZE}`],
-  ["a strong tag, and a part of a file of another size", [STRONG], [STRONG], `bytes ${HALF}-${SIZE - 1}/${SIZE + 1}`],
-  ["a strong tag, and a part of a file of unknown size", [STRONG], [STRONG], `bytes ${HALF}-${SIZE - 1}/*`],
-  ["a strong tag, and a part of something that is not counted in bytes", [STRONG], [STRONG], `pages 2-3/4`],
+  ["a strong ETag that the part does not repeat", [STRONG], []],
+  ["a strong ETag, and a weak one of the part", [STRONG], ['ETag: W/"s"']],
+  ["a strong ETag and a date, of which the part repeats only the date", [STRONG, DATE], [DATE]],
+  ["a strong ETag, and another one of the part", [STRONG], ['ETag: "t"']],
+  ["a strong ETag, and a part without its position", [STRONG], [STRONG], ""],
+  ["a strong ETag, and a part from another position", [STRONG], [STRONG], `bytes 0-${SIZE - 1}/${SIZE}`],
+  ["a strong ETag, and a part of a file of another size", [STRONG], [STRONG], `bytes ${HALF}-${SIZE - 1}/${SIZE + 1}`],
+  ["a strong ETag, and a part of a file of unknown size", [STRONG], [STRONG], `bytes ${HALF}-${SIZE - 1}/*`],
+  ["a strong ETag, and a part in another unit than bytes", [STRONG], [STRONG], `pages 2-3/4`],
 ] as const) {
   test(`a download that was interrupted after ${what} has no mixed content`, async () => {
     const server = new RawServer((request) => {

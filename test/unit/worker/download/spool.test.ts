@@ -11,9 +11,9 @@ afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 for (const [what, change] of [
   ["removed", (path: string) => rmSync(path)],
-  ["made an image", (path: string) => renameSync(path, `${path}.image`)],
+  ["renamed to an image", (path: string) => renameSync(path, `${path}.image`)],
   [
-    "replaced by that of a third one",
+    "replaced by that of a third process",
     (path: string) => {
       rmSync(path);
       writeFileSync(path, "");

@@ -87,16 +87,16 @@ for (const version of [2, 3]) {
 const HOSTILE: readonly (Made & { name: string; says: string })[] = [
   { name: "a backing file (CVE-2024-4467)", change: (h) => void h.writeBigUInt64BE(512n, 8), says: "backing file" },
   {
-    name: "the name of a backing file without place",
+    name: "a backing file's name without a position",
     change: (h) => void h.writeUInt32BE(9, 16),
     says: "backing file",
   },
   { name: "an external data file", change: (h) => void h.writeBigUInt64BE(4n, 72), says: "external file" },
-  { name: "the mark of a corrupt image", change: (h) => void h.writeBigUInt64BE(2n, 72), says: "marked as corrupt" },
+  { name: "the flag of a corrupt image", change: (h) => void h.writeBigUInt64BE(2n, 72), says: "marked as corrupt" },
   { name: "extended L2 entries", change: (h) => void h.writeBigUInt64BE(16n, 72), says: "extended L2 entries" },
-  { name: "a feature of the future", change: (h) => void h.writeBigUInt64BE(1n << 40n, 72), says: "0x10000000000" },
+  { name: "an unknown feature", change: (h) => void h.writeBigUInt64BE(1n << 40n, 72), says: "0x10000000000" },
   {
-    name: "a compression of the future",
+    name: "an unknown compression",
     change: (h) => {
       h.writeBigUInt64BE(8n, 72);
       h.writeUInt8(7, 104);
@@ -108,7 +108,7 @@ const HOSTILE: readonly (Made & { name: string; says: string })[] = [
   { name: "clusters of one byte", change: (h) => void h.writeUInt32BE(0, 20), says: "cluster size" },
   { name: "clusters of a gigabyte", change: (h) => void h.writeUInt32BE(30, 20), says: "cluster size" },
   {
-    name: "a size without tables for it",
+    name: "a size that its tables do not cover",
     change: (h) => void h.writeBigUInt64BE(1n << 49n, 24),
     says: "number of tables",
   },
@@ -122,20 +122,20 @@ const HOSTILE: readonly (Made & { name: string; says: string })[] = [
     says: "table outside",
   },
   {
-    name: "a table beyond the end",
+    name: "an L1 table beyond the end of the file",
     change: (h) => void h.writeBigUInt64BE(BigInt(1000 * CLUSTER), 40),
     says: "table outside",
   },
-  { name: "a second table beyond the end", l1: BigInt(1000 * CLUSTER), says: "table outside" },
-  { name: "a cluster beyond the end", l2: { 1: BigInt(1000 * CLUSTER) }, says: "cluster outside" },
-  { name: "a cluster between clusters", l2: { 1: BigInt(3 * CLUSTER + 512) }, says: "cluster outside" },
+  { name: "an L2 table beyond the end of the file", l1: BigInt(1000 * CLUSTER), says: "table outside" },
+  { name: "a cluster beyond the end of the file", l2: { 1: BigInt(1000 * CLUSTER) }, says: "cluster outside" },
+  { name: "a cluster that is not aligned", l2: { 1: BigInt(3 * CLUSTER + 512) }, says: "cluster outside" },
   {
-    name: "a compressed cluster beyond the end",
+    name: "a compressed cluster beyond the end of the file",
     l2: { 1: (1n << 62n) | BigInt(1000 * CLUSTER) },
     says: "cluster outside",
   },
   {
-    name: "one cluster in place of all (a bomb)",
+    name: "one cluster used in place of all (a bomb)",
     change: (h) => void h.writeBigUInt64BE(BigInt(8000 * CLUSTER), 24),
     l2: Object.fromEntries(Array.from({ length: 8000 }, (_, index) => [index, BigInt(3 * CLUSTER)])),
     says: "used more than once",
