@@ -39,7 +39,7 @@ describe.skipIf(isStock)(isStock ? "events (left out: a feature of machined)" : 
   }
 
   test(
-    "with the distribution's daemon: starts and ends are reported from its signals, and a line says which events are missing",
+    "with the distribution's daemon, starts and ends are reported from its signals, and a line says which events are missing",
     async () => {
       const machinectl = "/srv/machined/machined machinectl";
       await follow("stock", `${machinectl} events`);

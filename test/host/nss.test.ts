@@ -31,7 +31,7 @@ function lookups(whose: "distribution" | "own"): void {
     expect(output).toMatch(/^fe80::[0-9a-f:]+%\d+\s+STREAM/m);
   });
 
-  test("V4 getent ahostsv6 prints link-local addresses without the interface", async () => {
+  test("V4 getent ahostsv6 prints no interface with link-local addresses", async () => {
     expect(await bed.run("getent -s mymachines ahostsv6 deb1")).not.toContain("%");
   });
 

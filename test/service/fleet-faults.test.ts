@@ -10,7 +10,7 @@ import { TestFleet } from "../lib/nats.ts";
 import { havePrograms } from "../lib/programs.ts";
 import { waitFor } from "../lib/wait-for.ts";
 
-const has = havePrograms("the fleet when something dies", "nats-server") && needsRoot === "";
+const has = havePrograms("the fleet when a part of it fails", "nats-server") && needsRoot === "";
 const MACHINES = 500;
 
 let fleet: TestFleet;
@@ -76,7 +76,7 @@ afterAll(async () => {
   await daemon?.[Symbol.asyncDispose]();
 });
 
-describe.skipIf(!has)("the fleet", () => {
+describe.skipIf(!has)(`the fleet${needsRoot}`, () => {
   test("a thousand events in a burst are all published, once and in order", async () => {
     const expected = await happen("burst", MACHINES);
     await waitFor(async () => expect(await stored("burst")).toEqual(expected), "the events");

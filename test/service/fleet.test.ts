@@ -73,7 +73,7 @@ afterAll(async () => {
   await Promise.all([one, two].map((daemon) => daemon?.[Symbol.asyncDispose]()));
 });
 
-describe.skipIf(!has)("many hosts over NATS", () => {
+describe.skipIf(!has)(`many hosts over NATS${needsRoot}`, () => {
   test("list has one table of all hosts, or of some", async () => {
     const { stdout } = await fleet.machinectl(
       "reader",

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { BusClient } from "../../src/ipc/bus/client.ts";
-import { errorOf, isRoot } from "../lib/daemon.ts";
+import { errorOf, isRoot, needsRoot } from "../lib/daemon.ts";
 import { hasBusDaemon, PlayedManager, TestBus } from "../lib/private-bus.ts";
 import { havePrograms } from "../lib/programs.ts";
 import { waitFor } from "../lib/wait-for.ts";
@@ -176,7 +176,7 @@ describe.skipIf(!can)(`on a bus${reason}`, () => {
   });
 });
 
-describe.skipIf(!isRoot)("an idle daemon", () => {
+describe.skipIf(!isRoot)(`an idle daemon${needsRoot}`, () => {
   test("I32 exits some time after the last transfer and the last connection have ended, and not before", async () => {
     await using daemon = await TestImportd.start({ MACHINED_IDLE_MS: "50", SYSTEMD_LOG_LEVEL: "debug" });
     const first = await daemon.bus();
