@@ -17,15 +17,16 @@ describe.skipIf(!isRoot)(`clients without a bus${needsRoot}`, () => {
   });
   afterAll(() => daemon[Symbol.asyncDispose]());
 
-  function start(program: string, args: string[], stdin?: string): Subprocess<"ignore" | "pipe", "pipe", "pipe"> {
-    const child = Bun.spawn([process.execPath, MAIN, program, ...args], {
+  function spawn(command: string[]): Subprocess<"ignore", "pipe", "pipe"> {
+    return Bun.spawn(command, {
       env: { PATH: process.env["PATH"] ?? "", MACHINED_RUNTIME_DIRECTORY: daemon.runtime, TZ: "UTC" },
-      stdin: stdin === undefined ? "ignore" : new Blob([stdin]),
+      stdin: "ignore",
       stdout: "pipe",
       stderr: "pipe",
     });
-    return child as Subprocess<"ignore" | "pipe", "pipe", "pipe">;
   }
+
+  const start = (program: string, args: string[]) => spawn([process.execPath, MAIN, program, ...args]);
 
   async function run(program: string, ...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
     const child = start(program, args);
@@ -65,11 +66,15 @@ describe.skipIf(!isRoot)(`clients without a bus${needsRoot}`, () => {
     );
   });
 
-  test("I101 an import reads standard input", async () => {
+  test("I101 an import reads a file or standard input", async () => {
     const file = join(daemon.runtime, "source.tar");
     writeFileSync(file, "12345");
     const { code, stderr } = await run("importctl", "-m", "import-tar", file, "source");
     expect([code, stderr.split("\n")[1]]).toEqual([0, "5"]);
+    const script = 'printf 1234567 | "$@"';
+    const importctl = [process.execPath, MAIN, "importctl", "-m", "import-tar", "-", "source"];
+    const piped = spawn(["sh", "-c", script, "sh", ...importctl]);
+    expect([(await piped.stderr.text()).split("\n")[1], await piped.exited]).toEqual(["7", 0]);
   });
 
   test("C134 Ctrl-C: the transfer continues, is listed, and can be cancelled", async () => {

@@ -254,7 +254,7 @@ describe.skipIf(!isRoot)(`files of machines${needsRoot}`, () => {
     expect(await errorOf(bind("plain", "/nonexistent", "/run"))).toBe(
       "FileNotFound: Failed to mount /nonexistent on /run in machine's namespace: No such file or directory",
     );
-    // Mounts of the machine below the source are not included.
+    // Mounts in the machine do not appear on the host.
     expect(readFileSync("/proc/self/mountinfo", "utf8")).not.toContain("/run/bound");
   });
 

@@ -165,7 +165,7 @@ rootTest(
       pax: { [`SCHILY.xattr.user.large`]: Buffer.alloc(70_000, "v") },
     } as const;
     const bytes = archive(...many, directory);
-    // Files without data: data on standard output would be taken for lines.
+    // Files without data, because linesOf() replaces writeSync(), which also writes the data of files.
     const lines = linesOf(() => {
       unpacked = sandbox.unpack(archive(...many.map((one) => ({ ...one, data: "" })), directory));
     });

@@ -89,7 +89,7 @@ test("while directories are exchanged, a socket with a listener is not removed i
   expect(answering).toHaveLength(1);
 });
 
-/** Where there is no socket now, but the directory exists. */
+/** Puts a dead socket at a path, if there is none and the directory exists. */
 function putDeadSocket(path: string): void {
   try {
     linkSync(at("dead"), at(path));

@@ -39,6 +39,6 @@ test("files that a machine wrote are preferred to those of the layers, and upper
   if (isRoot) expect(tree?.has("/removed")).toBe(false);
   expect(tree?.accountOf("web")).toMatchObject({ uid: 12, home: "/written" });
   expect(tree?.accountOf("new")).toMatchObject({ uid: 13 });
-  // Neither the work directory of overlayfs nor the directory above it is part of the machine's tree.
+  // The directory `work` of overlayfs and the names `work` and `data` are not part of the machine's tree.
   expect([tree?.has("/added"), tree?.has("/work"), tree?.has("/data")]).toEqual([true, false, false]);
 });
