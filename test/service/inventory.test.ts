@@ -44,7 +44,7 @@ test.skipIf(needsRoot !== "")(
       machined_addresses: ["10.77.0.2"],
       ansible_connection: "ssh",
     });
-    // As Ansible calls it, and in the other ways.
+    // In the form that Ansible uses, and in the other forms.
     for (const words of [
       ["machinectl", "inventory", "ansible"],
       ["machined-inventory"],
