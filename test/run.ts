@@ -28,7 +28,7 @@ const HELP = `usage: test/run.ts check | services | all | host [--bed=TREE]… |
 
 /** Tests that need neither root nor time. */
 const QUICK_FOLDERS = ["test/unit", "test/contract"];
-/** A guard against what hangs. */
+/** A time limit for tests that hang. */
 const HOST_TIMEOUT_MS = 4 * 3_600_000;
 
 const ALL_TREES = Object.keys(TREES).filter(isTree);
@@ -48,7 +48,7 @@ function runLabelled(count: Count, folder: string): Promise<void> {
   return runFolder(count, folder, { label: basename(folder) });
 }
 
-/** What is run before each commit, all at once. */
+/** Runs at the same time what is run before each commit. */
 async function check(count: Count): Promise<void> {
   await provideTestPrograms();
   await Promise.all([checkText(count), ...QUICK_FOLDERS.map((folder) => runLabelled(count, folder))]);
@@ -59,7 +59,7 @@ async function fuzz(count: Count): Promise<void> {
   await runCheck(count, "fuzz, one minute", command, { label: "fuzz" });
 }
 
-/** Runs folders one after the other, then the fuzzer; services are waited for mostly, and run beside these. */
+/** Runs folders one after the other, then the fuzzer; the tests of services mostly wait, and run at the same time. */
 async function withServices(count: Count, folders: readonly string[]): Promise<void> {
   await provideTestPrograms();
   const oneByOne = async () => {
@@ -104,7 +104,7 @@ function leaveOutBeds(count: Count, what: string, reason: string): void {
   if (inCi) count.note(`${what}: ${reason}`, false);
 }
 
-/** Each bed after the other: the executables of a release are large. */
+/** One bed after the other, because the executables of a release are large. */
 async function release(count: Count, trees: readonly Tree[]): Promise<void> {
   const folder = join(TOP, "dist/release");
   await provideReleaseTestPrograms();

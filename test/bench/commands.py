@@ -1,6 +1,6 @@
-"""commands.py [FLOOR]: what short commands of the machinectl in PATH cost: wall time and processor time in milliseconds, and page
+"""commands.py [FLOOR]: measures short commands of the machinectl in PATH: wall time and CPU time in milliseconds, and page
 faults. Run as root in a bed whose daemon is the one to be measured; prints one line of JSON. FLOOR is a program that connects to a
-unix socket and no more: what the engine takes before a command can begin.
+unix socket and does nothing else: the minimum that Bun takes before a command can begin.
 """
 
 import json
@@ -29,7 +29,7 @@ def create(name):
 
 
 def run(words):
-    """One run: posix_spawn() counts no page of this process, fork() would."""
+    """Runs once, with posix_spawn(), because after fork() page faults of this process would be counted."""
     devices = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1, 2)]
     start = time.perf_counter()
     pid = os.posix_spawnp(words[0], words, os.environ, file_actions=devices)
@@ -41,7 +41,7 @@ def run(words):
 
 
 def cost(taken):
-    """The medians of some runs; the first one is left out."""
+    """Returns the medians of some runs; the first one is left out."""
     wall, cpu, faults = (statistics.median(column) for column in zip(*taken[1:]))
     return {"wall": wall, "cpu": cpu, "faults": faults}
 
@@ -51,7 +51,7 @@ def measure(words):
 
 
 def measure_terminate():
-    """Each run ends another machine: one of the same name may still be ending."""
+    """Terminates another machine in each run, because one of the same name may still be ending."""
     taken = []
     for i in range(RUNS + 1):
         create(f"bench-end-{i}")

@@ -1,5 +1,5 @@
-// npm run bench -- --only=commands [--bed=TREE] [--rounds=N]: what short commands cost, by the distribution's programs and ours in
-// one bed, one by turns with the other, beside the floor that the engine sets. How it is measured stands in commands.py.
+// npm run bench -- --only=commands [--bed=TREE] [--rounds=N]: measures short commands of the distribution's programs and
+// this project's alternately in one bed, and the minimum that Bun itself takes. commands.py does the measurement.
 import { join } from "node:path";
 import { TREES, type Tree } from "../lib/host-suite.ts";
 import { TOP } from "../lib/run-tests.ts";
@@ -25,7 +25,7 @@ const TITLES: Readonly<Record<string, string>> = {
 const MEASURE_SECONDS = 120;
 const SHARED = "/srv/machined";
 
-/** The floor program, beside the executable that the bed has at SHARED. */
+/** The floor program, built beside the executable that the bed has at SHARED. */
 function buildFloor(): void {
   const outfile = join(process.env["MACHINED_DIST"] ?? "", "floor");
   const flags = ["--compile", "--minify", "--bytecode", "--format=esm"];

@@ -1,4 +1,5 @@
-// What the engine itself takes: a program that connects to a unix socket, says something, and ends when it is answered.
+// The minimum that Bun itself takes: a program that connects to a unix socket, sends a message, and ends when it gets an
+// answer.
 const { promise, resolve } = Promise.withResolvers<void>();
 const handlers = { data: () => resolve(), close: () => resolve(), error: () => resolve() };
 const socket = await Bun.connect({ unix: process.argv[2] ?? "", socket: handlers });

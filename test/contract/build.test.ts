@@ -1,4 +1,4 @@
-// The built executable: one file that is several programs, and that reads nothing from the directory it is started in.
+// The built executable: one file that contains several programs, and that reads no files of the directory it is started in.
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -42,23 +42,23 @@ function called(name: string): string {
   return link;
 }
 
-test("a link's name chooses the program", () => {
+test("the name of a link to the executable selects the program", () => {
   expect(run([called("machinectl"), "--help"]).stdout).toContain("machinectl [OPTION…] COMMAND");
   expect(run([called("systemd-machined"), "--help"]).stdout).toContain("systemd-machined");
 });
 
-test("the name it is called by and a first argument choose the program, too", () => {
+test("argv[0] and the first argument select the program, too", () => {
   expect(run([executable, "--help"], { argv0: "machinectl" }).stdout).toContain("machinectl [OPTION…] COMMAND");
   expect(run([executable, "machinectl", "--help"]).stdout).toContain("machinectl [OPTION…] COMMAND");
   expect(run([executable, "install", "--help"]).stdout).toStartWith("machined install [OPTION…]");
   expect(run([executable, "uninstall", "--help"]).stdout).toStartWith("machined uninstall [OPTION…]");
 });
 
-test("under its own name, options go to the daemon", () => {
+test("under the executable's own name, options are those of the daemon", () => {
   expect(run([executable, "--version"]).stdout).toBe(run([called("systemd-machined"), "--version"]).stdout);
 });
 
-/** Runs a program on a terminal of 50 columns; the whole output. */
+/** Runs a program on a terminal of 50 columns; returns the whole output. */
 async function onNarrowTerminal(command: string[]): Promise<{ code: number; lines: string[] }> {
   let text = "";
   const child = Bun.spawn(command, {
@@ -93,7 +93,7 @@ test.each([
   ["systemd-pull tar", "Too few arguments.", "Usage: systemd-pull tar URL [NAME]"],
   ["importctl pull-oci", "Too few arguments.", "Usage: importctl pull-oci REF [NAME]"],
   ["doctor one two", "Too many arguments.", "Usage: machinectl doctor [NAME]"],
-])("%s says on a terminal what it takes, and in a pipe what is wrong alone", async (words, wrong, usage) => {
+])("the error of %s has the usage on a terminal, and only the error itself in a pipe", async (words, wrong, usage) => {
   const command = [executable, ...words.split(" ")];
   expect(run(command)).toMatchObject({ code: 1, stderr: `${wrong}\n` });
   const { code, lines } = await onNarrowTerminal(command);
@@ -104,14 +104,14 @@ test.each([
   ["bridge x", "there are none, see 'machined bridge --help'"],
   ["fleet setup x", "there is only 'setup', see 'machined fleet --help'"],
   ["install x", "see 'machined install --help'"],
-])("%s names the argument that is wrong, and the help", (words, help) => {
+])("the error of %s has the unknown argument, and how to get help", (words, help) => {
   const { code, stderr } = run([executable, ...words.split(" ")]);
   expect(code).toBe(1);
   expect(stderr).toStartWith(`machined ${words.split(" ")[0]}: Unknown argument 'x'`);
   expect(stderr).toContain(help);
 });
 
-test("without arguments and for 'help' the executable explains itself in 50 columns", () => {
+test("without arguments and for 'help' the executable prints its usage in 50 columns", () => {
   const { code, stdout, stderr } = run([executable]);
   expect([code, stderr]).toEqual([0, ""]);
   expect(stdout).toStartWith("machined ");
@@ -123,7 +123,7 @@ test("without arguments and for 'help' the executable explains itself in 50 colu
   expect(run([executable, "help", "install"]).stdout).toBe(run([executable, "install", "--help"]).stdout);
 });
 
-test("--version of every program prints the interfaces' version and ours", () => {
+test("--version of every program prints the emulated version of systemd and machined's own", () => {
   const [first = "", second = ""] = run([executable, "--version"]).stdout.split("\n");
   expect(first).toStartWith("systemd ");
   for (const program of ["machinectl", "importctl", "nss-mymachines", "machined-exec", "systemd-pull", "install"]) {
@@ -134,13 +134,13 @@ test("--version of every program prints the interfaces' version and ours", () =>
   }
 });
 
-test("a link called 'install' installs nothing", () => {
+test("a link named 'install' installs nothing", () => {
   const { code, stderr } = run([called("install"), "--help"]);
   expect(code).toBe(1);
   expect(stderr).toContain("usage: machined PROGRAM");
 });
 
-test("an unknown program is refused with a suggestion and the list of programs", () => {
+test("an unknown program is an error with a suggestion and the list of programs", () => {
   for (const outcome of [run([executable, "nosuch"]), run([called("nosuch")]), run([executable, "help", "nosuch"])]) {
     expect(outcome.code).toBe(1);
     expect(outcome.stdout).toBe("");
@@ -160,7 +160,7 @@ test("a bunfig.toml and a .env in the current directory are not read", async () 
   const runtime = join(directory, "runtime");
   writeFileSync(join(directory, ".env"), `MACHINED_RUNTIME_DIRECTORY=${runtime}\n`);
 
-  // Whoever takes the variable for true calls at this socket, which hangs up.
+  // A program that believes the variable connects to this socket, which closes each connection.
   let calls = 0;
   const socket = {
     open(peer: { end(): void }) {
@@ -187,7 +187,7 @@ test("a bunfig.toml and a .env in the current directory are not read", async () 
   expect(calls).toBeGreaterThan(0);
 });
 
-test("the executable carries the files it installs", () => {
+test("the executable contains the files that it installs", () => {
   const root = join(scratch, "root");
   mkdirSync(join(root, "usr/lib/systemd"), { recursive: true });
   writeFileSync(join(root, "usr/lib/systemd/systemd"), "");
@@ -211,7 +211,7 @@ test("wrong arguments of install are reported", () => {
   );
 });
 
-test("the executable is little larger than Bun", () => {
+test("the executable is at most a little larger than Bun", () => {
   const size = statSync(executable).size;
   expect(size).toBeGreaterThan(60 * MIB);
   expect(size).toBeLessThan(130 * MIB);

@@ -1,4 +1,4 @@
-// What the executable contains of others, as the bundler says: each of it stands in THIRD-PARTY-NOTICES.
+// The packages in the executable, as the bundler reports them: each one is listed in THIRD-PARTY-NOTICES.
 import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,7 +11,7 @@ import { allParts } from "../../install/release/notices/parts.ts";
 import { TOP } from "../lib/run-tests.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 
-/** Known packages. A new one is looked at before it is added: its licence, and what its own bundle carries (CARRIED). */
+/** Known packages. Before a new one is added here, its licence is checked, and which other code it contains (CARRIED). */
 const KNOWN = [
   ...[
     "@nats-io/jetstream",

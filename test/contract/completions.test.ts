@@ -1,4 +1,4 @@
-// Completions in the real shells. The client is a script that answers `complete` and writes down how it was called.
+// Completions in the real shells. The client is a script that answers `complete` and records its arguments.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,7 +8,7 @@ import { havePrograms } from "../lib/programs.ts";
 const TOP = join(import.meta.dir, "../..");
 const COMPLETIONS = join(TOP, "install/completions");
 
-// Images may have any name that a file may have: what a shell would run must stay text.
+// Images may have any name that a file may have: a shell must not execute parts of it.
 const CLIENT = `#!/bin/sh
 echo "$*" >> "$(dirname "$0")/calls"
 for word; do
@@ -44,7 +44,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(directory, { recursive: true }));
 
-/** What a shell offers for a line, sorted. */
+/** The words that a shell offers for a line, sorted. */
 type Offer = (line: string) => string[];
 
 function run(command: string[]): string[] {
@@ -73,7 +73,7 @@ const SHELLS: Readonly<Record<"bash" | "zsh" | "fish", Offer>> = {
       word.replace(/\\(.)/g, "$1"),
     ),
   zsh: (line) => run(["zsh", "-f", join(TOP, "test/lib/complete.zsh"), directory, line]),
-  // fish offers whole words with a description.
+  // fish prints each word with a description.
   fish: (line) =>
     run(["fish", "--no-config", "-c", `source ${COMPLETIONS}/${program(line)}.fish; complete -C $argv`, line]).map(
       (word) => (word.split("\t")[0] ?? "").replace(/^--[a-z-]+=(?=.)/, "").replace(/^[^@/]*@(?=.)/, ""),
@@ -121,23 +121,23 @@ const LINES: readonly (readonly [string, readonly string[]])[] = [
 for (const [shell, offer] of Object.entries(SHELLS) as [keyof typeof SHELLS, Offer][]) {
   describe.skipIf(!havePrograms(`completions of ${shell}`, shell))(shell, () => {
     for (const [line, expected] of LINES) {
-      test(`offers for '${line}'`, () => {
+      test(`offers the right words for '${line}'`, () => {
         expect(offer(line)).toEqual(expected.map((word) => word.replace("HERE", directory)));
       });
     }
 
-    test("offers long options by their beginning", () => {
+    test("offers the long options that begin with the typed text", () => {
       expect(offer("machinectl --max").map((word) => word.replace("=", ""))).toEqual(["--max-addresses"]);
     });
 
-    test("offers the options of a verb of machined alone", () => {
+    test("offers only the options of the verb of machined", () => {
       const options = (line: string) => offer(line).map((word) => word.replace("=", ""));
       expect(options("machined install --n")).toEqual(["--now", "--nss"]);
       expect(options("machined uninstall --n")).toEqual(["--now"]);
       expect(options("machined fleet --credentials")).toEqual(["--credentials-file"]);
     });
 
-    test("asks the daemon that the line means", () => {
+    test("passes --user and -M of the line to the client", () => {
       writeFileSync(join(directory, "calls"), "");
       expect(offer("machinectl --user -M box status ")).toEqual(["deb1", "web"]);
       const calls = readFileSync(join(directory, "calls"), "utf8").trimEnd().split(" ");
@@ -145,14 +145,14 @@ for (const [shell, offer] of Object.entries(SHELLS) as [keyof typeof SHELLS, Off
     });
 
     if (shell === "bash") {
-      test("a list of columns has no backslash, behind which nothing would match", () => {
+      test("a list of columns is offered without backslashes, which would prevent further completion", () => {
         const script = join(COMPLETIONS, "machinectl.bash");
         const line = "machinectl list --columns=name,";
         expect(run(["bash", "-c", BASH, "bash", script, line, "machinectl"])).toEqual(["name,class", "name,os"]);
       });
     }
 
-    test("never runs what a name holds", () => {
+    test("never executes commands in a name", () => {
       offer("machinectl start img");
       expect(existsSync(join(directory, "ran"))).toBeFalse();
     });

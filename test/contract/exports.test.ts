@@ -1,4 +1,4 @@
-// What a file exports is what other files use of it: nothing else has to be read by whoever changes the file.
+// A file exports only what other files use, so that everything else can be changed without reading them.
 import { expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
@@ -12,13 +12,13 @@ const EXPORT_MANY = /^export const \{([^}]*)\}/gm;
 const EXPORT_FROM = /^export (?:type )?\{([^}]*)\} from/gm;
 const IMPORT = /^(?:import|export) (?:type )?\{([^}]*)\} from "(\.[^"]+)"/gm;
 const DYNAMIC = /(?:\{([^{}]*)\} = await )?import\(\s*"(\.[^"]+)"\s*\)(?:\s*\)\s*\.(\w+))?/g;
-/** Scripts that tests write for other processes import by names as well; their paths are put together at run time. */
+/** Scripts that tests write for other processes import by name as well; their paths are built at run time. */
 const IN_SCRIPT = /^ +(?:import|const) \{([^{}]*)\} (?:from|= await import\()/gm;
 const NAMESPACE = /^import (?:type )?\* as (\w+) from "(\.[^"]+)"/gm;
 /** Stands for every export of a file that another one imports as a whole. */
 const ALL = "*";
 
-/** For tests alone: it tells whether everything that was watched is let go of. */
+/** Only tests use it, to see whether all watches were stopped. */
 const FOR_TESTS = ["src/kernel/event/poller.ts: watchCount"];
 
 function sources(): Map<string, string> {
@@ -80,12 +80,12 @@ function unused(all: ReadonlyMap<string, string>, folder: string, users: RegExp)
 
 const all = sources();
 
-test("every export is imported by another file", () => {
+test("every export of src is imported by another file", () => {
   expect(all.size).toBeGreaterThan(600);
   expect(FOLDERS.flatMap((folder) => unused(all, `${folder}/`, /./))).toEqual([]);
 });
 
-test("nothing in src is there for tests alone", () => {
+test("no export of src is imported by tests only", () => {
   const isUsedAtHome = (row: string) => {
     const [file = "", name = ""] = row.split(": ");
     return (all.get(file)?.match(new RegExp(`\\b${name}\\b`, "g"))?.length ?? 0) > 1;

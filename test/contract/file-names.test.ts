@@ -1,17 +1,17 @@
-// Comments and documents name files of this project; a file that is moved or renamed takes its mentions along.
+// Comments and documents name files of this project; when a file is moved or renamed, its mentions have to be changed.
 import { expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { TOP } from "../lib/run-tests.ts";
 
 const FOLDERS = ["src", "install", "test", "docs", "examples"];
-/** What others wrote (recordings), and what is no text (the fuzzers' corpus). */
+/** Recordings of other programs, and the fuzzer's corpus, which is no text. */
 const FOREIGN = /^test\/(contract\/recordings|fuzz\/corpus)\//;
 const TEXTS = /\.(ts|mjs|c|py|sh|md|in)$/;
-/** A name with one of our endings, with or without folders; or a path below one of our folders. */
+/** A name with one of the project's endings, with or without folders; or a path below one of its folders. */
 const NAME = /(?<![\w$*{}<~/.:-])(?:\.{0,2}\/)*(?:[\w-]+\/)*[\w.-]+\.(?:ts|mjs|c|py|md)\b(?![\w*(./-])/g;
 const PATH = /(?<![\w$*{}<~/.:-])(?:src|install|test|docs)\/[\w./-]*[\w-](?![\w*<{$])/g;
-/** What looks like a name of ours and is none: CONTRIBUTING.md's example, documents of systemd and QEMU, a placeholder. */
+/** Names that only look like files of the project: CONTRIBUTING.md's example, documents of systemd and QEMU, a placeholder. */
 const NOT_OURS = new Set([
   "src/cli/machine/whoami.ts",
   "../machine/whoami.ts",
@@ -34,7 +34,7 @@ function knownNames(files: readonly string[]): Set<string> {
   return known;
 }
 
-/** The part of a line that is a comment; a document is all comment. */
+/** The part of a line that is a comment; a document counts as a comment as a whole. */
 function commentOf(file: string, line: string): string {
   if (file.endsWith(".md")) return line;
   return /(?:^|\s)(?:\/\/|\/?\*+|#)\s(.*)/.exec(line)?.[1] ?? "";

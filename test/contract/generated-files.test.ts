@@ -1,4 +1,4 @@
-// Files that follow from the tables of verbs and options are what `npm run docs` would write now.
+// Files that are generated from the tables are what `npm run docs` would write now.
 import { expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,7 +14,7 @@ function current(path: string): string | null {
 
 const files = await generatedFiles((path) => readFileSync(join(TOP, path), "utf8"));
 for (const [path, text] of Object.entries(files)) {
-  test(`${path} is what the tables say (npm run docs)`, () => {
+  test(`${path} is up to date with the tables (npm run docs)`, () => {
     expect(current(path)).toBe(text);
   });
 }
@@ -22,7 +22,7 @@ for (const [path, text] of Object.entries(files)) {
 const hasMandoc = havePrograms("warnings in manual pages", "mandoc");
 const MANUALS = join(TOP, "install/man");
 for (const page of readdirSync(MANUALS).filter((name) => /\.[1-8]$/.test(name))) {
-  test.skipIf(!hasMandoc)(`the manual page ${page} is read without a warning`, () => {
+  test.skipIf(!hasMandoc)(`man prints no warning about the manual page ${page}`, () => {
     const { stdout, stderr } = Bun.spawnSync(["mandoc", "-Tlint", join(MANUALS, page)]);
     expect(`${stdout}${stderr}`).toBe("");
   });

@@ -1,5 +1,5 @@
-// What the clients say beyond the original's texts: names and paths where it prints none, and on a terminal a line that
-// says what helps. Scripts read pipes: there the recorded texts stand alone.
+// What the clients print in addition to systemd's texts: names and paths, and on a terminal a line that says what helps.
+// Into a pipe, which a script may read, they print only the recorded texts.
 import { describe, expect, test } from "bun:test";
 import { SYNONYMS } from "../../src/cli/command-line/synonyms.ts";
 import { findVerb } from "../../src/cli/command-line/verb-row.ts";
@@ -11,7 +11,7 @@ import { FakeProcess, type Surroundings, WORLDS, type World } from "../unit/cli/
 const WORLD = WORLDS["two"] as World;
 const TERMINAL: Surroundings = { columns: 200, env: { TERM: "dumb" } };
 
-/** What a command line prints on stderr; `refusal` is what the manager answers to every call of a member. */
+/** What a command line prints on stderr; `refusal` is the manager's answer to every call of a member. */
 async function said(line: string, around: Surroundings = {}, refusal?: { member: string; error: Error }) {
   const managers = new FakeManagers(WORLD);
   const bus = managers.bus.bind(managers);
@@ -29,7 +29,7 @@ async function said(line: string, around: Surroundings = {}, refusal?: { member:
   return process.stderr.trimEnd();
 }
 
-describe("a word of another program suggests the verb that does the same", () => {
+describe("for a verb of another program, the error suggests the verb that does the same", () => {
   test.each([
     ["machinectl rm", "remove"],
     ["machinectl ls", "list"],
@@ -58,7 +58,7 @@ describe("a word of another program suggests the verb that does the same", () =>
   });
 });
 
-describe("on a terminal a line says what helps", () => {
+describe("on a terminal an error has a line that says what helps", () => {
   test.each([
     ["machinectl status", "Too few arguments.\nUsage: machinectl status NAME…"],
     ["machinectl rename a", "Too few arguments.\nUsage: machinectl rename NAME NEWNAME"],
@@ -70,7 +70,7 @@ describe("on a terminal a line says what helps", () => {
     expect(await said(line)).toBe(text.split("\n")[0] ?? "");
   });
 
-  test("the hint about a missing machine is not the one about a host that is down", async () => {
+  test("the hint about a missing machine differs from the one about a host that is down", async () => {
     const recorded = "Failed to connect to system scope bus via machine transport: Host is down";
     expect(await said("machinectl -M nosuch list")).toBe(recorded);
     expect((await said("machinectl -M nosuch list", TERMINAL)).replaceAll("\r", "")).toBe(
@@ -78,32 +78,38 @@ describe("on a terminal a line says what helps", () => {
     );
   });
 
-  test.each(["shell", "login"])("%s of a host without a bus names what does without", async (verb) => {
-    const member = verb === "shell" ? "OpenMachineShell" : "OpenMachineLogin";
-    const refusal = {
-      member,
-      error: new FakeBusError("org.freedesktop.DBus.Error.FileNotFound", "There is no system bus on this host."),
-    };
-    const recorded = await said(`machinectl ${verb} .host`, {}, refusal);
-    expect(recorded).toBe(`Failed to get ${verb} PTY: There is no system bus on this host.`);
-    expect((await said(`machinectl ${verb} .host`, TERMINAL, refusal)).replaceAll("\r", "")).toBe(
-      `${recorded}\nThis takes a message bus and systemd; 'machinectl exec MACHINE COMMAND' runs commands in machines without either.`,
-    );
-  });
+  test.each(["shell", "login"])(
+    "the error of %s on a host without a bus names the verbs that need none",
+    async (verb) => {
+      const member = verb === "shell" ? "OpenMachineShell" : "OpenMachineLogin";
+      const refusal = {
+        member,
+        error: new FakeBusError("org.freedesktop.DBus.Error.FileNotFound", "There is no system bus on this host."),
+      };
+      const recorded = await said(`machinectl ${verb} .host`, {}, refusal);
+      expect(recorded).toBe(`Failed to get ${verb} PTY: There is no system bus on this host.`);
+      expect((await said(`machinectl ${verb} .host`, TERMINAL, refusal)).replaceAll("\r", "")).toBe(
+        `${recorded}\nThis takes a message bus and systemd; 'machinectl exec MACHINE COMMAND' runs commands in machines without either.`,
+      );
+    },
+  );
 
-  test.each(["remove mini", "rename mini other", "read-only mini", "clone mini other"])("%s, in use", async (line) => {
-    const members = { remove: "RemoveImage", rename: "RenameImage", "read-only": "MarkImageReadOnly" };
-    const member = Object.entries(members).find(([verb]) => line.startsWith(verb))?.[1] ?? "CloneImage";
-    const refusal = { member, error: new FakeBusError("System.Error.EBUSY", "Device or resource busy") };
-    const recorded = await said(`machinectl ${line}`, {}, refusal);
-    expect(recorded).toMatch(/^Could not [a-z -]+: Device or resource busy$/);
-    expect((await said(`machinectl ${line}`, TERMINAL, refusal)).replaceAll("\r", "")).toBe(
-      `${recorded}\nImage 'mini' is in use. If a machine runs from it, 'machinectl poweroff mini' ends that machine.`,
-    );
-  });
+  test.each(["remove mini", "rename mini other", "read-only mini", "clone mini other"])(
+    "%s with an image that is in use",
+    async (line) => {
+      const members = { remove: "RemoveImage", rename: "RenameImage", "read-only": "MarkImageReadOnly" };
+      const member = Object.entries(members).find(([verb]) => line.startsWith(verb))?.[1] ?? "CloneImage";
+      const refusal = { member, error: new FakeBusError("System.Error.EBUSY", "Device or resource busy") };
+      const recorded = await said(`machinectl ${line}`, {}, refusal);
+      expect(recorded).toMatch(/^Could not [a-z -]+: Device or resource busy$/);
+      expect((await said(`machinectl ${line}`, TERMINAL, refusal)).replaceAll("\r", "")).toBe(
+        `${recorded}\nImage 'mini' is in use. If a machine runs from it, 'machinectl poweroff mini' ends that machine.`,
+      );
+    },
+  );
 });
 
-describe("messages name what was tried, and on what", () => {
+describe("errors have the action and its objects", () => {
   const missing = new FakeBusError("org.freedesktop.DBus.Error.FileNotFound", "No such file or directory");
   const reason = "No such file or directory";
   test.each([
@@ -126,7 +132,7 @@ describe("messages name what was tried, and on what", () => {
     ["terminate", "org.varlink.service.InvalidParameter"],
     ["pause", "Invalid argument"],
     ["resume", "Invalid argument"],
-  ])("%s of an empty name says what is wrong with it", async (verb, reason) => {
+  ])("%s with an empty name has a hint that names must not be empty", async (verb, reason) => {
     const text = `Failed to look up machine '': ${reason}`;
     expect(await said(`machinectl ${verb} `)).toBe(text);
     expect((await said(`machinectl ${verb} `, TERMINAL)).split(/\r?\n/)).toEqual([
@@ -135,7 +141,7 @@ describe("messages name what was tried, and on what", () => {
     ]);
   });
 
-  test.each(["pause", "resume"])("%s of an unknown machine prints no id of an error", async (verb) => {
+  test.each(["pause", "resume"])("the error of %s with an unknown machine has no D-Bus error name", async (verb) => {
     expect(await said(`machinectl ${verb} nope`)).toBe("Failed to look up machine 'nope': No machine 'nope' known");
   });
 });

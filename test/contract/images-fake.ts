@@ -1,5 +1,5 @@
-// A manager of images that is played: it has what the recorded one had, changes it as it is told, and refuses with the
-// same words.
+// A simulated manager of images: it has the images of the recorded one, changes them as the calls say, and returns the same
+// errors.
 import { Variant } from "../../src/base/variant.ts";
 import type { Bus } from "../../src/cli/session/ports.ts";
 import type { BusCall } from "../../src/ipc/bus/connection.ts";
@@ -18,7 +18,7 @@ interface FakeImage {
   readonly modified: bigint;
   readonly usage: bigint;
   readonly limit: bigint;
-  /** A container runs on it: nobody can change it or look into it. */
+  /** A container runs from it: the image can neither be changed nor read. */
   readonly isInUse: boolean;
   readonly hostname: string;
   readonly id: string;
@@ -94,7 +94,7 @@ export class FakeImages extends FakeManagers {
     this.#images = images.map((image) => ({ ...image }));
   }
 
-  /** Somebody else makes an image. */
+  /** Makes an image as another program would. */
   make(name: string): void {
     if (name === "disk") this.#images.push({ ...DISK });
   }
@@ -177,7 +177,7 @@ export class FakeImages extends FakeManagers {
       isReadOnly: isReadOnly || name.startsWith("."),
       isInUse: false,
       created: isTree ? this.nowUsec : image.created,
-      // The original's copies have no holes.
+      // systemd's copies have no holes.
       usage: isTree ? MAX : image.limit,
     });
     return [];

@@ -1,5 +1,5 @@
-// What machinectl prints about images is what the original printed, byte by byte: the recorded commands are run against a
-// manager that is played, in the state it was in. The titles name the statements of docs/conformance.md.
+// machinectl prints about images what systemd's printed, byte by byte: the recorded commands are run with a simulated
+// manager in the same state. The titles name the statements of docs/conformance.md.
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

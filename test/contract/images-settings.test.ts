@@ -1,4 +1,4 @@
-// `machinectl cat` and `edit`, with settings directories of the test's own, and what can be typed as a size.
+// `machinectl cat` and `edit` with private settings directories, and the syntax of sizes.
 import { afterAll, beforeEach, expect, test } from "bun:test";
 import {
   chmodSync,
@@ -68,7 +68,7 @@ test("C128: cat prints each file under its path, continues after missing ones, a
   });
 });
 
-test("settings are looked for among the admin's, those of this boot, and those beside images", async () => {
+test("settings are looked up in the administrator's directory, then in /run, then beside images", async () => {
   writeFileSync(join(directories.images, "a.nspawn"), "image\n");
   expect((await run(cat, ["a"])).stdout).toContain("image");
   writeFileSync(join(directories.runtime, "a.nspawn"), "runtime\n");
@@ -78,7 +78,7 @@ test("settings are looked for among the admin's, those of this boot, and those b
   expect((await run(cat, ["a"])).stdout).toContain("own");
 });
 
-test("cat refuses names that cannot be files of this host", async () => {
+test("cat refuses invalid names, missing files, and files of other hosts", async () => {
   const statusOf = async (words: string[], settings: Partial<Settings> = {}) =>
     (await run(cat, words, {}, settings)).status;
   expect(await statusOf(["bad/name"])).toBe("Invalid settings file name 'bad/name.nspawn'.");
@@ -112,7 +112,7 @@ test("edit makes new settings, with their directory", async () => {
   expect(statSync(path).mode & 0o777).toBe(0o644);
 });
 
-test("edit changes settings beside an image in a copy of the admin's, others where they are", async () => {
+test("edit copies settings beside an image to the administrator's directory, and changes other settings in place", async () => {
   writeFileSync(join(directories.images, "a.nspawn"), "image\n");
   await run(edit, ["a"], editor('echo more >>"$1"'));
   expect(readFileSync(join(directories.own, "a.nspawn"), "utf8")).toBe("image\nmore\n");
@@ -123,7 +123,7 @@ test("edit changes settings beside an image in a copy of the admin's, others whe
   expect(statSync(join(directories.runtime, "b.nspawn")).mode & 0o777).toBe(0o600);
 });
 
-test("edit leaves no directory behind that it made for nothing", async () => {
+test("edit removes a directory that it created if no file is written", async () => {
   await run(edit, ["new", "other"], editor("exit 0"));
   expect(existsSync(directories.own)).toBeFalse();
   await run(edit, ["new", "other"], editor("exit 3"));
@@ -133,7 +133,7 @@ test("edit leaves no directory behind that it made for nothing", async () => {
   expect(readdirSync(directories.own)).toEqual([]);
 });
 
-test("edit keeps bytes that are no UTF-8, and strips as systemd does: blanks of ASCII alone", async () => {
+test("edit keeps bytes that are not UTF-8, and strips only ASCII blanks, as systemd does", async () => {
   const path = join(directories.own, "old.nspawn");
   const content = "# caf\u00e9\u00a0\n[Exec]\nBoot=yes # \u00ff";
   mkdirSync(directories.own, { recursive: true });
@@ -142,7 +142,7 @@ test("edit keeps bytes that are no UTF-8, and strips as systemd does: blanks of 
   expect(readFileSync(path, "latin1")).toBe(`${content}\u00a0\n`);
 });
 
-test("edit writes no empty file, and nothing after an editor that failed", async () => {
+test("edit writes no empty file, and no file when the editor failed", async () => {
   mkdirSync(directories.own);
   const path = join(directories.own, "new.nspawn");
   const empty = await run(edit, ["new"], editor("exit 0"));
@@ -155,7 +155,7 @@ test("edit writes no empty file, and nothing after an editor that failed", async
   expect(readdirSync(directories.own)).toEqual([]);
 });
 
-test("the editor is the environment's, in words, or a usual one", () => {
+test("the editor is that of the environment, split into words, or one of the default editors", () => {
   expect(editorOf({ SYSTEMD_EDITOR: "ed -s", EDITOR: "x" }, () => true)).toEqual(["ed", "-s"]);
   expect(editorOf({ EDITOR: "", VISUAL: "vis" }, () => true)).toEqual(["vis"]);
   expect(editorOf({}, (program) => program === "vim")).toEqual(["vim"]);

@@ -1,4 +1,4 @@
-// The files of install/ for the transfer daemon against the tables they must agree with, and what stock's say.
+// The files of install/ for the transfer daemon compared with the tables and with systemd's files.
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import { ImportManager, Transfer } from "../../src/api/import1.ts";
 const INSTALL = join(import.meta.dir, "../../install");
 const read = (path: string) => readFileSync(join(INSTALL, path), "utf8");
 
-test("I29 the D-Bus policy allows exactly the calls that the tables open, ListImages on the manager among them", () => {
+test("I29 the D-Bus policy allows exactly the calls that the tables open to everybody, also ListImages of the manager", () => {
   const policy = read("dbus-1/system.d/org.freedesktop.import1.conf");
   const allowed = policy.matchAll(/send_interface="(org\.freedesktop\.import1\.[^"]+)" send_member="([^"]+)"/g);
   const open = [ImportManager, Transfer].flatMap(({ name, methods }) =>
@@ -21,7 +21,7 @@ test("I29 the D-Bus policy allows exactly the calls that the tables open, ListIm
   expect(policy).not.toContain('send_member="Set"');
 });
 
-test("the polkit actions have the original's defaults, for administrators only", () => {
+test("the polkit actions have systemd's defaults, for administrators only", () => {
   const policy = read("polkit-1/actions/org.freedesktop.import1.policy");
   const actions = policy.split("<action ").slice(1);
   const found = actions.map((action) => [
@@ -47,7 +47,7 @@ function settings(path: string): Readonly<Record<string, string>> {
 describe("the units", () => {
   const service = settings("systemd/systemd-importd.service");
 
-  test("I39 I40 the service has the sandbox of the original, but for executable memory", () => {
+  test("I39 I40 the service has systemd's sandbox, except that executable memory is allowed", () => {
     expect(service).toMatchObject({
       BusName: "org.freedesktop.import1",
       ExecStart: "/usr/local/lib/machined/systemd-importd",
@@ -67,12 +67,12 @@ describe("the units", () => {
     expect(Object.keys(service)).not.toContain("MemoryDenyWriteExecute");
   });
 
-  test("the service has the original's capabilities and CAP_DAC_READ_SEARCH", () => {
+  test("the service has systemd's capabilities and CAP_DAC_READ_SEARCH", () => {
     const original = "CHOWN FOWNER FSETID MKNOD SETFCAP SYS_ADMIN SETPCAP DAC_OVERRIDE DAC_READ_SEARCH LINUX_IMMUTABLE";
     expect(service["CapabilityBoundingSet"]?.split(" ")).toEqual(original.split(" ").map((name) => `CAP_${name}`));
   });
 
-  test("I41 the socket is the one that clients of 257 and later look for", () => {
+  test("I41 the socket has the path that clients of 257 and later connect to", () => {
     expect(settings("systemd/systemd-importd.socket")).toMatchObject({
       FileDescriptorName: "varlink",
       ListenStream: "/run/systemd/io.systemd.Import",
@@ -81,7 +81,7 @@ describe("the units", () => {
     });
   });
 
-  test("the bus name is activated through the unit's alias", () => {
+  test("activation of the bus name starts the unit by its alias", () => {
     expect(settings("dbus-1/system-services/org.freedesktop.import1.service")).toEqual({
       Name: "org.freedesktop.import1",
       Exec: "/bin/false",

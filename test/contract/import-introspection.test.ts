@@ -1,5 +1,5 @@
-// What the transfer daemon's objects look like against what the original's did: recordings of 252, 257 and 262 by
-// busctl and varlinkctl. Each difference is listed here with its reason.
+// The introspection of the transfer daemon compared with systemd's, as busctl and varlinkctl recorded it for 252, 257 and
+// 262. Each difference is listed here with its reason.
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -32,15 +32,15 @@ describe.each(["252", "257", "262"])("I1 I2 I3 as in %s", (version) => {
     ["manager", ImportManager],
     ["transfer", Transfer],
   ];
-  test.each(tables)("every member of the %s stands in ours, to the byte", (file, table) => {
+  test.each(tables)("machined's introspection contains every member of the %s, byte by byte", (file, table) => {
     const ours = members(introspect([{ table }], []), table.name);
     const theirs = members(recording(`${version}-${file}.xml`), table.name);
     expect(theirs.size).toBeGreaterThan(file === "manager" ? 10 : 7);
     for (const [key, text] of theirs) {
-      // An empty element can be written in two ways.
+      // An empty XML element can be written in two ways.
       expect(`${key}: ${ours.get(key)}`).toBe(`${key}: ${text.replace(/"><\/method>$/, '"/>')}`);
     }
-    // Nothing is there that 262 has not.
+    // No other members than those of 262.
     if (version === "262") expect([...ours.keys()].sort()).toEqual([...theirs.keys()].sort());
   });
 });
@@ -52,16 +52,16 @@ function declarations(text: string): Map<string, string> {
   return new Map(found.map(([, kind, name, body]) => [`${kind} ${name}`, (body ?? "").replace(/\s+/g, "")]));
 }
 
-/** What our IDL has more: the original's code takes and sends these, its IDL forgets them. */
+/** Fields that only machined's IDL has: systemd's code accepts and sends them, but its IDL does not declare them. */
 const MORE: Readonly<Record<string, (text: string) => string>> = {
   "type RemoteType": (text) => text.replace("tar)", "tar,oci)"),
   "type TransferType": (text) => text.replace("pull_raw)", "pull_raw,pull_oci)"),
-  // 257 had no image root.
+  // 257 has no imageRoot.
   "method Pull": (text) =>
     text.includes("imageRoot") ? text : text.replace(",allowInter", ",imageRoot:?string,allowInter"),
 };
 
-test.each(["257", "262"])("every declaration of io.systemd.Import of %s stands in ours", (version) => {
+test.each(["257", "262"])("machined's io.systemd.Import contains every declaration of %s", (version) => {
   const ours = declarations(describeInterface(IoSystemdImport));
   const theirs = declarations(recording(`${version}.varlink`));
   expect(theirs.size).toBeGreaterThan(9);

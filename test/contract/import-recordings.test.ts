@@ -1,5 +1,5 @@
-// importctl, and machinectl's verbs about transfers, print what the original printed, byte by byte: every command of the
-// recordings is run against a stand-in for the daemon, which says what the original's workers said.
+// importctl, and machinectl's verbs for transfers, print what systemd's printed, byte by byte: every command of the
+// recordings is run with a stand-in for the daemon, which sends what systemd's workers sent.
 import { describe, expect, test } from "bun:test";
 import { openSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -56,7 +56,7 @@ interface Expected {
 function expectedOf({ command, body }: Recording): Expected {
   if (command.startsWith("pty$")) {
     const end = body.findIndex((line) => line.startsWith("--exit "));
-    // The recorder puts a line end behind what was shown.
+    // The recorder adds a line end to the output.
     const shown = decodeEscapes(body.slice(0, end).join("\n"));
     const screen = shown.endsWith(`${CLEAR}\n`) ? shown.slice(0, -1) : shown;
     return { stdout: "", stderr: "", screen, status: Number(body[end]?.split(" ")[1]) };
@@ -75,14 +75,14 @@ function expectedOf({ command, body }: Recording): Expected {
   throw new Error("recording without an exit status");
 }
 
-/** What happens to a transfer, in order: a line of its log, or a share of it done. */
+/** The events of a transfer, in order: a line of its log, or its progress. */
 type Event = string | number;
 
 const CLEAR = "\r\u001b]9;4;0;\u001b\\\u001b[K\r";
 const ESCAPE = "\\x1b";
 const BAR = new RegExp(`^\\rTotal: ${ESCAPE}\\]9;4;1;(\\d+)${ESCAPE}\\\\[^%]*%${ESCAPE}\\[0m${ESCAPE}\\[K\\r`);
 
-/** The events behind what a terminal showed: a bar by itself is progress, one behind a line belongs to the line. */
+/** The events that caused a terminal's content: a bar alone is progress, one after a line belongs to the line. */
 function eventsOnScreen(screen: string): Event[] {
   const events: Event[] = [];
   let rest = screen.slice(screen.indexOf(CLEAR));
@@ -105,7 +105,7 @@ function eventsOnScreen(screen: string): Event[] {
   return events;
 }
 
-/** A line on a coloured screen: what is red was an error. */
+/** A line on a coloured screen: a red line was an error. */
 function messageOf(priority: number, line: string): [number, string] {
   const [start, end] = ["\u001b[0;1;31m", "\u001b[0m"];
   const red = line.startsWith(start) && line.endsWith(end) ? line.slice(start.length, -end.length) : undefined;
@@ -129,7 +129,7 @@ const IMPORT1 = "/org/freedesktop/import1";
 const DAEMON = 3 << 3;
 const [ERROR, INFO] = [3, 6];
 
-/** The daemon: answers so that the client has to print what was recorded. */
+/** The daemon, whose answers make the client print what was recorded. */
 class FakeImportd {
   readonly calls: BusCall[] = [];
   readonly #expected: Expected;
@@ -190,7 +190,7 @@ class FakeImportd {
   }
 }
 
-/** The transfers that a recorded table shows. */
+/** The transfers in a recorded table. */
 function transfersIn(text: string): unknown[][] {
   const rows = TWO.filter(([id]) => new RegExp(`^${id} `, "m").test(text));
   const only = rows.length === 1 && text.includes("20%");
@@ -267,12 +267,12 @@ const PROGRESS_LINE = new RegExp(
 );
 const BAR_ANYWHERE = /\rTotal: [^%]*\]9;4;1;(\d+)[^%]*%[^\r]*\r/g;
 
-/** Bars by their percentages: behind a line about progress ours have its rate in them. */
+/** Bars reduced to their percentages: after a line about progress, machined's bars contain the rate. */
 function withPlainBars(screen: string): string {
   return screen.replace(BAR_ANYWHERE, "<$1%>");
 }
 
-/** The original's screen without the lines that ours shows in the bar, nor the bars that were drawn below them. */
+/** systemd's screen without the lines that machined shows in the bar, and without the bars that were drawn below them. */
 function withoutProgressLines(screen: string): string {
   if (screen.match(PROGRESS_LINE) === null) return screen;
   return withPlainBars(screen.replace(PROGRESS_LINE, "<line>")).replace(/<line><\d+%>/g, "");
@@ -292,7 +292,7 @@ for (const file of readdirSync(DIRECTORY).filter((name) => name.endsWith(".txt")
   });
 }
 
-describe("what is asked of the daemon", () => {
+describe("calls to the daemon", () => {
   /** The calls of a command line whose transfer succeeds. */
   async function callsOf(line: string): Promise<string[]> {
     const done = { command: `$ ${line}`, body: ["[stderr]", "Enqueued transfer job 1. …", "[exit 0]"] };
@@ -328,13 +328,13 @@ describe("what is asked of the daemon", () => {
     expect(await callsOf(line)).toEqual([call]);
   });
 
-  test("C117 --no-ask-password forbids questions for a password", async () => {
+  test("C117 --no-ask-password forbids interactive authorization", async () => {
     const process = new ImportProcess({}, expectedOf({ command: "$ x", body: ["[exit 0]"] }));
     await runClient(IMPORTCTL, ["--no-ask-password", "cancel-transfer", "4"], process);
     expect(process.daemon.calls[0]?.interactive).toBe(false);
   });
 
-  test("C134 Ctrl-C ends the following, not the transfer", async () => {
+  test("C134 Ctrl-C ends the client, but not the transfer", async () => {
     const process = new ImportProcess({}, { stdout: "", stderr: "", screen: "", status: 0 });
     process.daemon.bus = () => ({
       call: async () => [9, `${IMPORT1}/transfer/_9`],
@@ -366,7 +366,7 @@ describe("what is asked of the daemon", () => {
     expect(process.stderr).toContain("The transfer daemon ended before the transfer did.\n");
   });
 
-  test("the older calls of 252 are used where the newer ones are unknown and mean the same", async () => {
+  test("where the newer calls are unknown, the calls of 252 are used if they mean the same", async () => {
     const older = async (line: string) => {
       const process = new ImportProcess({}, { stdout: "", stderr: "", screen: "", status: 0 });
       const members: string[] = [];

@@ -1,4 +1,4 @@
-// The files of install/ against the tables they must agree with, and against what stock units say.
+// The files of install/ compared with the tables and with systemd's units.
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -26,7 +26,7 @@ describe("the D-Bus policy", () => {
     expect(inPolicy.sort()).toEqual(inTables.sort());
   });
 
-  test("lets everybody read, and nobody but root set", () => {
+  test("lets everybody read properties, and only root set them", () => {
     expect(policy).toContain('send_interface="org.freedesktop.DBus.Properties" send_member="Get"');
     expect(policy).toContain('send_interface="org.freedesktop.DBus.Properties" send_member="GetAll"');
     expect(policy).not.toContain('send_member="Set"');
@@ -38,7 +38,7 @@ describe("the D-Bus policy", () => {
 describe("the polkit policy", () => {
   const policy = read("polkit-1/actions/org.freedesktop.machine1.policy");
 
-  /** any / inactive / active of each action, as every release since 252 that knows the action has them. */
+  /** The defaults (any / inactive / active) of each action, which are the same in all releases since 252 that have it. */
   const administrator = ["auth_admin", "auth_admin", "auth_admin_keep"];
   const whoeverSitsThere = ["auth_admin", "auth_admin", "yes"];
   const DEFAULTS: Readonly<Record<string, string[]>> = {
@@ -56,7 +56,7 @@ describe("the polkit policy", () => {
     shell: administrator,
   };
 
-  test("has the actions of 262 with their defaults", () => {
+  test("has the actions of systemd 262 with their defaults", () => {
     const actions = policy.split("<action ").slice(1);
     const found = actions.map((action) => [
       /id="org\.freedesktop\.machine1\.([^"]+)"/.exec(action)?.[1],
@@ -65,7 +65,7 @@ describe("the polkit policy", () => {
     expect(Object.fromEntries(found)).toEqual(DEFAULTS);
   });
 
-  test("has exactly the actions that the rows of both transports name, those of the host among them", () => {
+  test("has exactly the actions that rows of D-Bus and Varlink name, including those for the host", () => {
     const rows = [...Object.values(BUS_TABLES).flat(), ...VARLINK_TABLES].flatMap(({ methods }) =>
       Object.values(methods as Readonly<Record<string, { readonly access: Access }>>),
     );
@@ -77,7 +77,7 @@ describe("the polkit policy", () => {
     expect([...new Set(named)].sort()).toEqual(installed.sort());
   });
 
-  test("the program names no action outside of the tables, so that no check can escape them", () => {
+  test("actions are named in the tables only, so that every check uses a row", () => {
     const found: string[] = [];
     for (const name of readdirSync(SOURCES, { recursive: true, encoding: "utf8" })) {
       // The tables, the names of errors, and the names of installed files.
@@ -88,14 +88,14 @@ describe("the polkit policy", () => {
     expect(found).toEqual([]);
   });
 
-  test("implies only actions that are declared somewhere", () => {
+  test("implies only actions that it declares", () => {
     const implied = [...policy.matchAll(/policykit\.imply">([^<]+)</g)].flatMap(([, ids]) => (ids ?? "").split(" "));
     const own = implied.filter((id) => id.startsWith("org.freedesktop.machine1."));
     expect(own.filter((id) => !actionIds(policy).includes(id))).toEqual([]);
   });
 });
 
-/** The settings of a unit file; a key that stands twice is joined. */
+/** The settings of a unit file; the values of a key that occurs twice are joined. */
 function settings(path: string): Readonly<Record<string, string>> {
   const found: Record<string, string> = {};
   for (const line of read(path).split("\n")) {
@@ -108,7 +108,7 @@ function settings(path: string): Readonly<Record<string, string>> {
 describe("the units", () => {
   const service = settings("systemd/systemd-machined.service");
 
-  test("the service has the sandbox of the original, but for executable memory", () => {
+  test("the service has systemd's sandbox, except that executable memory is allowed", () => {
     expect(service).toMatchObject({
       IPAddressDeny: "any",
       LockPersonality: "yes",
@@ -130,7 +130,7 @@ describe("the units", () => {
     }
   });
 
-  test("the service has the original's capabilities, CAP_SETUID and CAP_SETFCAP", () => {
+  test("the service has systemd's capabilities, and CAP_SETUID and CAP_SETFCAP", () => {
     expect(service["CapabilityBoundingSet"]?.split(" ").sort()).toEqual(
       [
         "CAP_CHOWN",
@@ -151,18 +151,18 @@ describe("the units", () => {
     );
   });
 
-  test("the service starts the daemon, is found by its bus name and waits for the pool", () => {
+  test("the service starts the daemon, has its bus name, and is ordered after the mount of the pool", () => {
     expect(service).toMatchObject({
       BusName: "org.freedesktop.machine1",
       ExecStart: "/usr/local/lib/machined/systemd-machined",
       RequiresMountsFor: "/var/lib/machines",
       Wants: "machine.slice",
     });
-    // With it, what must outlive a restart of the daemon would be removed by each one.
+    // With RuntimeDirectory=, each restart of the daemon would remove files that must survive it.
     expect(Object.keys(service)).not.toContain("RuntimeDirectory");
   });
 
-  test("the socket is the one that clients of 258 and later look for", () => {
+  test("the socket has the path that clients of 258 and later connect to", () => {
     expect(settings("systemd/systemd-machined.socket")).toMatchObject({
       FileDescriptorName: "varlink",
       ListenStream: "/run/systemd/machine/io.systemd.Machine",
@@ -175,7 +175,7 @@ describe("the units", () => {
     ]);
   });
 
-  test("the bus name is activated through the unit's alias (M1)", () => {
+  test("activation of the bus name starts the unit by its alias (M1)", () => {
     expect(settings("dbus-1/system-services/org.freedesktop.machine1.service")).toMatchObject({
       Exec: "/bin/false",
       Name: "org.freedesktop.machine1",
@@ -184,8 +184,8 @@ describe("the units", () => {
     });
   });
 
-  test("every unit says what it is for", () => {
-    // Drop-ins (.conf) add to what a unit of the host says.
+  test("every unit has a description", () => {
+    // Drop-ins (.conf) extend a unit of the host.
     const units = readdirSync(join(INSTALL, "systemd")).filter((name) => !name.endsWith(".conf"));
     for (const name of units) {
       expect(settings(`systemd/${name}`)["Description"]).toBeTruthy();

@@ -1,4 +1,4 @@
-// What Introspect answers against what the original answers: 252 as recorded from a live bus (busctl introspect
+// The answer to Introspect compared with systemd's: 252 as recorded from a live bus (busctl introspect
 // --xml-interface), 257 and 262 as tables of their members. Each difference is listed here with its reason.
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
@@ -31,12 +31,12 @@ function members(lines: readonly string[]): Map<string, string> {
   return found;
 }
 
-/** What 262 changed of 252's members, by which newer clients go. */
+/** Changes of 252's members in 262, which newer clients depend on. */
 const RENAMED: Readonly<Record<string, (text: string) => string>> = {
   "method KillMachine": (text) => text.replace('name="who"', 'name="whom"'),
   "method Kill": (text) => text.replace('name="who"', 'name="whom"'),
 };
-/** Since 258 anyone may send these, and polkit decides. */
+/** Since 258 everybody may call these, and polkit decides. */
 const PRIVILEGED = '<annotation name="org.freedesktop.systemd1.Privileged" value="true">';
 const OPENED = [
   "CreateMachine",
@@ -54,7 +54,7 @@ const LIVE: [string, string, BusInterface][] = [
 ];
 
 for (const [file, what, table] of LIVE) {
-  test(`M3 every member that 252's ${what} has stands in ours, to the byte`, () => {
+  test(`M3 machined's ${what} contains every member of 252's, byte by byte`, () => {
     const ours = members(interfaceLines(introspect([{ table }], []), table.name));
     const theirs = members(interfaceLines(recording(file), table.name));
     expect(theirs.size).toBeGreaterThan(2);
@@ -66,8 +66,8 @@ for (const [file, what, table] of LIVE) {
   });
 }
 
-test("M3 the frame around the own interface is the original's to the byte", () => {
-  // busctl ends what it prints with one more line end
+test("M3 the XML around the interfaces is systemd's, byte by byte", () => {
+  // busctl adds one more line end
   expect(`${introspect([{ table: LogControl }], [])}\n`).toBe(recording("introspect-252-logcontrol1.xml"));
   expect(`${introspect([], ["_2ehost"])}\n`).toBe(recording("introspect-252-machine-node.xml"));
 });
@@ -113,10 +113,10 @@ function rowsOf(table: BusInterface): Row[] {
 }
 
 for (const table of [Manager, Machine]) {
-  test(`M3 ${table.name} has 262's members in 262's order, and nothing else`, () => {
+  test(`M3 ${table.name} has exactly the members of 262 in the same order`, () => {
     expect(rowsOf(table)).toEqual(tableOf("introspect-262-table.tsv", table.name));
   });
-  test(`M3 ${table.name} has 257's members`, () => {
+  test(`M3 ${table.name} has the members of 257`, () => {
     const ours = rowsOf(table);
     for (const row of tableOf("introspect-257-table.tsv", table.name)) expect(ours).toContainEqual(row);
   });

@@ -1,4 +1,4 @@
-// Lists with chosen columns, rows, order and form: what they print, and what they ask the managers for.
+// Lists with chosen columns, rows, order and format: their output, and their calls to the managers.
 import { describe, expect, test } from "bun:test";
 import { runMachinectl } from "../../src/cli/program/machinectl.ts";
 import { ALPHA_ONLINE, DELTA, HOST, MINI } from "../unit/cli/fake-machines.ts";
@@ -25,7 +25,7 @@ const WAYS: readonly (readonly [string, Surroundings])[] = [
 
 for (const [way, around] of WAYS) {
   describe(way, () => {
-    test("facts of the manager are columns", async () => {
+    test("properties of the manager can be columns", async () => {
       const columns = "--columns=name,unit,leader,owner,image,uptime";
       const { stdout, stderr } = await run(["list", columns, "--no-legend", "--sort=-uptime"], around);
       expect([stdout, stderr]).toEqual([
@@ -53,7 +53,7 @@ for (const [way, around] of WAYS) {
       ]);
     });
 
-    test("JSON has the columns that are named, in their order, and typed", async () => {
+    test("JSON has the named columns in their order, with their types", async () => {
       const { stdout } = await run(
         ["list", "-o", "json", "--columns=leader,name,uptime", "--filter=name=alpha"],
         around,
@@ -61,7 +61,7 @@ for (const [way, around] of WAYS) {
       expect(stdout).toBe('[{"leader":528,"machine":"alpha","uptime":93784000000}]\n');
     });
 
-    test("no machine that passes the filters is an empty array, or the usual words", async () => {
+    test("when no machine matches the filters, an empty array or 'No machines.' is printed", async () => {
       const filter = "--filter=class=host";
       expect((await run(["list", filter, "--json=short"], around)).stdout).toBe("[]\n");
       expect((await run(["list", filter], around)).stdout).toBe("No machines.\n");
@@ -71,16 +71,16 @@ for (const [way, around] of WAYS) {
   });
 }
 
-describe("what is not shown is not asked for", () => {
+describe("columns that are not needed are not requested", () => {
   const members = async (...words: string[]) => (await run(["list", ...words], BUS_ONLY)).members;
   const metadata = async (...words: string[]) => (await run(["list", ...words])).varlinkCalls.map((c) => c.parameters);
 
-  test("names alone cost one question", async () => {
+  test("a list of names needs one call", async () => {
     expect(await members("--columns=name,class")).toEqual(["ListMachines()"]);
     expect(await metadata("--columns=name,unit")).toEqual([{ acquireMetadata: "no" }]);
   });
 
-  test("a plain list asks what it always asked", async () => {
+  test("a list without options makes the same calls as systemd's", async () => {
     expect(await metadata()).toEqual([{ acquireMetadata: "graceful" }]);
     expect([...new Set(await members())]).toEqual([
       "ListMachines()",
@@ -89,13 +89,13 @@ describe("what is not shown is not asked for", () => {
     ]);
   });
 
-  test("what rows are filtered or sorted by is asked for", async () => {
+  test("columns that rows are filtered or sorted by are requested", async () => {
     expect(await members("--columns=name", "--filter=os=debian")).toContain("GetMachineOSRelease(s)");
     expect(await members("--columns=name", "--sort=addresses")).toContain("GetMachineAddresses(s)");
     expect(await members("--columns=name", "--sort=leader")).toContain("GetAll(s)");
   });
 
-  test("nothing is asked for a mistake, or for the list of columns", async () => {
+  test("no call is made for an unknown column, or for the list of columns", async () => {
     const { status, stderr, varlinkCalls } = await run(["list", "--columns=name,sevice"]);
     expect([status, varlinkCalls]).toEqual([1, []]);
     expect(stderr).toMatch(
@@ -107,21 +107,21 @@ describe("what is not shown is not asked for", () => {
   });
 });
 
-test("--max-addresses=0 leaves out the column of addresses as before, unless it is named", async () => {
+test("--max-addresses=0 leaves out the column of addresses, unless --columns= names it", async () => {
   const head = async (...words: string[]) => (await run(["list", "--max-addresses=0", ...words])).stdout.split("\n")[0];
   expect(await head("--sort=name")).toBe("MACHINE CLASS     SERVICE        OS     VERSION");
   expect(await head("--columns=name,addresses")).toBe("MACHINE ADDRESSES");
 });
 
-test("a template and another form exclude each other", async () => {
+test("--template= is refused together with another output format or with --columns=", async () => {
   for (const other of ["--json=short", "-ojson", "--columns=name"]) {
     const { status, stderr } = await run(["list", "--template={{name}}", other]);
     expect([status, stderr.startsWith("--template= ")]).toEqual([1, true]);
   }
 });
 
-test("the new options take no abbreviation away from those of the original", async () => {
-  // --s was ambiguous before, --fo is --force, --j and --js are --json.
+test("abbreviations of systemd's options still work in spite of the new options", async () => {
+  // In systemd, --s is ambiguous, --fo is --force, --j and --js are --json.
   expect((await run(["list", "--js=short"])).stdout).toBe((await run(["list", "--json=short"])).stdout);
   expect((await run(["list", "--so=-name", "--te={{name}}", "--fi=name=d*"])).stdout).toBe("delta\n");
 });

@@ -1,7 +1,7 @@
 // package-lock.json is the same for every machine: it names the packages for all of them, so that `npm ci` accepts it anywhere,
-// and no registry. npm names only those of the machine that it runs on when node_modules is there: make the file anew with
+// and no registry. If node_modules exists, npm lists only packages for its own machine: generate the file again with
 //   rm -rf node_modules package-lock.json && npx -y npm@10 install --package-lock-only
-// by npm 10, because npm 11 notes a "libc" that npm 10 takes out again.
+// by npm 10, because npm 11 writes a "libc" that npm 10 removes again.
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -22,12 +22,12 @@ const entries = Object.entries(packages);
 const project = JSON.parse(readFileSync(join(TOP, "package.json"), "utf8")) as Record<string, Record<string, string>>;
 
 describe("package-lock.json", () => {
-  test("names what package.json asks for", () => {
+  test("names the packages that package.json requires", () => {
     const root = packages[""] as unknown as typeof project;
     for (const kind of ["dependencies", "devDependencies"]) expect(root[kind]).toEqual(project[kind] as never);
   });
 
-  test("names every optional package of a package, whatever machine it is for", () => {
+  test("names every optional package of a package, for all machines", () => {
     const wanted = entries.flatMap(([, { optionalDependencies = {} }]) => Object.entries(optionalDependencies));
     expect(wanted.length).toBeGreaterThan(20);
     const missing = wanted.filter(([name]) => packages[`node_modules/${name}`] === undefined);
@@ -46,7 +46,7 @@ describe("package-lock.json", () => {
     expect(without.map(([path]) => path)).toEqual([]);
   });
 
-  test("names no registry, and nothing that some npm would take out again", () => {
+  test("names no registry, and no field that some version of npm would remove", () => {
     expect(text).not.toMatch(/https?:\/\/registry\.|"resolved": "https?:/);
     expect(entries.filter(([, { libc }]) => libc !== undefined)).toEqual([]);
     expect(readFileSync(join(TOP, ".npmrc"), "utf8")).toContain("omit-lockfile-registry-resolved=true");

@@ -1,4 +1,4 @@
-// What machinectl asks of the managers: members and signatures as the original sends them, seen in its debug output.
+// The calls of machinectl to the managers: members and signatures are those in the debug output of systemd's machinectl.
 import { describe, expect, test } from "bun:test";
 import { runMachinectl } from "../../src/cli/program/machinectl.ts";
 import { ALPHA, MINI } from "../unit/cli/fake-machines.ts";
@@ -41,7 +41,7 @@ describe("calls of a verb", () => {
     });
   }
 
-  test("status asks everything about a machine once it knows its object", async () => {
+  test("status looks up a machine's object first, and makes all other calls for that object", async () => {
     const { members } = await run("status alpha");
     expect(members.slice(0, 2)).toEqual(["GetMachine(s)", "GetAll(s)"]);
     expect(members.slice(2).sort()).toEqual([
@@ -100,7 +100,7 @@ describe("--now (C76)", () => {
     expect([members.at(-1), status]).toEqual(["KillMachine(ssi)", 0]);
   });
 
-  test("disables what stayed enabled without its image", async () => {
+  test("disables a unit whose image no longer exists", async () => {
     const managers = new FakeManagers(WORLD);
     managers.enabled.add("systemd-nspawn@gone.service");
     const process = new FakeProcess(WORLD, { sockets: BUS_ONLY }, managers);
@@ -109,12 +109,12 @@ describe("--now (C76)", () => {
     expect(process.stderr).toContain("systemd-nspawn@gone.service");
   });
 
-  test("has nothing to disable where there is neither an image nor a link", async () => {
+  test("is refused where there is neither an image nor an enabled unit", async () => {
     const { process, status } = await run("disable nosuch");
     expect([process.stderr, status]).toEqual(["Machine image 'nosuch' does not exist.\n", 1]);
   });
 
-  test("verbs for transfers are announced as importctl's only where the distribution has an importctl", async () => {
+  test("the message that a verb was replaced by importctl is printed only where the distribution has an importctl", async () => {
     for (const hasImportctl of [true, false]) {
       const process = new FakeProcess(WORLD, { sockets: BUS_ONLY, hasImportctl });
       await runMachinectl(["import-tar", "/nosuch"], process);
@@ -122,25 +122,25 @@ describe("--now (C76)", () => {
     }
   });
 
-  test("does nothing more when enabling failed", async () => {
+  test("starts nothing when enabling failed", async () => {
     expect((await run("enable --now nosuch")).members).toEqual(["GetImage(s)"]);
   });
 });
 
 describe("several machines", () => {
-  test("are done in order, up to the first failure", async () => {
+  test("are handled in order, up to the first error", async () => {
     const { calls, process, status } = await run("kill alpha nosuch mini");
     expect(calls.map(({ body }) => body?.[0])).toEqual(["alpha", "nosuch"]);
     expect([process.stderr, status]).toEqual(["Could not kill machine: No machine 'nosuch' known\n", 1]);
   });
 
-  test("that are to be started do not wait for each other, nor for a bad name", async () => {
+  test("are started side by side, also before the error about an unknown name", async () => {
     const { members, process, status } = await run("start alpha nosuch");
     expect(members).toEqual(["GetImage(s)", "StartUnit(ss)", "GetImage(s)"]);
     expect([process.stderr, status]).toEqual(["Machine image 'nosuch' does not exist.\n", 1]);
   });
 
-  test("are listed by questions asked side by side, a bounded number at a time", async () => {
+  test("are listed by concurrent calls, a limited number at a time", async () => {
     const machines = Array.from({ length: 300 }, (_, i) => ({ ...MINI, name: `m${i}`, addresses: ["10.0.0.1"] }));
     const managers = new FakeManagers({ machines, images: [] });
     let [open, most] = [0, 0];
@@ -173,7 +173,7 @@ describe("control sockets (C85)", () => {
     ["resume alpha", "Resume"],
   ];
   for (const [line, method] of methods) {
-    test(`${line} goes to the machine itself`, async () => {
+    test(`${line} is sent to the machine's control socket`, async () => {
       const { process, members, status } = await run(line, { sockets }, world);
       const sent = process.managers.varlinkCalls.map((call) => [call.path, call.method]);
       expect(sent).toEqual([
@@ -184,19 +184,19 @@ describe("control sockets (C85)", () => {
     });
   }
 
-  test("a machine without one is reached over the bus", async () => {
+  test("without a control socket, the manager is called over the bus", async () => {
     expect((await run("poweroff mini", { sockets }, world)).members).toEqual(["KillMachine(ssi)"]);
   });
 
   for (const verb of ["pause", "resume"]) {
-    test(`C86 ${verb} needs one`, async () => {
+    test(`C86 ${verb} needs a control socket`, async () => {
       const { process, status } = await run(`${verb} mini`, { sockets }, world);
       expect(process.stderr).toBe("Machine 'mini' does not expose a varlink control socket.\n");
       expect(status).toBe(1);
     });
   }
 
-  test("C86 bind-volume acquires the volume and hands it to the machine", async () => {
+  test("C86 bind-volume acquires the volume and passes it to the machine", async () => {
     const { process, status } = await run(
       "bind-volume alpha fs:disk:virtio-scsi:ro=yes,create=new,size=1G",
       { sockets },
@@ -240,11 +240,11 @@ describe("control sockets (C85)", () => {
     expect([process.stderr.trim(), status]).toEqual([text, text === "" ? 0 : 1]);
   });
 
-  test("kill always goes over the bus", async () => {
+  test("kill is always sent over the bus", async () => {
     expect((await run("kill alpha", { sockets }, world)).process.managers.varlinkCalls).toEqual([]);
   });
 
-  test("a name that cannot be looked up is refused with the error's id", async () => {
+  test("when a name cannot be looked up, the error has the Varlink error's name", async () => {
     const process = new FakeProcess(world, { sockets });
     expect(await runMachinectl(["poweroff", "a b"], process)).toBe(1);
     expect(process.stderr).toBe("Failed to look up machine 'a b': org.varlink.service.InvalidParameter\n");
@@ -252,13 +252,13 @@ describe("control sockets (C85)", () => {
 });
 
 describe("without a bus", () => {
-  test("the private socket answers", async () => {
+  test("the private socket is used", async () => {
     const { process, status, members } = await run("show mini -p Class", { sockets: [PRIVATE] });
     expect(process.targets.map(({ kind }) => kind)).toEqual(["system", "private"]);
     expect([process.stdout, status, members.length]).toEqual(["Class=container\n", 0, 2]);
   });
 
-  test("a named runtime directory goes before the bus", async () => {
+  test("the private socket in $MACHINED_RUNTIME_DIRECTORY is preferred to the bus", async () => {
     const env = { MACHINED_RUNTIME_DIRECTORY: "/tmp/own" };
     const { process } = await run("show mini -p Class", { env, sockets: ["system", "/tmp/own/machine/private"] });
     expect(process.targets).toEqual([{ kind: "private", path: "/tmp/own/machine/private" }]);
@@ -276,7 +276,7 @@ describe("without a bus", () => {
   });
 });
 
-test("a manager that is not on the bus is asked through its private socket", async () => {
+test("a manager that is not on the bus is called over its private socket", async () => {
   const process = new FakeProcess(WORLD, { sockets: ["system", PRIVATE] });
   const connect = process.connectBus;
   process.connectBus = async (target) => {
@@ -291,7 +291,7 @@ test("a manager that is not on the bus is asked through its private socket", asy
   expect(process.stdout).toBe("Class=container\n");
 });
 
-test("a manager which serves no images is taken at the caller's word", async () => {
+test("with a manager without images, start does not check that the image exists", async () => {
   const process = new FakeProcess(WORLD, { sockets: BUS_ONLY });
   const bus = process.managers.bus();
   process.connectBus = async () => ({
@@ -306,7 +306,7 @@ test("a manager which serves no images is taken at the caller's word", async () 
   expect(process.managers.members).toEqual(["StartUnit(ss)"]);
 });
 
-test("start waits for jobs that end later, and fails when the bus goes away", async () => {
+test("start waits for its jobs, and fails when the connection to the bus is lost", async () => {
   const process = new FakeProcess(WORLD, { sockets: BUS_ONLY });
   const bus = process.managers.bus();
   let [emit, drop]: [(result: string) => void, () => void] = [() => {}, () => {}];
@@ -349,37 +349,37 @@ test("start waits for jobs that end later, and fails when the bus goes away", as
 describe("agents (C118)", () => {
   const unprivileged = { euid: 1000, stdinIsTty: true };
 
-  test("polkit's runs for verbs that change something, and is ended", async () => {
+  test("polkit's agent runs for verbs that change something, and is ended", async () => {
     const { process } = await run("kill alpha", unprivileged);
     expect(process.agents).toEqual([{ argv: ["pkttyagent", "--fallback"], waitForReady: true, stopped: true }]);
   });
 
   const without: [why: string, line: string, around: Surroundings][] = [
     ["root", "kill alpha", { ...unprivileged, euid: 0 }],
-    ["no terminal to ask on", "kill alpha", { ...unprivileged, stdinIsTty: false }],
-    ["being told not to ask", "kill alpha --no-ask-password", unprivileged],
+    ["a caller without a terminal", "kill alpha", { ...unprivileged, stdinIsTty: false }],
+    ["--no-ask-password", "kill alpha --no-ask-password", unprivileged],
     ["another host", "kill alpha -H host", unprivileged],
     ["a container's manager (C126)", "kill alpha -M .host", unprivileged],
-    ["looking only", "list", unprivileged],
+    ["verbs that only read", "list", unprivileged],
   ];
   for (const [why, line, around] of without) {
-    test(`none runs for ${why}`, async () => expect((await run(line, around)).process.agents).toEqual([]));
+    test(`no agent runs for ${why}`, async () => expect((await run(line, around)).process.agents).toEqual([]));
   }
 
-  test("start has one for passwords of units too, root or not", async () => {
+  test("start also runs the agent for passwords of units, for root and for others", async () => {
     const { process } = await run("start alpha", { ...unprivileged, euid: 0 });
     expect(process.agents.map(({ argv }) => argv[0])).toEqual(["systemd-tty-ask-password-agent"]);
   });
 });
 
 describe("journal", () => {
-  test("C45 is not asked with -n 0, nor through another transport", async () => {
+  test("C45 is not read with -n 0, nor over another transport", async () => {
     for (const line of ["status alpha -n 0", "status alpha -M .host", "status alpha -H host"]) {
       expect((await run(line)).process.commands).toEqual([]);
     }
   });
 
-  test("is filtered by the unit as the original filters it", async () => {
+  test("is filtered by the unit as systemd filters it", async () => {
     const [first] = (await run("status alpha -n 2")).process.commands;
     const unit = ALPHA.unit;
     expect(first?.argv.slice(first.argv.indexOf(`_SYSTEMD_UNIT=${unit}`)).join(" ")).toBe(
@@ -388,14 +388,14 @@ describe("journal", () => {
     );
   });
 
-  test("has nothing from before the machine was registered", async () => {
+  test("has no entries from before the machine was registered", async () => {
     const journal = ["old of an earlier machine]: gone", "Nov 22 12:35:04 vm systemd[1]: new"];
     const world = { ...WORLD, machines: [{ ...ALPHA, journal }] };
     const { process } = await run("status alpha -o cat", {}, world);
     expect(process.stdout.endsWith("\n\nnew\n")).toBe(true);
   });
 
-  test("is left out where there is no journalctl", async () => {
+  test("is left out where journalctl is not installed", async () => {
     const { process, status } = await run("status alpha", { hasJournal: false });
     expect([process.stdout.endsWith("systemd-logind\n"), status]).toEqual([true, 0]);
   });

@@ -1,4 +1,4 @@
-// What machinectl prints beyond the recordings: its own JSON, help, version, and what it does when it cannot print.
+// What machinectl prints beyond the recordings: JSON, help, version, and errors when writing.
 import { describe, expect, test } from "bun:test";
 import { runMachinectl } from "../../src/cli/program/machinectl.ts";
 import { OPTIONS } from "../../src/cli/program/options.ts";
@@ -15,14 +15,14 @@ async function run(line: string, around: Surroundings = {}, world: World = WORLD
 }
 
 describe("--json", () => {
-  test("makes list what -o json makes it", async () => {
+  test("prints list as -o json does", async () => {
     const { stdout } = await run("list --json=short");
     expect(stdout).toBe((await run("list -o json")).stdout);
     expect((await run("list --json=pretty")).stdout).toBe((await run("list -o json-pretty")).stdout);
     expect((await run("list --json=off")).stdout).toBe((await run("list")).stdout);
   });
 
-  test("makes show an object with the names of D-Bus, typed, whole even where text has no form", async () => {
+  test("prints show as an object with the names and types of D-Bus, also properties that the text output leaves out", async () => {
     const { stdout } = await run("show alpha --json=short");
     expect(JSON.parse(stdout)).toMatchObject({
       Name: "alpha",
@@ -41,19 +41,19 @@ describe("--json", () => {
     ]);
   });
 
-  test("keeps integers beyond what JavaScript counts exactly", async () => {
+  test("keeps integers that a JavaScript number cannot represent", async () => {
     expect((await run("show --json=short")).stdout).toBe(
       '{"PoolPath":"/var/lib/machines","PoolUsage":18446744073709551615,"PoolLimit":18446744073709551615}\n',
     );
   });
 
-  test("obeys -p, and prints one document for each machine", async () => {
+  test("respects -p, and prints one document for each machine", async () => {
     expect((await run("show alpha delta -p Class -p Name --json=short")).stdout).toBe(
       '{"Name":"alpha","Class":"container"}\n{"Name":"delta","Class":"vm"}\n',
     );
   });
 
-  test("makes status an object with all there is", async () => {
+  test("prints status as an object with all known fields", async () => {
     const { stdout } = await run("status alpha -n 1 --json=pretty");
     const status = JSON.parse(stdout);
     expect(status).toMatchObject({
@@ -76,7 +76,7 @@ describe("--json", () => {
     });
   });
 
-  test("has the same keys for every machine, null where nothing is known", async () => {
+  test("prints the same keys for every machine, with null for unknown values", async () => {
     const [alpha, delta] = (await run("status alpha delta -n 0 --json=short")).stdout
       .trim()
       .split("\n")
@@ -85,7 +85,7 @@ describe("--json", () => {
     expect([delta.osRelease, delta.supervisor.name, delta.subgroup, delta.journal]).toEqual([null, null, null, []]);
   });
 
-  test("refuses other forms", async () => {
+  test("refuses other formats", async () => {
     const { stderr, status } = await run("list --json=xml");
     expect([stderr, status]).toEqual(["Unknown argument to --json= switch: xml\n", 1]);
     expect((await run("--json=help")).stdout).toBe("pretty\nshort\noff\n");
@@ -120,18 +120,18 @@ describe("--help", () => {
     expect([stdout.endsWith("\nSee the machinectl(1) man page for details.\n"), status]).toEqual([true, 0]);
   });
 
-  test("fits the terminal, and links the manual where there are colours", async () => {
+  test("fits the terminal, and has links to the manual on a terminal with colours", async () => {
     const { screen } = await run("-h", { columns: 60, env: { TERM: "xterm", SYSTEMD_PAGER: "" } });
     expect(screen.split("\r\n").filter((line) => Bun.stringWidth(line) > 60)).toEqual([]);
     expect(screen).toContain("\u001b]8;;man:machinectl(1)\u001b\\machinectl(1) man page\u001b]8;;\u001b\\");
   });
 
-  test("needs no manager, nor does the verb", async () => {
+  test("and 'help' need no manager", async () => {
     const { status, process } = await run("help", { sockets: [] });
     expect([status, process.targets]).toEqual([0, []]);
   });
 
-  test("behind a verb, or an alias of one, prints the page of that verb", async () => {
+  test("after a verb, or an alias of one, prints the page of that verb", async () => {
     const { stdout, status } = await run("kill --help --bogus");
     expect([stdout, status]).toEqual([KILL_PAGE, 0]);
     expect((await run("help kill")).stdout).toBe(KILL_PAGE);
@@ -141,19 +141,19 @@ describe("--help", () => {
     expect((await run("nonsense --help")).stdout).toBe((await run("help")).stdout);
   });
 
-  test("behind the words of a command that runs in a machine belongs to the command", async () => {
+  test("after the words of a command that runs in a machine belongs to the command", async () => {
     expect((await run("exec --help")).stdout).toStartWith("> machinectl exec [OPTION…] MACHINE COMMAND…\n");
     expect((await run("exec alpha ls --help")).stdout).not.toContain("machinectl exec");
   });
 
-  test("shows the columns of a list, the usual ones without a star", async () => {
+  test("lists the columns of a list, with a star for those that are not shown by default", async () => {
     const { stdout } = await run("list --help");
     expect(stdout).toContain("\nColumns (* not shown unless asked for):\n  machine, name ");
     expect(stdout).toMatch(/^ {2}leader \* +/m);
   });
 });
 
-test("--version begins as systemd's does, so that its number can be read", async () => {
+test("--version begins as systemd's does, so that scripts find the version number", async () => {
   const { stdout } = await run("--version list");
   expect(stdout).toMatch(/^systemd \d+ \([^\n]+\)\nmachined \d+\.\d+\.\d+( \+[A-Z_]+)+\n$/);
 });
@@ -173,13 +173,13 @@ test("--introspect-cli describes verbs and options as one line of JSON", async (
   expect(command.verbs[1].maxArguments).toBeUndefined();
 });
 
-describe("when it cannot print", () => {
-  test("a list fails", async () => {
+describe("when stdout cannot be written", () => {
+  test("list fails", async () => {
     const { status } = await run("list", { writeFailure: "ENOSPC" });
     expect(status).toBe(1);
   });
 
-  test("other verbs do not fail, nor does output whose reader has closed the pipe", async () => {
+  test("other verbs succeed, and so does list when the reader has closed the pipe", async () => {
     const statuses = [
       (await run("show alpha", { writeFailure: "ENOSPC" })).status,
       (await run("status alpha", { writeFailure: "ENOSPC" })).status,
@@ -205,7 +205,7 @@ describe("status", () => {
     expect(process.stdout.endsWith("\tSubgroup: payload\n")).toBe(true);
   });
 
-  test("shows a class alone without a service (C41), no shift of zero (C39), and interfaces by number", async () => {
+  test("shows only the class without a service (C41), no UID shift of zero (C39), and unknown interfaces by number", async () => {
     const world = { ...WORLD, machines: [{ ...DELTA, service: "", interfaces: [7, 3], addresses: ["fe80::1"] }] };
     const { stdout } = await run("status delta -n 0", {}, world);
     expect(stdout).toContain(
@@ -213,7 +213,7 @@ describe("status", () => {
     );
   });
 
-  test("shows what runs outside of the unit as a flat list", async () => {
+  test("shows processes outside of the unit as a flat list", async () => {
     const stray = { ...DELTA, processes: [...DELTA.processes, ["/elsewhere", 7, "stray"] as const] };
     const { stdout } = await run("status delta -n 0", {}, { ...WORLD, machines: [stray] });
     expect(stdout.endsWith("\t\t  └─809 sleep 100000\n\t\t  ‣ 7 stray\n")).toBe(true);

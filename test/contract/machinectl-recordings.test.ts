@@ -1,5 +1,5 @@
-// machinectl prints what the original printed, byte by byte: every command of the recordings is run against stand-ins
-// for the managers in the state they were in. The titles name the statements of docs/conformance.md.
+// machinectl prints what systemd's printed, byte by byte: every command of the recordings is run with stand-ins for the
+// managers in the same state. The titles name the statements of docs/conformance.md.
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -30,13 +30,13 @@ function parseRecordings(text: string): Recording[] {
   return found;
 }
 
-/** The arguments after `machinectl`. One recorded name has a blank in it, which the record does not show. */
+/** The arguments after `machinectl`. One recorded name contains a blank, which the recording does not quote. */
 function argumentsOf(text: string): string[] {
   const words = text.replace("bad name!", "bad\u00a0name!").split(" ");
   return words.filter((word) => word !== "").map((word) => word.replace("\u00a0", " "));
 }
 
-/** Assignments before the command; a word that is none continues the value before it. */
+/** Assignments before the command; a word without "=" continues the value before it. */
 function environmentOf(words: readonly string[]): Record<string, string> {
   const env: Record<string, string> = {};
   let last = "";
@@ -65,7 +65,7 @@ function parseCommand(line: string): { args: string[]; around: Surroundings } {
   return { args: argumentsOf(after.replace(/ 2?>\/dev\/null$/, "")), around };
 }
 
-/** Bytes as Python writes them, back to text. */
+/** Decodes bytes that Python has escaped. */
 function decodeEscapes(text: string): string {
   const bytes = text.replace(/\\(x[0-9a-f]{2}|r|t|\\)/g, (_, code: string) => {
     if (code === "r") return "\r";
@@ -104,7 +104,7 @@ async function replay({ world, command, body }: Recording, managers: FakeManager
 }
 
 function replayAll(file: string, around: Surroundings): void {
-  // What one command changed, the next one of the same world sees.
+  // Commands of one world share their state.
   const managers = new Map<string, FakeManagers>();
   for (const recording of parseRecordings(readFileSync(join(DIRECTORY, file), "utf8"))) {
     const { world, statements, command } = recording;
@@ -120,11 +120,11 @@ for (const file of readdirSync(DIRECTORY).filter((name) => name.endsWith(".txt")
   describe(file, () => replayAll(file, {}));
 }
 
-describe("list.txt, the manager having no Varlink", () => replayAll("list.txt", { sockets: ["system"] }));
+describe("list.txt, with a manager without Varlink", () => replayAll("list.txt", { sockets: ["system"] }));
 
-describe("show.txt, there being no bus", () => replayAll("show.txt", { sockets: ["/run/systemd/machine/private"] }));
+describe("show.txt, without a bus", () => replayAll("show.txt", { sockets: ["/run/systemd/machine/private"] }));
 
-/** The statements that a recording proves. One that loses its recording is missed here. */
+/** The statements that a recording proves; this test fails when one of them loses its recording. */
 const PROVED = [
   "C1 C2 C3 C4 C5 C6 C7 C8 C9 C10 C11 C12 C13 C14 C15 C16 C17 C18 C19 C20 C21 C22 C23 C24 C25 C27 C28",
   "C30 C31 C32 C33 C34 C35 C36 C38 C39 C40 C41 C42 C43 C45 C46 C47 C48 C49 C50 C51 C52 C53 C54 C55 C56",
@@ -132,7 +132,7 @@ const PROVED = [
   "C122 C123 C124 C125 C126 C127",
 ];
 
-test("every statement that is said to be recorded has a recording", () => {
+test("every statement in the list of recorded ones has a recording", () => {
   const texts = readdirSync(DIRECTORY).map((file) => readFileSync(join(DIRECTORY, file), "utf8"));
   const named = new Set(
     texts.flatMap((text) => parseRecordings(text).flatMap(({ statements }) => statements.split(" "))),

@@ -23,7 +23,7 @@ function namedIds(): string[] {
   return [...new Set(texts.flatMap((text) => text.match(ID) ?? []))].sort(numerically);
 }
 
-/** The rows of the document's tables: id and sentence, in the order in which they stand there. */
+/** The rows of the document's tables: id and sentence, in the document's order. */
 function rows(): [id: string, sentence: string][] {
   const text = readFileSync(join(TOP, "docs/statements.md"), "utf8");
   return [...text.matchAll(/^\| ([MCIV]\d+) +\| (.*?) +\|$/gm)].map(([, id = "", sentence = ""]) => [id, sentence]);

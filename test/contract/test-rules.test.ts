@@ -1,4 +1,4 @@
-// What test/README.md asks of tests, as far as their text shows it, and what the last lines of a run say.
+// The rules of test/README.md that can be checked in the text of tests, and the last lines of a run.
 import { expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -39,25 +39,26 @@ function found(pattern: RegExp, allowed: RegExp): string[] {
 }
 
 test("tests wait for conditions and do not sleep", () => {
-  // Timers belong to what waits, to guards of the runner, to a service that is played slow, and to moments by chance.
+  // Timers are allowed in functions that wait, in guards of the runner, in services that are slow on purpose, and for
+  // random moments.
   const timers =
     /^test\/lib\/(wait-for|run-tests|private-bus)\.ts|^test\/kernel\/support\.ts|^test\/kernel\/process\/spawn\.test\.ts|while \(!|delayMs|^test\/unit\/ipc\/bus\/descriptors|^test\/service\/mute-file-system/;
   expect(found(/Bun\.sleep|sleepSync|\bsetTimeout\(/, timers), "wait with waitFor()").toEqual([]);
-  // A program that stays sleeps for minutes; a loop until a condition holds looks every so often; a moment by chance.
+  // Allowed: a program that keeps running sleeps for minutes, a loop polls a condition, a random moment is chosen.
   const stays =
     /sleep (infinity|\d{3,})|"sleep", "\d{3}|(until|while) .*do sleep \.1; done|probe\/(life|greedy_host)\.py|lib\/full-pipe\.ts|while :|sleep \.1; done; \}|time\.sleep\((\.0\d|\d{3,})\)|printf %03d|exit 3/;
   expect(found(/\bsleep [\d.$]|time\.sleep\(/, stays)).toEqual([]);
 });
 
-test("a limit in a test is one of the two guards", () => {
+test("the time limits in tests are the two guards of wait-for.ts", () => {
   expect(found(/^\s*\}, \d\d[\d_]+\);$|setDefaultTimeout\((?!GUARD_MS)|timeout: [\d_]+\b/, /^$/)).toEqual([]);
 });
 
-test("a program that tests depend on is listed, so that it is installed before them", () => {
+test("programs that tests need are looked up through lib/programs.ts only, so that they are installed before", () => {
   expect(found(/Bun\.which\(/, /^test\/lib\/(programs|host-suite)\.ts/)).toEqual([]);
 });
 
-test("tests that are left out are listed with their reasons before the closing line", () => {
+test("tests that are left out are listed with their reasons before the last line", () => {
   const directory = mkdtempSync(join(tmpdir(), "left-out-"));
   const notes = join(directory, "notes");
   const script = `

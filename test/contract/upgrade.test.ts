@@ -1,4 +1,4 @@
-// The executable is replaced while daemons of it run: their workers are still of the daemon's own build.
+// The executable is replaced while daemons run: their workers are still started from the daemon's own build.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { copyFileSync, linkSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,7 +9,7 @@ import { waitFor } from "../lib/wait-for.ts";
 import { TestMachine } from "../service/open-support.ts";
 
 const BUILD_TIMEOUT_MS = 120_000;
-/** In place of the next build: whatever it is started as, it fails. */
+/** Stands for the next build: it fails as every program. */
 const OTHER_PROGRAM = "/bin/false";
 
 describe.skipIf(!isRoot)(`an upgrade under a running daemon${needsRoot}`, () => {
@@ -21,15 +21,15 @@ describe.skipIf(!isRoot)(`an upgrade under a running daemon${needsRoot}`, () => 
   afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
   const ways: Record<string, (path: string) => void> = {
-    "rm, then a new file (install, dpkg --unpack of old)": (path) => {
+    "rm and a new file (install, old versions of dpkg)": (path) => {
       rmSync(path);
       copyFileSync(OTHER_PROGRAM, path);
     },
-    "mv of the new file over it (dpkg, our own installer)": (path) => {
+    "mv of the new file over the old one (dpkg, machined install)": (path) => {
       copyFileSync(OTHER_PROGRAM, `${path}.new`);
       renameSync(`${path}.new`, path);
     },
-    "rm, and nothing in its place": (path) => rmSync(path),
+    "rm without a new file": (path) => rmSync(path),
   };
 
   function workers(daemon: TestDaemon): string[] {
@@ -37,7 +37,7 @@ describe.skipIf(!isRoot)(`an upgrade under a running daemon${needsRoot}`, () => 
     return children.filter((pid) => pid !== "");
   }
 
-  test.each(Object.keys(ways))("by %s", async (way) => {
+  test.each(Object.keys(ways))("by %s does not change the workers", async (way) => {
     const path = join(scratch, "machined");
     rmSync(path, { force: true });
     linkSync(built, path);
@@ -49,7 +49,7 @@ describe.skipIf(!isRoot)(`an upgrade under a running daemon${needsRoot}`, () => 
     writeFileSync(join(scratch, "file"), "content");
     const copy = (target: string) => manager(bus, "CopyToMachine", "sss", "m", join(scratch, "file"), target);
 
-    // One worker is at work meanwhile.
+    // One worker runs during the upgrade.
     const timer = setInterval(() => {
       for (const pid of workers(daemon)) process.kill(Number(pid), "SIGSTOP");
     }, 1);

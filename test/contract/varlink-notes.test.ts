@@ -24,7 +24,7 @@ const INTERFACES: readonly VarlinkInterface[] = [
   IoSystemdUserDatabase,
 ];
 
-/** Every field and enumeration value, with what it belongs to. */
+/** Every field and enumeration value, with its type, method or error. */
 function fieldsOf(table: VarlinkInterface): [owner: string, name: string][] {
   const of = (owner: string, fields: object) => Object.keys(fields).map((name): [string, string] => [owner, name]);
   return [
@@ -53,18 +53,18 @@ for (const table of INTERFACES) {
       expect(without).toEqual([]);
     });
 
-    test("no sentence is about something that does not exist", () => {
+    test("every sentence is about a symbol that exists", () => {
       const known = new Set(fieldsOf(table).flatMap(([owner, name]) => [`${owner}.${name}`, name]));
       expect(Object.keys(notes.fields).filter((name) => !known.has(name))).toEqual([]);
       expect(Object.keys(notes.types ?? {}).filter((name) => !Object.hasOwn(table.types, name))).toEqual([]);
       expect(Object.keys(notes.errors).filter((name) => !Object.hasOwn(table.errors, name))).toEqual([]);
     });
 
-    test("each sentence is printed in front of its subject", () => {
+    test("each sentence is printed before its subject", () => {
       const lines = describeInterface(table).split("\n");
       const bare = lines.filter((line, index) => {
         const declares = /^(\t\w|type |method |error |interface )/.test(line);
-        // What is in one line with its end, as "method Ping() -> ()", is declared there, too.
+        // A declaration may be a single line, as "method Ping() -> ()".
         return declares && !/^\t?#/.test(lines[index - 1] ?? "");
       });
       expect(bare).toEqual([]);

@@ -1,4 +1,4 @@
-// The agent of the fleet as its unit runs it, in the sandbox of that: what it is asked for works, commands in machines included.
+// The fleet's agent as a unit, in its sandbox: all requests work, also commands in machines.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Bed, isStock } from "../lib/bed.ts";
 import { havePrograms } from "../lib/programs.ts";
@@ -17,7 +17,7 @@ systemctl enable -q --now machined-fleet.service
 there() { machinectl --fleet list --json=short | grep -q deb1; }
 wait_for there`;
 
-describe.skipIf(!has)(isStock ? "the agent's unit (left out: ours alone)" : "the agent's unit", () => {
+describe.skipIf(!has)(isStock ? "the agent's unit (left out: a feature of machined)" : "the agent's unit", () => {
   let bed: Bed;
 
   beforeAll(async () => {
@@ -43,7 +43,7 @@ describe.skipIf(!has)(isStock ? "the agent's unit (left out: ours alone)" : "the
   );
 
   test(
-    "a command in a machine has nothing of the agent's sandbox",
+    "a command in a machine does not run in the agent's sandbox",
     async () => {
       const command = "machinectl --fleet exec bed/deb1 sh -c 'grep NoNewPrivs /proc/self/status; exit 7'";
       expect(await bed.exec(command)).toMatchObject({ code: 7, output: "NoNewPrivs:\t0\n" });
@@ -52,7 +52,7 @@ describe.skipIf(!has)(isStock ? "the agent's unit (left out: ours alone)" : "the
   );
 
   test(
-    "it ends with the installation",
+    "uninstalling ends the agent",
     async () => {
       await bed.uninstall();
       expect((await bed.exec("systemctl is-active machined-fleet.service")).output).toBe("inactive\n");

@@ -1,5 +1,5 @@
-// Hosts whose process 1 is not systemd, each booted for real: Debian with sysvinit, OpenRC, runit and s6. The services are
-// installed, come back with the next boot, serve without systemd, and are taken away again.
+// Booted hosts whose process 1 is not systemd: Debian with sysvinit, OpenRC, runit and s6. The services are installed, started
+// by the next boot, work without systemd, and are uninstalled.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Bed, isStock, tree } from "../lib/bed.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
@@ -9,15 +9,15 @@ interface HostInit {
   readonly packages: readonly string[];
   /** The name of process 1. */
   readonly first: string;
-  /** What says how a service does, with status 0 where it runs. */
+  /** A command that prints the state of a service, with status 0 if it runs. */
   status(service: string): string;
-  /** Whether the tree keeps systemd's other programs, systemd-nspawn among them. */
+  /** Whether the tree keeps systemd's other programs, such as systemd-nspawn. */
   readonly hasNspawn: boolean;
-  /** Whether the init starts a service again that ended. */
+  /** Whether the init restarts a service that ended. */
   readonly startsAgain: boolean;
-  /** What the console shows when the services are stopped at the end; null where the init says nothing. */
+  /** What the console shows when the services are stopped at shutdown; null if the init prints nothing. */
   readonly stopped: RegExp | null;
-  /** Files that one of the services has. */
+  /** A file of one of the services. */
   readonly files: readonly string[];
 }
 
@@ -29,7 +29,7 @@ const INITS: readonly HostInit[] = [
     status: (service) => `/etc/init.d/${service} status`,
     hasNspawn: false,
     startsAgain: false,
-    // Scripts run side by side, and the last lines of one of them may be lost.
+    // Scripts run in parallel, and the last lines of one of them may be lost.
     stopped: /machined(-import)? stopped\./,
     files: ["/etc/init.d/machined"],
   },
@@ -67,7 +67,7 @@ const INITS: readonly HostInit[] = [
 
 const SERVICES = ["machined", "machined-import"];
 
-/** What an installation may touch. OpenRC keeps an index of its own when it shuts down. */
+/** The directories that an installation may change. OpenRC writes an index of its own when it shuts down. */
 const LISTING = `find /etc /usr -printf '%p %y %s %m %l\\n' | grep -v -e ' d [0-9]' -e /etc/resolv.conf -e /usr/lib/rc/cache | sort`;
 
 const left = isStock
@@ -114,7 +114,7 @@ describe.skipIf(left !== "").each([...INITS])(`a host with $label${left}`, (init
   );
 
   test(
-    "starts the services with the next boot",
+    "starts the services at the next boot",
     async () => {
       const stopping = await bed.reboot();
       if (init.stopped !== null) expect(stopping).toMatch(init.stopped);
@@ -157,7 +157,7 @@ describe.skipIf(left !== "").each([...INITS])(`a host with $label${left}`, (init
 
   if (init.hasNspawn) {
     test(
-      "starts an image with systemd-nspawn, which reboots, powers off and is terminated",
+      "starts an image with systemd-nspawn, and reboots, powers off and terminates the machine",
       async () => {
         await bed.inner("deb1");
         expect(
@@ -182,7 +182,7 @@ describe.skipIf(left !== "").each([...INITS])(`a host with $label${left}`, (init
     );
   } else {
     test(
-      "says what to do where there is no systemd-nspawn to start an image with",
+      "says what helps when systemd-nspawn is missing",
       async () => {
         const { code, output } = await bed.exec("machinectl start imported");
         expect(code).toBe(1);
@@ -196,7 +196,7 @@ describe.skipIf(left !== "").each([...INITS])(`a host with $label${left}`, (init
 
   if (init.startsAgain) {
     test(
-      "starts a daemon again that was killed",
+      "restarts a daemon that was killed",
       async () => {
         await bed.run(`daemon() { pgrep -f '[l]ib/machined/systemd-machined$'; }
           killed=$(daemon); kill -KILL $killed
@@ -207,7 +207,7 @@ describe.skipIf(left !== "").each([...INITS])(`a host with $label${left}`, (init
   }
 
   test(
-    "serves root without a bus",
+    "has daemons that answer root without a bus",
     async () => {
       await bed.run(`kill $(cat /run/dbus/pid); rm -f /run/dbus/system_bus_socket
         machinectl list
@@ -218,7 +218,7 @@ describe.skipIf(left !== "").each([...INITS])(`a host with $label${left}`, (init
   );
 
   test(
-    "is left without a trace by uninstall",
+    "is restored completely by uninstall",
     async () => {
       await bed.uninstall();
       expect(await bed.run("pgrep -f '[l]ib/machined/' || echo none")).toBe("none");

@@ -1,5 +1,5 @@
-// `-H` against real sshd: twenty on addresses of one bed, of which one has no bus, one has none of our programs in its $PATH,
-// one is dead, and one waits for all others.
+// `-H` against real sshd: twenty on addresses of one bed, of which one has no bus, one has no machined in its $PATH, one
+// does not respond, and one waits for all others.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Bed, isStock } from "../lib/bed.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
@@ -10,7 +10,7 @@ const [FIRST, NO_BUS, STOCK, SLOW, LAST, DEAD] = [10, 11, 12, 13, 28, 29];
 const LIVING = Array.from({ length: LAST - FIRST + 1 }, (_, index) => host(FIRST + index));
 const ALL = [...LIVING, host(DEAD)].join(",");
 
-describe.skipIf(isStock)(isStock ? "many hosts (left out: ours alone)" : "many hosts", () => {
+describe.skipIf(isStock)(isStock ? "many hosts (left out: a feature of machined)" : "many hosts", () => {
   let bed: Bed;
   const run = (script: string) =>
     bed.run(`bash -c "$(base64 -d <<<'${Buffer.from(script).toString("base64")}')" bash; true`);
@@ -42,7 +42,7 @@ describe.skipIf(isStock)(isStock ? "many hosts (left out: ours alone)" : "many h
   afterAll(() => bed.stop(), GUARD_MS);
 
   test(
-    "a list of twenty hosts has the rows of all that live, and one line for the dead one",
+    "a list of twenty hosts has the rows of all that respond, and one error line for the one that does not",
     async () => {
       const lines = await run(
         `rm -f /run/called/*; machinectl -H ${ALL} --parallel=20 list --no-legend --columns=machine,class,service`,
@@ -55,7 +55,7 @@ describe.skipIf(isStock)(isStock ? "many hosts (left out: ours alone)" : "many h
   );
 
   test(
-    "the host without a bus is reached through our bridge, the one without our programs through systemd's",
+    "the host without a bus is reached through machined's bridge, the one without machined through systemd's",
     async () => {
       const command = `machinectl -H HOST show -P Name web; machinectl -H HOST wait --for=ended web & w=$!
         until pgrep -fx "$BRIDGE"; do sleep .1; done; kill $w`;
@@ -65,7 +65,7 @@ describe.skipIf(isStock)(isStock ? "many hosts (left out: ours alone)" : "many h
       ] as const) {
         const script = command.replaceAll("HOST", host(number)).replaceAll("$BRIDGE", bridge);
         expect(await run(script)).toMatch(/^web\n\d+$/);
-        // Nothing of it stays when the client is gone.
+        // No process of it is left when the client has ended.
         await run(`while pgrep -fx "${bridge}" >/dev/null; do sleep .1; done`);
       }
     },
@@ -73,7 +73,7 @@ describe.skipIf(isStock)(isStock ? "many hosts (left out: ours alone)" : "many h
   );
 
   test(
-    "status, stats, images and commands of several, and a pull on all of them",
+    "status, stats, images and exec work on several hosts, and a pull runs on all of them",
     async () => {
       const three = [FIRST, NO_BUS, DEAD].map(host).join(",");
       const json = (await run(`machinectl -H ${three} status web --json=short -n0 2>/dev/null`)).split("\n");
@@ -103,7 +103,7 @@ describe.skipIf(isStock)(isStock ? "many hosts (left out: ours alone)" : "many h
   );
 
   test(
-    "shell over ssh, and the end of machines on one host that a word names",
+    "shell works over ssh, and HOST/NAME terminates a machine of one host only",
     async () => {
       expect(
         await run(`machinectl -q -H ${host(FIRST)} shell .host /bin/sh -c 'echo in $SSH_CONNECTION; tty'`),

@@ -1,4 +1,4 @@
-// Images pushed to Debian's docker-registry on a booted host: what comes out of it by skopeo and by our own pull, logins of root and of
+// Images pushed to Debian's docker-registry on a booted host: what skopeo and machined pull from it, logins of root and of
 // users, and the distribution's daemon, which cannot push.
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { Bed, isStock } from "../lib/bed.ts";
@@ -51,14 +51,14 @@ beforeAll(async () => {
 
 afterAll(() => bed?.stop(), GUARD_MS);
 
-/** All that is kept of a tree: kinds, modes, owners, times, links, attributes, lists, contents. */
+/** All metadata and contents of a tree: kinds, modes, owners, times, links, attributes, access control lists. */
 const facts = (path: string) =>
   bed.run(`cd ${path}; find . -printf '%p %y %m %U:%G %l ' '(' -type d -o -printf '%n ' ')' -printf '%T@\\n' | sort
     find . -type f -exec sha256sum {} + | sort -k2; stat -c '%n %t:%T' d/n; stat -c %i etc/a d/b | uniq | wc -l
     find . -print0 | sort -z | xargs -0 getfattr -P -h -d -m '^(user|security.capability)' -e hex 2>/dev/null
     find . ! -type l -print0 | sort -z | xargs -0 getfacl -P -n`);
 
-/** Pulls an image with our own program, as one tree also where nspawn knows stacks; returns where it is. */
+/** Pulls an image with machined, as one tree also where nspawn supports stacks; returns its path. */
 const pulled = (tag: string) =>
   bed.run(`MACHINED_OCI_STACK=no /usr/local/lib/machined/systemd-pull oci --image-root=/root/pulled ${OPEN}/team/web:${tag} t${tag} \
     2>/dev/null; echo /root/pulled/t${tag}`);
@@ -66,7 +66,7 @@ const pulled = (tag: string) =>
 const oursTest = test.skipIf(isStock);
 
 oursTest(
-  `a tree that was pushed is the same by skopeo and by our own pull, and is not sent twice${reason}`,
+  `a pushed tree is the same when skopeo or machined pulls it, and is not uploaded twice${reason}`,
   async () => {
     const output = await bed.run(`${OURS} push-oci web ${OPEN}/team/web:1`);
     expect(output).toMatch(/Sending layer sha256:/);
@@ -85,7 +85,7 @@ oursTest(
 );
 
 oursTest(
-  `with a base the difference is a layer, and the tree is the same${reason}`,
+  `with a base image only the difference is pushed as a layer, and the pulled tree is the same${reason}`,
   async () => {
     const output = await bed.run(`${OURS} push-oci --base=web web2 ${OPEN}/team/web:2`);
     expect(output).toMatch(/has layer sha256:.*already[\s\S]*Sending layer/);
@@ -95,7 +95,7 @@ oursTest(
 );
 
 oursTest(
-  `what was pulled is pushed again${reason}`,
+  `an image that was pulled can be pushed again${reason}`,
   async () => {
     await bed.run(`${OURS} pull-oci ${OPEN}/team/web:2 got; ${OURS} push-oci got ${OPEN}/team/web:3`);
     expect(await facts(await pulled("3"))).toBe(await facts("/var/lib/machines/web2"));
@@ -104,7 +104,7 @@ oursTest(
 );
 
 oursTest(
-  `root's login is root's alone: a user who may push needs one of its own${reason}`,
+  `root's login is used for root only: a user who may push needs its own${reason}`,
   async () => {
     const put = (home: string) => `mkdir -p ${home}/.config/containers
       echo '{"auths":{"${CLOSED}":{"auth":"${LOGIN}"}}}' > ${home}/.config/containers/auth.json`;
@@ -114,7 +114,7 @@ oursTest(
     const refused = await bed.exec(push);
     expect(refused).toMatchObject({ code: 1, output: expect.stringContaining("requires a login") });
     await bed.run(`${put("/root")}; chmod 600 /root/.config/containers/auth.json; HOME=/root ${push}`);
-    // The daemon finds root's login by itself; a user gets nothing of that.
+    // The daemon reads root's login for root only, not for a user.
     const denied = await bed.exec(asUser("nobody", push).replaceAll("--regid nobody", "--regid nogroup"));
     expect(denied).toMatchObject({ code: 1, output: expect.stringContaining("access denied") });
     const elsewhere = await bed.exec(asUser("joe", `${OURS} push-oci web ${OPEN}/web`));
@@ -129,7 +129,7 @@ oursTest(
 );
 
 oursTest(
-  `nothing of a push is left, and the distribution's daemon is said to be unable${reason}`,
+  `a push leaves no files, and with the distribution's daemon the error says that it cannot push${reason}`,
   async () => {
     expect(await bed.run("cd /var/lib/machines; ls -A | grep '^\\.#' | grep -v '\\.lck$' || true")).toBe("");
     await bed.run("machined uninstall --now");

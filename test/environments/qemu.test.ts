@@ -1,5 +1,5 @@
-// A real virtual machine, emulated by qemu in a bed: a kernel, busybox and an SSH server. It is registered around the command that
-// runs it, and everything that needs its inside goes over ssh(1).
+// A real virtual machine, emulated by qemu in a bed: a kernel, busybox and an SSH server. It is registered around the
+// command that runs it, and verbs that run something inside it use ssh(1).
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Bed, isStock } from "../lib/bed.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
@@ -9,7 +9,7 @@ const PACKAGES = [
   ...["zstd", "xz-utils", "openssh-sftp-server"],
 ];
 
-/** Makes /root/initrd.gz, whose root user takes the key /root/key. */
+/** Makes /root/initrd.gz, whose root user accepts the key /root/key. */
 const MAKE_GUEST = `
   set -e; cd /root; mkdir -p g/bin g/proc g/sys g/dev g/etc/dropbear g/root/.ssh g/run g/tmp g/modules .ssh
   kernel=$(ls /boot/vmlinuz-* | head -n 1); version=\${kernel#/boot/vmlinuz-}
@@ -40,7 +40,7 @@ const START = `kernel=$(ls /boot/vmlinuz-* | head -n 1)
   machinectl wait --for=ssh --timeout=5min guest; echo $?`;
 
 describe.skipIf(isStock)(
-  isStock ? "a virtual machine of qemu (left out: ours alone)" : "a virtual machine of qemu",
+  isStock ? "a virtual machine of qemu (left out: a feature of machined)" : "a virtual machine of qemu",
   () => {
     let bed: Bed;
 
@@ -58,7 +58,7 @@ describe.skipIf(isStock)(
     }
 
     test(
-      "it is in the list, and its status names who runs it",
+      "it is in the list, and its status shows the program that runs it",
       async () => {
         expect(await run("machinectl list --no-legend")).toMatch(/^guest +vm +qemu /);
         expect(await run("machinectl status guest")).toMatch(
@@ -70,7 +70,7 @@ describe.skipIf(isStock)(
     );
 
     test(
-      "exec has clean streams and the command's exit status",
+      "exec separates stdout and stderr, and returns the command's exit status",
       async () => {
         expect(await run("machinectl exec guest uname -n; echo $?")).toBe("guest\n0");
         expect(await run("seq 1 100000 | machinectl exec guest wc -l")).toBe("100000");
@@ -88,7 +88,7 @@ describe.skipIf(isStock)(
     );
 
     test(
-      "files are copied in and out",
+      "copy-to and copy-from work",
       async () => {
         const script = `cd /root; mkdir -p d/e; echo hello > d/e/f; machinectl copy-to guest /root/d /tmp/d
         machinectl exec guest cat /tmp/d/e/f; machinectl copy-from guest /tmp/d /root/back; cat back/e/f
@@ -101,7 +101,7 @@ describe.skipIf(isStock)(
     );
 
     test(
-      "it ends with terminate, and what ran it with it",
+      "terminate ends it together with the command that runs it",
       async () => {
         expect(await run("machinectl terminate guest; machinectl wait --for=ended guest; echo $?")).toBe("0");
         expect(

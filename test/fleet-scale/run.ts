@@ -22,7 +22,7 @@ const { values } = parseArgs({
     ttl: { type: "string", default: "30" },
     port: { type: "string", default: "14999" },
     simulators: { type: "string", default: "2" },
-    /** Of a simulator: its first host and the one behind its last. */
+    /** Of a simulator: the numbers of its first host and of the one after its last. */
     from: { type: "string" },
     to: { type: "string" },
   },
@@ -33,7 +33,7 @@ const SECONDS = Number(values.seconds);
 const TTL_MS = Number(values.ttl) * 1000;
 const REPEATS = 5;
 const RETRY_MS = 2000;
-/** Between two hosts of a simulator that join. */
+/** The time between the starts of two hosts of a simulator. */
 const JOIN_MS = 3;
 const TICKS = 100;
 const SIMULATORS = Number(values.simulators);
@@ -47,7 +47,7 @@ function say(what: string, figure: string): void {
   console.log(`${what.padEnd(58)} ${figure}`);
 }
 
-/** Seconds of processors that a process has used. */
+/** The seconds of CPU time that a process has used. */
 function cpuSeconds(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
     .replace(/^.*\) /, "")
@@ -55,7 +55,7 @@ function cpuSeconds(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / TICKS;
 }
 
-/** Mebibytes: all that is in memory, and what of it is no page of a file. */
+/** The memory of a process in MiB: all of it, and the part that is not backed by files. */
 function memory(pid: number): string {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
   const field = (name: string) => (Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)?.[1]) / 1024).toFixed(1);
@@ -77,7 +77,7 @@ function recordsOf(host: string): MachineRecord[] {
   }));
 }
 
-/** A simulated host: the writer of the agent with made-up machines, for ever. */
+/** A simulated host: the agent's writer with made-up machines; it does not end. */
 async function simulate(number: number): Promise<void> {
   const host = `host-${number}`;
   const facts = { host, bootId: "0".repeat(32), agent: "0", allow: ["read"] };
@@ -97,7 +97,7 @@ async function simulate(number: number): Promise<void> {
   }
 }
 
-/** The simulated hosts of this process. They join one after the other, as hosts do that boot. */
+/** The simulated hosts of this process. They start one after the other, as booting hosts do. */
 async function simulateAll(from: number, to: number): Promise<never> {
   for (let number = from; number < to; number++) {
     void simulate(number);
@@ -116,14 +116,14 @@ function middle(figures: number[]): string {
   return `${(figures.sort((a, b) => a - b)[REPEATS >> 1] as number).toFixed(0)} ms`;
 }
 
-/** The median time of some runs and, where `act` returns that, of processors. */
+/** The median time of some runs and, where `act` returns it, of their CPU time. */
 async function median(act: () => Promise<number>): Promise<string> {
   const [times, used]: [number[], number[]] = [[], []];
   for (let count = 0; count < REPEATS; count++) times.push(await timed(async () => void used.push(await act())));
   return `${middle(times)}${used.every((ms) => ms > 0) ? `, ${middle(used)} of a processor` : ""}`;
 }
 
-/** Runs machinectl; returns the milliseconds of processors that it used. */
+/** Runs machinectl; returns the milliseconds of CPU time that it used. */
 async function machinectl(...args: string[]): Promise<number> {
   const env = { PATH: process.env["PATH"] ?? "", MACHINED_FLEET: settings.urls[0] as string };
   const child = Bun.spawn([EXECUTABLE, "machinectl", "--fleet", ...args], {

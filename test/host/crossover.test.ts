@@ -1,5 +1,5 @@
-// The everyday checks with one end of each: the distribution's machinectl with our daemons, and ours with the
-// distribution's.
+// The everyday checks with programs of both: the distribution's machinectl with machined's daemons, and machined's
+// machinectl with the distribution's daemons.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Bed, isStock, tree } from "../lib/bed.ts";
 import { smoke, smokeChecks } from "../lib/smoke.ts";
@@ -8,14 +8,14 @@ import { failsWithStock } from "./smoke-exceptions.ts";
 
 const CHECK_TIMEOUT_MS = GUARD_MS;
 
-/** Where a check asks the daemon only, the client makes no difference. */
+/** The result of a check that only tests the daemon does not depend on the client. */
 const ASKS_NO_CLIENT = /-M$|^getent-|^(userdbctl|gdbus|python-dbus|ps-machine|image-os-release-raw)$/;
 const CHECKS = smokeChecks().filter((name) => !ASKS_NO_CLIENT.test(name));
 
 interface Mixture {
   readonly title: string;
   readonly label: string;
-  /** Makes it, with the executable at /srv/machined/machined. */
+  /** The commands that set it up, with the executable at /srv/machined/machined. */
   readonly script: string;
   readonly exceptions: Readonly<Record<string, string>>;
 }
@@ -30,7 +30,7 @@ const MIXTURES: readonly Mixture[] = [
     exceptions: {},
   },
   {
-    title: "our machinectl with the distribution's daemons",
+    title: "machined's machinectl with the distribution's daemons",
     label: "our-client",
     script: `for name in ${OURS}; do ln -s /srv/machined/machined $name; done && [[ $(machinectl --version) == *machined* ]]`,
     exceptions: failsWithStock[tree],
@@ -49,7 +49,7 @@ describe.each(MIXTURES)("$title", ({ label, script, exceptions }) => {
   afterAll(() => bed?.stop(), GUARD_MS);
 
   for (const name of CHECKS) {
-    const reason = isStock ? "ours is wanted on one end" : exceptions[name];
+    const reason = isStock ? "needs machined's client or daemon" : exceptions[name];
     const title = reason === undefined ? name : `${name} (left out: ${reason})`;
     test.skipIf(reason !== undefined)(
       title,

@@ -1,12 +1,12 @@
-// `machinectl doctor` in a bed: what is wrong is set up, doctor names it and the command that mends it, that very command is run,
-// and doctor is satisfied.
+// `machinectl doctor` in a bed: a problem is set up, doctor reports it with a command, exactly that command is run, and
+// doctor reports no problem.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Bed, isStock } from "../lib/bed.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 
-const onlyOurs = isStock ? " (left out: about our programs)" : "";
+const onlyOurs = isStock ? " (left out: a feature of machined)" : "";
 const DOCTOR = "/usr/local/bin/machinectl doctor";
 const MACHINED = "/usr/local/lib/machined/systemd-machined";
 const OWNER = "busctl status org.freedesktop.machine1 2>/dev/null | sed -n s/^PID=//p";
@@ -15,10 +15,10 @@ interface Trap {
   readonly what: string;
   /** The check that finds it. */
   readonly id: string;
-  /** The machine that doctor is asked about; none is the host. */
+  /** The machine that doctor checks; without one it checks the host. */
   readonly machine?: string;
   readonly set: string;
-  /** Run before doctor and the mend in the same shell. */
+  /** Run before doctor and before the command that it names, in the same shell. */
   readonly shell?: string;
   readonly level: "warning" | "problem";
   readonly after?: string;
@@ -32,7 +32,7 @@ const TRAPS: readonly Trap[] = [
     level: "warning",
   },
   {
-    what: "the NSS module is gone",
+    what: "the NSS module is missing",
     id: "nss-module",
     set: "rm /usr/lib/*-linux-gnu/libnss_mymachines.so.2",
     level: "warning",
@@ -72,7 +72,7 @@ const TRAPS: readonly Trap[] = [
     after: "umount /var/lib/machines",
   },
   {
-    what: "work that was killed left files",
+    what: "a killed operation left files",
     id: "left-overs",
     set: `mkdir -p '/var/lib/machines/.#tar0123456789abcdef/x' '/var/lib/machines/.#machined-0123456789abcdef'`,
     level: "warning",
@@ -91,7 +91,7 @@ const TRAPS: readonly Trap[] = [
     level: "warning",
   },
   {
-    what: "the runtime directory is closed",
+    what: "the runtime directory is not accessible",
     id: "sockets",
     set: "chmod 700 /run/systemd/machine",
     level: "problem",
@@ -119,8 +119,8 @@ const TRAPS: readonly Trap[] = [
     level: "problem",
   },
   {
-    // A file stands for the kernel's: the kernel's own counts for the machine that the bed runs on, too.
-    what: "user namespaces are turned off",
+    // A file stands for the kernel's setting, which would change the machine that the bed runs on, too.
+    what: "user namespaces are disabled",
     id: "user-namespaces",
     set: "echo 0 > /root/most; mount --bind /root/most /proc/sys/user/max_user_namespaces",
     level: "problem",
@@ -136,7 +136,7 @@ const TRAPS: readonly Trap[] = [
     after: "systemctl stop bb.service",
   },
   {
-    what: "nobody in a machine configures its interface",
+    what: "no program in a machine configures its interface",
     id: "address",
     machine: "deb1",
     set: `machinectl exec deb1 sh -c 'systemctl -q mask --now systemd-networkd.service systemd-networkd.socket
@@ -144,7 +144,7 @@ const TRAPS: readonly Trap[] = [
     level: "problem",
   },
   {
-    what: "the bus of a machine is off",
+    what: "the bus of a machine does not run",
     id: "shell",
     machine: "deb1",
     set: "machinectl exec deb1 sh -c 'systemctl -q stop dbus.socket dbus.service; rm -f /run/dbus/system_bus_socket'",
@@ -178,7 +178,7 @@ describe.skipIf(isStock)(`doctor${onlyOurs}`, () => {
   };
 
   test(
-    "a host that is well has no problem, and no warning that is not true",
+    "on a host without problems doctor reports none, and no false warnings",
     async () => {
       const findings = JSON.parse(await run(`${DOCTOR} --json=short`)) as {
         id: string;
@@ -196,7 +196,7 @@ describe.skipIf(isStock)(`doctor${onlyOurs}`, () => {
   );
 
   test.each(TRAPS.map((trap) => [trap.what, trap] as const))(
-    "%s: doctor finds it, and its command mends it",
+    "%s: doctor finds the problem, and its command solves it",
     async (_what, { id, machine = "", set, shell = ":", level, after = ":" }) => {
       const output = await run(`
         exec 9>&1 >/root/log 2>&1
@@ -220,7 +220,7 @@ describe.skipIf(isStock)(`doctor${onlyOurs}`, () => {
   );
 
   test(
-    "users who are not root are told what could not be looked at",
+    "for users other than root, doctor names what it could not check",
     async () => {
       const output = await run(`setpriv --reuid=65534 --regid=65534 --clear-groups ${DOCTOR}; echo "status $?"`);
       expect(output).toMatch(/^unknown +space for images +could not be looked at: only root/m);
@@ -236,7 +236,7 @@ describe.skipIf(isStock)(`doctor${onlyOurs}`, () => {
   );
 
   test(
-    "a file system and a bus that do not answer cost their own checks only",
+    "a file system and a bus that do not answer affect only their own checks",
     async () => {
       const server = readFileSync(join(import.meta.dir, "../lib/silent-file-system.py")).toString("base64");
       const output = await run(`base64 -d <<<'${server}' > /root/silent.py

@@ -13,7 +13,7 @@ interface Seen {
   readonly [field: string]: unknown;
 }
 
-describe.skipIf(isStock)(isStock ? "events (left out: ours alone)" : "events", () => {
+describe.skipIf(isStock)(isStock ? "events (left out: a feature of machined)" : "events", () => {
   beforeAll(async () => {
     bed = await Bed.boot("events");
     await bed.inner("deb1");
@@ -26,7 +26,7 @@ describe.skipIf(isStock)(isStock ? "events (left out: ours alone)" : "events", (
     return bed.run(`eval "$(base64 -d <<<'${wrapped}')"`);
   }
 
-  /** Starts a reader of its own unit that writes to a file of its name. */
+  /** Starts a reader in its own unit that writes to a file of its name. */
   function follow(unit: string, command: string): Promise<string> {
     const output = `-p StandardOutput=file:/root/${unit} -p StandardError=file:/root/${unit}.err`;
     return run(`systemd-run -q --unit=${unit} ${output} ${command}`);
@@ -39,12 +39,12 @@ describe.skipIf(isStock)(isStock ? "events (left out: ours alone)" : "events", (
   }
 
   test(
-    "the distribution's daemon: starts and ends by its signals, and a line that says what is not seen",
+    "with the distribution's daemon, starts and ends are reported from its signals, and a line says which events are missing",
     async () => {
       const machinectl = "/srv/machined/machined machinectl";
       await follow("stock", `${machinectl} events`);
       await run("wait_for grep -q 'keeps no events' /root/stock.err");
-      // A container that boots does not hear that it is to end.
+      // A container that is booting ignores the signal to power off.
       await bed.startContainer("deb1");
       await run(`set -e; wait_for grep -q 'machine started  deb1' /root/stock
         machinectl terminate deb1; wait_for grep -q 'machine ended    deb1' /root/stock`);
@@ -60,11 +60,11 @@ describe.skipIf(isStock)(isStock ? "events (left out: ours alone)" : "events", (
   );
 
   test(
-    "a container: started, an address, paused and resumed, ended, for a reader that outlives two daemons",
+    "a container's start, address, pause, resume and end are reported to a reader across two restarts of the daemon",
     async () => {
       await bed.install();
       await follow("ev", "machinectl events --json=short");
-      // It reads when the daemon has a reader; the first machine shows that.
+      // The event of the first machine shows that the reader has subscribed.
       await run(
         "machinectl register first -- true; wait_for sh -c 'machinectl register again -- true; grep -q again /root/ev'",
       );
@@ -79,7 +79,7 @@ describe.skipIf(isStock)(isStock ? "events (left out: ours alone)" : "events", (
       await run("systemctl restart systemd-machined");
       await run("systemctl freeze systemd-nspawn@deb1.service; wait_for grep -q paused /root/ev");
       await run("systemctl thaw systemd-nspawn@deb1.service; wait_for grep -q resumed /root/ev");
-      // What a killed daemon has not written yet is told again by the next one (docs/events.md).
+      // Events that a killed daemon has not written yet are reported again by the next one (docs/events.md).
       await run("wait_for grep -q resumed /run/systemd/machine/events");
       await run("systemctl kill -s KILL systemd-machined; wait_for machinectl show deb1 >/dev/null");
       await run("nsenter -t $(machinectl show -P Leader deb1) -n ip addr del 10.99.0.7/24 dev host0 || true");
@@ -89,7 +89,7 @@ describe.skipIf(isStock)(isStock ? "events (left out: ours alone)" : "events", (
       const events = ofMachine.map(({ event }) => event).filter((event) => event !== "leader-exited");
       expect(events).toEqual(["started", "paused", "resumed", "ended"]);
       expect(new Set(all.map(({ cursor }) => cursor)).size).toBe(all.length);
-      // The same from the log, for a user who may do nothing else.
+      // The same from the log, for a user without any other permission.
       const log = await run("setpriv --reuid=65534 --clear-groups machinectl events --no-follow --type=machine deb1");
       for (const event of ["started", "paused", "resumed", "ended"]) expect(log).toContain(`machine ${event}`);
     },
@@ -97,7 +97,7 @@ describe.skipIf(isStock)(isStock ? "events (left out: ours alone)" : "events", (
   );
 
   test(
-    "images: cloned, renamed, read-only, removed; a transfer: started and ended",
+    "images that are cloned, renamed, made read-only and removed are reported, and a transfer's start and end",
     async () => {
       await run('machinectl clone deb1 copy; wait_for grep -q \'"added","image":"copy"\' /root/ev');
       await run('machinectl read-only copy; wait_for grep -q \'"changed","image":"copy"\' /root/ev');

@@ -5,13 +5,13 @@ import { GUARD_MS } from "../lib/wait-for.ts";
 
 let bed: Bed;
 
-/** Lets one user do one thing: testuser may run `id` and what tests need as root of deb1. */
+/** A polkit rule: testuser may run `id` and the commands of these tests as root of deb1. */
 const RULE = `polkit.addRule(function(action, subject) {
   if (action.id == "org.freedesktop.machine1.shell" && subject.user == "allowed" && action.lookup("machine") == "deb1" &&
       action.lookup("user") == "root" && action.lookup("program") != "passwd") return polkit.Result.YES;
 });`;
 
-describe.skipIf(isStock)(isStock ? "exec for users (left out: ours alone)" : "exec for users", () => {
+describe.skipIf(isStock)(isStock ? "exec for users (left out: a feature of machined)" : "exec for users", () => {
   beforeAll(async () => {
     bed = await Bed.boot("execute-users", ["polkitd"]);
     await bed.install();
@@ -38,7 +38,7 @@ describe.skipIf(isStock)(isStock ? "exec for users (left out: ours alone)" : "ex
   }
 
   test(
-    "polkit decides by machine, user and program, and streams and exit statuses are those of root's calls",
+    "polkit gets machine, user and program, and streams and exit statuses are the same as for root",
     async () => {
       expect(await as("allowed", "machinectl exec deb1 id -u")).toBe("0\n|0");
       expect(await as("allowed", "seq 1 100000 | machinectl exec deb1 wc -l")).toBe("100000\n|0");
@@ -57,7 +57,7 @@ describe.skipIf(isStock)(isStock ? "exec for users (left out: ours alone)" : "ex
   );
 
   test(
-    "a command has the machine's rights, not those of a sandbox of the service",
+    "a command has the machine's privileges, and does not run in the sandbox of machined-exec",
     async () => {
       const lines = "grep -E '^(CapBnd|NoNewPrivs):' /proc/self/status";
       expect(await as("allowed", `machinectl exec deb1 ${lines}`)).toBe(
@@ -79,7 +79,7 @@ describe.skipIf(isStock)(isStock ? "exec for users (left out: ours alone)" : "ex
   );
 
   test(
-    "signals reach the command, and a caller that is killed hangs it up",
+    "signals are passed to the command, which gets SIGHUP when its caller is killed",
     async () => {
       for (const [signal, status] of [
         ["INT", "130"],
@@ -100,7 +100,7 @@ describe.skipIf(isStock)(isStock ? "exec for users (left out: ours alone)" : "ex
   );
 
   test(
-    "a terminal is the machine's, belongs to the command's user, and has the size of the caller's; so it is for root",
+    "a terminal is one of the machine, belongs to the command's user, and has the caller's size, also for root",
     async () => {
       const inside = (user: string) =>
         `machinectl exec -t ${user}deb1 sh -c 'stty size; tty; stat -c %U \\$(tty); echo by name >\\$(tty); exit 5'`;
@@ -119,7 +119,7 @@ describe.skipIf(isStock)(isStock ? "exec for users (left out: ours alone)" : "ex
   );
 
   test(
-    "a user has so many commands at a time, and others still have theirs",
+    "the number of commands of a user is limited, and other users can still run theirs",
     async () => {
       const script = `for i in $(seq 40); do machinectl exec deb1 sleep 4713 2>>/tmp/limits & done
         until [[ $(grep -c 'has 32 commands' /tmp/limits) == 8 ]]; do sleep .1; done

@@ -1,4 +1,4 @@
-// `machinectl exec` in a booted host: streams, exit statuses, users, signals, and what stays behind. The machines: a container
+// `machinectl exec` in a booted host: streams, exit statuses, users, signals, and clean-up. The machines: a container
 // with a user namespace and systemd (deb1), one without a user namespace (nu), and one whose only program is busybox (bb).
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Bed, isStock } from "../lib/bed.ts";
@@ -20,7 +20,7 @@ systemd-run --unit=bb -q -p KillMode=mixed systemd-nspawn -q --keep-unit --regis
   --private-network /usr/bin/busybox sleep 100000
 until machinectl show bb >/dev/null 2>&1; do sleep .1; done`;
 
-describe.skipIf(isStock)(isStock ? "exec (left out: ours alone)" : "exec", () => {
+describe.skipIf(isStock)(isStock ? "exec (left out: a feature of machined)" : "exec", () => {
   beforeAll(async () => {
     bed = await Bed.boot("exec");
     await bed.install();
@@ -30,7 +30,7 @@ describe.skipIf(isStock)(isStock ? "exec (left out: ours alone)" : "exec", () =>
 
   afterAll(() => bed.stop(), GUARD_MS);
 
-  /** Runs a script in the bed, in a wrapping: the way there takes `$$` and `${…}` for its own. */
+  /** Runs a script in the bed, encoded, because `$$` and `${…}` would be replaced on the way. */
   function run(script: string, timeoutSeconds = 200): Promise<string> {
     const wrapped = Buffer.from(script).toString("base64");
     return bed.run(`bash -c "$(base64 -d <<<'${wrapped}')"`, timeoutSeconds);
@@ -41,7 +41,7 @@ describe.skipIf(isStock)(isStock ? "exec (left out: ours alone)" : "exec", () =>
 
   for (const machine of ["deb1", "nu"]) {
     test(
-      `${machine}: streams are the caller's own, apart, and byte for byte`,
+      `${machine}: a command's stdin, stdout and stderr are those of the caller, separate, and unchanged byte for byte`,
       async () => {
         expect(await run(`seq 1 100000 | machinectl exec ${machine} wc -l`)).toBe("100000");
         expect(await run(`machinectl exec ${machine} sh -c 'echo out; echo err >&2' 2>/dev/null`)).toBe("out");
@@ -55,7 +55,7 @@ describe.skipIf(isStock)(isStock ? "exec (left out: ours alone)" : "exec", () =>
     );
 
     test(
-      `${machine}: the exit status is the command's, and says what else happened`,
+      `${machine}: the exit status is the command's, or 124 to 127 for a timeout or a failure`,
       async () => {
         for (const code of [0, 1, 2, 77, 124, 255]) {
           expect(await status(`machinectl exec ${machine} sh -c 'exit ${code}'`)).toBe(`|${code}`);
@@ -71,7 +71,7 @@ describe.skipIf(isStock)(isStock ? "exec (left out: ours alone)" : "exec", () =>
     );
 
     test(
-      `${machine}: a command runs as root or as the user that is named, in a clean environment`,
+      `${machine}: a command runs as root or as the given user, in a clean environment`,
       async () => {
         expect(await run(`machinectl exec ${machine} id -un`)).toBe("root");
         expect(await run(`machinectl exec testuser@${machine} id -un`)).toBe("testuser");
@@ -91,10 +91,10 @@ describe.skipIf(isStock)(isStock ? "exec (left out: ours alone)" : "exec", () =>
     );
 
     test(
-      `${machine}: nothing of the host is open or visible in the command`,
+      `${machine}: a command has no open files and no namespaces of the host`,
       async () => {
         const script = `exec 7</etc/hostname 8</; machinectl exec ${machine} sh -c 'ls /proc/self/fd; readlink /proc/self/cwd; umask'`;
-        // One more descriptor is that of ls itself.
+        // The fourth descriptor is that of ls itself.
         expect((await run(script)).split("\n")).toEqual(["0", "1", "2", "3", "/root", "0022"]);
         const own = await run(`machinectl exec ${machine} sh -c 'readlink /proc/self/ns/*' | sort`);
         const leader = await run(`for n in $(machinectl exec ${machine} ls /proc/1/ns); do
@@ -105,9 +105,9 @@ describe.skipIf(isStock)(isStock ? "exec (left out: ours alone)" : "exec", () =>
     );
 
     test(
-      `${machine}: the leader's bounding set and no_new_privs are the command's`,
+      `${machine}: a command has the leader's bounding set and no_new_privs`,
       async () => {
-        // Filters cannot be copied by a process that has one itself, as all in a bed have: see test/kernel/exec/enter.test.ts.
+        // A process that has a filter itself, as all in a bed have, cannot copy filters: see test/kernel/exec/enter.test.ts.
         const lines = "grep -E '^(CapBnd|NoNewPrivs):' /proc";
         const own = await run(`machinectl exec ${machine} ${lines}/self/status`);
         expect(own).toBe(await run(`${lines}/$(machinectl show -P Leader ${machine})/status`));
@@ -116,7 +116,7 @@ describe.skipIf(isStock)(isStock ? "exec (left out: ours alone)" : "exec", () =>
     );
 
     test(
-      `${machine}: a command is in the machine's unit, and its cgroup goes with it`,
+      `${machine}: a command is in the machine's unit, and its cgroup is removed after it`,
       async () => {
         const cgroup = await run(`machinectl exec --detach ${machine} sleep 1000 | cut -d' ' -f2`);
         const unit = await run(`machinectl show -P Unit ${machine}`);
@@ -135,7 +135,7 @@ describe.skipIf(isStock)(isStock ? "exec (left out: ours alone)" : "exec", () =>
   }
 
   test(
-    "a machine without shell, libraries and user database runs its one program",
+    "commands can be run in a machine without shell, libraries and user database",
     async () => {
       expect(await run("machinectl exec bb busybox echo hello")).toBe("hello");
       expect(await run("machinectl exec --uid=1000 bb busybox id -u")).toBe("1000");
@@ -145,7 +145,7 @@ describe.skipIf(isStock)(isStock ? "exec (left out: ours alone)" : "exec", () =>
   );
 
   test(
-    "a caller that goes takes its command along: a closed pipe, ^C, and a kill",
+    "a command ends with its caller: at a closed pipe, ^C, and a kill",
     async () => {
       expect(await run("machinectl exec deb1 yes | head -n 1")).toBe("y");
       const left = (signal: string) =>
@@ -159,7 +159,7 @@ describe.skipIf(isStock)(isStock ? "exec (left out: ours alone)" : "exec", () =>
   );
 
   test(
-    "several machines: one after the other, or side by side with their names; the first failure is the status",
+    "in several machines a command runs one after the other, or concurrently with names before the lines; the exit status is the first failure",
     async () => {
       expect(await run("machinectl exec deb1,nu hostname | wc -l")).toBe("2");
       expect(await run("machinectl exec --parallel=2 'deb*,nu' echo hi | sort")).toBe("deb1 | hi\nnu   | hi");
@@ -169,11 +169,11 @@ describe.skipIf(isStock)(isStock ? "exec (left out: ours alone)" : "exec", () =>
   );
 
   test(
-    "a terminal is the machine's own, and its size and exit status are passed on",
+    "the terminal is one of the machine; its size and the exit status are passed on",
     async () => {
       const script =
         "script -qec \"stty rows 33 cols 99; machinectl exec -t deb1 sh -c 'tty; stty size; exit 9'\" /dev/null; echo $?";
-      // What script(1) writes for the end of its own input is shown by the terminal as ^@.
+      // The terminal shows as ^@ what script(1) writes at the end of its own input.
       const lines = (await run(script)).replaceAll("\r", "").replace("^@", "").split("\n");
       expect(lines).toEqual([expect.stringMatching(/^\/dev\/pts\/\d+$/), "33 99", "9"]);
     },
@@ -181,7 +181,7 @@ describe.skipIf(isStock)(isStock ? "exec (left out: ours alone)" : "exec", () =>
   );
 
   test(
-    "each call is a line in the journal with caller, machine, user, program and exit status",
+    "each call is logged in a line with caller, machine, user, program and exit status",
     async () => {
       await run("machinectl exec testuser@deb1 sh -c 'exit 42'; journalctl --sync");
       const fields = "MACHINE=deb1 MACHINE_PROGRAM=sh EXIT_STATUS=42 CALLER_UID=0";
@@ -200,7 +200,7 @@ describe.skipIf(isStock)(isStock ? "exec (left out: ours alone)" : "exec", () =>
       expect(before).toEqual([expect.any(Number), expect.any(Number)]);
       await run(`for i in $(seq ${RUNS}); do machinectl exec deb1 true || exit 1; done`, 280);
       expect(await run("find /sys/fs/cgroup -name '.machined-exec-*' | wc -l")).toBe("0");
-      // Services of the machine come and go; what calls leave behind is more than that.
+      // Services of the machine start and end; what calls would leave behind is more than that.
       const after = (await run(count)).split("\n").map(Number);
       for (const [i, number] of after.entries()) expect(number).toBeLessThan((before[i] ?? 0) + RUNS / 10);
     },

@@ -30,7 +30,7 @@ beforeAll(async () => {
 
 afterAll(() => bed?.stop(), 30_000);
 
-test.skipIf(isStock)(`greedy peers cost others nothing, and nothing is left of them${reason}`, () => {
+test.skipIf(isStock)(`greedy peers do not delay others, and leave no resources in use${reason}`, () => {
   expect(names.length).toBeGreaterThan(10);
   expect(lines.filter((line) => line.startsWith("FAIL"))).toEqual([]);
   expect(lines.filter((line) => line.startsWith("PASS")).length).toBe(names.length);

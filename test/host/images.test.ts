@@ -8,17 +8,17 @@ import { GUARD_MS } from "../lib/wait-for.ts";
 const TIMEOUT_MS = GUARD_MS;
 const POOL = "/var/lib/machines";
 const CALL = "org.freedesktop.machine1 /org/freedesktop/machine1 org.freedesktop.machine1.Manager";
-const left = isStock ? " (left out: the distribution's programs are tested, and do otherwise)" : "";
+const left = isStock ? " (left out: the distribution's programs behave differently)" : "";
 
-/** Mounts of loop devices, but for the one that the bed itself stands on. */
+/** Mounts of loop devices, except the one of the bed itself. */
 const LOOP_MOUNTS = `own=$(findmnt -no SOURCE / | cut -d[ -f1)
   findmnt -rno TARGET,SOURCE | grep ' /dev/loop' | grep -v " $own\\b" || true`;
 
 let bed: Bed;
 
 /**
- * Output and exit code of a command, as one text. The shell stays: a program of systemd that is a unit's main process
- * writes to the journal instead.
+ * Returns output and exit code of a command as one text. The command is not the unit's main process: as such, a program
+ * of systemd would write to the journal.
  */
 async function said(script: string): Promise<string> {
   const { code, output } = await bed.exec(`${script}\nexit $?`);
@@ -51,13 +51,13 @@ const EXTRAS = `cd ${POOL}/deb1 && setfattr -n user.note -v hello etc/passwd && 
   mknod dev/made c 1 3 && mkfifo run/fifo && touch etc/owned && chown 4000000000:3000000000 etc/owned && touch "etc/with
 newline" && touch "$(printf 'etc/bytes-\\377')" && touch -d @1 etc/old && chmod 4755 usr/bin/env && chmod 0 etc/old`;
 
-/** A path of as many directories is far beyond any buffer and stack; 100 000 take a while. */
+/** A path of so many directories exceeds every buffer and stack; 100 000 take some minutes. */
 const LEVELS = Number(process.env["MACHINED_LEVELS"] ?? "20000");
 
 describe.skipIf(isStock)(`trees${left}`, () => {
   for (const type of ["ext4", "btrfs"] as const) {
     test(
-      `a Debian tree comes back as it was on ${type}: clone, rename, read-only, and the original is removed`,
+      `a Debian tree on ${type} is the same after clone, rename, read-only, and the removal of the original`,
       async () => {
         await freshPool(type, "3G");
         if (type === "btrfs") await bed.run(`btrfs -q subvolume create ${POOL}/deb1`);
@@ -92,7 +92,7 @@ describe.skipIf(isStock)(`trees${left}`, () => {
   }
 
   test(
-    "file capabilities are kept, or the log says that they are not",
+    "file capabilities are copied, or the log says that they are missing",
     async () => {
       await freshPool("ext4", "100M");
       await bed.run(`mkdir ${POOL}/caps; cp /bin/true ${POOL}/caps/; python3 - <<'X'
@@ -109,7 +109,7 @@ X`);
   );
 
   test(
-    `${LEVELS} levels are cloned and removed`,
+    `a tree of ${LEVELS} levels can be cloned and removed`,
     async () => {
       await bed.run(
         `python3 - <<'X'
@@ -126,7 +126,7 @@ X`,
   );
 
   test(
-    "the host is cloned without its pool, and the clone is removed",
+    "the host's tree can be cloned without its pool, and the clone can be removed",
     async () => {
       await bed.run(`mkdir ${POOL}/other; machinectl clone .host hostcopy`);
       expect(await bed.run(`ls -A ${POOL}/hostcopy${POOL}; ls -d ${POOL}/hostcopy/usr/bin`)).toBe(
@@ -141,7 +141,7 @@ X`,
 /** How often each operation is killed; fifty times by MACHINED_KILLS=50. */
 const KILLS = Number(process.env["MACHINED_KILLS"] ?? "4");
 
-/** Starts a command, kills the worker or the daemon at any moment of the time that it takes, and looks at what is left. */
+/** Starts a command, kills the worker or the daemon at a random moment of its duration, and checks what is left. */
 const KILL = `
 timed() { local start=$(date +%s%N); "$@" && took=$((($(date +%s%N) - start) / 1000000)); }
 kill_at() { # PATTERN MOST-MILLISECONDS COMMAND...
@@ -177,7 +177,7 @@ const KILL_LOOP = `${KILL}
 
 describe.skipIf(isStock)(`killed operations${left}`, () => {
   test.each(["btrfs", "ext4"] as const)(
-    "on %s a clone or removal that is killed leaves nothing half-made, and the same command succeeds then",
+    "on %s a clone or removal that is killed leaves nothing incomplete, and the same command succeeds afterwards",
     async (type) => {
       await freshPool(type, "3G");
       if (type === "btrfs") await bed.run(`btrfs -q subvolume create ${POOL}/deb1`);
@@ -195,9 +195,9 @@ describe.skipIf(isStock)(`killed operations${left}`, () => {
   );
 });
 
-describe.skipIf(isStock)(`what goes wrong${left}`, () => {
+describe.skipIf(isStock)(`errors${left}`, () => {
   test(
-    "a full disk: a clear error, and the space is free again",
+    "on a full disk the error says so, and the space is free again",
     async () => {
       await freshPool("ext4", "60M");
       await bed.run(
@@ -214,7 +214,7 @@ describe.skipIf(isStock)(`what goes wrong${left}`, () => {
   );
 
   test(
-    "a read-only pool: clear errors, and lists go on",
+    "in a read-only pool the errors say so, and lists work",
     async () => {
       await freshPool("ext4", "60M");
       await bed.run(`mkdir ${POOL}/t; machinectl list-images; until mount -o remount,ro ${POOL}; do sleep .1; done`);
@@ -230,7 +230,7 @@ describe.skipIf(isStock)(`what goes wrong${left}`, () => {
   );
 
   test(
-    "no pool at all: lists are empty, and the first clone makes it",
+    "without a pool lists are empty, and the first clone creates it",
     async () => {
       await bed.run(`cd /; mv ${POOL} ${POOL}.away; mkdir -p /etc/machines/src`);
       expect(await bed.run("machinectl list-images --no-legend | sed 's/ .*//'; machinectl show -P PoolPath")).toBe(
@@ -244,7 +244,7 @@ describe.skipIf(isStock)(`what goes wrong${left}`, () => {
   );
 
   test(
-    "C66 M158: an image that nspawn uses is left alone, and nspawn leaves alone what we use",
+    "C66 M158: an image that nspawn uses cannot be changed, and nspawn cannot start an image that an operation uses",
     async () => {
       await bed.run(`mkdir -p ${POOL}/u/{bin,etc,usr}; cp /bin/busybox ${POOL}/u/bin/sleep; touch ${POOL}/u/etc/os-release
         printf 'PRETTY_NAME=In use\\n' >${POOL}/u/etc/os-release
@@ -264,9 +264,9 @@ describe.skipIf(isStock)(`what goes wrong${left}`, () => {
   );
 
   test(
-    "M164: broken disk images give errors, none hangs, and no loop device stays",
+    "M164: invalid disk images are errors without a hang, and no loop device stays",
     async () => {
-      // Other beds of this host see the same loop devices: the names say whose they are.
+      // Other beds of this host see the same loop devices: the names of the files distinguish them.
       const [two, header, parts, empty, tiny] = ["two", "header", "parts", "empty", "tiny"].map(
         (n) => `${n}-${bed.name}`,
       );
@@ -288,7 +288,7 @@ describe.skipIf(isStock)(`what goes wrong${left}`, () => {
   );
 
   test(
-    "disk images with partitions, with /usr alone and with other file systems say what they are",
+    "the OS release is read from disk images with partitions, with only /usr, and with other file systems",
     async () => {
       await bed.run(
         `mkdir -p /root/t/{etc,usr/lib}; echo parted >/root/t/etc/hostname
@@ -319,7 +319,7 @@ start=2048, size=20480, type=83" | sfdisk -q mbr.raw; dd if=/root/fs of=mbr.raw 
 
 describe.skipIf(isStock)(`limits${left}`, () => {
   test(
-    "quota is off until a limit is set; then it holds, and a clone has it too",
+    "quota is off until a limit is set; then the limit is enforced, also for a clone",
     async () => {
       await freshPool("btrfs", "600M");
       const isOn = `btrfs qgroup show ${POOL} >/dev/null 2>&1 && echo on || echo off`;
@@ -352,7 +352,7 @@ describe("users other than root", () => {
     said(`setpriv --reuid=65534 --regid=65534 --clear-groups busctl call ${CALL} ${call}`);
 
   test(
-    "M161 M167 M169: they may look, arguments are checked first, and for all else they must be allowed",
+    "M161 M167 M169: they may read, arguments are checked first, and everything else needs a permission",
     async () => {
       await bed.run(`mkdir -p ${POOL}/t`);
       expect(await asNobody("ListImages")).toContain('"t" "');

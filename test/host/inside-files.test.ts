@@ -6,12 +6,12 @@ import { Bed, isStock } from "../lib/bed.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 
 const TIMEOUT_MS = GUARD_MS;
-const OURS = isStock ? " (left out: ours alone)" : "";
+const OURS = isStock ? " (left out: a feature of machined)" : "";
 const SWAPS = 100_000;
 const START_NU = `systemd-run --unit=nu -q -p KillMode=mixed -p Type=notify systemd-nspawn -q --keep-unit --register=yes \\
   -M nu -xb -D /var/lib/machines/deb1 --private-network --notify-ready=yes`;
 
-/** A tree with all that a copy keeps; every owner is root, as both ways through a user namespace make it. */
+/** A tree with everything that a copy keeps; every owner is root, as after a copy into and out of a user namespace. */
 const MAKE_TREE = `rm -rf /tmp/tree; mkdir -p /tmp/tree/sub/deep; cd /tmp/tree
   echo hello >file; ln file hard; ln file sub/hard; ln -s file link; ln -s /nonexistent dangling; mkfifo -m 640 fifo
   python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("socket")'
@@ -38,7 +38,7 @@ beforeAll(async () => {
 
 afterAll(() => bed.stop(), GUARD_MS);
 
-/** Runs a script in the bed. It goes there in a wrapping: the way there takes `$$` and `${…}` for its own. */
+/** Runs a script in the bed, encoded, because `$$` and `${…}` would be replaced on the way. */
 function run(script: string): Promise<string> {
   const wrapped = Buffer.from(script).toString("base64");
   return bed.run(`bash -c "$(base64 -d <<<'${wrapped}')"`);
@@ -46,7 +46,7 @@ function run(script: string): Promise<string> {
 
 for (const machine of ["deb1", "nu"]) {
   test.skipIf(isStock)(
-    `a tree that goes to ${machine} and comes back is what cp -a makes of it${OURS}`,
+    `a tree that is copied to ${machine} and back equals the result of cp -a${OURS}`,
     async () => {
       const output = await run(`${DESCRIBE}; cd /tmp; rm -rf back again
         machinectl copy-to ${machine} /tmp/tree /root/tree; machinectl copy-from ${machine} /root/tree /tmp/back
@@ -58,7 +58,7 @@ for (const machine of ["deb1", "nu"]) {
 }
 
 test(
-  "M129 in a container with a user namespace everything belongs to its root, on the host to ours",
+  "M129 copied into a container with a user namespace, everything belongs to its root, copied to the host to the host's root",
   async () => {
     const leader = "/proc/$(machinectl show -p Leader --value deb1)";
     const output = await run(`machinectl copy-to deb1 /etc/systemd /root/sd; machinectl copy-from deb1 /root/sd /tmp/sd
@@ -72,7 +72,7 @@ test(
 );
 
 test.skipIf(isStock)(
-  `file capabilities go into a container for its own root; neither they nor set-user-ID come out of it${OURS}`,
+  `file capabilities are copied into a container for its own root; neither they nor set-user-ID are copied out${OURS}`,
   async () => {
     const output = await run(`mkdir -p /tmp/caps; cp /bin/true /tmp/caps/p; chmod 4755 /tmp/caps/p
       setfattr -n security.capability -v 0x0100000200200000000000000000000000000000 /tmp/caps/p
@@ -86,7 +86,7 @@ test.skipIf(isStock)(
 );
 
 test.skipIf(isStock)(
-  `a container that swaps files for links during copies gets nothing out and puts nothing in${OURS}`,
+  `a container that replaces files by links during copies can neither read nor write files of the host${OURS}`,
   async () => {
     const source = readFileSync(join(import.meta.dir, "probe/flip.py")).toString("base64");
     const output = await run(`base64 -d >/root/flip.py <<<'${source}'; python3 /root/flip.py deb1 ${SWAPS}`);
@@ -97,7 +97,7 @@ test.skipIf(isStock)(
 );
 
 test.skipIf(isStock)(
-  `M121 M122 a bind mount in a user namespace shows files to its users, and read-only cannot be undone there${OURS}`,
+  `M121 M122 a bind mount in a user namespace has the owners of its users, and read-only cannot be removed there${OURS}`,
   async () => {
     const output = await run(
       `mkdir -p /tmp/bb; echo hello >/tmp/bb/f; cd /
@@ -120,7 +120,7 @@ test.skipIf(isStock)(
 );
 
 test(
-  "M122 without a user namespace too, and nothing the container mounts there comes to the host",
+  "M122 a read-only bind mount works without a user namespace, and mounts of the container do not appear on the host",
   async () => {
     const output = await run(`mkdir -p /tmp/shared/below; echo hello >/tmp/shared/f
       machinectl bind --mkdir nu /tmp/shared; machinectl bind --mkdir --read-only nu /tmp/shared /mnt/ro
@@ -136,7 +136,7 @@ test(
 );
 
 test.skipIf(isStock)(
-  `a copy that is under way when its machine goes leaves nothing half done${OURS}`,
+  `a copy whose machine ends meanwhile leaves no incomplete files${OURS}`,
   async () => {
     const output = await run(`head -c 400000000 /dev/zero | tr '\\0' x >/tmp/huge; mkdir -p /tmp/dir /tmp/out
       for i in 1 2 3 4; do cp /tmp/huge /tmp/dir/$i; done

@@ -5,13 +5,13 @@ import { WAIT_FOR_FULL_PIPE } from "../lib/full-pipe.ts";
 import { GUARD_MS, WAIT_MS, waitFor } from "../lib/wait-for.ts";
 
 const TIMEOUT_MS = GUARD_MS;
-const OURS = isStock ? " (left out: ours alone)" : "";
+const OURS = isStock ? " (left out: a feature of machined)" : "";
 const SHELLS = Number(process.env["MACHINED_SHELLS"] ?? 100);
 const BYTES = Number(process.env["MACHINED_BYTES"] ?? 30_000_000);
 
 let bed: Bed;
 
-/** A container of deb1's tree without a user namespace, as `systemd-nspawn -x` starts it. */
+/** A container from deb1's tree without a user namespace, as `systemd-nspawn -x` starts it. */
 const START_NU = `systemd-run --unit=nu -q -p KillMode=mixed -p Type=notify systemd-nspawn -q --keep-unit --register=yes \\
   -M nu -xb -D /var/lib/machines/deb1 --private-network --notify-ready=yes`;
 
@@ -24,13 +24,13 @@ beforeAll(async () => {
 
 afterAll(() => bed.stop(), GUARD_MS);
 
-/** Runs a script in the bed. It goes there in a wrapping: the way there takes `$$` and `${…}` for its own. */
+/** Runs a script in the bed, encoded, because `$$` and `${…}` would be replaced on the way. */
 function run(script: string): Promise<string> {
   const wrapped = Buffer.from(WAIT_FOR + script).toString("base64");
   return bed.run(`bash -c "$(base64 -d <<<'${wrapped}')"`);
 }
 
-/** Runs machinectl without a terminal, which has to end with that status; its output without carriage returns. */
+/** Runs machinectl without a terminal, which has to exit with that status; returns its output without carriage returns. */
 async function machinectl(words: string, input = "</dev/null", status = 0): Promise<string> {
   const output = await run(`machinectl ${words} ${input} | cat; echo "status \${PIPESTATUS[0]}"`);
   const lines = output.replaceAll("\r", "").split("\n");
@@ -41,7 +41,7 @@ async function machinectl(words: string, input = "</dev/null", status = 0): Prom
 for (const machine of ["deb1", "nu"]) {
   describe(machine, () => {
     test(
-      "a program runs as root, as a user by name and by number, with its arguments and variables as given",
+      "a program runs as root or as a user given by name or number, with unchanged arguments and variables",
       async () => {
         expect(await machinectl(`-q shell ${machine} /usr/bin/id -un`)).toBe("root");
         expect(await machinectl(`-q shell testuser@${machine} /usr/bin/id -un`)).toBe("testuser");
@@ -53,26 +53,32 @@ for (const machine of ["deb1", "nu"]) {
       TIMEOUT_MS,
     );
 
-    test("C87 C88 machinectl does not fail where the program fails, is killed or is missing", async () => {
+    test("C87 C88 machinectl succeeds also when the program fails, is killed or is missing", async () => {
       for (const program of ["/bin/false", "/nonexistent", "/bin/sh -c 'kill -9 $PPID'"]) {
         await machinectl(`-q shell ${machine} ${program}`);
       }
       await machinectl(`-q shell nosuchuser@${machine} /bin/true`);
     });
 
-    test.skipIf(isStock)(`arguments are the program's, variables in them too${OURS}`, async () => {
-      const text = `$HOME \${PATH} $$ 100% \\n`;
-      expect(await machinectl(`-q shell ${machine} /bin/printf '%s\\n' '${text}'`)).toBe(text);
-    });
+    test.skipIf(isStock)(
+      `arguments are passed to the program unchanged, also with variables in them${OURS}`,
+      async () => {
+        const text = `$HOME \${PATH} $$ 100% \\n`;
+        expect(await machinectl(`-q shell ${machine} /bin/printf '%s\\n' '${text}'`)).toBe(text);
+      },
+    );
 
-    test.skipIf(isStock)(`M112 without a program it is the user's login shell, fed by a pipe${OURS}`, async () => {
-      const output = await machinectl(`-q shell testuser@${machine}`, "<<<'echo $0 $- $USER; shopt login_shell'");
-      expect(output).toMatch(/^-?\S*bash \S*i\S* testuser$/m);
-      expect(output).toMatch(/login_shell\s+on/);
-    });
+    test.skipIf(isStock)(
+      `M112 without a program the user's login shell runs, and reads from a pipe${OURS}`,
+      async () => {
+        const output = await machinectl(`-q shell testuser@${machine}`, "<<<'echo $0 $- $USER; shopt login_shell'");
+        expect(output).toMatch(/^-?\S*bash \S*i\S* testuser$/m);
+        expect(output).toMatch(/login_shell\s+on/);
+      },
+    );
 
     test(
-      "C102 a login prompt lets in, and comes again after the logout",
+      "C102 a user can log in at the prompt, which comes again after the logout",
       async () => {
         const script = `set timeout ${WAIT_MS / 1000}
           proc wait_for {text} { expect $text {} timeout { puts "no $text"; exit 1 } eof { puts "end, no $text"; exit 1 } }
@@ -87,19 +93,19 @@ for (const machine of ["deb1", "nu"]) {
         const output = await run(`cat >/tmp/login.exp <<'X'\n${script}\nX\nexpect /tmp/login.exp`);
         expect(output).toContain("IN-42");
         expect(output).toMatch(/\/dev\/pts\/\d/);
-        // 257 and 262 say it the wrong way round.
+        // 257 and 262 have the two words in the wrong order.
         if (!isStock) expect(output).toEndWith(`Connection to machine ${machine} terminated.`);
       },
       TIMEOUT_MS,
     );
 
     test(
-      "a program has three descriptors, a directory inside, and nothing of ours (CVE-2024-21626, CVE-2019-5736)",
+      "a program has three descriptors, a directory of the container, and no file of the host (CVE-2024-21626, CVE-2019-5736)",
       async () => {
         const output = await machinectl(
           `-q shell ${machine} /bin/sh -c 'ls /proc/self/fd; pwd; ls -l /proc/*/exe 2>&1 | grep -c machined'`,
         );
-        // The fourth is what ls itself has open.
+        // The fourth is the descriptor of ls itself.
         expect(output.replaceAll(/\s+/g, " ")).toBe("0 1 2 3 /root 0");
       },
       TIMEOUT_MS,
@@ -107,13 +113,13 @@ for (const machine of ["deb1", "nu"]) {
   });
 }
 
-test("M112 the local host has shells too", async () => {
+test("M112 shells can be opened on the local host, too", async () => {
   expect(await machinectl("-q shell .host /usr/bin/id -un")).toBe("root");
   expect(await machinectl("-q shell nobody@ /usr/bin/id -un")).toBe("nobody");
 });
 
 test(
-  "M107 a user without permission is refused by every call that reaches into a machine",
+  "M107 every call that opens something in a machine is refused for a user without permission",
   async () => {
     const output = await run(
       `useradd -m joe; for call in "OpenMachinePTY s deb1" "OpenMachineLogin s deb1" \\
@@ -129,7 +135,7 @@ test(
 );
 
 test.skipIf(isStock)(
-  `--wait-status gives the program's own exit status${OURS}`,
+  `with --wait-status the exit status is the program's${OURS}`,
   async () => {
     const script = `for c in 'exit 0' 'exit 7' 'kill -9 $$' 'sleep 1; exit 3'; do
         machinectl -q shell --wait-status deb1 /bin/sh -c "$c" </dev/null; echo -n "$? "; done
@@ -140,7 +146,7 @@ test.skipIf(isStock)(
 );
 
 test.skipIf(isStock)(
-  `much output arrives whole, also where it is read slowly${OURS}`,
+  `much output arrives complete, also when it is read slowly${OURS}`,
   async () => {
     const output = await run(`(head -c ${BYTES - 1} /dev/urandom; echo) >/tmp/big
       machinectl copy-to deb1 /tmp/big /root/big; sha256sum </tmp/big
@@ -152,7 +158,7 @@ test.skipIf(isStock)(
   TIMEOUT_MS,
 );
 
-/** What shells could leave behind: the daemon's descriptors, programs on the host, processes in the container. */
+/** Counts what shells could leave behind: the daemon's descriptors, programs on the host, processes in the container. */
 async function countLeftovers(): Promise<{ descriptors: number; programs: number; inside: number }> {
   const output = await run(`set -eu -o pipefail
     pid=$(systemctl show -P MainPID systemd-machined); ls /proc/$pid/fd | wc -l
@@ -182,7 +188,7 @@ test.skipIf(isStock)(
       const after = await countLeftovers();
       expect(after.descriptors).toBeLessThanOrEqual(before.descriptors + 3);
       expect(after.programs).toBeLessThanOrEqual(before.programs);
-      // The user's own manager stays for some seconds.
+      // The user's service manager ends some seconds later.
       expect(after.inside).toBeLessThanOrEqual(before.inside + 4);
     }, "everything to be left as it was");
   },
@@ -190,7 +196,7 @@ test.skipIf(isStock)(
 );
 
 test.skipIf(isStock)(
-  `a container that is stopped holds up its own callers for seconds, and nobody else${OURS}`,
+  `a container that is stopped blocks its own callers for some seconds, and nobody else${OURS}`,
   async () => {
     const output = await run(`leader=$(machinectl show -p Leader --value deb1)
       all() { for p in /proc/[0-9]*; do [ $p/ns/pid -ef /proc/$leader/ns/pid ] && kill -$1 \${p#/proc/}; done; }
@@ -215,7 +221,7 @@ test.skipIf(isStock)(
 test(
   "C103 a login ends with its machine",
   async () => {
-    // The terminal's input stays open for as long as the session is there.
+    // The terminal's input stays open as long as the session runs.
     const output = await run(`mkfifo /tmp/input; exec 7<>/tmp/input; touch /tmp/login.out
       (wait_for grep -q login: /tmp/login.out && machinectl terminate nu) &
       TERM=dumb script -qec 'machinectl login nu' /dev/null </tmp/input >/tmp/login.out; wait $! && tail -1 /tmp/login.out`);

@@ -1,4 +1,5 @@
-// The life of an installation: it takes over, gives back, and leaves nothing behind; machines go on all the time.
+// An installation replaces the distribution's daemon, uninstalling brings it back and leaves no files; machines run all the
+// time.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Bed, isStock, systemdVersion } from "../lib/bed.ts";
 import { createMachines, machineFacts } from "../lib/machines.ts";
@@ -7,7 +8,7 @@ import { GUARD_MS } from "../lib/wait-for.ts";
 const TIMEOUT_MS = GUARD_MS;
 const SWAPS = 5;
 
-/** Names, kinds, sizes and targets of all that an installation may touch. What hosts write by themselves is left out. */
+/** Names, kinds, sizes and targets of all files that an installation may change, without files that hosts write by themselves. */
 const LISTING = `find /etc /usr -printf '%p %y %s %m %l\\n' | grep -v -e /etc/resolv.conf -e __pycache__ | sort`;
 
 const WHO = `readlink /proc/$(systemctl show -P MainPID systemd-machined.service)/exe`;
@@ -31,7 +32,7 @@ describe.skipIf(isStock)(`installing${left}`, () => {
   afterAll(() => bed.stop(), GUARD_MS);
 
   test(
-    "install --now takes over and keeps a running container",
+    "install --now replaces the daemon and keeps a running container",
     async () => {
       const facts = await machineFacts(bed);
       expect(Object.keys(facts)).toHaveLength(7);
@@ -58,7 +59,7 @@ describe.skipIf(isStock)(`installing${left}`, () => {
     TIMEOUT_MS,
   );
 
-  test("the sandbox of the unit is the original's, but for executable memory", async () => {
+  test("the unit has systemd's sandbox, except that executable memory is allowed", async () => {
     const shown = await bed.run(`systemctl show systemd-machined.service -p NoNewPrivileges -p LockPersonality \\
       -p RestrictRealtime -p ProtectHostname -p MemoryDenyWriteExecute -p WatchdogUSec -p SystemCallErrorNumber -p NotifyAccess`);
     expect(shown.split("\n").sort()).toEqual([
@@ -76,7 +77,7 @@ describe.skipIf(isStock)(`installing${left}`, () => {
     );
   });
 
-  test("the bus lets everybody send the calls of newer releases, and the daemon answers them", async () => {
+  test("the bus policy lets everybody send the calls of newer releases, and the daemon answers them", async () => {
     const call = "busctl call org.freedesktop.machine1 /org/freedesktop/machine1 org.freedesktop.machine1.Manager";
     const { output } = await bed.exec(`runuser -u nobody -- ${call} GetMachineSSHInfo s nosuch`);
     expect(output).toContain("No machine 'nosuch' known");
@@ -92,7 +93,7 @@ describe.skipIf(isStock)(`installing${left}`, () => {
     expect(actions).toContain("org.freedesktop.machine1.register-machine");
   });
 
-  test("the Varlink socket is there before anybody calls, and the bus name starts the daemon", async () => {
+  test("the Varlink socket exists while the daemon does not run, and a call to the bus name starts the daemon", async () => {
     await bed.run("systemctl stop systemd-machined.service 2>/dev/null");
     expect(await bed.run("test -S /run/systemd/machine/io.systemd.Machine && echo there")).toBe("there");
     expect(
@@ -107,7 +108,7 @@ describe.skipIf(isStock)(`installing${left}`, () => {
   });
 
   test(
-    "uninstall --now brings the distribution's daemon back with the machines running, and leaves nothing",
+    "uninstall --now starts the distribution's daemon with the running machines, and leaves no files",
     async () => {
       const facts = await machineFacts(bed);
       const output = await bed.uninstall();
@@ -125,13 +126,13 @@ describe.skipIf(isStock)(`installing${left}`, () => {
   );
 
   test(
-    `the daemons change places ${SWAPS} times, and each reads the other's state`,
+    `the daemons are exchanged ${SWAPS} times, and each reads the other's state`,
     async () => {
       const facts = await machineFacts(bed);
       for (let swap = 0; swap < SWAPS; swap++) {
         await bed.install();
         expect(await machineFacts(bed)).toEqual(facts);
-        // What each of them writes, the other must read: a new machine under ours, another under the distribution's.
+        // Each daemon must read the other's state: a machine is started with machined, another with the distribution's daemon.
         await bed.uninstall();
         expect(await machineFacts(bed)).toEqual(facts);
       }
@@ -147,12 +148,12 @@ describe.skipIf(isStock)(`installing${left}`, () => {
   );
 
   test(
-    "a daemon that cannot start makes room for the distribution's again",
+    "when machined's daemon cannot start, the installation is undone and the distribution's daemon runs again",
     async () => {
       const dropIn = "/etc/systemd/system/systemd-machined.service.d";
       const clients = "sha256sum /usr/bin/machinectl* /usr/bin/importctl*; dpkg-divert --list";
       const clientsBefore = await bed.run(clients);
-      // The distribution's daemon lives with it, ours does not: there is no compiling of code without it.
+      // The distribution's daemon works with this setting, machined does not: Bun cannot compile code with it.
       await bed.run(`mkdir -p ${dropIn}; printf '[Service]\\nMemoryDenyWriteExecute=yes\\n' >${dropIn}/strict.conf`);
       const names = "cat /etc/nsswitch.conf; ls /lib/*/libnss_mymachines* 2>&1";
       await bed.run("cp -p /etc/nsswitch.conf /root/nsswitch; sed -i 's/ mymachines//' /etc/nsswitch.conf");
@@ -174,7 +175,7 @@ describe.skipIf(isStock)(`installing${left}`, () => {
     TIMEOUT_MS,
   );
 
-  test("with --divert a PATH without /usr/local/bin finds our clients, until they are taken away", async () => {
+  test("with --divert, machined's clients are found in a PATH without /usr/local/bin, until they are uninstalled", async () => {
     const ask = "env -i PATH=/usr/bin:/bin machinectl --version";
     const stock = await bed.run(ask);
     await bed.run("/srv/machined/machined install --divert");
@@ -184,7 +185,7 @@ describe.skipIf(isStock)(`installing${left}`, () => {
     expect(await bed.run(LISTING)).toBe(before);
   });
 
-  test("a file of the administrator in the way is refused, and nothing is made", async () => {
+  test("an existing file of the administrator is an error, and nothing is created", async () => {
     await bed.run("echo mine >/usr/local/bin/machinectl");
     const listing = await bed.run(LISTING);
     const { code, output } = await bed.exec("/srv/machined/machined install --now");
@@ -204,7 +205,7 @@ describe.skipIf(isStock)(`installing${left}`, () => {
 });
 
 test(
-  "the bed runs the release that the suite was told",
+  "the bed runs the release of systemd that the suite is for",
   async () => {
     const bed = await Bed.boot("version");
     try {

@@ -9,7 +9,7 @@ let bed: Bed;
 
 const SCHEMAS = documentedSchemas();
 
-/** Words for each verb that docs/json.md describes; each call prints one document or more. */
+/** Arguments for each verb that docs/json.md describes; each call prints one document or more. */
 const RUNS: Readonly<Record<string, readonly string[]>> = {
   "machinectl list": ["list", "list --all --columns=all"],
   "machinectl status": ["status deb1", "status .host"],
@@ -30,7 +30,7 @@ const RUNS: Readonly<Record<string, readonly string[]>> = {
   "importctl list-images": ["list-images", "list-images --columns=all"],
 };
 
-describe.skipIf(isStock)(isStock ? "lists (left out: ours alone)" : "lists", () => {
+describe.skipIf(isStock)(isStock ? "lists (left out: a feature of machined)" : "lists", () => {
   const OURS = "/srv/machined/machined";
 
   beforeAll(async () => {
@@ -49,7 +49,7 @@ describe.skipIf(isStock)(isStock ? "lists (left out: ours alone)" : "lists", () 
     );
     const [uptimeUsec, memory = ""] = (await bed.run(`${client} list --template='{{uptime}} {{memory}}'`)).split(" ");
     expect(Number(uptimeUsec)).toBeGreaterThan(0);
-    // A bed may have no memory controller; `stats` reads the files of all hierarchies.
+    // A bed may have no memory controller; `stats` reads the files of all cgroup hierarchies.
     const counted = await bed.run(`${client} stats --delay=10ms --template='{{memory}}'`);
     expect(memory === "").toBe(counted === "");
     const [listed, measured] = [Number(memory), Number(counted)];
@@ -57,13 +57,13 @@ describe.skipIf(isStock)(isStock ? "lists (left out: ours alone)" : "lists", () 
   }
 
   test(
-    "our client has the columns of a container from the distribution's daemon",
+    "machined's client prints all columns of a container with the distribution's daemon",
     async () => facts(`${OURS} machinectl`),
     GUARD_MS,
   );
 
   test(
-    "our client has the same columns from our daemon, also as another user, except what only root can see",
+    "with machined's daemon the columns are the same, also for another user, except those that only root can read",
     async () => {
       await bed.install();
       await facts("machinectl");
@@ -76,7 +76,7 @@ describe.skipIf(isStock)(isStock ? "lists (left out: ours alone)" : "lists", () 
   );
 
   test(
-    "the host name is the one that the container has now",
+    "the host name is the current one of the container",
     async () => {
       await bed.run("machinectl exec deb1 hostname renamed-inside");
       expect(await bed.run("machinectl list --template={{hostname}}")).toBe("renamed-inside");
@@ -97,7 +97,7 @@ describe.skipIf(isStock)(isStock ? "lists (left out: ours alone)" : "lists", () 
   );
 
   test(
-    "every verb prints the JSON that docs/json.md describes, with a machine, an image and a transfer that runs",
+    "every verb prints the JSON that docs/json.md describes, with a machine, an image and a running transfer",
     async () => {
       expect(Object.keys(RUNS).sort()).toEqual([...SCHEMAS.keys()].sort());
       await bed.run(`systemd-run -q --unit=slow sh -c 'sleep infinity | importctl -m import-tar - slow'
@@ -107,7 +107,7 @@ describe.skipIf(isStock)(isStock ? "lists (left out: ours alone)" : "lists", () 
         const [client] = name.split(" ");
         for (const line of lines) {
           for (const [version, schema] of [first, second].entries()) {
-            // The exit status of doctor is 1 where it finds a problem.
+            // The exit status of doctor is 1 if it finds a problem.
             const call = `${client} ${line} --json=short --json-version=${version + 1} -q`;
             const text = await bed.run(`${call} || [ $? = 1 ]`);
             const documents = text.split("\n").map((one) => JSON.parse(one));

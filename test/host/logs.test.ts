@@ -19,7 +19,7 @@ until journalctl -q -u bb | grep -q 'hello from bb'; do sleep .1; done`;
 const BOOTED =
   "booted() { case $(systemctl -M deb1 is-system-running 2>/dev/null) in running|degraded) ;; *) false;; esac; }";
 
-describe.skipIf(isStock)(isStock ? "logs (left out: ours alone)" : "logs", () => {
+describe.skipIf(isStock)(isStock ? "logs (left out: a feature of machined)" : "logs", () => {
   const OURS = "/srv/machined/machined machinectl";
 
   beforeAll(async () => {
@@ -29,7 +29,7 @@ describe.skipIf(isStock)(isStock ? "logs (left out: ours alone)" : "logs", () =>
 
   afterAll(() => bed.stop(), GUARD_MS);
 
-  /** Runs a script in the bed, in a wrapping: the way there takes `$$` and `${…}` for its own. */
+  /** Runs a script in the bed, encoded, because `$$` and `${…}` would be replaced on the way. */
   function run(script: string): Promise<string> {
     const waiting = 'wait_for() { until "$@"; do sleep .1; done; }';
     const wrapped = Buffer.from(`${waiting}\n${BOOTED}\n${script}`).toString("base64");
@@ -39,7 +39,7 @@ describe.skipIf(isStock)(isStock ? "logs (left out: ours alone)" : "logs", () =>
   const INSIDE = "Showing the journal inside machine 'deb1'";
 
   test(
-    "the journal inside is shown with the distribution's daemon",
+    "with the distribution's daemon the machine's journal is shown",
     async () => {
       expect(
         await run(
@@ -51,7 +51,7 @@ describe.skipIf(isStock)(isStock ? "logs (left out: ours alone)" : "logs", () =>
   );
 
   test(
-    "options are journalctl's, and the exit status is its own",
+    "options are passed to journalctl, and its exit status is returned",
     async () => {
       await bed.install();
       await run("machinectl exec deb1 sh -c 'for i in 1 2 3; do logger -t marks mark-$i; done; journalctl --sync'");
@@ -73,7 +73,7 @@ describe.skipIf(isStock)(isStock ? "logs (left out: ours alone)" : "logs", () =>
   );
 
   test(
-    "entries for programs are passed on byte by byte",
+    "output formats for programs are passed on byte by byte",
     async () => {
       const until = "--until=@$(($(date +%s) - 1))";
       expect(
@@ -86,7 +86,7 @@ describe.skipIf(isStock)(isStock ? "logs (left out: ours alone)" : "logs", () =>
   );
 
   test(
-    "-f goes on across a reboot and across an end and a new start, without a line lost or printed twice",
+    "-f continues after a reboot, and after an end and a new start, without a line lost or printed twice",
     async () => {
       const script = `
       for mode in json short; do machinectl logs -f deb1 -o $mode >/tmp/f.$mode 2>/tmp/f.err.$mode & eval pid_$mode=$!; done
@@ -125,7 +125,7 @@ describe.skipIf(isStock)(isStock ? "logs (left out: ours alone)" : "logs", () =>
   );
 
   test(
-    "what is started for it ends with it, also when it is killed, and when nobody reads any more",
+    "its child processes end with it, also when it is killed, and when its reader closes the pipe",
     async () => {
       const readers = "readers() { pgrep -fc '[j]ournalctl.*--follow' || true; }; none() { [ $(readers) = 0 ]; }";
       expect(
@@ -141,7 +141,7 @@ describe.skipIf(isStock)(isStock ? "logs (left out: ours alone)" : "logs", () =>
   );
 
   test(
-    "a machine without a journal has its console, now and after its end, also under a unit of another name",
+    "for a machine without a journal its console is shown, while it runs and after its end, also with another unit name",
     async () => {
       await run(START_BUSYBOX);
       const running = await run("machinectl logs bb -o cat -g '^hello'");
@@ -160,7 +160,7 @@ describe.skipIf(isStock)(isStock ? "logs (left out: ours alone)" : "logs", () =>
   );
 
   test(
-    "users see what journalctl shows them of the host's journal, or a line that says why not",
+    "users get what journalctl shows them of the host's journal, or a line with the reason why not",
     async () => {
       const as = (groups: string) => `setpriv --reuid=65534 --regid=65534 ${groups} machinectl logs deb1 -n 1`;
       expect(await run(`${as("--clear-groups")}; echo $?`)).toMatch(
@@ -193,7 +193,7 @@ describe.skipIf(isStock)(isStock ? "logs (left out: ours alone)" : "logs", () =>
     }, GUARD_MS);
 
     test(
-      "has the journal in the tree of its image",
+      "is shown from the journal in the tree of its image",
       async () => {
         expect(await run("machinectl logs deb1 -g 'mark-.*-life' -o cat")).toBe(
           `${LEFT}\nmark-first-life\nmark-second-life\nmark-third-life`,
@@ -204,7 +204,7 @@ describe.skipIf(isStock)(isStock ? "logs (left out: ours alone)" : "logs", () =>
     );
 
     test(
-      "is read as nobody, with the right to read as the only one, without network",
+      "is read as nobody, with CAP_DAC_READ_SEARCH as the only capability, without network",
       async () => {
         const script = `mkdir -p /tmp/path; cat > /tmp/path/journalctl <<'END'
 #!/bin/bash
@@ -229,7 +229,7 @@ END
     );
 
     test(
-      "cannot lead to files of the host by links, nor by the host's id",
+      "cannot make the client read journals of the host by links or by the host's machine id",
       async () => {
         const script = `mv ${TREE}/var/log/journal /root/kept
         mkdir -p ${TREE}/var/log/journal/x; ln -s $(find -P /var/log/journal /run/log/journal -name system.journal | head -1) ${TREE}/var/log/journal/x/evil.journal
@@ -247,7 +247,7 @@ END
     );
 
     test(
-      "has the journal that systemd-nspawn kept on the host",
+      "is shown from the journal that systemd-nspawn kept on the host",
       async () => {
         const script = `id=$(cat ${TREE}/etc/machine-id); rm -f /var/log/journal/$id; mkdir -p /var/log/journal
         cp -r /root/kept/$id /var/log/journal/$id
@@ -260,7 +260,7 @@ END
     );
 
     test(
-      "is followed into its next life",
+      "is followed when it starts again",
       async () => {
         const script = `mv /root/kept ${TREE}/var/log/journal; machinectl logs -f deb1 -o cat >/tmp/h.out 2>/tmp/h.err & pid=$!
         waits() { grep -qs 'waiting until it is started' /tmp/h.err; }; wait_for waits

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # machines.py create COUNT [PREFIX]   register sleeping processes as machines (CreateMachine), name them PREFIX1 …
-# machines.py facts                   what the daemon says about each machine, as JSON: what every release knows
+# machines.py facts                   the properties of each machine that every release has, as JSON
 import json
 import subprocess
 import sys
@@ -14,7 +14,7 @@ FACTS = ("Name", "Id", "Timestamp", "TimestampMonotonic", "Service", "Unit", "Le
 
 
 def manager():
-    # A new daemon has a new unique name: the object is looked up at each use.
+    # A new daemon has a new unique name, so that the object is looked up at each use.
     return dbus.Interface(BUS.get_object(NAME, "/org/freedesktop/machine1", introspect=False), NAME + ".Manager")
 
 

@@ -1,4 +1,4 @@
-// org.freedesktop.machine1 asked on a booted host, with real units, processes, namespaces and users: test/host/probe.
+// org.freedesktop.machine1 on a booted host, with real units, processes, namespaces and users: test/host/probe.
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,12 +10,12 @@ const PROBE = join(import.meta.dir, "probe/machine1.py");
 const source = readFileSync(PROBE, "utf8");
 const names = [...source.matchAll(/^@check\("(.*)"\)$/gm)].map(([, name = ""]) => name);
 
-/** What the distribution's daemon of some version does otherwise, and why ours does not. */
+/** Checks that fail with the distribution's daemon in some versions, with the reason. */
 const STOCK_DIFFERS: readonly [RegExp, (version: number) => boolean, string][] = [
   [/^M76|^M77/, (version) => version < 258, "subgroups are new in 258"],
   [/^M84 M86/, (version) => version < 258, "before 258 the scope's end is waited for, and the scope is not stopped"],
   [/^M58/, (version) => version < 258, "there is no supervisor before 258"],
-  [/hostile os-release/, () => true, "the original opens whatever it finds"],
+  [/hostile os-release/, () => true, "systemd opens files of every kind"],
   [/^M102/, (version) => version < 253, "252 answers Failed"],
 ];
 

@@ -1,4 +1,4 @@
-// Names and users of a booted container through the C library: with the distribution's NSS module and with ours.
+// Names and users of a booted container through the C library: with the distribution's NSS module and with machined's.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Bed, isStock } from "../lib/bed.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
@@ -31,13 +31,13 @@ function lookups(whose: "distribution" | "own"): void {
     expect(output).toMatch(/^fe80::[0-9a-f:]+%\d+\s+STREAM/m);
   });
 
-  test("V4 without a scope, ahostsv6 shows none", async () => {
+  test("V4 getent ahostsv6 prints no interface with link-local addresses", async () => {
     expect(await bed.run("getent -s mymachines ahostsv6 deb1")).not.toContain("%");
   });
 
-  // The distribution's module reads the file; ours is told by the daemon.
+  // The distribution's module reads the file; machined's gets the interfaces from the daemon.
   test.skipIf(whose === "own")(
-    `V3 two interfaces give no scope${whose === "own" ? " (left out: see the names' socket)" : ""}`,
+    `V3 with two interfaces, addresses have no scope${whose === "own" ? " (left out: machined's module gets the interface from the daemon)" : ""}`,
     async () => {
       await bed.run("sed -i.keep 's/^NETIF=.*/NETIF=\"1 2\"/' /run/systemd/machines/deb1");
       expect(await bed.run("getent -s mymachines ahosts deb1")).not.toContain("%");
@@ -59,7 +59,7 @@ function lookups(whose: "distribution" | "own"): void {
   });
 
   if (whose === "own") {
-    test("users and groups are answered by the module as well", async () => {
+    test("users and groups are resolved by the module as well", async () => {
       const output = await bed.run(`shift=$(busctl call org.freedesktop.machine1 \
           /org/freedesktop/machine1/machine/deb1 org.freedesktop.machine1.Machine GetUIDShift | cut -d' ' -f2)
         getent -s mymachines passwd vu-deb1-7 $((shift+9)); getent -s mymachines group vg-deb1-3 $((shift+4))`);
@@ -69,7 +69,7 @@ function lookups(whose: "distribution" | "own"): void {
     });
 
     test(
-      "with the daemon stopped in its tracks, every look-up ends within 3 s, and others' users at once",
+      "while the daemon is stopped by SIGSTOP, every look-up ends within 3 s, and look-ups of other users at once",
       async () => {
         const pid = "$(systemctl show -P MainPID systemd-machined.service)";
         const output = await bed.run(`kill -STOP ${pid}
@@ -85,9 +85,9 @@ function lookups(whose: "distribution" | "own"): void {
     );
 
     test(
-      "eight threads at a time get their answers, and so do sixty children after a fork",
+      "look-ups in eight threads at the same time succeed, and so do those in sixty children after a fork",
       async () => {
-        // Not both in one: the C library's own locks do not survive a fork between threads that look names up.
+        // Not both in one process: the C library's own locks do not survive a fork during look-ups in other threads.
         const script = `import os, socket, threading
 bad = []
 def work():
@@ -118,15 +118,15 @@ describe("the distribution's NSS module", () => lookups("distribution"));
 
 const reason = isStock ? " (left out: it asks our daemon)" : "";
 
-describe.skipIf(isStock)(`our NSS module${reason}`, () => {
+describe.skipIf(isStock)(`machined's NSS module${reason}`, () => {
   beforeAll(async () => {
-    // As on a host whose distribution has none.
+    // As on a host whose distribution has no such module.
     await bed.run(`lib=$(find /usr/lib -name ${MODULE}); mv "$lib" /root/distribution.so; cp /etc/nsswitch.conf /root/
       sed -i 's/ mymachines//' /etc/nsswitch.conf; cp /etc/nsswitch.conf /root/without
       machined install --now --nss`);
   }, GUARD_MS);
 
-  test("the module is installed beside the C library, and nsswitch.conf names it", async () => {
+  test("the module is installed in the C library's directory, and nsswitch.conf names it", async () => {
     expect(await bed.run("grep -c mymachines /etc/nsswitch.conf")).toBe("3");
     expect(await bed.run(`find /usr/lib -name ${MODULE} | wc -l`)).toBe("1");
     expect(await bed.run("getent hosts deb1")).toContain("deb1");
@@ -134,13 +134,13 @@ describe.skipIf(isStock)(`our NSS module${reason}`, () => {
 
   lookups("own");
 
-  test("V10 a daemon that does not run is asked through the helper program all the same once it does", async () => {
+  test("V10 the helper program resolves names through the daemon, and exits with 2 for unknown ones", async () => {
     expect(await bed.run("machined nss-mymachines hosts deb1")).toContain("deb1");
     const { code } = await bed.exec("machined nss-mymachines hosts nosuch");
     expect(code).toBe(2);
   });
 
-  test("uninstall takes both back", async () => {
+  test("uninstall removes the module and restores nsswitch.conf", async () => {
     await bed.run("machined uninstall --now");
     expect(
       await bed.run(`find /usr/lib -name ${MODULE} | wc -l; cmp /etc/nsswitch.conf /root/without && echo same`),

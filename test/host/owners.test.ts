@@ -1,4 +1,4 @@
-// Users who register machines: what they get and what they do not, over both transports (CVE-2026-4105).
+// Users that register machines: what they may do and what they may not, over D-Bus and Varlink (CVE-2026-4105).
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,20 +7,20 @@ import { GUARD_MS } from "../lib/wait-for.ts";
 
 const PROBE = join(import.meta.dir, "probe/owners.py");
 const NAMES = [
-  "no way registers a machine of class host, or of none",
-  "no way registers somebody else's process",
-  "every way registers one's own process",
-  "a machine in the host's user namespace: only what is its owner's opens, and only to its owner",
-  "a machine in the host's user namespace: its owner signals it, others do not",
-  "a machine in a user namespace of its own: only what is its owner's opens, and only to its owner",
-  "a machine in a user namespace of its own: its owner signals it, others do not",
-  "nothing was copied",
-  "the host itself stays closed to a user",
+  "no method registers a machine of class host, of an unknown class, or without one",
+  "no method registers a process of another user",
+  "every method registers a process of the caller",
+  "a machine in the host's user namespace: terminals and shells are refused, also for its owner",
+  "a machine in the host's user namespace: its owner can send signals to it, another user cannot",
+  "a machine in its own user namespace: terminals and shells are opened for its owner only",
+  "a machine in its own user namespace: its owner can send signals to it, another user cannot",
+  "no file was copied",
+  "all calls for the host itself are refused for a user",
 ];
 
-/** Before 258 only root registers: M168 in manager.test.ts. The original is not held to this list. */
+/** Before 258 only root may register: M168 in manager.test.ts. systemd itself fails some of these checks. */
 const reason = isStock
-  ? " (left out: the original lets owners open terminals of the host)"
+  ? " (left out: systemd lets owners open terminals of the host)"
   : systemdVersion < 258
     ? ` (left out: systemd ${systemdVersion} lets no user register)`
     : "";

@@ -1,4 +1,4 @@
-// Terminals, shells, mounts and copies of running machines on a booted host: test/host/probe/inside.py.
+// Terminals, shells, bind mounts and copies for running machines on a booted host: test/host/probe/inside.py.
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -5,7 +5,7 @@ import { GUARD_MS } from "../lib/wait-for.ts";
 
 let bed: Bed;
 
-describe.skipIf(isStock)(isStock ? "register and wait (left out: ours alone)" : "register and wait", () => {
+describe.skipIf(isStock)(isStock ? "register and wait (left out: a feature of machined)" : "register and wait", () => {
   beforeAll(async () => {
     bed = await Bed.boot("execute-wait");
     await bed.install();
@@ -22,7 +22,7 @@ describe.skipIf(isStock)(isStock ? "register and wait (left out: ours alone)" : 
   }
 
   test(
-    "a command is a machine for as long as it runs, and its exit status and streams are passed on",
+    "a command is registered as a machine while it runs, and its exit status and streams are passed on",
     async () => {
       const inner = "machinectl show -P Class reg1; cat; exit 7";
       expect(await run(`echo input | machinectl register reg1 --class=vm -- sh -c '${inner}'; echo "|$?"`)).toBe(
@@ -49,7 +49,7 @@ describe.skipIf(isStock)(isStock ? "register and wait (left out: ours alone)" : 
   );
 
   test(
-    "a process that runs becomes a machine, and is left alone when it is forgotten",
+    "a running process can be registered as a machine, and is not ended by unregister",
     async () => {
       const script = `sleep 1000 & pid=$!
       machinectl register reg2 --leader=$pid --service=mine --ssh-address=192.0.2.7 --vsock-cid=77
@@ -61,9 +61,9 @@ describe.skipIf(isStock)(isStock ? "register and wait (left out: ours alone)" : 
   );
 
   test(
-    "a machine below a unit is ended when whoever registered it has gone, and nothing else of that unit",
+    "terminate ends a machine below a unit also after its supervisor has ended, and no other process of that unit",
     async () => {
-      // A service that keeps a payload in a cgroup of its own and something else beside it, as lxc-start does.
+      // A service that keeps a payload in its own cgroup and another process beside it, as lxc-start does.
       const service = `base=$(find /sys/fs/cgroup -maxdepth 3 -path "*system.slice/payload-test.service" -type d | head -n 1)
         mkdir $base/monitor $base/payload; sleep 5001 & echo $! >$base/monitor/cgroup.procs
         sleep 5002 & echo $! >$base/payload/cgroup.procs; echo $! >/run/payload-leader; wait`;
@@ -84,7 +84,7 @@ describe.skipIf(isStock)(isStock ? "register and wait (left out: ours alone)" : 
   );
 
   test(
-    "wait returns when a machine has booted, has an address or has ended, or when its time is up",
+    "wait returns when a machine has booted, has an address or has ended, or at its time limit",
     async () => {
       await bed.startContainer("deb1");
       expect(await run("machinectl wait deb1; machinectl exec deb1 systemctl is-system-running")).toMatch(
@@ -103,7 +103,7 @@ describe.skipIf(isStock)(isStock ? "register and wait (left out: ours alone)" : 
   );
 
   test(
-    "wait returns 1 for a machine that ends instead, and waits for one that is registered later",
+    "wait returns 1 for a machine that ends without meeting the condition, and waits for one that is registered later",
     async () => {
       expect(
         await run("machinectl register w1 -- sleep 1000 & machinectl wait --for=running w1; echo $?; kill %1; wait"),
@@ -116,7 +116,7 @@ describe.skipIf(isStock)(isStock ? "register and wait (left out: ours alone)" : 
   );
 
   test(
-    "a machine without a bus has shells all the same",
+    "shells can be opened in a machine without a bus, too",
     async () => {
       await run(`systemd-run --unit=bb -q -p KillMode=mixed systemd-nspawn -q --keep-unit --register=yes -M bb \\
         -D /var/lib/machines/bb --private-network /usr/bin/busybox sleep 100000; machinectl wait bb`);

@@ -1,4 +1,4 @@
-// The daemon is killed and started again: what it knew is what stands in /run/systemd/machines and still runs.
+// The daemon is killed and started again: it has the machines of /run/systemd/machines that still run.
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { Bed, isStock } from "../lib/bed.ts";
 import { createMachines, type Facts, machineFacts } from "../lib/machines.ts";
@@ -21,7 +21,7 @@ beforeAll(async () => {
 afterAll(() => bed.stop(), GUARD_MS);
 
 test(
-  "a killed daemon leaves its state files; ours is started again at once (M87)",
+  "a killed daemon leaves its state files; machined is restarted at once (M87)",
   async () => {
     expect(Object.keys(facts)).toHaveLength(COUNT);
     const mainPid = () => bed.run("systemctl show -P MainPID systemd-machined.service");
@@ -36,7 +36,7 @@ test(
 );
 
 test(
-  "the next call finds the same machines (M87, M90)",
+  "the next call returns the same machines (M87, M90)",
   async () => {
     expect(await machineFacts(bed)).toEqual(facts);
   },
@@ -53,7 +53,7 @@ test(
 );
 
 test(
-  "machines that died while it was dead are dropped, with their files (M88)",
+  "machines that ended while no daemon ran are removed, with their files (M88)",
   async () => {
     const dead = ["m3", "m17", "m18", "m41", "m50"];
     const pids = dead.map((name) => facts[name]?.["Leader"]).join(" ");
@@ -68,7 +68,7 @@ test(
 );
 
 test(
-  "a leader that dies takes its machine with it (M84)",
+  "a machine ends when its leader ends (M84)",
   async () => {
     await bed.run(`kill -KILL ${facts["m1"]?.["Leader"]}`);
     await waitFor(async () => expect(Object.keys(await machineFacts(bed))).not.toContain("m1"), "the machine to go");

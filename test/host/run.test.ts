@@ -1,14 +1,14 @@
-// `machinectl run` in a bed, with a registry and a web server of the bed's own: images with and without an init, commands, what
-// is left afterwards, and calls without the network.
+// `machinectl run` in a bed, with a registry and a web server in the bed: images with and without an init, commands,
+// clean-up, and runs without the network.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Bed, isStock } from "../lib/bed.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 
-const onlyOurs = isStock ? " (left out: about our programs)" : "";
+const onlyOurs = isStock ? " (left out: a feature of machined)" : "";
 const PORT = 8000;
 const REGISTRY = `127.0.0.1:${PORT}`;
 
-/** Writes an image of one layer as a web server has it for clients of a registry. */
+/** Writes an image of one layer to files in the layout of a registry's URLs. */
 const PUBLISH = `
 import sys, json, hashlib, os, gzip
 name, layer, config = sys.argv[1:4]
@@ -73,7 +73,7 @@ describe.skipIf(isStock)(`run${onlyOurs}`, () => {
   const NOTHING_LEFT = `gone() { ! ls -A /var/lib/machines | grep -q "$1" && [ -z "$(ls -A /run/machined-run)" ]; }`;
 
   test(
-    "a command in an image without an init: streams, user, directory, variables and exit status; nothing is left of it",
+    "a command in an image without an init has streams, user, directory, variables and exit status; no files are left of it",
     async () => {
       const output = await run(`
         ${NOTHING_LEFT}; machinectl run -q --rm --name=once ${SMALL} no-such-program 2> /dev/null; echo "$?"
@@ -117,7 +117,7 @@ describe.skipIf(isStock)(`run${onlyOurs}`, () => {
   );
 
   test(
-    "--rm holds when the client is killed, and when nspawn is",
+    "--rm removes the machine also when the client or nspawn is killed",
     async () => {
       const output = await run(`${NOTHING_LEFT}
         machinectl run --rm --name=k1 ${SMALL} sleep 100000 2> /dev/null & client=$!
@@ -133,7 +133,7 @@ describe.skipIf(isStock)(`run${onlyOurs}`, () => {
   );
 
   test(
-    "an image that has the name already is left alone",
+    "an existing image of the same name is not replaced",
     async () => {
       const output = await run(`machinectl run --rm --name=deb1 ${SMALL} id; echo $?
         [ -d /var/lib/machines/deb1/usr ] && echo there`);
@@ -164,7 +164,7 @@ describe.skipIf(isStock)(`run${onlyOurs}`, () => {
   );
 
   test(
-    "without the network local images run, and missing ones are named",
+    "without the network, local images run, and the error for a missing one names it",
     async () => {
       const output = await run(`systemctl stop www
         machinectl run --rm ${SMALL} echo again; echo $?
@@ -208,7 +208,7 @@ describe.skipIf(isStock)(`run${onlyOurs}`, () => {
   );
 
   test(
-    "users are asked by polkit: refused without, served with its permission",
+    "users need polkit's permission",
     async () => {
       const asNobody = (words: string) => `setpriv --reuid=65534 --regid=65534 --clear-groups machinectl ${words}`;
       expect(await run(`${asNobody(`run --rm --no-ask-password ${SMALL} id`)} < /dev/null; echo $?`)).toMatch(/\n125$/);
@@ -225,7 +225,7 @@ RULES
     GUARD_MS,
   );
 
-  test("run reports what it does not do", async () => {
+  test("run refuses what it does not support, with the reason", async () => {
     expect(await run("machinectl run -V deb1 || :")).toContain("run starts containers");
     expect(await run("machinectl run http://127.0.0.1/what || :")).toContain("does not say whether it is a tar file");
     expect(await run("machinectl run --network=moon deb1 || :")).toBe("Failed to parse --network= value: moon");

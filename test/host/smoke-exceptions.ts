@@ -1,10 +1,10 @@
-// Which of the everyday checks fail with the distribution's programs, and why. With ours, none may.
+// Which of the everyday checks fail with the distribution's programs, and why. With machined's, none may fail.
 import type { Tree } from "../lib/host-suite.ts";
 
 type Reasons = Readonly<Record<string, string>>;
 
-const NO_USER_NAMESPACE = "binds nothing into a container with a user namespace";
-const LOGIN = "the first login after a hangup ends at once, now and then";
+const NO_USER_NAMESPACE = "refuses bind mounts into a container with a user namespace";
+const LOGIN = "the first login after a hangup sometimes ends at once";
 
 export const failsWithStock: Readonly<Record<Tree, Reasons>> = {
   bookworm: { "bind-userns": NO_USER_NAMESPACE },

@@ -1,12 +1,12 @@
-// Transfers on a booted host: our clients and daemon, the distribution's client with our daemon, a daemon that is killed,
-// one that has nothing to do. What fails with the distribution's own daemon as well is wrong in the test.
+// Transfers on a booted host: machined's clients and daemon, the distribution's client with machined's daemon, a daemon
+// that is killed, and an idle one. A test that fails with the distribution's own daemon as well is wrong.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Bed, isStock, systemdVersion } from "../lib/bed.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 
 const TIMEOUT_MS = GUARD_MS;
 const URL = "http://127.0.0.1:8000";
-/** The distribution's client: importctl where it has one. */
+/** The distribution's client: importctl if it has one. */
 const THEIRS = systemdVersion < 256 ? "/usr/bin/machinectl" : "/usr/bin/importctl --class=machine";
 const OURS = "/usr/local/bin/importctl --class=machine";
 const clients = isStock
@@ -63,7 +63,7 @@ describe.each(clients)("with %s client", (name, client) => {
   );
 
   test(
-    "I102 a name that is taken is refused, with --force it is replaced",
+    "I102 an existing image is an error, and is replaced with --force",
     async () => {
       const again = await bed.exec(`${client} import-tar /root/www/mini.tar.gz ${image("tar")}; exit $?`);
       expect(again.code).toBe(1);
@@ -74,7 +74,7 @@ describe.each(clients)("with %s client", (name, client) => {
   );
 
   test(
-    "I22 I23 the client refuses names that this release has no use for",
+    "I22 I23 the client refuses names that are invalid in this release",
     async () => {
       const refused = name === "theirs" && systemdVersion < 256 ? ["bad name", ".foo", "a/b"] : ["a/b", ".#x"];
       for (const word of refused) {
@@ -106,7 +106,7 @@ describe.each(clients)("with %s client", (name, client) => {
   );
 
   test(
-    "I101 I120 pipes are read and written",
+    "I101 I120 imports read from pipes, and exports write to pipes",
     async () => {
       await bed.run(`cat /root/www/mini.tar.gz | ${client} import-tar - ${image("pipe")}`);
       await bed.run(`cd /root/t; ${client} -q export-tar ${image("pipe")} - | tar --compare -f -`);
@@ -115,7 +115,7 @@ describe.each(clients)("with %s client", (name, client) => {
   );
 
   test(
-    "C133 C134 I9 a transfer is listed and cancelled; whoever follows it fails",
+    "C133 C134 I9 a transfer is listed and cancelled; a client that follows it fails",
     async () => {
       const output = await bed.run(`
         mkfifo /root/${name}.fifo; (sleep 1000 > /root/${name}.fifo) & writer=$!
@@ -131,11 +131,11 @@ describe.each(clients)("with %s client", (name, client) => {
   );
 });
 
-describe.skipIf(isStock)(`our daemon${onlyOurs}`, () => {
+describe.skipIf(isStock)(`machined's transfer daemon${onlyOurs}`, () => {
   const PID = "$(systemctl show -P MainPID systemd-importd.service)";
 
   test.each(clients)(
-    "I75 I110 a download of %s client is verified and kept, or not",
+    "I75 I110 a download by %s client is verified and cached, and one without checksums is refused",
     async (name, client) => {
       await bed.run(`${client} --verify=checksum pull-tar ${URL}/mini.tar.gz ${name}-pulled`);
       expect(await facts(`/var/lib/machines/${name}-pulled`)).toBe(await facts("/root/t"));
@@ -155,7 +155,7 @@ describe.skipIf(isStock)(`our daemon${onlyOurs}`, () => {
     expect(status.replace(/\s+/g, " ")).toBe("NoNewPrivs: 1 Seccomp: 2");
   });
 
-  test("I41 the Varlink socket starts it, and it is in the registry", async () => {
+  test("I41 is started by a connection to its Varlink socket", async () => {
     await bed.run("systemctl stop systemd-importd.service");
     const ping = `printf '{"method":"io.systemd.service.Ping"}\\0' | socat -t5 - UNIX:/run/systemd/io.systemd.Import`;
     expect(await bed.run(`${ping} | tr -d '\\0'`)).toBe("{}");
@@ -164,7 +164,7 @@ describe.skipIf(isStock)(`our daemon${onlyOurs}`, () => {
   });
 
   test.skipIf(systemdVersion < 256)(
-    `systemd-sysupdate has our worker download a disk image and a tree${noSysupdate}`,
+    `downloads a disk image and a tree for systemd-sysupdate with its worker${noSysupdate}`,
     async () => {
       await bed.run(`
         cd /root/www; cp disk.raw disk_2.raw; cp mini.tar.gz tree_2.tar.gz; sha256sum disk_2.raw tree_2.tar.gz > SHA256SUMS
@@ -182,7 +182,7 @@ describe.skipIf(isStock)(`our daemon${onlyOurs}`, () => {
       const calls = (await bed.run("cat /root/calls")).split("\n");
       const verbs = calls.map((call) => call.split(" ").slice(0, 2).join(" "));
       expect(new Set(verbs)).toEqual(new Set(["raw --direct", "tar --direct"]));
-      // The list is downloaded as a file of its own, and its signature has to be good.
+      // The list is downloaded as a separate file, and its signature has to be valid.
       const sign = "gpg -q --batch --yes --passphrase '' --detach-sign -o SHA256SUMS.gpg SHA256SUMS";
       await bed.run(`
         cd /root/www; gpg -q --batch --passphrase '' --quick-gen-key test@example.com ed25519 sign 2>/dev/null
@@ -203,7 +203,7 @@ describe.skipIf(isStock)(`our daemon${onlyOurs}`, () => {
   );
 
   test(
-    "I27 whoever is not root is asked by polkit",
+    "I27 asks polkit about callers other than root",
     async () => {
       const busctl =
         "setpriv --reuid=65534 --regid=65534 --clear-groups busctl --no-pager call org.freedesktop.import1";
@@ -219,7 +219,7 @@ describe.skipIf(isStock)(`our daemon${onlyOurs}`, () => {
   );
 
   test(
-    "I135 a user's own worker makes images of the user's, and removes what fails, whatever its permissions are",
+    "I135 makes images with a user's own worker, which removes incomplete ones also with unusual permissions",
     async () => {
       const output = await bed.run(`
         mkdir -p /root/u/shut /root/u/usr/lib; cd /root/u; echo x > a; echo x > shut/in; echo ID=x > usr/lib/os-release
@@ -245,7 +245,7 @@ describe.skipIf(isStock)(`our daemon${onlyOurs}`, () => {
   );
 
   test(
-    "I36 I37 killed, it leaves no worker behind, and the next one removes what the worker left",
+    "I36 I37 leaves no worker when it is killed, and the next daemon removes the worker's files",
     async () => {
       await bed.run(`
         mkfifo /root/kill.fifo; (sleep 1000 > /root/kill.fifo) & writer=$!
@@ -260,7 +260,7 @@ describe.skipIf(isStock)(`our daemon${onlyOurs}`, () => {
   );
 
   test(
-    "I32 it ends when there is nothing to do, and the next call starts it again",
+    "I32 exits when idle, and the next call starts it again",
     async () => {
       await bed.run("importctl list-transfers");
       const pid = await bed.run(`echo ${PID}`);
@@ -273,7 +273,7 @@ describe.skipIf(isStock)(`our daemon${onlyOurs}`, () => {
   );
 
   test(
-    "uninstalled, the distribution's daemon is back",
+    "is replaced by the distribution's daemon after uninstalling",
     async () => {
       await bed.uninstall();
       const list = systemdVersion < 256 ? "/usr/bin/machinectl list-transfers" : "/usr/bin/importctl list-transfers";

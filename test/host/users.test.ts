@@ -23,7 +23,7 @@ beforeAll(async () => {
 
 afterAll(() => bed?.stop(), GUARD_MS);
 
-/** Runs a script as the user, with the user's bus. */
+/** Runs a script as the user, with the address of the user's bus. */
 function asUser(script: string): Promise<string> {
   const wrapped = Buffer.from(script).toString("base64");
   return bed.run(`setpriv --reuid joe --regid joe --init-groups env HOME=/home/joe XDG_RUNTIME_DIR=/run/user/1000 \
@@ -44,7 +44,7 @@ usersTest(
 );
 
 usersTest(
-  `and so does a connection to its socket${reason}`,
+  `a connection to its socket starts the user's daemon${reason}`,
   async () => {
     const output = await asUser(`systemctl --user stop systemd-machined.service 2>/dev/null
       systemctl --user start systemd-machined.socket; stat -c %a $XDG_RUNTIME_DIR/systemd/machine/io.systemd.Machine
@@ -65,7 +65,7 @@ print(s.recv(4096).decode().rstrip("\\0"))'
 );
 
 usersTest(
-  `a machine of the user is registered, shown and ended; the whole host's daemon knows nothing of it${reason}`,
+  `a user's machine can be registered, shown and terminated, and is unknown to the system's daemon${reason}`,
   async () => {
     const output = await asUser(`systemd-run --user --unit=guest -q sleep 600
       busctl --user call org.freedesktop.machine1 /org/freedesktop/machine1 org.freedesktop.machine1.Manager \
@@ -84,7 +84,7 @@ usersTest(
 );
 
 usersTest(
-  `root reaches a user's machines by --user -M USER@, and never the host's machine of that name${reason}`,
+  `root reaches a user's machines by --user -M USER@, and not the system's machine of the same name${reason}`,
   async () => {
     await bed.inner("guest");
     await bed.run("machinectl start guest");
@@ -108,13 +108,13 @@ usersTest(
   TIMEOUT_MS,
 );
 
-usersTest(`a user's bus that is not there is a clear error, and no other bus is asked${reason}`, async () => {
+usersTest(`when a user has no bus, the error says so, and no other bus is called${reason}`, async () => {
   const { code, output } = await bed.exec("machinectl --user -M jam@ list");
   expect(code).toBe(1);
   expect(output).toContain("systemd-run reached no user bus as user 'jam' of this host");
 });
 
-usersTest(`a user without a service manager is told at once${reason}`, async () => {
+usersTest(`for a user without a service manager the client fails at once${reason}`, async () => {
   const { code, output } = await bed.exec(
     "useradd -m jim; setpriv --reuid jim --regid jim --init-groups env -i PATH=$PATH machinectl --user list",
   );

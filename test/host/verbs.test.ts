@@ -1,5 +1,5 @@
-// What users see of `machinectl` on a booted host with a running container: shells, logins, files and images, in words and
-// exit codes. With MACHINED_HOST_STOCK=1 the same is expected of the distribution's programs.
+// The output and exit codes of `machinectl` on a booted host with a running container: shells, logins, files and images.
+// With MACHINED_HOST_STOCK=1 the same is expected of the distribution's programs.
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { Bed, isStock, systemdVersion } from "../lib/bed.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
@@ -17,13 +17,13 @@ beforeAll(async () => {
 
 afterAll(() => bed.stop(), GUARD_MS);
 
-/** With a terminal of its own, as `script` gives it. */
+/** Runs a command on its own terminal, made by `script`. */
 const onTerminal = (line: string) => `script -qec ${JSON.stringify(line)} /dev/null </dev/null`;
 
 interface Case {
   readonly statements: string;
   readonly script: string;
-  /** Everything the script wrote, trimmed at the end. */
+  /** All output of the script, trimmed at the end. */
   readonly says: RegExp;
   readonly code?: number;
   readonly since?: number;
@@ -61,7 +61,7 @@ const cases: readonly Case[] = [
   {
     statements: "with -q and a command nothing is added to its output, also on a terminal",
     script: onTerminal("TERM=xterm-256color machinectl -q shell deb1 /bin/echo hi"),
-    // What the machine's own systemd sends (a context of its own, since 258) is none of ours.
+    // Without what the machine's own systemd sends (its own context, since 258).
     says: /^(?!.*(?:comm=machinectl|\[!p))[\s\S]*hi\r?$/,
     since: 999,
   },
@@ -157,7 +157,7 @@ const cases: readonly Case[] = [
     statements: "C64 what is read-only is marked in red on a terminal, and nothing else is",
     script: `chmod a-w /var/lib/machines/disk.raw; unset SYSTEMD_COLORS
       ${onTerminal("TERM=xterm machinectl list-images --no-pager --no-legend")}; machinectl list-images --no-legend`,
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: the terminal's own
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: sequences of the terminal
     says: /\ndisk +raw +\x1b\[0;1;31myes\x1b\[0m [^\x1b]+\ntree +directory +no [^\x1b]+\ndisk +raw +yes /,
   },
   {
@@ -197,7 +197,7 @@ const cases: readonly Case[] = [
     says: /^(Removed image '(tree|disk)'.*\n){2}Removed 2 images in total.*\ndeb1$/,
   },
   {
-    // The original leaves a pool whose limit is below its content for ever with that limit.
+    // In systemd, a pool whose limit is below its content keeps that limit for ever.
     statements: "C112 limits in words and units of 1024, raised again from below what is used",
     script: "for l in none - infinity 1K 5M 2G; do machinectl set-limit $l; done",
     says: isStock ? /^(Could not set limit: .*\n?)*$/ : /^$/,

@@ -9,12 +9,12 @@ import { openPipe } from "../../src/kernel/process/pipe.ts";
 import { havePrograms } from "../lib/programs.ts";
 import { GUARD_MS, WAIT_MS } from "../lib/wait-for.ts";
 
-/** How often each cheap wrapper is called: the optimiser, and with it the trap of moving memory, comes after some thousand. */
+/** How often each cheap wrapper is called: code is optimised, and then may move memory, after some thousand calls. */
 export const MANY = 50_000;
 
 export const isRoot = process.geteuid?.() === 0;
 
-/** A test that needs root; without, it is skipped and says why. */
+/** A test that needs root; without root it is skipped, with the reason in its title. */
 export function rootTest(name: string, body: () => void | Promise<void>, timeoutMs = GUARD_MS): void {
   test.skipIf(!isRoot)(isRoot ? name : `${name} (left out: needs root)`, body, timeoutMs);
 }
@@ -26,7 +26,7 @@ export function scratchDirectory(): string {
   return path;
 }
 
-/** Waits, looking every millisecond, until `condition` returns something other than false, null or undefined. */
+/** Polls every millisecond until `condition` returns something other than false, null or undefined. */
 export async function until<T>(condition: () => T | false | null | undefined, what: string): Promise<T> {
   const deadline = performance.now() + WAIT_MS;
   for (;;) {
@@ -37,7 +37,7 @@ export async function until<T>(condition: () => T | false | null | undefined, wh
   }
 }
 
-/** Waits until the poller has reported all that is ready by now: its events come in the order in which they happened. */
+/** Waits until the poller has reported all events up to now: it reports them in the order in which they happened. */
 export async function reported(): Promise<void> {
   const [read, write] = openPipe();
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -108,7 +108,7 @@ export async function runScript(source: string, env: Record<string, string> = {}
   }
 }
 
-/** Where a descriptor of this process points. */
+/** The target of a descriptor of this process. */
 export function targetOf(fd: number): string {
   return readlinkSync(`/proc/self/fd/${fd}`);
 }

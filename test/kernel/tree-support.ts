@@ -1,5 +1,5 @@
 // Trees for the tests of copying and removing: a tree with one of everything, an independent description of a tree, and
-// file systems in a file. Python describes the trees, because it knows names that are not text.
+// file systems in a file. Python describes the trees, because it supports names that are not UTF-8.
 import { afterAll } from "bun:test";
 import { mkdirSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { havePrograms } from "../lib/programs.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 
-/** A Python program that prints all there is to know of a tree. */
+/** A Python program that prints all metadata of a tree. */
 export const DESCRIBE = `
 import hashlib, os, stat, sys
 top = os.fsencode(sys.argv[1])
@@ -79,7 +79,7 @@ for i in range(int(sys.argv[2])):
     inner = os.open("d", os.O_RDONLY, dir_fd=fd); os.close(fd); fd = inner
 `;
 
-/** Runs a command and returns its output; throws with what it said on stderr when it fails. */
+/** Runs a command and returns its output; throws with its standard error when it fails. */
 export function run(...command: string[]): string {
   const { exitCode, stdout, stderr } = Bun.spawnSync(command, {
     env: { PATH: process.env["PATH"] ?? "", LC_ALL: "C" },
@@ -88,7 +88,7 @@ export function run(...command: string[]): string {
   return stdout.toString();
 }
 
-/** A directory that is removed after the tests, also when what is in it is deep, immutable or a mount called `mount`. */
+/** A directory that is removed after the tests, also when its content is deep, immutable or a mount named `mount`. */
 export function treeDirectory(): string {
   const path = mkdtempSync(join(tmpdir(), "kernel-test-tree-"));
   const clean = `umount -l '${path}/mount'; chattr -R -i '${path}'; rm -rf '${path}'`;
@@ -96,7 +96,7 @@ export function treeDirectory(): string {
   return path;
 }
 
-/** All there is to know of a tree, a line for each file, without its own path. */
+/** All metadata of a tree, a line for each file, without the path of the tree. */
 export function describeTree(path: string): string {
   return run("python3", "-c", DESCRIBE, path);
 }

@@ -1,4 +1,4 @@
-// Questions to polkit: over a connection of their own, counted, and with an end, whatever callers, people and polkit do.
+// Questions to polkit: they use a connection of their own, and are limited in number and in time.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -60,22 +60,22 @@ describe.skipIf(!isRoot)(`questions to polkit${needsRoot}`, () => {
     for (const question of broker.questions) question.answer(false);
   };
 
-  test("a user whose agent never answers keeps neither root nor others from anything", async () => {
+  test("a user whose agent never answers does not block calls of root or of other users", async () => {
     const rulesBefore = rulesOfDaemon();
     const sender = broker.caller(USER);
     const count = PEOPLE_OF_EACH + WAITING_OF_EACH;
     const calls = Array.from({ length: count }, () => errorOf(terminate(sender)));
     await until("the first questions", () => broker.questions.length === PEOPLE_OF_EACH);
-    // One more than may wait: refused at once, and not asked about.
+    // One more call than may wait is refused at once, without a question to polkit.
     expect(await errorOf(terminate(sender))).toStartWith("LimitsExceeded");
     expect(new Set(broker.questions.map(({ from }) => from)).has(broker.ownerOf(NAME) ?? "")).toBe(false);
     expect(rulesOfDaemon() - rulesBefore).toBe(1);
 
-    // Root is not asked about, and its calls are answered.
+    // polkit is not asked about root, whose calls are answered.
     const bus = await daemon.bus();
     await register(bus, "of-root", await daemon.leader(), { create: true });
     await manager(bus, "UnregisterMachine", "s", "of-root");
-    // Another user is asked about at once, and so is the same one where no person is needed.
+    // polkit is asked at once about another user, and about the same user in a call without interactive authorization.
     broker.onQuestion = (question) => question.answer(false);
     expect(await errorOf(terminate(broker.caller(OTHER)))).toStartWith("AccessDenied");
     expect(await errorOf(terminate(sender, false))).toStartWith("AccessDenied");
@@ -86,7 +86,7 @@ describe.skipIf(!isRoot)(`questions to polkit${needsRoot}`, () => {
     await until("the match rules to be gone", () => rulesOfDaemon() === rulesBefore);
   });
 
-  test("a caller that leaves takes its questions back, and the next are asked", async () => {
+  test("when a caller disconnects, its questions are cancelled, and the next ones are sent", async () => {
     const leaver = broker.caller(USER);
     const stayer = broker.caller(USER);
     for (let i = 0; i < PEOPLE_OF_EACH; i++) terminate(leaver).catch(() => {});
@@ -96,14 +96,14 @@ describe.skipIf(!isRoot)(`questions to polkit${needsRoot}`, () => {
     broker.leave(leaver);
     await until("the questions to be taken back", () => broker.cancelled.length === PEOPLE_OF_EACH);
     expect(broker.cancelled.sort()).toEqual(asked.map(({ cancellation }) => cancellation).sort());
-    // polkit answers a question that was taken back.
+    // polkit answers a question that was cancelled.
     for (const question of asked) question.answer(false);
     await until("the next question", () => broker.questions.length === PEOPLE_OF_EACH + 1);
     broker.questions.at(-1)?.answer(false);
     expect(await waiting).toStartWith("AccessDenied");
   });
 
-  test("a caller that closes its Varlink connection takes its questions back, too", async () => {
+  test("when a caller closes its Varlink connection, its questions are cancelled, too", async () => {
     chmodSync(daemon.runtime, 0o755);
     const path = join(daemon.runtime, "machine/io.systemd.Machine");
     const socket = withIdentity({ uid: USER, gid: USER }, () => connectUnix(path));
@@ -116,7 +116,7 @@ describe.skipIf(!isRoot)(`questions to polkit${needsRoot}`, () => {
     answerAll();
   });
 
-  test("a caller that left before anybody listened for that is not waited for", async () => {
+  test("the question of a caller that disconnected before the daemon watched for that is cancelled", async () => {
     const sender = broker.caller(USER);
     broker.holdCredentials = true;
     terminate(sender).catch(() => {});
@@ -174,14 +174,14 @@ describe("an Authority", () => {
     authority.close();
   });
 
-  test("refuses when no answer comes in time, and cancels the question", async () => {
+  test("refuses a call when no answer comes in time, and cancels the question", async () => {
     const authority = new Authority({ kind: "system" }, { deadlineMs: { people: 100, rules: 100 } });
     expect(authority.ask(asking, caller, permission)).rejects.toThrow("Access denied");
     await waitFor(() => expect(broker.cancelled).toHaveLength(1), "the question to be taken back");
     authority.close();
   });
 
-  test("closes the connection to a polkit that does not cancel, and asks the next one over a new connection", async () => {
+  test("closes the connection to a polkit that does not cancel, and sends the next question over a new connection", async () => {
     const times = { deadlineMs: { people: 50, rules: 50 }, cancelGraceMs: 50 };
     const authority = new Authority({ kind: "system" }, times);
     broker.questions.length = 0;

@@ -1,6 +1,6 @@
-// Who may do what, and above all: on what. While a permission is asked for, a name can become another machine's or
-// another image's; what was permitted must not be done to that one. Each method of the tables is tried, on both
-// transports; one that is in none of the lists below fails the test.
+// Which user may do what, and on which object. While polkit is asked for a permission, a name can change to another machine
+// or image, to which the permission must not apply. Each method of the tables is called, on both transports; a method that
+// is in none of the lists below fails the test.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -30,7 +30,7 @@ type Arguments = readonly [signature: string, ...body: unknown[]];
 
 const SHELL: readonly unknown[] = ["root", "/bin/true", ["true"], []];
 
-/** Methods that do something to one machine, with arguments of which each gets as far as asking for permission. */
+/** Methods that act on one machine, with arguments with which each of them asks for permission. */
 const MACHINE_CASES: Readonly<Record<string, Arguments>> = {
   UnregisterMachine: ["s", "web"],
   TerminateMachine: ["s", "web"],
@@ -84,7 +84,7 @@ const OTHERS = new Set([
 ]);
 const IMAGE_FREE = new Set(["GetOSRelease"]);
 
-/** What the owner of a machine may do without being asked about. */
+/** Methods that the owner of a machine may call without a question to polkit. */
 const OWNERS = /^(Unregister|Terminate|Kill|Open\w*(PTY|Login|Shell))/;
 
 const VARLINK_MACHINE_CASES: Readonly<Record<string, object>> = {
@@ -131,7 +131,7 @@ function descriptorOf(value: Variant | undefined): Fd {
   return value.value as Fd;
 }
 
-test("only perform() and the registration of machines ask for permission: all others are actions", async () => {
+test("only perform() and the registration of machines call authorize(): all other methods are actions", async () => {
   const asking: string[] = [];
   for await (const file of new Bun.Glob("**/*.ts").scan(MACHINED)) {
     if (/\bauthorize\(/.test(await Bun.file(join(MACHINED, file)).text())) asking.push(file);
@@ -139,7 +139,7 @@ test("only perform() and the registration of machines ask for permission: all ot
   expect(asking.sort()).toEqual(["action/action.ts", "machines/register.ts"]);
 });
 
-describe.skipIf(!isRoot)(`what was permitted for one is not done to another${needsRoot}`, () => {
+describe.skipIf(!isRoot)(`a permission for one object is not used for another${needsRoot}`, () => {
   const root = mkdtempSync(join(tmpdir(), "machined-authority-"));
   const pool = join(root, "var/lib/machines");
   const broker = new PlayedBroker(join(root, "bus"));
@@ -168,14 +168,14 @@ describe.skipIf(!isRoot)(`what was permitted for one is not done to another${nee
 
   beforeEach(() => manager(bus, "UnregisterMachine", "s", "web").catch(() => {}));
 
-  /** A process in a user namespace of its own, whose root is nobody special here: its owner may open terminals in it. */
+  /** A process in a private user namespace, whose root has no privileges on the host: its owner may open terminals in it. */
   async function newLeader(): Promise<number> {
     const pid = await daemon.leader("--user");
     for (const kind of ["uid_map", "gid_map"]) writeFileSync(`/proc/${pid}/${kind}`, "0 524288 65536\n");
     return pid;
   }
 
-  /** Registers "web" for the user, whom polkit takes for an administrator. */
+  /** Registers "web" for the user, whom polkit treats as an administrator. */
   async function registerFor(uid: number, leader: number): Promise<void> {
     if (uid === 0) {
       await register(bus, "web", leader, { create: true });
@@ -189,7 +189,7 @@ describe.skipIf(!isRoot)(`what was permitted for one is not done to another${nee
     });
   }
 
-  /** "web" is unregistered, and another machine of that name registered for root. */
+  /** Unregisters "web", and registers another machine of that name for root. */
   async function replaceMachine(): Promise<number> {
     await manager(bus, "UnregisterMachine", "s", "web");
     const leader = await newLeader();
@@ -197,7 +197,7 @@ describe.skipIf(!isRoot)(`what was permitted for one is not done to another${nee
     return leader;
   }
 
-  /** Yes to so many questions and no to all others: what was answered for the first must not serve for the second. */
+  /** Answers yes to a number of questions and no to all others: the answer to the first must not be used for the second. */
   function permit(count: number): void {
     broker.questions.length = 0;
     broker.onQuestion = (question) => question.answer(broker.questions.length <= count);
@@ -216,14 +216,14 @@ describe.skipIf(!isRoot)(`what was permitted for one is not done to another${nee
     mkdirSync(join(pool, "tree/etc"), { recursive: true });
   }
 
-  /** Another tree takes the name; the old one stays, so that nothing of it is used again. */
+  /** Gives the name to another tree; the old one stays, so that its inode is not reused. */
   function replaceTree(): void {
     rmSync(join(root, "old"), { recursive: true, force: true });
     renameSync(join(pool, "tree"), join(root, "old"));
     mkdirSync(join(pool, "tree/etc"), { recursive: true });
   }
 
-  /** Calls as nobody; replaces the subject when the daemon asks who calls; returns the error. */
+  /** Calls as nobody; replaces the subject when the daemon asks the bus for the caller's credentials; returns the error. */
   async function callAndReplace(
     path: string,
     iface: string,
@@ -231,7 +231,7 @@ describe.skipIf(!isRoot)(`what was permitted for one is not done to another${nee
     [signature, ...body]: Arguments,
     replace: () => unknown,
   ): Promise<string> {
-    // The owner needs no answer for the first machine.
+    // For the first machine, the owner needs no answer of polkit.
     permit(OWNERS.test(member) ? 0 : 1);
     broker.holdCredentials = true;
     const failure = errorOf(
@@ -271,7 +271,7 @@ describe.skipIf(!isRoot)(`what was permitted for one is not done to another${nee
     ),
   ];
   for (const [path, iface, member, args] of imageCalls) {
-    test(`${iface}.${member}: what was permitted for one image is not done to another`, async () => {
+    test(`${iface}.${member}: a permission for one image is not used for another`, async () => {
       makeTree();
       expect(await callAndReplace(path, iface, member, args, replaceTree)).toStartWith("AccessDenied");
       expect(broker.questions).toHaveLength(2);
@@ -279,7 +279,7 @@ describe.skipIf(!isRoot)(`what was permitted for one is not done to another${nee
     });
   }
 
-  /** The same over Varlink, where the caller is known at once: the subject is replaced while polkit thinks. */
+  /** The same over Varlink, where the caller is known at once: the subject is replaced while polkit is asked. */
   async function varlinkAndReplace(method: string, parameters: object, replace: () => unknown): Promise<string> {
     permit(1);
     const answer = broker.onQuestion;
@@ -296,7 +296,7 @@ describe.skipIf(!isRoot)(`what was permitted for one is not done to another${nee
         if (broker.questions[0] === undefined) throw new Error("it has not");
         return broker.questions[0];
       }, "the daemon to ask polkit");
-      // The caller by its pidfd, and by number and time of start for a polkit that does not know pidfds.
+      // The caller is identified by its pidfd, and by number and start time for a polkit without pidfds.
       const [kind, subject] = question.subject;
       expect([kind, subject.get("pid")?.value, subject.get("uid")?.value]).toEqual([
         "unix-process",
@@ -320,7 +320,7 @@ describe.skipIf(!isRoot)(`what was permitted for one is not done to another${nee
     ...Object.entries(VARLINK_MODES).map(([, parameters]) => ["Open", parameters] as const),
   ];
   for (const [method, parameters] of varlinkCalls) {
-    test(`io.systemd.Machine.${method} ${JSON.stringify(parameters)}: not done to the machine that came after`, async () => {
+    test(`io.systemd.Machine.${method} ${JSON.stringify(parameters)}: a permission for a machine is not used for its successor`, async () => {
       await registerFor(0, await newLeader());
       let leader = 0;
       const failure = await varlinkAndReplace(
@@ -337,7 +337,7 @@ describe.skipIf(!isRoot)(`what was permitted for one is not done to another${nee
   }
 
   for (const [method, parameters] of Object.entries(VARLINK_IMAGE_CASES)) {
-    test(`io.systemd.MachineImage.${method}: not done to the image that came after`, async () => {
+    test(`io.systemd.MachineImage.${method}: a permission for an image is not used for its successor`, async () => {
       makeTree();
       const failure = await varlinkAndReplace(
         `io.systemd.MachineImage.${method}`,

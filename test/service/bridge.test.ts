@@ -1,4 +1,4 @@
-// `machined bridge`: the daemon of a host without a bus, reached by `-H` through a played ssh.
+// `machined bridge`: the daemon of a host without a bus, reached by `-H` through a simulated ssh.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -70,7 +70,7 @@ describe(`over ssh to a host without a bus${needsRoot}`, () => {
     expect(await child.exited).toBe(0);
   });
 
-  test("missing services, objects and methods are answered as a bus answers", async () => {
+  test("calls to missing services are answered with the errors of a bus", async () => {
     const { client } = await bridged();
     for (const name of ["org.freedesktop.systemd1", "org.freedesktop.import1"]) {
       const answer = client.call({ ...MEMBER, destination: name, member: "ListMachines" });
@@ -83,13 +83,13 @@ describe(`over ssh to a host without a bus${needsRoot}`, () => {
   });
 });
 
-test("a bridge that stands still and goes on loses no call and no answer", async () => {
+test("a bridge that is stopped and continued loses no call and no answer", async () => {
   const { client, child } = await bridged();
   const names = () => client.call({ ...MEMBER, member: "ListImages" });
   const answers = await Promise.all(Array.from({ length: 2000 }, names));
   expect(answers).toHaveLength(2000);
   child.kill("SIGSTOP");
-  // The bridge stands still: calls wait here, and none is answered.
+  // The bridge is stopped: calls wait, and none is answered.
   const waiting = Array.from({ length: 2000 }, names);
   expect(Bun.peek.status(waiting[0] as Promise<unknown>)).toBe("pending");
   child.kill("SIGCONT");
@@ -114,7 +114,7 @@ test("the bridge and its client's connection end with the daemon", async () => {
   await daemon.run();
 });
 
-test("the other host runs its own bridge where it has a bus or nothing of ours", async () => {
+test("the other host runs systemd's bridge where it has a bus, or no machined", async () => {
   const says = (name: string) => program(name, `echo ${name} "$@"`);
   const line = bridgeCommand({ kind: "ssh", host: "far" }).at(-1) as string;
   const run = async () => {

@@ -1,5 +1,5 @@
-// A cancelled copy once went on in its child while its tree was being removed, was installed as far as it had come, and was
-// reported as a success; a disk image that is not compressed could not be cancelled at all.
+// Cancelled copies must end with their child processes, must not be installed incompletely or reported as a success, and
+// uncompressed disk images can be cancelled as well.
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -19,7 +19,7 @@ setDefaultTimeout(GUARD_MS);
 const FILES = 6000;
 const MEMBERS = 3000;
 const DISK_BYTES = 96 << 20;
-/** So many cancellations must be in time, of so many. */
+/** The number of cancellations that must come before the end of the work, and the maximum of attempts. */
 const IN_TIME = 2;
 const TRIES = 40;
 const SRC = join(import.meta.dir, "../../src");
@@ -46,8 +46,8 @@ describe.skipIf(!isRoot)(`cancelling${needsRoot}`, () => {
       };
 
       /**
-       * Cancels a worker once it `hasBegun`. That may be too late: it is done again until it was in time some times. In time
-       * or not, `expectWhole` or `expectNone` holds.
+       * Cancels a worker once it `hasBegun`. The worker may end first: it is repeated until enough
+       * cancellations were in time. Each time, `expectWhole` or `expectNone` has to hold.
        */
       async function cancelSometimes(
         begin: () => ReturnType<typeof start>,
@@ -72,7 +72,7 @@ describe.skipIf(!isRoot)(`cancelling${needsRoot}`, () => {
         }
       }
 
-      test.each([1, 1000])("a copy of a directory is whole or not there (at %i files)", async (files) => {
+      test.each([1, 1000])("a cancelled copy of a directory is complete or absent (at %i files)", async (files) => {
         await cancelSometimes(
           () => start("systemd-import-fs", ["run", tree, "copy"]),
           () => count(working("fs") ?? "") >= files,
@@ -87,7 +87,7 @@ describe.skipIf(!isRoot)(`cancelling${needsRoot}`, () => {
         host.clear();
       });
 
-      test("a copy of what is kept of a download is whole or not there", async () => {
+      test("a cancelled copy of a cached download is complete or absent", async () => {
         const pull = (name: string) => ["tar", "--verify=no", "--settings=no", server.url("t.tar.gz"), name];
         expect((await host.run("systemd-pull", pull("first"))).code).toBe(0);
         const before = host.entries();
@@ -148,7 +148,7 @@ describe.skipIf(!isRoot)(`cancelling${needsRoot}`, () => {
     });
   }
 
-  test("an abandoned image is never installed, whatever fails while it is cleaned up", () => {
+  test("an abandoned image is never installed, also when its clean-up fails", () => {
     const host = new ImageHost();
     const script = `
       const { Stage, openImageRoot } = await import("${SRC}/worker/image/stage.ts");

@@ -1,4 +1,5 @@
-// Whether an image is started at boot goes where the image goes: the daemon on a bus, with a service manager that is played.
+// Renaming and removing images keeps their enablement at boot up to date: the daemon on a bus, with a simulated service
+// manager.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -53,7 +54,7 @@ describe.skipIf(!can)(`images that are started at boot${reason}`, () => {
     expect(systemd.reloads).toBe(1);
   });
 
-  test("an image that is not enabled stays so, and nothing is reloaded", async () => {
+  test("renaming and removing an image that is not enabled enables nothing and does not reload units", async () => {
     image("plain");
     await manager(bus, "RenameImage", "ss", "plain", "simple");
     await manager(bus, "RemoveImage", "s", "simple");
@@ -67,7 +68,7 @@ describe.skipIf(!can)(`images that are started at boot${reason}`, () => {
     expect([[...systemd.enabled], systemd.reloads]).toEqual([[], 1]);
   });
 
-  test("another image of that name is started as before", async () => {
+  test("the unit stays enabled when another image of the same name is left", async () => {
     image("twin");
     image("twin", "usr/lib/machines");
     systemd.enabled.add("systemd-nspawn@twin.service");
@@ -82,7 +83,7 @@ describe.skipIf(!can)(`images that are started at boot${reason}`, () => {
     expect([...systemd.enabled]).toEqual([]);
   });
 
-  test("an image is renamed also where the service manager refuses", async () => {
+  test("an image is renamed also when the service manager refuses to change the enablement", async () => {
     image("stubborn");
     systemd.enabled.add("systemd-nspawn@stubborn.service");
     systemd.refuses = true;

@@ -1,6 +1,6 @@
 """Callers of io.machined.Events: events-readers.py UID SOCKET COUNT [CALL]
 
-Subscribes over COUNT connections as the user, or makes the CALL, prints how many were not refused, and holds on to them.
+Subscribes over COUNT connections as the user, or makes the CALL, prints how many were not refused, and keeps them open.
 """
 
 import json

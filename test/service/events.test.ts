@@ -1,4 +1,4 @@
-// io.machined.Events: every start and end, whatever other readers do, and over restarts of the daemon.
+// io.machined.Events: every start and end is reported, independent of other readers, and across restarts of the daemon.
 import { afterEach, describe, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -39,11 +39,11 @@ interface Seen {
   readonly leader?: number;
 }
 
-/** A reader that keeps up: what it has got so far. */
+/** A reader that reads at once, and keeps its events. */
 class Follower {
   readonly seen: Seen[] = [];
   readonly #client: VarlinkClient;
-  /** When the first reply has come: from then on nothing is missed. */
+  /** Resolves when the first reply has come: from then on no event is missed. */
   readonly begun: Promise<void>;
   readonly ended: Promise<void>;
 
@@ -67,7 +67,7 @@ class Follower {
     }
   }
 
-  /** In short, without what is said about the log: "started m1". */
+  /** The events about machines in short form: "started m1". */
   get machines(): string[] {
     return this.seen.filter(({ type }) => type === "machine").map(({ event, machine }) => `${event} ${machine}`);
   }
@@ -84,7 +84,7 @@ async function everything(daemon: TestDaemon, parameters: object = { sinceUSec: 
   return follower;
 }
 
-/** A reader that subscribes and reads nothing until it is told to. */
+/** A reader that subscribes, and reads only when a test calls it. */
 class Sleeper {
   readonly #socket: Fd;
 
@@ -125,13 +125,13 @@ describe.skipIf(!isRoot)(`events${needsRoot}`, () => {
   }
 
   test(
-    "10 000 starts and ends reach a reader that keeps up; one that does not read is told what it missed, and costs no memory",
+    "a fast reader gets 10 000 starts and ends; a reader that does not read gets the number of missed events, and no memory grows",
     async () => {
       const host = await started();
       const follower = await Follower.of(host);
       const sleeper = new Sleeper(host);
       const bus = await host.bus();
-      // A leader leads one machine at a time.
+      // A process can be the leader of one machine at a time.
       const startAndEnd = async (lane: number, leader: number) => {
         for (let i = lane; i < 10_000; i += LANES) {
           await register(bus, `m${i}`, leader);
@@ -163,7 +163,7 @@ describe.skipIf(!isRoot)(`events${needsRoot}`, () => {
   );
 
   test(
-    "an end says how the machine ended where that is known",
+    "the event of an end has exit status or signal, where they are known",
     async () => {
       const host = await started();
       const follower = await Follower.of(host);
@@ -187,7 +187,7 @@ describe.skipIf(!isRoot)(`events${needsRoot}`, () => {
   );
 
   test(
-    "a cursor is good over a restart: nothing is missed, nothing comes twice, and machines that go on are not told again",
+    "after a restart a cursor is valid: no event is missed or repeated, and running machines are not reported again",
     async () => {
       const host = await started();
       const follower = await Follower.of(host);
@@ -210,7 +210,7 @@ describe.skipIf(!isRoot)(`events${needsRoot}`, () => {
   );
 
   test(
-    "after kill -9 at any moment cursors keep their order, and a reader learns the end of every machine it saw start",
+    "after kill -9 at any moment cursors keep their order, and a reader gets the end of every machine that it saw start",
     async () => {
       const host = await started();
       const cursors: string[] = [];
@@ -221,7 +221,7 @@ describe.skipIf(!isRoot)(`events${needsRoot}`, () => {
         const leader = await host.leader();
         await register(await host.bus(), `r${round}`, leader);
         await waitFor(() => expect(follower.machines).toContain(`started r${round}`), "the start");
-        // Before the batch of the log is written, or after it, as it happens.
+        // Sometimes before the log is written, sometimes after it.
         await host.kill("SIGKILL");
         process.kill(leader, "SIGKILL");
         last = follower.last;
@@ -233,7 +233,7 @@ describe.skipIf(!isRoot)(`events${needsRoot}`, () => {
       told.push(...rest.machines);
       for (let round = 0; round < 5; round++) expect(told.filter((text) => text === `ended r${round}`).length).toBe(1);
       expect(new Set(cursors).size).toBe(cursors.length);
-      // What stands in the log is in the order in which it was told.
+      // The log has the order in which events were reported.
       const kept = (await everything(host)).machines;
       expect(kept.filter((text) => text.startsWith("ended"))).toEqual(told.filter((text) => text.startsWith("ended")));
     },
@@ -241,7 +241,7 @@ describe.skipIf(!isRoot)(`events${needsRoot}`, () => {
   );
 
   test(
-    "a leader that leaves processes behind has exited, and the machine ends with them",
+    "when a leader exits before other processes of its machine, the machine ends with them, and the event has the leader's status",
     async () => {
       const host = await started();
       const follower = await Follower.of(host);
@@ -249,7 +249,7 @@ describe.skipIf(!isRoot)(`events${needsRoot}`, () => {
       await register(await host.bus(), "two", leader.pid, { create: true });
       const { value } = await leader.stdout.getReader().read();
       const other = Number(Buffer.from(value ?? []).toString());
-      // It may have been started before its parent was moved.
+      // The child may have been started before its parent was moved into the scope.
       attachProcess(cgroupOfProcess(leader.pid), other);
       leader.stdin.end();
       await waitFor(() => expect(follower.machines.at(-1)).toBe("leader-exited two"), "the leader's end");
@@ -261,7 +261,7 @@ describe.skipIf(!isRoot)(`events${needsRoot}`, () => {
   );
 
   test.skipIf(!isUnified)(
-    `a control group that is frozen is a machine that is paused, however often that happens${unifiedReason}`,
+    `freezing and thawing a control group is reported as paused and resumed, each time${unifiedReason}`,
     async () => {
       const host = await started();
       const follower = await Follower.of(host);
@@ -280,7 +280,7 @@ describe.skipIf(!isRoot)(`events${needsRoot}`, () => {
       for (let i = 0; i < 3000; i++) freeze(i % 2 === 0 ? 1 : 0);
       freeze(1);
       await waitFor(() => expect(follower.machines.at(-1)).toBe("paused cold"), "the last state");
-      // Differences were told, and not each of the 3000.
+      // Only the resulting differences were reported, not each of the 3000 changes.
       expect(follower.seen.length - before).toBeLessThan(300);
       freeze(0);
       const order = follower.machines.filter((text) => /paused|resumed/.test(text));
@@ -290,7 +290,7 @@ describe.skipIf(!isRoot)(`events${needsRoot}`, () => {
   );
 
   test.skipIf(!hasIp)(
-    "addresses of a container come and go; one that changes them without a pause does not fill the log",
+    "changes of a container's addresses are reported; a container that changes them continuously does not fill the log",
     async () => {
       const host = await started();
       const follower = await Follower.of(host, { types: ["address"] });
@@ -318,7 +318,7 @@ describe.skipIf(!isRoot)(`events${needsRoot}`, () => {
       await inside("ip addr add 10.79.0.1/32 dev h0");
       await waitFor(() => expect(told()).toContain("added 10.79.0.1"), "what there is at last");
       expect(told().length - before).toBeLessThan(100);
-      // What the host's own network has is no machine's.
+      // Addresses of the host's network are not those of a machine.
       await register(await host.bus(), "shared", await host.leader());
       const { descriptors } = resourcesOf(host.pid);
       process.kill(leader, "SIGKILL");
@@ -329,7 +329,7 @@ describe.skipIf(!isRoot)(`events${needsRoot}`, () => {
   );
 
   test(
-    "images that come, go, are renamed, replaced and made read-only are told, and hidden ones are not",
+    "images that are made, removed, renamed, replaced or made read-only are reported, and hidden images are not",
     async () => {
       const images = mkdtempSync(join(tmpdir(), "event-images-"));
       const pool = join(images, "var/lib/machines");
@@ -375,7 +375,7 @@ describe.skipIf(!isRoot)(`events${needsRoot}`, () => {
   );
 
   test.skipIf(!hasPython)(
-    "transfers are told by the daemon that runs them, and by root alone",
+    "transfers are reported by the daemon that runs them; only root may report them",
     async () => {
       const host = await started();
       await using transfers = await TestImportd.start();
@@ -404,7 +404,7 @@ describe.skipIf(!isRoot)(`events${needsRoot}`, () => {
       });
       expect(seen[1]).toMatchObject({ event: "progress", progress: 0.13 });
       expect(seen.at(-1)).toMatchObject({ result: "canceled", local: "img" });
-      // The worker reports each step at once; of progress there is one report a second.
+      // The worker reports each step at once; progress is reported once a second.
       expect(seen.filter(({ event }) => event === "progress").length).toBeLessThan(4);
       const named = await everything(host, { sinceUSec: 0, names: ["img"] });
       expect(named.seen.filter(({ type }) => type === "transfer").length).toBe(seen.length);
@@ -421,7 +421,7 @@ describe.skipIf(!isRoot)(`events${needsRoot}`, () => {
     GUARD_MS,
   );
 
-  test("a reader of some machines gets these alone, and needs 'more'", async () => {
+  test("a reader that names machines gets only their events, and the call needs 'more'", async () => {
     const host = await started();
     const follower = await Follower.of(host, { names: ["b"], types: ["machine"] });
     const bus = await host.bus();
@@ -437,7 +437,7 @@ describe.skipIf(!isRoot)(`events${needsRoot}`, () => {
     });
   });
 
-  /** What of COUNT calls of a user is not refused; the caller holds on to its connections. */
+  /** How many of COUNT calls of a user are not refused; the caller keeps its connections. */
   async function callsOf(host: TestDaemon, uid: number, count: number, call: readonly string[] = []) {
     const socket = join(host.runtime, "machine/io.systemd.Machine");
     const script = join(import.meta.dir, "events-readers.py");
@@ -455,7 +455,7 @@ describe.skipIf(!isRoot)(`events${needsRoot}`, () => {
   }
 
   test.skipIf(!hasPython)(
-    "a user has 64 readers at most, others have theirs meanwhile, and what has left makes room",
+    "a user has at most 64 readers, other users still get theirs, and readers that disconnect make room",
     async () => {
       const host = await started();
       const first = await callsOf(host, NOBODY, 100);
@@ -474,14 +474,14 @@ describe.skipIf(!isRoot)(`events${needsRoot}`, () => {
   );
 
   test.skipIf(!hasPython)(
-    "readers that do not read hold nobody up, and leave nothing behind",
+    "readers that do not read block nobody, and leave no descriptors open",
     async () => {
       const host = await started();
       const socket = join(host.runtime, "machine/io.systemd.Machine");
       const follower = await Follower.of(host);
       const bus = await host.bus();
       const leader = await host.leader();
-      // What is opened once stays open.
+      // Descriptors that are opened only once stay open.
       await register(bus, "first", leader);
       await manager(bus, "UnregisterMachine", "s", "first");
       const before = openDescriptors(host.pid);

@@ -1,4 +1,4 @@
-// The examples for authors of machine managers (docs/machine-managers.md), run as they stand: each starts a command as a
+// The examples for authors of machine managers (docs/machine-managers.md), run unchanged: each starts a command as a
 // machine of a daemon, on a bus and on the daemon's Varlink socket.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -16,7 +16,7 @@ const MACHINE = "org.freedesktop.machine1.Machine";
 
 const can = isRoot && hasBusDaemon;
 const reason = can ? "" : " (left out: needs root and dbus-daemon)";
-/** The interpreter that Debian's Python modules are for, with the module. */
+/** The interpreter of Debian's Python modules, with the module. */
 const hasDbusModule =
   Bun.spawnSync(["/bin/sh", "-c", "exec /usr/bin/python3 -c 'import dbus'"], { stderr: "ignore" }).exitCode === 0;
 if (!hasDbusModule) leaveOut("the example register_dbus.py", "there is no module dbus (Debian: python3-dbus)");
@@ -37,7 +37,7 @@ const ALL = [
   ...["register_dbus.py", "register_varlink.py"],
 ];
 
-test("no example is without a test", () => {
+test("every example is tested", () => {
   expect(readdirSync(EXAMPLES).sort()).toEqual(ALL);
 });
 
@@ -65,7 +65,7 @@ describe.skipIf(!can)(`the examples for authors of machine managers${reason}`, (
     rmSync(scratch, { recursive: true, force: true });
   });
 
-  /** The command of an example, which is compiled where it must be. */
+  /** The command of an example, which is compiled first if needed. */
   function commandOf(example: string): string[] {
     const source = join(EXAMPLES, example);
     if (example.endsWith(".sh") || example.endsWith(".py")) return [source];
@@ -103,7 +103,7 @@ describe.skipIf(!can)(`the examples for authors of machine managers${reason}`, (
     const leader = Number(await property("Leader"));
     await waitFor(async () => expect(await Bun.file(`/proc/${leader}/comm`).text()).toBe("cat\n"), "the command");
 
-    // A second one of that name is refused, and its command ended.
+    // A second machine of that name is refused, and its command is ended.
     const second = start([...command, "cat"]);
     expect(await second.exited).toBe(1);
     expect(await second.stderr.text()).toMatch(/exists/i);

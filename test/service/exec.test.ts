@@ -1,4 +1,4 @@
-// machined-exec beside a daemon of machines, called by root: what it refuses, and what holds it up.
+// machined-exec with a machined, called by root: which calls are refused, and which block others.
 import { afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
@@ -29,13 +29,13 @@ function childrenOf(pid: number): string[] {
   return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean);
 }
 
-/** What the descriptors of a process lead to. */
+/** The targets of a process's descriptors. */
 function descriptorsOf(pid: number): string[] {
   return readdirSync(`/proc/${pid}/fd`).map((number) => {
     try {
       return readlinkSync(`/proc/${pid}/fd/${number}`);
     } catch {
-      return ""; // closed since
+      return ""; // closed in the meantime
     }
   });
 }
@@ -84,7 +84,7 @@ describe.skipIf(!canRun)(canRun ? "machined-exec" : "machined-exec (left out: ne
     return started;
   }
 
-  test("a machine whose user database does not answer holds up its own callers alone", async () => {
+  test("a machine whose user database does not answer blocks only its own callers", async () => {
     const { daemon, run, pid } = await start();
     const mute = await machine(daemon, "mute", `${muteFileSystem()} && ln -s /run/mute/passwd /run/etc/passwd`);
     await machine(daemon, "good");
@@ -97,7 +97,7 @@ describe.skipIf(!canRun)(canRun ? "machined-exec" : "machined-exec (left out: ne
   });
 
   test.skipIf(!hasPython)(
-    `callers whose standard input does not answer hold up nobody else${hasPython ? "" : " (left out: needs python3)"}`,
+    `callers whose standard input does not answer block nobody else${hasPython ? "" : " (left out: needs python3)"}`,
     async () => {
       const { daemon, run, path, pid } = await start();
       await machine(daemon, "good");
@@ -118,7 +118,7 @@ describe.skipIf(!canRun)(canRun ? "machined-exec" : "machined-exec (left out: ne
     },
   );
 
-  test("a call that is longer than a piece of the connection brings its descriptors as well", async () => {
+  test("a call that is longer than one read of the connection arrives with its descriptors", async () => {
     const { daemon, run } = await start();
     await machine(daemon, "good");
     for (const length of [10_000, 60_000, 100_000]) {
@@ -158,7 +158,7 @@ describe.skipIf(!canRun)(canRun ? "machined-exec" : "machined-exec (left out: ne
     client.close();
   });
 
-  test("a call with another number of descriptors is answered, and nothing is run", async () => {
+  test("a call with a wrong number of descriptors is answered with an error, and runs nothing", async () => {
     const { daemon, path } = await start();
     await machine(daemon, "good");
     for (const count of [1, 2, 4]) {
@@ -179,7 +179,7 @@ describe.skipIf(!canRun)(canRun ? "machined-exec" : "machined-exec (left out: ne
     client.close();
   });
 
-  test("a command whose user database does not answer ends when its time is up, by a signal, and when its caller leaves", async () => {
+  test("a command whose user database does not answer ends at its time limit, by a signal, and when its caller disconnects", async () => {
     const { daemon, run, pid, path } = await start();
     await machine(daemon, "mute", `${muteFileSystem()} && ln -s /run/mute/passwd /run/etc/passwd`);
     const onlyWaits = (count: number) =>
@@ -199,7 +199,7 @@ describe.skipIf(!canRun)(canRun ? "machined-exec" : "machined-exec (left out: ne
     await onlyWaits(0);
   });
 
-  test("what hangs in a machine takes its caller's place until it is gone, and root's own way in ends as well", async () => {
+  test("a process that hangs in a machine occupies its caller's place until it has ended, and root's direct exec ends as well", async () => {
     const { daemon, run, pid, path } = await start();
     const mute = await machine(daemon, "mute", `${muteFileSystem()} && ln -s /run/mute/passwd /run/etc/passwd`);
     const limited = { id: "one", machine: "mute", command: ["true"] };
@@ -241,7 +241,7 @@ describe.skipIf(!canRun)(canRun ? "machined-exec" : "machined-exec (left out: ne
     expect(await reply).toMatchObject({ exitStatus: 130 });
     client.close();
     other.close();
-    // The process that hangs takes the caller's place until its file system is gone.
+    // The hanging process occupies the caller's place until its file system is gone.
     const again = { id: "held", machine: "mute", command: ["true"] };
     expect(await errorOf(run(again))).toContain("InvalidParameter");
     mute.signal("SIGKILL");

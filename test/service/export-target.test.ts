@@ -1,4 +1,4 @@
-// An export to a path once took the place of whatever was there, a directory with its content included, and reported success.
+// An export must not replace a directory with its content, and handles files, links, fifos and devices.
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   chmodSync,
@@ -20,7 +20,7 @@ import { finished, ImageHost } from "./image-host.ts";
 
 setDefaultTimeout(GUARD_MS);
 
-describe.skipIf(!isRoot)(`where an export goes${needsRoot}`, () => {
+describe.skipIf(!isRoot)(`the target of an export${needsRoot}`, () => {
   const host = new ImageHost();
   const content = Buffer.alloc(300_000, "image");
   writeFileSync(join(host.pool, "disk.raw"), content);
@@ -32,7 +32,7 @@ describe.skipIf(!isRoot)(`where an export goes${needsRoot}`, () => {
   const exported = (path: string, kind = "raw") =>
     host.run("systemd-export", [kind, kind === "raw" ? "disk" : "tree", path]);
 
-  test.each(["raw", "tar"])("a directory stays as it is (%s)", async (kind) => {
+  test.each(["raw", "tar"])("a directory is not replaced (%s)", async (kind) => {
     mkdirSync(at(`directory-${kind}/inner`), { recursive: true });
     writeFileSync(at(`directory-${kind}/inner/kept`), "kept");
     const { code, log } = await exported(at(`directory-${kind}`), kind);
@@ -40,7 +40,7 @@ describe.skipIf(!isRoot)(`where an export goes${needsRoot}`, () => {
     expect(readFileSync(at(`directory-${kind}/inner/kept`), "utf8")).toBe("kept");
   });
 
-  test("a file is replaced when the export is complete, and keeps its owner and permissions", async () => {
+  test("a file is replaced when the export is complete, and its owner and permissions stay", async () => {
     writeFileSync(at("file"), "old");
     chmodSync(at("file"), 0o640);
     chownSync(at("file"), 65534, 65534);
@@ -53,7 +53,7 @@ describe.skipIf(!isRoot)(`where an export goes${needsRoot}`, () => {
     expect(statSync(at("new")).mode & 0o7777).toBe(0o644);
   });
 
-  test("links are followed, to a file that is there and to one that is made", async () => {
+  test("links are followed, to an existing file and to a new one", async () => {
     writeFileSync(at("target"), "old");
     symlinkSync("target", at("link"));
     symlinkSync("made", at("inner"));
@@ -84,7 +84,7 @@ describe.skipIf(!isRoot)(`where an export goes${needsRoot}`, () => {
     expect(lstatSync(at("fifo")).isFIFO()).toBe(true);
   });
 
-  test("devices are written to and stay", async () => {
+  test("devices are written to, and not replaced", async () => {
     Bun.spawnSync(["mknod", at("null"), "c", "1", "3"]);
     for (const kind of ["raw", "tar"]) expect((await exported(at("null"), kind)).code).toBe(0);
     expect(lstatSync(at("null")).isCharacterDevice()).toBe(true);
@@ -92,7 +92,7 @@ describe.skipIf(!isRoot)(`where an export goes${needsRoot}`, () => {
     expect(lstatSync("/dev/full").isCharacterDevice()).toBe(true);
   });
 
-  test("an open file by its name in /proc is written to", async () => {
+  test("/dev/stdout, an open file by its name in /proc, is written to", async () => {
     const main = join(import.meta.dir, "../../src/main.ts");
     const command = `'${process.execPath}' '${main}' systemd-export raw --image-root='${host.pool}' disk /dev/stdout`;
     const { stdout } = Bun.spawnSync(["sh", "-c", `${command} | cat`]);

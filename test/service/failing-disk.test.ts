@@ -1,5 +1,5 @@
-// Transfers and clones in a pool whose disk fails in their midst: a file system on a loop device whose own file cannot grow.
-// Errors reach whoever writes late, the file system may turn read-only, and cleaning up fails as well.
+// Transfers and clones in a pool whose disk fails during the work: a file system on a loop device whose own file cannot
+// grow. Write errors come late, the file system may become read-only, and the clean-up fails as well.
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -33,7 +33,7 @@ describe.skipIf(!canRun)(`a disk that fails${needsRoot}`, () => {
   sh(`cd ${base} && tar -C tree -cf tree.tar . && mkdir -p small pool`);
   afterAll(() => rmSync(base, { recursive: true, force: true }));
 
-  /** The pool on a new file system, as long as `work` runs. */
+  /** Runs `work` with the pool on a new file system. */
   async function withPool(work: () => Promise<void>): Promise<void> {
     sh(`cd ${base} && mount -t tmpfs -o size=${DISK_BYTES} small small && truncate -s 200M small/disk &&
       mkfs.ext4 -q small/disk && mount -o loop small/disk pool`);
@@ -51,7 +51,7 @@ describe.skipIf(!canRun)(`a disk that fails${needsRoot}`, () => {
     ["an import of a directory", "systemd-import-fs", ["run", root, tree, "x"]],
     ["a download of a disk image", "systemd-pull", ["raw", "--verify=no", root, `file://${raw}`, "x"]],
     ["a download of an archive", "systemd-pull", ["tar", "--verify=no", root, `file://${archive}`, "x"]],
-  ] as const)("%s says so, and leaves no image", async (_what, program, args) => {
+  ] as const)("%s reports the error, and leaves no image", async (_what, program, args) => {
     await withPool(async () => {
       const { code, log } = await runWorker(program, [...args], { SYSTEMD_IMPORT_SYNC: "yes" });
       expect(code).toBe(1);

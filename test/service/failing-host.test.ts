@@ -1,5 +1,5 @@
-// A host that fails: full file systems, no free descriptors, files where directories belong. The daemon goes on, says what
-// it could not do, and does it later.
+// A host that fails: full file systems, no free descriptors, files where directories belong. The daemon continues, logs
+// what it could not do, and does it later.
 import { afterEach, describe, expect, test } from "bun:test";
 import {
   existsSync,
@@ -53,7 +53,7 @@ function smallFileSystem(path: string): Disposable & { fill(): void; free(): voi
   };
 }
 
-/** The engine starts further threads when it compiles or collects, and aborts where it may not. */
+/** Bun starts further threads for compilation and garbage collection, and aborts when it cannot. */
 const FEW_THREADS = { BUN_JSC_useConcurrentJIT: "0", BUN_JSC_useConcurrentGC: "0", BUN_JSC_numberOfGCMarkers: "1" };
 
 describe.skipIf(!isRoot)(`a failing host${needsRoot}`, () => {
@@ -70,7 +70,7 @@ describe.skipIf(!isRoot)(`a failing host${needsRoot}`, () => {
     ((await manager(await daemon.bus(), "ListMachines"))[0] as string[][]).map(([name]) => name);
   const fileOf = (daemon: TestDaemon, name: string) => join(daemon.runtime, "machines", name);
 
-  test("a full /run loses no machine: not at a restart, not when one is made; files are written when there is room", async () => {
+  test("with a full /run no machine is lost, at a restart or at its start; state files are written when there is room", async () => {
     const daemon = prepared();
     using full = smallFileSystem(join(daemon.runtime, "machines"));
     await daemon.run();
@@ -93,7 +93,7 @@ describe.skipIf(!isRoot)(`a failing host${needsRoot}`, () => {
   });
 
   test.each(["resolve.hook", "userdb", "machine", "machines"])(
-    "a file in place of the directory %p is a warning, and the rest is served",
+    "a file in place of the directory %p is a warning, and everything else works",
     async (name) => {
       const bus = await TestBus.start();
       ends.push(bus);
@@ -113,7 +113,7 @@ describe.skipIf(!isRoot)(`a failing host${needsRoot}`, () => {
     },
   );
 
-  test("without free descriptors a machine is refused by errno, and its leader lives", async () => {
+  test("without free descriptors a registration fails with EMFILE, and the leader is not killed", async () => {
     const daemon = prepared();
     await daemon.run();
     const bus = await daemon.bus();
@@ -121,7 +121,7 @@ describe.skipIf(!isRoot)(`a failing host${needsRoot}`, () => {
     await register(bus, "first", await daemon.leader(), { create: true });
     const open = () => readdirSync(`/proc/${daemon.pid}/fd`).length;
     let failures = 0;
-    // Each step leaves one descriptor more: every place that needs one fails in turn.
+    // Each step leaves one more descriptor, so that every call that needs one fails once.
     for (let spare = 0; ; spare++) {
       run("prlimit", "--pid", String(daemon.pid), `--nofile=${open() + spare}:`);
       const outcome = await errorOf(register(bus, "next", leader, { create: true })).catch(() => "done");
@@ -136,7 +136,7 @@ describe.skipIf(!isRoot)(`a failing host${needsRoot}`, () => {
     await waitFor(() => expect(readFileSync(fileOf(daemon, "next"), "utf8")).toContain(`LEADER=${leader}`), "its file");
   });
 
-  test("I/O errors on the state directory lose no machine that runs, and files are written when it is back", async () => {
+  test("with I/O errors on the state directory no running machine is lost, and files are written when it works again", async () => {
     const daemon = prepared();
     await daemon.run();
     const directory = join(daemon.runtime, "machines");
@@ -165,7 +165,7 @@ describe.skipIf(!isRoot)(`a failing host${needsRoot}`, () => {
   const pids = existsSync("/sys/fs/cgroup/pids/cgroup.procs") ? "/sys/fs/cgroup/pids" : null;
   const noPids = pids === null ? " (left out: needs the pids controller of cgroup v1)" : "";
   test.skipIf(pids === null)(
-    `no more processes allowed: copies are refused by errno, the rest goes on${noPids}`,
+    `when no process can be started, copies fail with the errno, and other calls work${noPids}`,
     async () => {
       const daemon = prepared(FEW_THREADS);
       await daemon.run();
@@ -173,7 +173,7 @@ describe.skipIf(!isRoot)(`a failing host${needsRoot}`, () => {
       const bus = await daemon.bus();
       await register(bus, "m", machine.pid);
       const copy = () => errorOf(manager(bus, "CopyToMachineWithFlags", "ssst", "m", "/etc/hostname", "/run/file", 1n));
-      // The threads that the daemon keeps have been started when a worker has answered a call.
+      // When a worker has answered a call, all threads of the daemon have been started.
       expect(await copy().catch((error: Error) => error.message)).toBe("the call succeeded");
       const group = join(pids ?? "", `machined-test-${process.pid}`);
       mkdirSync(group);
@@ -192,7 +192,7 @@ describe.skipIf(!isRoot)(`a failing host${needsRoot}`, () => {
     },
   );
 
-  test("a state file that is too long is not read", async () => {
+  test("a state file that is too long is ignored", async () => {
     const daemon = prepared();
     mkdirSync(join(daemon.runtime, "machines"));
     for (const name of ["long", ".#starting-long"]) {
@@ -206,7 +206,7 @@ describe.skipIf(!isRoot)(`a failing host${needsRoot}`, () => {
     expect(daemon.log).toContain("The state file of machine long is not valid, removing it.");
   });
 
-  test("what a killed daemon left half written is removed", async () => {
+  test("files that a killed daemon left incomplete are removed", async () => {
     const daemon = prepared();
     mkdirSync(join(daemon.runtime, "machines"));
     for (const name of [".#webabc", ".#.#starting-webabc", ".#starting-web"])
@@ -220,9 +220,9 @@ describe.skipIf(!isRoot)(`a failing host${needsRoot}`, () => {
     () => {
       test.each([
         ["stands", null, true],
-        ["is on its way", "/org/freedesktop/systemd1/job/77", true],
+        ["is being started", "/org/freedesktop/systemd1/job/77", true],
         ["was not made", undefined, false],
-      ] as const)("killed while it makes a scope: the scope %s", async (_what, job, isKept) => {
+      ] as const)("a daemon is killed while it makes a scope: the scope %s", async (_what, job, isKept) => {
         const bus = await TestBus.start();
         ends.push(bus);
         const systemd = await PlayedManager.start(bus);
@@ -242,7 +242,7 @@ describe.skipIf(!isRoot)(`a failing host${needsRoot}`, () => {
         await waitFor(() => expect(readdirSync(join(daemon.runtime, "machines")).sort()).toEqual(files), "the files");
         if (isKept) expect(readFileSync(fileOf(daemon, "web-1"), "utf8")).toContain("SCOPE=");
       });
-      test("a scope that a killed daemon could note nowhere is named when the next one starts", async () => {
+      test("a scope that a killed daemon could not record is logged by the next one", async () => {
         const bus = await TestBus.start();
         ends.push(bus);
         const systemd = await PlayedManager.start(bus);

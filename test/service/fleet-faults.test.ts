@@ -1,4 +1,4 @@
-// The fleet when something dies: a host, its agent, its daemon, the server. Nothing is lost, and nothing is told twice.
+// The fleet when a host, its agent, its daemon or the server fails. No event is lost or repeated.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ import { TestFleet } from "../lib/nats.ts";
 import { havePrograms } from "../lib/programs.ts";
 import { waitFor } from "../lib/wait-for.ts";
 
-const has = havePrograms("the fleet when something dies", "nats-server") && needsRoot === "";
+const has = havePrograms("the fleet when a part of it fails", "nats-server") && needsRoot === "";
 const MACHINES = 500;
 
 let fleet: TestFleet;
@@ -19,7 +19,7 @@ let bus: BusClient;
 let agent: Subprocess<"ignore", "ignore", "pipe">;
 let leader: number;
 
-/** The events of machines whose name begins so, as the server has them, in its order. */
+/** The server's events of machines whose name begins with `prefix`, in the server's order. */
 async function stored(prefix: string): Promise<string[]> {
   const nats = await fleet.connect("setup");
   const found: string[] = [];
@@ -38,7 +38,7 @@ async function stored(prefix: string): Promise<string[]> {
   }
 }
 
-/** Registers and forgets machines, and returns the events that must come of that. */
+/** Registers and unregisters machines, and returns the events that must follow. */
 async function happen(prefix: string, count: number): Promise<string[]> {
   const expected: string[] = [];
   for (let number = 0; number < count; number++) {
@@ -57,7 +57,7 @@ async function hosts(): Promise<string[]> {
 
 const started = () => fleet.agent("web1", daemon.runtime, { Ttl: "3s" });
 
-/** Bytes that are the process's own, not pages of files. */
+/** The bytes of anonymous memory of a process. */
 const ownBytes = (pid: number) =>
   Number(/^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(join("/proc", String(pid), "status"), "utf8"))?.[1]) * 1024;
 
@@ -76,13 +76,13 @@ afterAll(async () => {
   await daemon?.[Symbol.asyncDispose]();
 });
 
-describe.skipIf(!has)("the fleet", () => {
+describe.skipIf(!has)(`the fleet${needsRoot}`, () => {
   test("a thousand events in a burst are all published, once and in order", async () => {
     const expected = await happen("burst", MACHINES);
     await waitFor(async () => expect(await stored("burst")).toEqual(expected), "the events");
   });
 
-  test("an agent that is killed while events come leaves none out and tells none twice", async () => {
+  test("when an agent is killed while events come, none is lost and none is published twice", async () => {
     const happening = happen("killed", 100);
     await waitFor(async () => expect((await stored("killed")).length).toBeGreaterThan(5), "the first events");
     agent.kill("SIGKILL");
@@ -92,7 +92,7 @@ describe.skipIf(!has)("the fleet", () => {
     await waitFor(async () => expect(await stored("killed")).toEqual(expected), "the events");
   });
 
-  test("a daemon that is started anew goes on being told of", async () => {
+  test("after a daemon was restarted, its events and records are still published", async () => {
     await daemon.kill();
     await daemon.run();
     bus = await daemon.bus();
@@ -101,7 +101,7 @@ describe.skipIf(!has)("the fleet", () => {
     await waitFor(async () => expect(await hosts()).toEqual(["web1/lasting"]), "the record");
   });
 
-  test("a server that is killed loses nothing: the agent comes back, and a reader goes on behind its last event", async () => {
+  test("after the server was killed nothing is lost: the agent reconnects, and a reader continues after its last event", async () => {
     const reader = fleet.begin([
       "machinectl",
       `--fleet=${fleet.conf("reader")}`,
@@ -121,14 +121,14 @@ describe.skipIf(!has)("the fleet", () => {
         .slice(0, -1)
         .map((line) => JSON.parse(line) as { event: string; machine: string })
         .map(({ event, machine }) => `${event} ${machine}`);
-    // Until the reader reads, what happens is not for it.
+    // Events before the reader has subscribed are not sent to it.
     await waitFor(async () => {
       await happen("first", 0);
       await register(bus, "first", leader);
       await manager(bus, "UnregisterMachine", "s", "first");
       expect(names().length).toBeGreaterThan(0);
     }, "the reader");
-    // The reader is back only after the events have been published.
+    // The reader reconnects only after the events have been published.
     reader.kill("SIGSTOP");
     await fleet.signalServer("SIGKILL");
     const expected = await happen("lost", 50);
@@ -145,7 +145,7 @@ describe.skipIf(!has)("the fleet", () => {
     expect(await reader.exited).toBe(0);
   });
 
-  test("a server that reads nothing any more costs no memory, and loses nothing", async () => {
+  test("a server that stops reading does not make the agent's memory grow, and no event is lost", async () => {
     const before = ownBytes(agent.pid);
     await fleet.signalServer("SIGSTOP");
     const expected = await happen("stopped", MACHINES);
@@ -154,7 +154,7 @@ describe.skipIf(!has)("the fleet", () => {
     await waitFor(async () => expect(await stored("stopped")).toEqual(expected), "the events");
   });
 
-  test("a host that dies vanishes when its time to live is over", async () => {
+  test("a host that fails disappears from lists after its time to live", async () => {
     agent.kill("SIGKILL");
     await agent.exited;
     expect((await fleet.machinectl("reader", "status", "web1/lasting")).stderr).toContain("has no agent in the fleet");

@@ -61,7 +61,7 @@ function makeAuthority(name: string): void {
   openssl("req", "-x509", ...key, "-out", `${name}.pem`, "-subj", `/CN=${name}`, "-days", "30");
 }
 
-/** A token as nats-server reads it: claims that an issuer has signed. */
+/** A JWT for nats-server: claims that an issuer has signed. */
 function token(issuer: KeyPair, subject: KeyPair, nats: object): string {
   const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
   const claims = {
@@ -179,13 +179,13 @@ describe.skipIf(!has)(
       expect(status).toMatchObject({ status: 0, stdout: expect.stringContaining("deb1") });
     });
 
-    test("a server that the authority does not know is not spoken to", async () => {
+    test("a server whose certificate is not signed by the authority is refused", async () => {
       const { stderr, status } = await list(conf("strange-server", { TlsCaFile: at("other.pem") }));
       expect(status).toBe(1);
       expect(stderr).toMatch(/^Cannot connect to the NATS server at tls:\/\/127\.0\.0\.1:\d+: .*certificate/);
     });
 
-    test("a certificate of another authority, or none, is refused by the server", async () => {
+    test("the server refuses a client certificate of another authority, and a client without one", async () => {
       const stranger = { TlsCertificateFile: at("stranger.pem"), TlsKeyFile: at("stranger.key") };
       for (const change of [stranger, { TlsCertificateFile: "", TlsKeyFile: "" }]) {
         const { stdout, stderr, status } = await list(conf("stranger", change));
@@ -196,13 +196,13 @@ describe.skipIf(!has)(
       }
     });
 
-    test("a user whose token permits commands alone reads no records", async () => {
+    test("a user whose token permits only commands cannot read records", async () => {
       const { stderr, status } = await list(conf("runner", { CredentialsFile: at("exec.creds") }));
       expect(status).toBe(1);
       expect(stderr).toContain("This user of NATS does not have the scope 'read'");
     });
 
-    test("a token that the server does not know, and a broken file, are said to be that", async () => {
+    test("errors name an unknown token, an invalid file and a missing file", async () => {
       makeCredentials(createAccount(), at("foreign.creds"), {});
       writeFileSync(at("broken.creds"), "no credentials\n");
       for (const [name, reason] of [

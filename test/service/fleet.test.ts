@@ -73,7 +73,7 @@ afterAll(async () => {
   await Promise.all([one, two].map((daemon) => daemon?.[Symbol.asyncDispose]()));
 });
 
-describe.skipIf(!has)("many hosts over NATS", () => {
+describe.skipIf(!has)(`many hosts over NATS${needsRoot}`, () => {
   test("list has one table of all hosts, or of some", async () => {
     const { stdout } = await fleet.machinectl(
       "reader",
@@ -88,7 +88,7 @@ describe.skipIf(!has)("many hosts over NATS", () => {
     expect(await listed("reader", "--filter=class=container")).toEqual(["web1/deb1"]);
   });
 
-  test("a machine that comes or goes is in the list, and its events in the stream, at once", async () => {
+  test("a machine's start and end change the list and are in the stream of events, without delay", async () => {
     const bus = await one.bus();
     await register(bus, "brief", await one.leader("--net"), { create: true });
     await waitListed(["web1/brief", "web1/deb1", "web2/db.example"]);
@@ -99,7 +99,7 @@ describe.skipIf(!has)("many hosts over NATS", () => {
     }, "the events");
   });
 
-  test("status and stats are asked of the hosts", async () => {
+  test("status and stats are read from the hosts' agents", async () => {
     const status = await fleet.machinectl("reader", "status", "web1/deb1", "web2/db.example", "--json=short");
     const pages = status.stdout
       .trimEnd()
@@ -116,14 +116,14 @@ describe.skipIf(!has)("many hosts over NATS", () => {
     ]);
   });
 
-  test("stats of a host asks its agent: that is how a host is checked", async () => {
+  test("stats -H HOST sends a request to the host's agent, and fails for a host without one", async () => {
     const there = await fleet.machinectl("reader", "-H", "web1", "stats");
     expect([there.status, there.stderr]).toEqual([0, ""]);
     const missing = await fleet.machinectl("reader", "-H", "web3", "stats");
     expect(missing).toMatchObject({ status: 1, stderr: "web3: Host 'web3' has no agent in the fleet\n" });
   });
 
-  test("errors say what is missing: the host, the scope, the permission of the host, the verb, the server", async () => {
+  test("errors name what is missing: the host, the scope, the permission on the host, the verb, the server", async () => {
     const unknown = await fleet.machinectl("reader", "status", "web3/a");
     expect(unknown).toMatchObject({ status: 1, stderr: "web3: Host 'web3' has no agent in the fleet\n" });
     const reader = await fleet.machinectl("reader", "terminate", "web1/deb1");
@@ -144,7 +144,7 @@ describe.skipIf(!has)("many hosts over NATS", () => {
     expect(await listed()).toEqual(["web1/deb1", "web2/db.example"]);
   });
 
-  test("an operator ends a machine, and wait sees its end", async () => {
+  test("an operator can terminate a machine, and wait returns at its end", async () => {
     const bus = await one.bus();
     await register(bus, "doomed", await one.leader("--net"), { create: true });
     const waiting = fleet.machinectl("reader", "wait", "--for=ended", "web1/doomed");
@@ -160,7 +160,7 @@ describe.skipIf(!has)("many hosts over NATS", () => {
   });
 
   test.skipIf(!canExec)(
-    "a runner has the two streams of a command and its status, and the command ends with its caller",
+    "exec returns stdout, stderr and exit status of a command, and the command ends with its caller",
     async () => {
       provideEnterProgram();
       const service = fleet.begin(["machined-exec"], { MACHINED_RUNTIME_DIRECTORY: one.runtime });
@@ -201,7 +201,7 @@ describe.skipIf(!has)("many hosts over NATS", () => {
     },
   );
 
-  test("the agent of one host writes no record and no event of another", async () => {
+  test("the agent of one host cannot write records or events of another", async () => {
     const nats = await fleet.connect("web1");
     try {
       const record = JSON.stringify({ host: "web2", machine: "false", class: "vm", addresses: "" });
@@ -215,11 +215,11 @@ describe.skipIf(!has)("many hosts over NATS", () => {
     } finally {
       await nats.close();
     }
-    // What stands there is not of the host and machine that its key names.
+    // The record's host and machine differ from those of its key.
     expect(await listed()).toEqual(["web1/deb1", "web2/db.example"]);
   });
 
-  test("the machines of one host are listed by the names in its record, and without them as well", async () => {
+  test("the machines of one host are listed with and without the names in its record", async () => {
     expect(await listed("reader", "-H", "web1")).toEqual(["web1/deb1"]);
     expect(await listed("reader", "-H", "web1,web9")).toEqual(["web1/deb1"]);
     const nats = await fleet.connect("web1");
@@ -234,7 +234,7 @@ describe.skipIf(!has)("many hosts over NATS", () => {
     }
   });
 
-  test("hostile requests are refused, and the agent serves on", async () => {
+  test("hostile requests are refused, and the agent continues to work", async () => {
     const nats = await fleet.connect("operator");
     try {
       const ask = async (subject: string, body: string | Uint8Array) =>
@@ -251,7 +251,7 @@ describe.skipIf(!has)("many hosts over NATS", () => {
         expect((await ask(terminate, body)).status).toBe(1);
       expect((await ask(terminate, Buffer.alloc(1 << 19, 0xff))).error).toBe("A request has 65536 bytes at most");
       expect((await ask("machined.web1.lifecycle.constructor", "")).error).toContain("There is no request");
-      // No reply is no request, and what is no inbox is not answered to.
+      // A request needs a reply subject, and it must be an inbox.
       nats.publish(terminate, '{"machines":["deb1"]}');
       for (const reply of [
         "$KV.machined_machines.web1.x",

@@ -1,5 +1,5 @@
-// Greedy peers on the bus, and machines whose bus and files are made to hurt: others are answered meanwhile, and afterwards
-// the daemon has what it had before.
+// Greedy peers on the bus, and machines with a hostile bus and hostile files: others are answered meanwhile, and afterwards
+// the daemon holds no more resources than before.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -20,7 +20,7 @@ import { deadFileSystem, TestMachine } from "./open-support.ts";
 const canRun = isRoot && hasPython && hasBusDaemon;
 const reason = canRun ? "" : " (left out: needs root, python3 and dbus-daemon)";
 
-/** The bus of a hostile machine: behind everything that is sent to it, it sends `flood`. */
+/** The bus of a hostile machine: after each message that it receives, it sends `flood`. */
 class HostileBus implements Disposable {
   readonly directory = mkdtempSync(join(tmpdir(), "machined-hostile-"));
   readonly socket = join(this.directory, "bus");
@@ -61,7 +61,7 @@ class HostileBus implements Disposable {
     });
   }
 
-  /** Signals, calls, and answers to nothing, with as many descriptors as go. */
+  /** Signals, calls and unexpected replies, with as many descriptors as possible. */
   #flood(peer: BusStream): void {
     this.floods++;
     const head = { path: "/", interface: "a.b", member: "C", signature: "ah", body: [Array(200).fill(this.#file)] };
@@ -101,7 +101,7 @@ describe.skipIf(!canRun)(`greedy peers on the bus, and hostile machines${reason}
     await systemBus[Symbol.asyncDispose]();
   });
 
-  /** The broker itself refuses messages while descriptors wait to be received; then it is asked again. */
+  /** The broker itself refuses messages while descriptors wait to be received; then the call is repeated. */
   const ask = async () => {
     for (;;) {
       const error = await manager(bus, "GetMachine", "s", ".host").then(
@@ -119,7 +119,7 @@ describe.skipIf(!canRun)(`greedy peers on the bus, and hostile machines${reason}
     ["bus_descriptors", 20, ""],
   ] as const) {
     test(
-      `${attack} ${word}: others are answered, and nothing is left behind`,
+      `${attack} ${word}: other callers are answered, and no resources stay in use`,
       async () => {
         const begin = () => new GreedyPeer({ attack, socket: systemBus.socket, count, word });
         await survives({ pid: daemon.pid, ask, connections: 0, begin });
@@ -129,10 +129,10 @@ describe.skipIf(!canRun)(`greedy peers on the bus, and hostile machines${reason}
   }
 
   test(
-    "a machine's bus that sends descriptors to everybody leaves none in the daemon",
+    "descriptors that a machine's bus sends do not stay open in the daemon",
     async () => {
       using hostile = new HostileBus();
-      // Only the path of the socket is looked at.
+      // Only the path of the socket is used.
       await using machine = await TestMachine.start(["--mount"], hostile as unknown as TestBus);
       const own = await connectBus({ kind: "private", path: join(daemon.runtime, "machine/private") });
       ends.push(own);
@@ -146,7 +146,7 @@ describe.skipIf(!canRun)(`greedy peers on the bus, and hostile machines${reason}
           if (answer.status === "fulfilled") (answer.value[0] as Disposable)[Symbol.dispose]();
         }
       }
-      // Once for each call at least; newer kernels refuse the descriptors, and the rest with them.
+      // At least once for each call; newer kernels refuse the descriptors and the bytes with them.
       expect(hostile.floods).toBeGreaterThanOrEqual(20);
       await waitFor(() => expectNothingLeft(before, daemon.pid), "the descriptors");
       await manager(own, "UnregisterMachine", "s", "hostile");
@@ -155,7 +155,7 @@ describe.skipIf(!canRun)(`greedy peers on the bus, and hostile machines${reason}
   );
 
   test(
-    "machines whose files never end or never answer cost nobody else anything",
+    "machines with endless files, or files that never answer, do not block other callers",
     async () => {
       const endless = "mount --bind /dev/zero /etc/os-release";
       await using zero = await TestMachine.start(["--mount"], null, endless);

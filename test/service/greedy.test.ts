@@ -1,5 +1,5 @@
-// Peers that are patient, well-formed and greedy, as a user without privileges: whatever they do on any of the daemon's
-// sockets, others are answered meanwhile, and afterwards the daemon has what it had before.
+// Peers that are patient, well-formed and greedy, as a user without privileges, on every socket of the daemon: others are
+// answered meanwhile, and afterwards the daemon holds no more resources than before.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync } from "node:fs";
 import { join } from "node:path";
@@ -50,7 +50,7 @@ describe.skipIf(!canRun)(`greedy peers${reason}`, () => {
     daemon = await TestDaemon.start();
     chmodSync(daemon.runtime, 0o755);
     const bus = await daemon.bus();
-    // Compiles what is measured.
+    // Makes Bun compile the code before it is measured.
     await latencyMs(() => manager(bus, "GetMachine", "s", ".host"), 300);
   });
   afterAll(() => daemon[Symbol.asyncDispose]());
@@ -58,7 +58,7 @@ describe.skipIf(!canRun)(`greedy peers${reason}`, () => {
   const socket = (name: keyof typeof SOCKETS) => join(daemon.runtime, SOCKETS[name]);
 
   test(
-    "1000 short calls of root at once and 300 of another user are all answered, beside users that hold all they can",
+    "1000 simultaneous calls of root and 300 of another user are all answered, while other users hold all that they can",
     async () => {
       const machine = { socket: socket("machine"), word: LIST };
       const holders = [1001, 1002, 1003].map((uid) => new GreedyPeer({ ...machine, attack: "hold", count: 600, uid }));
@@ -93,7 +93,7 @@ describe.skipIf(!canRun)(`greedy peers${reason}`, () => {
   for (const [attack, name, count, word, uid] of ATTACKS) {
     const what = `${attack}${word === undefined ? "" : ` ${word}`} on ${SOCKETS[name]}${uid === 0 ? " as root" : ""}`;
     test(
-      `${what}: others are answered, and nothing is left behind`,
+      `${what}: other callers are answered, and no resources stay in use`,
       async () => {
         const bus = await daemon.bus();
         const order: Attack = { attack, socket: socket(name), count, word: word ?? "", uid: uid ?? NOBODY };
@@ -103,7 +103,7 @@ describe.skipIf(!canRun)(`greedy peers${reason}`, () => {
           connections: count,
           begin: () => new GreedyPeer(order),
           meanwhile: async () => {
-            // New callers find room, too.
+            // New callers get a connection, too.
             const caller = await connectVarlink(socket("machine"));
             expect((await caller.call(LIST, { name: ".host" }))["name"]).toBe(".host");
             caller.close();

@@ -1,5 +1,5 @@
-// Nobody once held what a copy is made of: `machinectl clean` beside a pull from what is kept took the files away one by one,
-// the copy passed over what was gone, and part of a tree became the image; layers went before the stack that refers to them.
+// The source of a copy is locked: otherwise `machinectl clean` during a pull from a cached download would remove files one
+// by one, and an incomplete tree would become the image; layers could be removed before the stack that refers to them.
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   existsSync,
@@ -33,7 +33,7 @@ setDefaultTimeout(GUARD_MS);
 
 const MEMBERS = 1500;
 
-describe.skipIf(!isRoot)(`what is copied is held${needsRoot}`, () => {
+describe.skipIf(!isRoot)(`the source of a copy is locked${needsRoot}`, () => {
   const server = new FaultyServer();
   const members = Array.from({ length: MEMBERS }, (_, i) => ({ name: `f${i}`, data: `content of ${i}` }));
   server.pages["t.tar.gz"] = { body: gzipSync(archive(...members)), headers: { ETag: '"t"' } };
@@ -41,7 +41,7 @@ describe.skipIf(!isRoot)(`what is copied is held${needsRoot}`, () => {
   const clean = (host: ImageHost) => cleanPool(host.layout, new ImageSearch(host.layout.searchPath), "hidden");
   const imageOf = (host: ImageHost, name: string) => new ImageSearch(host.layout.searchPath).find(name) as Image;
 
-  test("a clean beside a pull from what is kept leaves it, and the image is whole", async () => {
+  test("a clean during a pull from a cached download does not remove it, and the image is complete", async () => {
     const host = new ImageHost("/dev/shm");
     const pull = (name: string) => ["tar", "--verify=no", "--settings=no", server.url("t.tar.gz"), name];
     expect((await host.run("systemd-pull", pull("first"))).code).toBe(0);
@@ -52,7 +52,7 @@ describe.skipIf(!isRoot)(`what is copied is held${needsRoot}`, () => {
       const stage = host.entries().find((name) => /^\.#tar/.test(name));
       if (stage !== undefined && count(join(host.pool, stage)) > 0) {
         cleaned++;
-        // The pull may have ended between the two looks.
+        // The pull may have ended between the two checks.
         if (clean(host).length > 0) expect(filesIn(join(host.pool, "second"))).toBe(MEMBERS);
       }
       await new Promise((resolve) => setImmediate(resolve));
@@ -64,7 +64,7 @@ describe.skipIf(!isRoot)(`what is copied is held${needsRoot}`, () => {
     expect(host.lockFiles()).toEqual([]);
   });
 
-  test("a kept download that is being removed when a pull starts is downloaded anew", async () => {
+  test("a cached download that is being removed when a pull starts is downloaded again", async () => {
     const host = new ImageHost("/dev/shm");
     const pull = (name: string) => ["tar", "--verify=no", "--settings=no", server.url("t.tar.gz"), name];
     expect((await host.run("systemd-pull", pull("first"))).code).toBe(0);
@@ -76,7 +76,7 @@ describe.skipIf(!isRoot)(`what is copied is held${needsRoot}`, () => {
   });
 
   for (const stack of ["yes", "no"]) {
-    test(`layers are held until the image that is made of them is there (stack: ${stack})`, async () => {
+    test(`layers are locked until the image that is made of them is complete (stack: ${stack})`, async () => {
       const host = new ImageHost("/dev/shm");
       const [lower, upper] = [layerOf({ name: "etc/a", data: "a" }), layerOf({ name: "etc/b", data: "b" })];
       const env = { MACHINED_OCI_REGISTRIES: registryRules(host.path, server), MACHINED_OCI_STACK: stack };
@@ -108,7 +108,7 @@ describe.skipIf(!isRoot)(`what is copied is held${needsRoot}`, () => {
     });
   }
 
-  test("a layer that became part of a stack before it could be locked for its removal stays", () => {
+  test("a layer that became part of a stack before its removal had locked it is not removed", () => {
     const host = new ImageHost();
     mkdirSync(join(host.pool, ".oci-sha256:aa/etc"), { recursive: true });
     const layer = imageOf(host, ".oci-sha256:aa");
@@ -121,7 +121,7 @@ describe.skipIf(!isRoot)(`what is copied is held${needsRoot}`, () => {
     expect(clean(host).length).toBe(1);
   });
 
-  test("an image is not removed while it is cloned or exported, and machines may run from it", async () => {
+  test("an image cannot be removed while it is cloned or exported, but machines may run from it", async () => {
     const host = new ImageHost("/dev/shm");
     const tree = join(host.pool, "source");
     mkdirSync(tree);
@@ -145,7 +145,7 @@ describe.skipIf(!isRoot)(`what is copied is held${needsRoot}`, () => {
     expect(statSync(fifo).isFIFO()).toBe(true);
   });
 
-  test("a source removed by a program that ignores locks makes the operation fail", () => {
+  test("an operation fails when a program that ignores locks has removed its source", () => {
     const host = new ImageHost();
     const tree = join(host.pool, "source");
     mkdirSync(tree);
@@ -158,16 +158,16 @@ describe.skipIf(!isRoot)(`what is copied is held${needsRoot}`, () => {
   });
 });
 
-/** The inodes on which somebody has flock(2). */
+/** The inodes on which a process holds a flock(2). */
 function heldInodes(): number[] {
   const rows = readFileSync("/proc/locks", "latin1").matchAll(/FLOCK .*:(\d+) 0 EOF$/gm);
   return [...rows].map(([, inode]) => Number(inode));
 }
 
-describe("a file that is gone when its turn comes", () => {
+describe("a file that is removed before it is copied", () => {
   const directory = scratchDirectory();
 
-  /** Copies a tree that becomes smaller after the first report of progress. */
+  /** Copies a tree from which files are removed after the first report of progress. */
   function copyShrinking(name: string, isWhole: boolean): number | string {
     const [source, target] = [join(directory, name), join(directory, `${name}-copy`)];
     for (const path of [source, target]) mkdirSync(path);
@@ -185,7 +185,7 @@ describe("a file that is gone when its turn comes", () => {
     }
   }
 
-  test("is passed over where others use the source, and an error where it is held", () => {
+  test("is skipped where the source is in use by others, and an error where the source is locked", () => {
     expect(copyShrinking("live", false)).toBeLessThan(2000);
     expect(copyShrinking("held", true)).toBe("ENOENT");
   });

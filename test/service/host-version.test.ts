@@ -1,4 +1,4 @@
-// What the daemon does as the host's own release of systemd does it: a bus with a service manager that is played.
+// Behaviour that depends on the host's release of systemd: a bus with a simulated service manager.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -57,12 +57,12 @@ for (const version of ["252.39-1", "257.13", "262"]) {
     const copyTo = (from: string, to: string) => manager(bus, "CopyToMachine", "sss", "plain", from, to);
     const NOT_NORMALIZED = "path must be absolute and normalized.";
 
-    test(`copies ${isOld ? "take" : "refuse"} paths that are not normalized`, async () => {
+    test(`copies ${isOld ? "accept" : "refuse"} paths that are not normalized`, async () => {
       const paths: readonly [given: string, real: string][] = [
         ["//run//one", "/run/one"],
         ["/run/./two", "/run/two"],
         ["/../run/../run/three", "/run/three"],
-        // Where the link leads, the machine's own kernel would say the same.
+        // The result for the link is that of path resolution in the machine.
         ["/run/link/../four", "/run/far/four"],
       ];
       for (const [given, real] of paths) {
@@ -77,7 +77,7 @@ for (const version of ["252.39-1", "257.13", "262"]) {
       }
     });
 
-    test("paths that lead nowhere or are relative are refused as ever", async () => {
+    test("paths that do not exist or are relative are refused in both releases", async () => {
       for (const path of ["run/x", ".", "..", `/run/${"x".repeat(256)}/../y`]) {
         expect(await errorOf(copyTo(join(here, "file"), path))).toBe(`InvalidArgs: Destination ${NOT_NORMALIZED}`);
       }
@@ -85,7 +85,7 @@ for (const version of ["252.39-1", "257.13", "262"]) {
       expect(await errorOf(copyTo(join(here, "file"), "/run/.."))).toMatch(/^InvalidArgs: /);
     });
 
-    test(`nobody ${isOld ? "is told" : "is not told without polkit"} what is in a machine`, async () => {
+    test(`the user nobody ${isOld ? "can" : "cannot, without polkit,"} read a machine's OS release`, async () => {
       const call = ["/org/freedesktop/machine1", `${NAME}.Manager`, "GetMachineOSRelease", "s", "plain"];
       const answer = await callAsNobody(testBus, ...call);
       if (isOld) expect(answer).toStartWith("a{ss} ");

@@ -1,4 +1,4 @@
-// Peers that break the rules: an error or a closed connection, never a dead or stuck daemon.
+// Peers that break the protocol: they get an error or a closed connection, and the daemon neither ends nor blocks.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { Variant } from "../../src/base/variant.ts";
@@ -6,7 +6,7 @@ import { encodeMessage } from "../../src/ipc/bus/message.ts";
 import { errorOf, isRoot, manager, needsRoot, TestDaemon } from "../lib/daemon.ts";
 import { waitFor } from "../lib/wait-for.ts";
 
-/** A bare connection: sends what it is told, remembers what came back and whether it was closed. */
+/** A raw connection: sends bytes for the test, and records what came back and whether it was closed. */
 class Peer {
   received = Buffer.alloc(0);
   closed = false;
@@ -137,9 +137,9 @@ describe.skipIf(!isRoot)(`hostile peers${needsRoot}`, () => {
     "type 0": broken((m) => void m.writeUInt8(0, 1)),
     "header fields longer than 64 MiB": broken((m) => void m.writeUInt32LE(0x7fff_ffff, 12)),
     "a body longer than 128 MiB": broken((m) => void m.writeUInt32LE(0x7fff_ffff, 4)),
-    "a path that is none": broken((m) => void m.write("//", m.indexOf("/org"), "latin1")),
+    "an invalid object path": broken((m) => void m.write("//", m.indexOf("/org"), "latin1")),
     "a header field of the wrong type": broken((m) => void m.write("s", m.indexOf("o\0"), "latin1")),
-    "descriptors it did not send": encodeMessage({
+    "a number of descriptors that were not sent": encodeMessage({
       type: 1,
       serial: 1,
       path: "/",
@@ -248,7 +248,7 @@ describe.skipIf(!isRoot)(`hostile peers${needsRoot}`, () => {
     for (const peer of [...peers, ...others]) peer.end();
   });
 
-  /** V-table of malformed Varlink messages: null means closed without a reply. */
+  /** Malformed Varlink messages with their expected answers; null means closed without a reply. */
   const LIST = "io.systemd.Machine.List";
   const frames: [string, string, string | null][] = [
     ["an empty frame", "", null],
@@ -257,11 +257,11 @@ describe.skipIf(!isRoot)(`hostile peers${needsRoot}`, () => {
     ["an array", "[]", null],
     ["a string", '"x"', null],
     ["null", "null", null],
-    ["something behind the object", '{"method":"x"} y', null],
+    ["text after the object", '{"method":"x"} y', null],
     ["no method", "{}", null],
     ["a method that is a number", '{"method":1}', null],
     ["a key that is unknown", '{"method":"x","foo":1}', null],
-    ["parameters that are a list", '{"method":"x","parameters":[]}', null],
+    ["parameters that are an array", '{"method":"x","parameters":[]}', null],
     ["a key twice", '{"method":"x","method":"x"}', null],
     ["more and oneway", '{"method":"x","more":true,"oneway":true}', null],
     ["more that is 1", '{"method":"x","more":1}', null],

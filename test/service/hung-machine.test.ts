@@ -1,4 +1,4 @@
-// Machines whose file systems never answer: each holds up its own caller, once, and nobody else.
+// Machines whose file systems never answer: each blocks its own caller, once, and nobody else.
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -31,13 +31,13 @@ describe.skipIf(!isRoot)(`machines that hang${needsRoot}`, () => {
   const workers = ({ pid }: TestDaemon) =>
     readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean);
 
-  test("are asked side by side, and not again while a process hangs in them", async () => {
+  test("are read concurrently, and not again while a process hangs in them", async () => {
     const [daemon, bus] = await start();
     for (let i = 0; i < MACHINES; i++) await mute(bus, `mute-${i}`);
     const varlink = await daemon.varlink();
     const list = () => Array.fromAsync(varlink.callMore("io.systemd.Machine.List", { acquireMetadata: "graceful" }));
     const listed = list();
-    // Side by side: no worker is given up before all of them are there.
+    // Concurrently: no worker is given up before all of them have been started.
     await waitFor(() => expect(workers(daemon)).toHaveLength(MACHINES), "a worker for each machine");
     expect(await listed).toHaveLength(MACHINES + 1);
     await waitFor(() => expect(daemon.log.match(/was killed and does not end/g)).toHaveLength(MACHINES), "the verdict");
@@ -49,7 +49,7 @@ describe.skipIf(!isRoot)(`machines that hang${needsRoot}`, () => {
     expect(workers(daemon)).toHaveLength(MACHINES);
   });
 
-  test("take no room from others, keep no daemon from ending, and are asked again when they answer", async () => {
+  test("occupy no places of others, do not prevent the daemon's exit, and are read again when they answer", async () => {
     const [daemon, bus] = await start();
     const machine = await mute(bus, "mute");
     const good = await TestMachine.start(["--mount"], null);
@@ -57,7 +57,7 @@ describe.skipIf(!isRoot)(`machines that hang${needsRoot}`, () => {
     await register(bus, "good", good.pid);
     const here = mkdtempSync(join(tmpdir(), "machined-hung-"));
     writeFileSync(join(here, "file"), "x");
-    // As many copies as there may be hang in the machine.
+    // The maximum number of copies hangs in the machine.
     const copies = Array.from({ length: 64 }, (_, i) =>
       errorOf(manager(bus, "CopyFromMachine", "sss", "mute", "/etc/held/file", join(here, `copy-${i}`))),
     );
@@ -65,7 +65,7 @@ describe.skipIf(!isRoot)(`machines that hang${needsRoot}`, () => {
     expect(await errorOf(manager(bus, "CopyToMachine", "sss", "good", join(here, "file"), "/run/file"))).toContain(
       "LimitsExceeded",
     );
-    // An operation on an image is none on a machine.
+    // An operation on an image does not count as one on a machine.
     const image = `hung-test-${process.pid}`;
     mkdirSync(join("/var/lib/machines", image, "usr"), { recursive: true });
     await manager(bus, "RemoveImage", "s", image);

@@ -15,7 +15,7 @@ setDefaultTimeout(GUARD_MS);
 const canRun = isRoot && havePrograms("workers that hang", "python3");
 const PLAN = { type: "import-raw", class: "machine", local: "x", remote: "", verify: "", force: false } as const;
 const MORE = { readOnly: false, keepDownload: false, format: "", imageRoot: "", base: "", credentials: "" } as const;
-/** Handles SIGTERM in code of its own, which does not run while it waits. */
+/** Handles SIGTERM in JavaScript, which does not run while the worker waits. */
 const HEARS = "import signal, sys; signal.signal(15, lambda *_: sys.exit(4)); open(sys.argv[1]).read()";
 
 function start(path: string) {
@@ -31,7 +31,7 @@ function start(path: string) {
 }
 
 describe.skipIf(!canRun)(`a worker that hangs${needsRoot}`, () => {
-  test("is killed when it was told to end and does not hear it", async () => {
+  test("is killed when it does not react to SIGTERM", async () => {
     const directory = mkdtempSync(join(tmpdir(), "machined-hung-"));
     using system = await mountSilent(join(directory, "silent"), "read");
     const { transfer, lines, ended } = start(join(system.path, "image"));

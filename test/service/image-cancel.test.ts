@@ -1,6 +1,6 @@
-// Every transfer, cancelled at moments from its start to its end, so that every point where it waits has its turn: it has ended
-// well and the image is whole, or it says that it was aborted and everything is as before. MACHINED_IMAGE_KILLS says how many
-// moments.
+// Every transfer is cancelled at moments from its start to its end, so that each point where it waits is tried: either it
+// succeeds and the image is complete, or it reports that it was aborted and nothing has changed. MACHINED_IMAGE_KILLS is
+// the number of moments.
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { isRoot } from "../kernel/support.ts";
 import { needsRoot } from "../lib/daemon.ts";
@@ -44,7 +44,7 @@ describe.skipIf(!isRoot)(`cancelled at ${MOMENTS} moments${needsRoot}`, () => {
           }
           expectWhole(host, versions, `cancelled at moment ${moment} of ${MOMENTS}`);
           if (end.isKilled) {
-            // Where it is started, and where it asks the file system of an import, it ends at once, and others clean up.
+            // While it starts, and while it reads the file system of an import, it ends at once, and others clean up.
             if (host.entries().some((entry) => entry.startsWith(".#"))) expect(name).toStartWith("import-");
             expect((await host.run("systemd-import-sweep", [host.pool])).code).toBe(0);
           }

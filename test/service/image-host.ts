@@ -1,4 +1,4 @@
-// The directories of images and of locks that a host has, in a directory of a test's own, and the workers that use them.
+// A host's directories of images and of locks, in a private directory of a test, and the workers that use them.
 import { afterAll } from "bun:test";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -39,7 +39,7 @@ export class ImageHost {
     return finished(this.start(program, args, env));
   }
 
-  /** All names in the pool but those of locks. */
+  /** All names in the pool except those of locks. */
   entries(): string[] {
     return readdirSync(this.pool)
       .filter((name) => !name.endsWith(".lck"))
@@ -60,7 +60,7 @@ export class ImageHost {
     return [...readdirSync(this.pool).filter((name) => name.endsWith(".lck")), ...readdirSync(this.locks)].sort();
   }
 
-  /** Takes the locks that nspawn has on the image at `path` as long as a machine runs from it. */
+  /** Takes the locks that nspawn holds on the image at `path` while a machine runs from it. */
   lockAsMachine(
     path: string,
     which: readonly ("beside" | "inode")[] = ["beside", "inode"],
@@ -90,12 +90,12 @@ export async function finished(child: ReturnType<typeof startWorker>): Promise<R
   return { code: await child.exited, log, stdout: Buffer.from(stdout) };
 }
 
-/** How many regular files a tree has. */
+/** The number of regular files of a tree. */
 export function filesIn(path: string): number {
   return Number(Bun.spawnSync(["sh", "-c", `find '${path}' -type f | wc -l`]).stdout.toString());
 }
 
-/** How many entries a directory has; 0 when it is not there. */
+/** The number of entries of a directory; 0 if it does not exist. */
 export function count(path: string): number {
   try {
     return readdirSync(path).length;

@@ -1,6 +1,6 @@
-// Imports, downloads, copies, clones, removals and cleaning side by side, each killed at a moment chosen by chance: under a
-// name there is a whole image or none, and what a machine runs from is left alone. MACHINED_IMAGE_KILLS says how often each of
-// them is killed on each file system.
+// Imports, downloads, copies, clones, removals and cleaning run concurrently, and each is killed at a random moment: a name
+// has a complete image or none, and the image of a running machine is unchanged. MACHINED_IMAGE_KILLS is the number of
+// kills of each of them on each file system.
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -21,7 +21,7 @@ const scratch = new Scratch();
 const server = new FaultyServer();
 const versions = makeVersions(scratch.path, server);
 
-/** What runs side by side; `host` gives the layout that operations of machined are told. */
+/** The processes that run concurrently; `host` has the directories that operations of machined get. */
 function operationsOf(host: ImageHost): Operation[] {
   const operation = (request: object) => JSON.stringify({ layout: host.layout, ...request });
   const index = (round: number) => round % 2;
@@ -48,7 +48,7 @@ function operationsOf(host: ImageHost): Operation[] {
 
 const KINDS = ["btrfs", "ext4", "tmpfs"] as const;
 
-/** A new file system of that kind, which is there as long as it is not disposed of. */
+/** Mounts a new file system of that kind, until it is disposed of. */
 function mountNew(kind: string): Disposable & { readonly path: string } {
   const place = join(scratch.path, kind);
   mkdirSync(place);
@@ -72,8 +72,8 @@ function mountNew(kind: string): Disposable & { readonly path: string } {
 for (const kind of KINDS) {
   const hasMkfs = kind === "tmpfs" || havePrograms(`kills on ${kind}`, `mkfs.${kind}`);
   const reason = isRoot ? (hasMkfs ? "" : ` (left out: no mkfs.${kind} here)`) : needsRoot;
-  describe.skipIf(!isRoot || !hasMkfs)(`killed anywhere, on ${kind}${reason}`, () => {
-    test(`${KILLS} times each: whole images or none, and the running machine's is left alone`, async () => {
+  describe.skipIf(!isRoot || !hasMkfs)(`workers that are killed at any point, on ${kind}${reason}`, () => {
+    test(`${KILLS} times each: a name has a complete image or none, and the running machine's image is unchanged`, async () => {
       using place = mountNew(kind);
       const host = new ImageHost(place.path);
       const operations = operationsOf(host);
@@ -101,7 +101,7 @@ for (const kind of KINDS) {
         });
         await Promise.all(runs);
         expectWhole(host, versions, `round ${round}`);
-        // The machine's tree is the same one, and its locks are there and taken.
+        // The machine's tree is the same one, and its locks exist and are held.
         expect([round, statSync(join(host.pool, "running")).ino, inodes()]).toEqual([round, root, before]);
         expect(machine.files.map((file) => isLockFree(file))).toEqual([false, false]);
       }

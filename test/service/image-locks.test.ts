@@ -1,5 +1,5 @@
-// Transfers once took flock(2) on lock files where containers and image tools take record locks, so that an import with
-// --force emptied the tree of a machine that ran from it; the sweep of one daemon took the locks of the other's transfers.
+// Transfers take record locks on lock files, as containers and image tools do, so that an import with --force does not
+// replace the tree of a running machine, and the sweep of one daemon does not remove locks of the other's transfers.
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -42,7 +42,7 @@ describe.skipIf(!isRoot)(`locks of images${needsRoot}`, () => {
 
   for (const [what, program, args, entry] of forced) {
     test.each([["beside"], ["inode"]] as const)(
-      `${what} leaves alone what a machine runs from (%s lock)`,
+      `${what} does not change the image of a running machine (%s lock)`,
       async (which) => {
         makeImages();
         using machine = host.lockAsMachine(join(host.pool, entry), [which]);
@@ -55,7 +55,7 @@ describe.skipIf(!isRoot)(`locks of images${needsRoot}`, () => {
     );
   }
 
-  test("a machine that starts from the image while the import comes keeps its tree", async () => {
+  test("a machine that starts from the image during the import keeps its tree", async () => {
     makeImages();
     const fifo = join(host.path, "fifo");
     Bun.spawnSync(["mkfifo", fifo]);
@@ -71,14 +71,14 @@ describe.skipIf(!isRoot)(`locks of images${needsRoot}`, () => {
     expect(host.entries()).toEqual(["web", "web.raw"]);
   });
 
-  test("without a machine the image is replaced, and no lock file stays", async () => {
+  test("an image without a running machine is replaced, and no lock file stays", async () => {
     makeImages();
     expect((await host.run("systemd-import", ["tar", "--force", packed, "web"])).code).toBe(0);
     expect(readdirSync(join(host.pool, "web"))).toEqual(["file"]);
     expect(host.lockFiles()).toEqual([]);
   });
 
-  test("a sweep leaves the locks of a running transfer, which keep another one out", async () => {
+  test("a sweep does not remove the locks of a running transfer, which prevent another one", async () => {
     const fifo = join(host.path, "fifo2");
     Bun.spawnSync(["mkfifo", fifo]);
     const importing = host.start("systemd-import", ["tar", fifo, "swept"]);
@@ -96,7 +96,7 @@ describe.skipIf(!isRoot)(`locks of images${needsRoot}`, () => {
     expect(host.lockFiles()).toEqual([]);
   });
 
-  test("a clone to a name and a transfer to it keep each other out", async () => {
+  test("while a clone to a name runs, a transfer to the same name is refused", async () => {
     using _clone = lockName(host.locks, "wanted");
     const { code, log } = await host.run("systemd-import", ["tar", packed, "wanted"]);
     expect([code, log]).toEqual([1, expect.stringContaining("is in use, or another transfer writes it")]);
@@ -122,7 +122,7 @@ describe.skipIf(!isRoot)(`locks of images${needsRoot}`, () => {
     expect(host.lockFiles()).toEqual([]);
   });
 
-  test("a file that is no image is not replaced by one", async () => {
+  test("--force does not replace a file of the wrong kind by an image", async () => {
     mkdirSync(join(host.pool, "odd.raw"));
     writeFileSync(join(host.pool, "odd.raw/kept"), "");
     writeFileSync(join(host.pool, "odd"), "kept");

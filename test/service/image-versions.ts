@@ -1,4 +1,5 @@
-// Images of two versions, from every kind of source, and the workers that make images of them and are ended on the way.
+// Images of two versions, from every kind of source, and the workers that make images of them and are ended before they
+// have finished.
 import { expect } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { closeSync, lstatSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -12,12 +13,12 @@ import type { FaultyServer } from "./pull-support.ts";
 
 const MAIN = join(import.meta.dir, "../../src/main.ts");
 const DIST = process.env["MACHINED_DIST"];
-/** The built executable where there is one, else the sources. */
+/** The built executable if there is one, else the sources. */
 const PROGRAM = DIST ? [resolve(DIST, "machined")] : [process.execPath, MAIN];
 const DISK_BYTES = 6 << 20;
 const FILES = 300;
 
-/** An image as an archive and as a disk, in files and on a server, and what is whole of it. */
+/** An image as an archive and as a disk, in files and on a server, with its complete content. */
 export interface Version {
   readonly tarFile: string;
   readonly diskFile: string;
@@ -29,10 +30,10 @@ export interface Version {
   readonly sides: readonly string[];
 }
 
-/** What the configuration of the container images becomes. */
+/** The settings file that follows from the container image's configuration. */
 const SETTINGS = "[Exec]\nBoot=no\nKillSignal=SIGTERM\n";
 
-/** Two versions of an image: what replaces one by the other must never mix them. */
+/** Two versions of an image: replacing one by the other must never mix them. */
 export function makeVersions(folder: string, server: FaultyServer): Version[] {
   return [0, 1].map((version) => {
     const members: BuiltMember[] = Array.from({ length: FILES + version }, (_, i) => ({
@@ -86,7 +87,7 @@ function signatureOf(tree: string): string {
   return signature(files);
 }
 
-/** Fails unless everything that has a name in the pool is whole. */
+/** Fails unless every image with a name in the pool is complete. */
 export function expectWhole(host: ImageHost, versions: readonly Version[], where: string): void {
   const trees = new Set(versions.flatMap(({ tree, layers }) => [tree, ...layers]));
   const disks = new Set(versions.flatMap(({ disk, sides }) => [disk, ...sides]));
@@ -101,12 +102,12 @@ export function expectWhole(host: ImageHost, versions: readonly Version[], where
 
 export interface Operation {
   readonly name: string;
-  /** What is kept of earlier runs, so that there is something to do again; its names have this beginning. */
+  /** The prefix of the names of cached downloads, which are removed so that each run downloads again. */
   readonly kept?: string;
   readonly command: (round: number, version: Version) => string[];
 }
 
-/** A transfer of every kind, each to a name of its own; the image `base` is there. */
+/** A transfer of every kind, each to its own name; the image `base` exists. */
 export function transfersOf(host: ImageHost, server: FaultyServer): Operation[] {
   registryRules(host.path, server);
   const pull = (kind: string, file: string, name: string) => [
@@ -141,7 +142,7 @@ interface End {
   readonly isKilled: boolean;
 }
 
-/** A worker in a process group of its own, so that its children are seen, too. */
+/** A worker in its own process group, so that its children are included. */
 export class Killable {
   readonly #child: Bun.Subprocess;
   readonly #since = performance.now();
@@ -170,7 +171,7 @@ export class Killable {
     closeSync(result);
   }
 
-  /** Waits for its end and that of its children; sends a signal after `delayMs`, unless it has ended by then. */
+  /** Waits until it and its children have ended; sends a signal after `delayMs` if it still runs. */
   async end(delayMs: number | null, signal: NodeJS.Signals = "SIGTERM"): Promise<End> {
     const timer = delayMs === null ? null : setTimeout(() => this.#child.kill(signal), delayMs);
     await this.#child.exited;

@@ -1,5 +1,4 @@
-// Images over D-Bus: a daemon of its own, with all images below a directory of the test's. The names of statements are
-// those of docs/conformance.md.
+// Images over D-Bus: a private daemon, with all images below a directory of the test. The ids are those of docs/conformance.md.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import {
   chmodSync,
@@ -42,7 +41,7 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
 
   function makeDisk(name: string, bytes = 1 << 20): void {
     writeFileSync(join(pool, `${name}.raw`), Buffer.alloc(bytes));
-    // The file system may count blocks only when it writes them.
+    // The file system may count blocks only after it has written them.
     Bun.spawnSync(["sync", join(pool, `${name}.raw`)]);
   }
 
@@ -66,7 +65,7 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
     Bun.spawnSync(["sh", "-c", `chattr -R -i '${root}' 2>/dev/null; rm -rf '${root}'`]);
   });
 
-  test("M144: GetImage of a name that none can have is NoSuchImage, all others refuse the name", async () => {
+  test("M144: GetImage of an invalid name is NoSuchImage, all other methods refuse the name", async () => {
     expect(await fails("GetImage", "s", "a/b")).toBe("org.freedesktop.machine1.NoSuchImage: No image 'a/b' known");
     for (const [member, signature, ...rest] of [
       ["GetImageHostname", "s"],
@@ -86,7 +85,7 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
     }
   });
 
-  test("M145 M147 M148: the list says name, type, read-only, times, usage and path", async () => {
+  test("M145 M147 M148: the list has name, type, read-only, times, usage and path", async () => {
     makeTree("sp ace");
     makeDisk("disk");
     const images = await list();
@@ -97,7 +96,7 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
     expect(images["disk"]).toEqual(["raw", false, expect.any(BigInt), expect.any(BigInt), usage, path("disk")]);
   });
 
-  test("an image is an object with ten properties, and no object once it is removed", async () => {
+  test("an image has an object with ten properties, which disappears when the image is removed", async () => {
     makeDisk("disk");
     expect((await call("GetImage", "s", "disk"))[0]).toBe(path("disk"));
     const [all] = await object(bus, path("disk"), "org.freedesktop.DBus.Properties", "GetAll", "s", IMAGE);
@@ -119,14 +118,14 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
     expect(await errorOf(getProperty(bus, path("disk"), IMAGE, "Name"))).toContain("UnknownObject");
   });
 
-  test("M177: the pool is a directory without quota off btrfs", async () => {
+  test("M177: on other file systems than btrfs the pool is a directory without quota", async () => {
     const at = "/org/freedesktop/machine1";
     const property = (name: string) => getProperty(bus, at, "org.freedesktop.machine1.Manager", name);
     expect(await property("PoolPath")).toBe(pool);
     expect([await property("PoolUsage"), await property("PoolLimit")]).toEqual([MAX, MAX]);
   });
 
-  test("M149 M151: what belongs to the operating system, and the host, cannot be changed", async () => {
+  test("M149 M151: images of the operating system, and the host, cannot be changed", async () => {
     const erofs = "System.Error.EROFS: Read-only file system";
     expect(await fails("RemoveImage", "s", ".host")).toBe(erofs);
     expect(await fails("MarkImageReadOnly", "sb", ".host", true)).toBe(erofs);
@@ -192,7 +191,7 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
     expect(await fails("CloneImage", "ssb", "one", "a/b", false)).toContain("InvalidArgs");
   });
 
-  test("M156: a clone lands in the pool, with its settings, wherever its original is", async () => {
+  test("M156: a clone is made in the pool, with its settings, from an original in any search directory", async () => {
     const etc = join(root, "etc/machines/one");
     mkdirSync(etc, { recursive: true });
     writeFileSync(join(root, "etc/machines/one.roothash"), "hash");
@@ -203,7 +202,7 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
     expect(readFileSync(join(settings, "two.nspawn"), "utf8")).toBe("[Exec]\n");
   });
 
-  test("the pool is made where it is missing", async () => {
+  test("the pool is created if it is missing", async () => {
     mkdirSync(join(root, "etc/machines/one"), { recursive: true });
     rmSync(pool, { recursive: true });
     await call("CloneImage", "ssb", "one", "two", false);
@@ -211,7 +210,7 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
     expect(readdirSync(pool)).toEqual(["two"]);
   });
 
-  test("a clone that holds the pool leaves the pool empty: it never contains itself", async () => {
+  test("a clone of a tree that contains the pool has an empty pool: it never contains itself", async () => {
     const around = join(root, "etc/machines");
     mkdirSync(around, { recursive: true });
     symlinkSync(join(root, "var"), join(around, "var"));
@@ -220,7 +219,7 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
     expect(readdirSync(join(pool, "copy/lib/machines"))).toEqual([]);
   });
 
-  test("M157: an immutable tree is removed", async () => {
+  test("M157: an immutable tree can be removed", async () => {
     makeTree("one", { "etc/hostname": "x" });
     await call("MarkImageReadOnly", "sb", "one", true);
     expect((await list())["one"]?.[1]).toBe(true);
@@ -228,7 +227,7 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
     expect(readdirSync(pool)).toEqual([]);
   });
 
-  test("a removal includes settings and companions, and removes only the link where the image is one", async () => {
+  test("a removal includes settings and companion files, and of an image that is a link removes only the link", async () => {
     makeTree("one");
     writeFileSync(join(pool, "one.nspawn"), "");
     writeFileSync(join(settings, "one.nspawn"), "");
@@ -252,7 +251,7 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
     expect(mode()).toBe(0o640);
   });
 
-  test("M158 C66: a locked image is busy for every change and for reading its content", async () => {
+  test("M158 C66: changes of a locked image, and reading its content, fail with EBUSY", async () => {
     makeTree("one", { "etc/hostname": "x" });
     const { dev, ino } = statSync(join(pool, "one"), { bigint: true });
     const locks = join(root, "run/systemd/nspawn/locks");
@@ -292,7 +291,7 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
     expect(await fails("SetPoolLimit", "t", 1n << 30n)).toBe("NotSupported: Quota is only supported on btrfs.");
   });
 
-  test("M161 M162: cleaning takes hidden images or all, and says what it took", async () => {
+  test("M161 M162: cleaning removes hidden images or all, and returns what it removed", async () => {
     makeTree(".hidden");
     makeTree("shown");
     makeDisk("disk");
@@ -302,7 +301,7 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
     expect(readdirSync(pool)).toEqual([]);
   });
 
-  test("cleaning hidden images leaves the layers that a stack is made of, and takes the others", async () => {
+  test("cleaning hidden images keeps the layers of a stack, and removes other layers", async () => {
     for (const name of [".oci-sha256:used", ".oci-sha256:unused"]) makeTree(name);
     mkdirSync(join(pool, "web.mstack/rw"), { recursive: true });
     symlinkSync("../.oci-sha256:used", join(pool, "web.mstack/layer@0"));
@@ -314,7 +313,7 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
     expect(readdirSync(pool)).toEqual([]);
   });
 
-  test("cleaning continues after an image that cannot be removed, and names it", async () => {
+  test("cleaning continues after an image that cannot be removed, and the error names it", async () => {
     for (const name of ["a", "b", "c"]) makeTree(name);
     Bun.spawnSync(["mount", "-t", "tmpfs", "tmpfs", join(pool, "b")]);
     try {
@@ -347,7 +346,7 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
     writeFileSync(join(pool, "disk.raw"), Buffer.alloc(8 << 20));
     Bun.spawnSync(["mkfs.ext4", "-q", "-d", join(pool, "one"), join(pool, "disk.raw")]);
     expect((await call("GetImageHostname", "s", "disk"))[0]).toBe("in-a-disk");
-    // Many at once share a look.
+    // Simultaneous calls share one reading.
     const all = await Promise.all(Array.from({ length: 20 }, () => call("GetImageOSRelease", "s", "disk")));
     for (const [release] of all) expect([...(release as Map<string, string>)]).toEqual([["ID", "t"]]);
   });
@@ -363,7 +362,7 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
   });
 
   test(
-    "an operation that is killed leaves nothing behind, and the daemon goes on",
+    "an operation that is killed leaves no files, and the daemon continues to work",
     async () => {
       writeFileSync(join(pool, "disk.raw"), Buffer.alloc(200 << 20, 1));
       const failed = fails("CloneImage", "ssb", "disk", "copy", false);
@@ -385,7 +384,7 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
   );
 
   test(
-    "remains of an earlier daemon are removed when the next one starts, except those that a process works on",
+    "temporary files of an earlier daemon are removed when the next one starts, except those that a process uses",
     async () => {
       mkdirSync(join(pool, ".#machined-0123456789abcdef/deep"), { recursive: true });
       mkdirSync(join(pool, ".#machined-fedcba9876543210"));
@@ -403,7 +402,7 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
   );
 
   test(
-    "lock files of killed processes are removed, too, and those of others stay",
+    "lock files of killed processes are removed, too, and those of running ones stay",
     async () => {
       writeFileSync(join(pool, ".#gone.lck"), "");
       using _held = FileLock.take(join(pool, ".#used.lck"), "shared");

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { BusClient } from "../../src/ipc/bus/client.ts";
-import { errorOf, isRoot } from "../lib/daemon.ts";
+import { errorOf, isRoot, needsRoot } from "../lib/daemon.ts";
 import { hasBusDaemon, PlayedManager, TestBus } from "../lib/private-bus.ts";
 import { havePrograms } from "../lib/programs.ts";
 import { waitFor } from "../lib/wait-for.ts";
@@ -14,7 +14,7 @@ const reason = can ? "" : " (left out: needs root, dbus-daemon, busctl and setpr
 const NAME = "org.freedesktop.import1";
 const ROOT = "/org/freedesktop/import1";
 
-/** polkit as far as it is asked: notes the actions, lets `allowed` pass. */
+/** Simulates polkit: records the actions, permits `allowed`. */
 class PlayedPolkit {
   readonly asked: { action: string; details: [string, string][]; interactive: boolean }[] = [];
   allowed: string[] = [];
@@ -39,7 +39,7 @@ class PlayedPolkit {
   }
 }
 
-/** A call of a user who is nobody: path, interface, member and arguments. Gives busctl's output. */
+/** A call by the user nobody: path, interface, member and arguments. Returns busctl's output. */
 async function callAsNobody(on: TestBus, ...call: string[]): Promise<string> {
   const busctl = ["busctl", `--address=${on.address}`, "call", NAME, ...call];
   const child = Bun.spawn(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", ...busctl], {
@@ -75,7 +75,7 @@ describe.skipIf(!can)(`on a bus${reason}`, () => {
   const asNobody = (...call: string[]) => callAsNobody(testBus, ...call);
   const asNobodyOfManager = (member: string, ...args: string[]) => asNobody(ROOT, `${NAME}.Manager`, member, ...args);
 
-  test("I1 the name is owned, and the objects stand where the original's do", async () => {
+  test("I1 the daemon owns the bus name, and its objects have systemd's paths", async () => {
     const introspected = async (path: string) => {
       const [xml] = await object(bus, path, "org.freedesktop.DBus.Introspectable", "Introspect");
       return xml as string;
@@ -90,7 +90,7 @@ describe.skipIf(!can)(`on a bus${reason}`, () => {
     expect(await heard.result(id)).toBe("canceled");
   });
 
-  test("I4 LogControl1 is there; only root sets it", async () => {
+  test("I4 LogControl1 exists; only root can set its properties", async () => {
     const get = (name: string) =>
       object(bus, "/org/freedesktop/LogControl1", "org.freedesktop.DBus.Properties", "Get", "ss", LOG, name);
     const LOG = "org.freedesktop.LogControl1";
@@ -112,7 +112,7 @@ describe.skipIf(!can)(`on a bus${reason}`, () => {
     expect(await asNobodyOfManager("PullTar", ...args)).toMatch(/^uo \d+ /);
     polkit.allowed = [];
     polkit.asked.length = 0;
-    // Whoever may not pull does not learn what else is wrong with the call.
+    // A caller that may not pull is not told what else is wrong with the call.
     expect(await asNobodyOfManager("PullTar", "sssb", "bad", "x", "no", "false")).toContain("interactive");
   });
 
@@ -130,7 +130,7 @@ describe.skipIf(!can)(`on a bus${reason}`, () => {
     expect(polkit.asked).toEqual([]);
   });
 
-  test("I30 cancelling asks for its own permission; through the transfer's object that of pulling does too", async () => {
+  test("I30 cancelling needs the permission 'cancel'; through the transfer's object, 'pull' is enough", async () => {
     const id = await pull(bus, "wait-to-cancel");
     polkit.asked.length = 0;
     expect(await asNobodyOfManager("CancelTransfer", "u", String(id))).toContain("interactive");
@@ -148,7 +148,7 @@ describe.skipIf(!can)(`on a bus${reason}`, () => {
     expect(await heard.result(id)).toBe("canceled");
   });
 
-  test("a plain pull keeps its download on hosts whose clients count on it", async () => {
+  test("PullTar keeps the download in the cache on hosts with releases of systemd that do so", async () => {
     const keeps = async (version: string) => {
       systemd.version = version;
       await using other = await TestImportd.start({ DBUS_SYSTEM_BUS_ADDRESS: testBus.address });
@@ -165,19 +165,19 @@ describe.skipIf(!can)(`on a bus${reason}`, () => {
     await waitFor(() => manager(bus, "ListTransfers"), "the daemon");
   });
 
-  test("a second daemon finds the first one, and ends", async () => {
+  test("a second daemon notices the first one, and exits", async () => {
     const env = { DBUS_SYSTEM_BUS_ADDRESS: testBus.address, MACHINED_RUNTIME_DIRECTORY: daemon.runtime };
     const main = join(import.meta.dir, "../../src/main.ts");
     const other = Bun.spawn([process.execPath, main, "systemd-importd"], { env, stderr: "pipe" });
     expect(await other.stderr.text()).toContain("Another daemon runs already");
     expect(await other.exited).toBe(69);
-    // The first one's sockets are still its own.
+    // The first daemon still has its sockets.
     expect(await manager(await daemon.bus(), "ListTransfers")).toEqual([[]]);
   });
 });
 
-describe.skipIf(!isRoot)("an idle daemon", () => {
-  test("I32 exits some time after the last transfer and connection have ended, and not before", async () => {
+describe.skipIf(!isRoot)(`an idle daemon${needsRoot}`, () => {
+  test("I32 exits some time after the last transfer and the last connection have ended, and not before", async () => {
     await using daemon = await TestImportd.start({ MACHINED_IDLE_MS: "50", SYSTEMD_LOG_LEVEL: "debug" });
     const first = await daemon.bus();
     const id = await pull(first, "wait");
@@ -225,7 +225,7 @@ describe.skipIf(!isRoot)("an idle daemon", () => {
     expect(polkit.asked).toEqual([]);
   });
 
-  test("errors of a daemon without a bus: nobody can be asked, root needs nobody", async () => {
+  test("without a bus, unknown methods are errors, and root may pull without polkit", async () => {
     await using daemon = await TestImportd.start();
     const bus = await daemon.bus();
     expect(await errorOf(manager(bus, "NoSuch"))).toStartWith("UnknownMethod");

@@ -1,12 +1,11 @@
-// systemd-import-fs run --direct DIRECTORY PATH, as systemd-sysupdate(8) calls it: what the original does of 262.
-import { expect, test } from "bun:test";
+// systemd-import-fs run --direct DIRECTORY PATH, as systemd-sysupdate(8) calls it: the behaviour of systemd 262.
+import { expect } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { isRoot, needsRoot } from "../lib/daemon.ts";
+import { rootTest } from "../kernel/support.ts";
 import { entries, runWorker, Scratch } from "./pull-support.ts";
 
 const scratch = new Scratch();
-const asRoot = test.skipIf(!isRoot);
 const source = join(scratch.path, "source");
 mkdirSync(join(source, "d"), { recursive: true });
 writeFileSync(join(source, "d/f"), "new");
@@ -19,7 +18,7 @@ function place(): string {
   return root;
 }
 
-asRoot(`a tree comes to the very path, which need be no image's name${needsRoot}`, async () => {
+rootTest(`a tree is copied to exactly the given path, which need not be the name of an image`, async () => {
   const root = place();
   const { code, log } = await direct("--sync=no", source, join(root, ".#sysupdate-target 1"));
   expect([code, log]).toEqual([0, expect.stringContaining(`saving as '${join(root, ".#sysupdate-target 1")}'`)]);
@@ -27,14 +26,14 @@ asRoot(`a tree comes to the very path, which need be no image's name${needsRoot}
   expect(entries(root)).toEqual([".#sysupdate-target 1"]);
 });
 
-asRoot(`a relative path is below the directory of images, and its name comes from the source${needsRoot}`, async () => {
+rootTest(`a relative path is below the directory of images, and its name comes from the source`, async () => {
   const root = place();
   expect((await direct(`--image-root=${root}`, source, "copy")).code).toBe(0);
   expect((await direct(`--image-root=${root}`, source)).code).toBe(0);
   expect(entries(root)).toEqual(["copy", "source"]);
 });
 
-asRoot(`what is there stays, also an empty directory, unless --force replaces it${needsRoot}`, async () => {
+rootTest(`an existing target stays, also an empty directory, unless --force replaces it`, async () => {
   const root = place();
   const target = join(root, "target");
   mkdirSync(target);
@@ -45,7 +44,7 @@ asRoot(`what is there stays, also an empty directory, unless --force replaces it
   expect(entries(root)).toEqual(["target"]);
 });
 
-asRoot(`a file or device is never replaced by a tree${needsRoot}`, async () => {
+rootTest(`a file or device is never replaced by a tree`, async () => {
   const root = place();
   const target = join(root, "file");
   writeFileSync(target, "precious");
@@ -57,7 +56,7 @@ asRoot(`a file or device is never replaced by a tree${needsRoot}`, async () => {
   expect(entries(root)).toEqual(["file"]);
 });
 
-asRoot(`a source that cannot be copied leaves nothing${needsRoot}`, async () => {
+rootTest(`a source that cannot be copied leaves no target`, async () => {
   const root = place();
   expect((await direct(join(scratch.path, "absent"), join(root, "x"))).code).toBe(1);
   expect((await direct(source, join(root, "no/such/x"))).code).toBe(1);

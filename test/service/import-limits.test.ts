@@ -1,9 +1,9 @@
-// What hostile archives may cost, and that an export that is imported is the same tree, with the workers as they run.
-import { expect, setDefaultTimeout, test } from "bun:test";
+// The memory that hostile archives take, and exports that are imported again, with real worker processes.
+import { expect, setDefaultTimeout } from "bun:test";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { isRoot } from "../kernel/support.ts";
+import { rootTest } from "../kernel/support.ts";
 import { describeTree, makeEverything, run } from "../kernel/tree-support.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 import { type BuiltMember, END, member } from "../unit/worker/archive-builder.ts";
@@ -14,10 +14,8 @@ setDefaultTimeout(GUARD_MS);
 const MAIN = join(import.meta.dir, "../../src/main.ts");
 const LIMIT_BYTES = 200_000_000;
 const scratch = new Scratch();
-const asRoot = test.skipIf(!isRoot);
-if (!isRoot) console.log("skipped, needs root: imports of hostile archives");
 
-/** Imports an archive; what the worker took at most, and what it said. */
+/** Imports an archive; returns the worker's peak of memory, its status and its log. */
 async function measured(bytes: Buffer): Promise<{ peakBytes: number; code: number; log: string; root: string }> {
   const root = scratch.root();
   const file = join(scratch.path, "archive.tar.gz");
@@ -29,7 +27,7 @@ async function measured(bytes: Buffer): Promise<{ peakBytes: number; code: numbe
   return { peakBytes: kilobytes * 1024, code, log, root };
 }
 
-/** Runs a command. The kernel counts a process that was forked from a large one as large: so from a small one. */
+/** Runs a command, forked from a small process: the kernel counts a process that was forked from a large one as large. */
 const MEASURE = `
 import os, subprocess, sys
 child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
@@ -51,7 +49,7 @@ const HOSTILE: Readonly<Record<string, { bytes: () => Buffer; code: number; says
     code: 0,
     says: "'user.*' cannot be kept here",
   },
-  "lists that name users without end": {
+  "very many access control lists with names of users": {
     bytes: () => {
       const one = `${LIST},${Array.from({ length: 900 }, (_, index) => `user:u${index}:rwx`).join(",")}`;
       return many(3_500, (index) => ({ name: `f${index}`, pax: { "SCHILY.acl.access": one } }));
@@ -62,7 +60,7 @@ const HOSTILE: Readonly<Record<string, { bytes: () => Buffer; code: number; says
 };
 
 for (const [name, { bytes, code, says }] of Object.entries(HOSTILE)) {
-  asRoot(`${name} take no more memory than a worker has`, async () => {
+  rootTest(`${name} take no more memory than the limit of a worker`, async () => {
     const result = await measured(gzipSync(bytes(), { level: 1 }));
     expect([result.code, result.log]).toEqual([code, expect.stringContaining(says)]);
     expect(result.peakBytes).toBeLessThan(LIMIT_BYTES);
@@ -73,25 +71,28 @@ for (const [name, { bytes, code, says }] of Object.entries(HOSTILE)) {
 const SUFFIXES = ["", ".gz", ".xz", ".zst", ".bz2"] as const;
 
 for (const suffix of SUFFIXES) {
-  asRoot(`I118, I122: a tree with everything is the same after an export to .tar${suffix} and an import`, async () => {
-    const root = scratch.root();
-    const source = join(root, "source");
-    makeEverything(source);
-    run("sync", "-f", source);
-    const file = join(scratch.path, `export.tar${suffix}`);
-    const exported = await runWorker("systemd-export", ["tar", `--image-root=${root}`, source, file]);
-    expect([exported.code, exported.log]).toEqual([0, expect.stringContaining("Socket './socket' is left out")]);
-    rmSync(join(source, "socket"));
-    run("touch", "-d", "@1400000000.000000001", source);
-    const imported = await runWorker("systemd-import", ["tar", `--image-root=${root}`, file, "again"]);
-    expect([imported.code, imported.log]).toEqual([0, expect.any(String)]);
-    const [before, after] = [source, join(root, "again")].map((path) => describeTree(path).split("\n"));
-    // The socket that went changed the time of the top, which touch(1) sets by a clock of its own.
-    expect((after ?? []).slice(1)).toEqual((before ?? []).slice(1));
-  });
+  rootTest(
+    `I118, I122: a tree with everything is the same after an export to .tar${suffix} and an import`,
+    async () => {
+      const root = scratch.root();
+      const source = join(root, "source");
+      makeEverything(source);
+      run("sync", "-f", source);
+      const file = join(scratch.path, `export.tar${suffix}`);
+      const exported = await runWorker("systemd-export", ["tar", `--image-root=${root}`, source, file]);
+      expect([exported.code, exported.log]).toEqual([0, expect.stringContaining("Socket './socket' is left out")]);
+      rmSync(join(source, "socket"));
+      run("touch", "-d", "@1400000000.000000001", source);
+      const imported = await runWorker("systemd-import", ["tar", `--image-root=${root}`, file, "again"]);
+      expect([imported.code, imported.log]).toEqual([0, expect.any(String)]);
+      const [before, after] = [source, join(root, "again")].map((path) => describeTree(path).split("\n"));
+      // Removing the socket changed the time of the top directory, which touch(1) sets from another clock.
+      expect((after ?? []).slice(1)).toEqual((before ?? []).slice(1));
+    },
+  );
 }
 
-asRoot("an export to a client's descriptor says what that is", async () => {
+rootTest("an export to a descriptor of the client names its kind in the log", async () => {
   const root = scratch.root();
   mkdirSync(join(root, "m/etc"), { recursive: true });
   const target = join(scratch.path, "client.tar");
@@ -102,7 +103,7 @@ asRoot("an export to a client's descriptor says what that is", async () => {
   expect(await child.exited).toBe(0);
 });
 
-asRoot("a disk image of another format is refused by name, packed or not", async () => {
+rootTest("a disk image of another format is refused with the format's name, compressed or not", async () => {
   for (const [name, bytes] of [
     ["disk.vmdk", Buffer.concat([Buffer.from("KDMV"), Buffer.alloc(8192)])],
     ["disk.vhdx.gz", gzipSync(Buffer.concat([Buffer.from("vhdxfile"), Buffer.alloc(8192)]))],

@@ -1,5 +1,5 @@
-// A systemd-importd of a test's own: from source, in a private runtime directory, with played workers unless told
-// otherwise. Everything it starts is ended by `using`.
+// A private systemd-importd for a test: from source, in a private runtime directory, with simulated workers by default.
+// Everything it starts is ended by `using`.
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -34,7 +34,7 @@ export class TestImportd implements AsyncDisposable {
   #log = "";
   #logRead: Promise<void> = Promise.resolve();
   readonly #clients: { close(): void }[] = [];
-  /** Since the daemon runs: a daemon that ends for want of work must not do so before the test has come. */
+  /** A connection that is open while the daemon runs, so that it does not exit when idle before the test connects. */
   #first: BusClient | null = null;
 
   private constructor(env: Record<string, string>, args: readonly string[]) {
@@ -53,13 +53,13 @@ export class TestImportd implements AsyncDisposable {
     return this.#process?.pid ?? 0;
   }
 
-  /** The whole log of a daemon that has ended. What one that runs has written is waited for, with `logged()`. */
+  /** The whole log of a daemon that has ended. For a running one, use `logged()`. */
   get log(): string {
     if (this.#process !== null) throw new Error("The daemon runs: more may come than is here");
     return this.#log;
   }
 
-  /** Waits until the daemon has written a text to its log, so many times or more often. */
+  /** Waits until the daemon has written a text to its log at least a number of times. */
   async logged(text: string, times = 1): Promise<void> {
     await waitFor(() => {
       if (this.#log.split(text).length <= times) throw new Error(`the log is\n${this.#log}`);
@@ -102,7 +102,7 @@ export class TestImportd implements AsyncDisposable {
     return this.keep(await connectVarlink(join(this.runtime, "io.systemd.Import")));
   }
 
-  /** Closes something with the daemon. */
+  /** Registers an object that is closed with the daemon. */
   keep<T extends { close(): void }>(client: T): T {
     this.#clients.push(client);
     return client;
@@ -147,13 +147,13 @@ export function object(
   return bus.call({ destination: MANAGER.destination, path, interface: iface, member, signature, body });
 }
 
-/** Begins a download; returns its id. */
+/** Starts a download; returns its id. */
 export async function pull(bus: BusClient, what: string, local = "", type = "Tar"): Promise<number> {
   const [id] = await manager(bus, `Pull${type}`, "sssb", `http://played/${what}`, local, "no", false);
   return id as number;
 }
 
-/** Everything that is announced from now on, in order. */
+/** Collects all signals from now on, in order. */
 export class Announcements {
   readonly events: TransferEvent[] = [];
 
@@ -176,7 +176,7 @@ export class Announcements {
     return this.of(id, "LogMessage") as [number, string][];
   }
 
-  /** Waits for a line of a transfer; returns it. */
+  /** Waits for the next line of a transfer; returns it. */
   line(id: number, text: string | RegExp): Promise<[number, string]> {
     return waitFor(() => {
       const found = this.lines(id).find(([, line]) => (typeof text === "string" ? line === text : text.test(line)));

@@ -1,4 +1,4 @@
-// The life of transfers over D-Bus, with played workers: numbers, announcements, results, limits and conflicts.
+// The life of transfers over D-Bus, with simulated workers: numbers, signals, results, limits and conflicts.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -31,7 +31,7 @@ describe.skipIf(!isRoot)(`transfers${needsRoot}`, () => {
     await heard.result(id);
   };
 
-  test("I5 I6 I7 the first id is 1, TransferNew comes before the reply, and success is done", async () => {
+  test("I5 I6 I7 the first id is 1, TransferNew comes before the reply, and the result of a success is 'done'", async () => {
     const started = manager(bus, "PullTar", "sssb", "http://played/done", "first", "no", false);
     const order: string[] = [];
     const stop = await bus.subscribe({ member: "TransferNew" }, () => void order.push("signal"));
@@ -48,14 +48,14 @@ describe.skipIf(!isRoot)(`transfers${needsRoot}`, () => {
     expect(await pull(bus, "done")).toBe(2);
   });
 
-  test("I8 a worker that fails makes the transfer fail, with its lines sent to everyone", async () => {
+  test("I8 when a worker fails, the transfer fails, and the worker's lines are sent to everyone", async () => {
     const id = await pull(bus, "fail");
     expect(await heard.result(id)).toBe("failed");
     expect(heard.lines(id)).toEqual([[27, "It failed."]]);
     await daemon.logged(`<3>(transfer${id}) It failed.`);
   });
 
-  test("I9 I35 cancelling asks the worker to end; what it says then still arrives", async () => {
+  test("I9 I35 cancelling sends SIGTERM to the worker, whose last lines still arrive", async () => {
     const id = await pull(bus, "polite");
     await heard.line(id, "ready");
     await cancel(id);
@@ -66,7 +66,7 @@ describe.skipIf(!isRoot)(`transfers${needsRoot}`, () => {
     ]);
   });
 
-  test("I10 an unknown transfer is NoSuchTransfer, and the id 0 is refused", async () => {
+  test("I10 the error for an unknown transfer is NoSuchTransfer, and the id 0 is refused", async () => {
     expect(await errorOf(cancel(4711))).toBe("org.freedesktop.import1.NoSuchTransfer: No transfer by id 4711");
     expect(await errorOf(cancel(0))).toBe("InvalidArgs: Invalid transfer id");
     expect(await errorOf(object(bus, `${PATH}4711`, TRANSFER, "Cancel"))).toStartWith("UnknownObject");
@@ -93,7 +93,7 @@ describe.skipIf(!isRoot)(`transfers${needsRoot}`, () => {
     expect(await heard.result(id)).toBe("canceled");
   });
 
-  test("I13 I14 progress with and without a percent sign, announced when it changes", async () => {
+  test("I13 I14 progress is accepted with and without a percent sign, and signalled when it changes", async () => {
     const id = await pull(bus, "progress");
     await waitFor(() => expect(heard.of(id, "ProgressUpdate").length).toBe(3), "the progress");
     expect(heard.of(id, "ProgressUpdate")).toEqual([[0.13], [0.42], [0.77]]);
@@ -103,7 +103,7 @@ describe.skipIf(!isRoot)(`transfers${needsRoot}`, () => {
     await over(id);
   });
 
-  test("I38 what a process that is no worker reports is not believed", async () => {
+  test("I38 progress that is reported by another process than the worker is ignored", async () => {
     const id = await pull(bus, "foreign");
     await daemon.logged("Got notification datagram from unexpected peer, ignoring.");
     await over(id);
@@ -126,7 +126,7 @@ describe.skipIf(!isRoot)(`transfers${needsRoot}`, () => {
     ]);
   });
 
-  test("I18 I19 a download that runs already is refused; as another type it is not", async () => {
+  test("I18 I19 a download that runs already is refused; one of another type is not", async () => {
     const id = await pull(bus, "wait-same", "one");
     expect(await errorOf(pull(bus, "wait-same", "two"))).toBe(
       "org.freedesktop.import1.TransferInProgress: Transfer for http://played/wait-same already in progress.",
@@ -135,7 +135,7 @@ describe.skipIf(!isRoot)(`transfers${needsRoot}`, () => {
     await Promise.all([over(id), over(raw)]);
   });
 
-  test("two transfers that would make the same image: the second is refused at once", async () => {
+  test("the second of two transfers that would make the same image is refused at once", async () => {
     const id = await pull(bus, "wait-name-1", "taken");
     expect(await errorOf(pull(bus, "wait-name-2", "taken"))).toBe(
       "org.freedesktop.import1.TransferInProgress: Transfer for taken already in progress.",
@@ -144,7 +144,7 @@ describe.skipIf(!isRoot)(`transfers${needsRoot}`, () => {
     await Promise.all([over(id), over((await other)[0] as number)]);
   });
 
-  test("I34 three cancellations ask, the fourth kills", async () => {
+  test("I34 three cancellations send SIGTERM, the fourth sends SIGKILL", async () => {
     const id = await pull(bus, "deaf");
     await heard.line(id, "ready");
     for (let i = 1; i <= 3; i++) {
@@ -162,7 +162,7 @@ describe.skipIf(!isRoot)(`transfers${needsRoot}`, () => {
     await daemon.logged(`(transfer${id}) The worker was ended by SIGKILL; the kernel sends it when memory runs out`);
   });
 
-  test("I17 64 transfers run beside each other, the 65th is refused", async () => {
+  test("I17 64 transfers run at the same time, the 65th is refused", async () => {
     const ids: number[] = [];
     for (let i = 0; i < 64; i++) ids.push(await pull(bus, `wait-${i}`));
     expect(await errorOf(pull(bus, "wait-64"))).toStartWith("System.Error.E2BIG: ");
@@ -172,7 +172,7 @@ describe.skipIf(!isRoot)(`transfers${needsRoot}`, () => {
     expect(await manager(bus, "ListTransfers")).toEqual([[]]);
   });
 
-  test("I20 I21 I23 I24 bad URLs, names, classes and flags are refused before a worker starts", async () => {
+  test("I20 I21 I23 I24 invalid URLs, names, classes and flags are refused before a worker starts", async () => {
     const plain = (url: string, local: string, verify: string) =>
       errorOf(manager(bus, "PullTar", "sssb", url, local, verify, false));
     expect(await plain("ftp://x/y", "a", "no")).toBe("InvalidArgs: URL 'ftp://x/y' is invalid");
@@ -198,7 +198,7 @@ describe.skipIf(!isRoot)(`transfers${needsRoot}`, () => {
     }
   });
 
-  /** The words and the environment a worker is called with. */
+  /** The arguments and the environment of a worker. */
   const callOf = async (started: Promise<unknown[]>) => {
     const [id] = (await started) as [number];
     await heard.result(id);
@@ -208,7 +208,7 @@ describe.skipIf(!isRoot)(`transfers${needsRoot}`, () => {
     return { words: lines.slice(first, end), env: lines.slice(end) };
   };
 
-  test("I3 the worker's command line says all that was asked for", async () => {
+  test("I3 the worker's command line has all options of the call", async () => {
     const root = `--image-root=${daemon.images}/var/lib`;
     const plain = await callOf(manager(bus, "PullTar", "sssb", "http://played/call", "img", "", true));
     expect(plain.words).toEqual([
@@ -227,18 +227,18 @@ describe.skipIf(!isRoot)(`transfers${needsRoot}`, () => {
     expect(plain.env).toContain("SYSTEMD_LOG_TARGET=console-prefixed");
     expect(plain.env).toContain(`NOTIFY_SOCKET=${daemon.runtime}/import/notify`);
     expect(plain.env.find((line) => line.startsWith("MACHINED_PARENT"))).toContain(`:${daemon.pid}`);
-    // Nothing of the daemon's own open files goes with the worker: the three streams, and ls's own directory.
+    // A worker inherits none of the daemon's open files: only the three streams, and the directory that ls has opened.
     expect(plain.env.filter((line) => line.includes(" -> ")).length).toBe(4);
   });
 
-  test("I25 I101 imports read from what is given: a file, a pipe, a directory; nothing else", async () => {
+  test("I25 I101 imports accept a file, a pipe or a directory, and nothing else", async () => {
     const open = (path: string) => Fd.adopt(openSync(path, "r"));
     using file = open("/etc/hostname");
     using folder = open("/etc");
     using device = open("/dev/null");
     const [tar] = await manager(bus, "ImportTar", "hsbb", file, "source", false, false);
     const [early, write] = openPipe();
-    // Opened anew it waits for what comes, as a shell's pipe does.
+    // Reopened, reads block until data comes, as with a shell's pipe.
     using pipe = open(`/proc/self/fd/${early.number}`);
     writeSome(write, Buffer.from("piped"));
     write.close();
@@ -258,7 +258,7 @@ describe.skipIf(!isRoot)(`transfers${needsRoot}`, () => {
     expect(await errorOf(manager(bus, "ImportTar", "hsbb", file, "", false, false))).toStartWith("InvalidArgs");
   });
 
-  test("I26 descriptors that append, do not wait or stand for a path only are refused", async () => {
+  test("I26 descriptors with O_APPEND, O_NONBLOCK or O_PATH are refused", async () => {
     const path = `${daemon.runtime}/target`;
     using append = Fd.adopt(openSync(path, "a"));
     const [O_NONBLOCK, O_PATH] = [0x800, 0x200000];
@@ -271,7 +271,7 @@ describe.skipIf(!isRoot)(`transfers${needsRoot}`, () => {
     }
   });
 
-  test("I120 an export writes to the file that is given", async () => {
+  test("I120 an export writes to the file that is passed", async () => {
     const path = `${daemon.runtime}/exported`;
     using file = Fd.adopt(openSync(path, "w"));
     const [id] = await manager(bus, "ExportTarEx", "sshst", "target", "machine", file, "gzip", 0n);
@@ -297,7 +297,7 @@ describe.skipIf(!isRoot)(`transfers${needsRoot}`, () => {
     expect(other.log).toContain("Transfer aborted.");
   });
 
-  test("a worker that floods its log is truncated, with a message", async () => {
+  test("the log of a worker that floods it is truncated, with a message", async () => {
     const id = await pull(bus, "flood");
     const [, note] = await heard.line(id, /^\d+ lines of the log were left out\.$/);
     await over(id);
@@ -306,14 +306,14 @@ describe.skipIf(!isRoot)(`transfers${needsRoot}`, () => {
     expect(lines.slice(0, 200)).toEqual(Array.from({ length: 200 }, (_, i) => `line ${i}`));
   });
 
-  test("a worker that cannot be started is an error of the call", async () => {
+  test("when a worker cannot be started, the call fails", async () => {
     await using other = await TestImportd.start({ SYSTEMD_PULL_PATH: "/nonexistent" });
     expect(await errorOf(pull(await other.bus(), "done"))).toBe(
       "FileNotFound: Failed to start systemd-pull: No such file or directory",
     );
   });
 
-  test("I36 what a worker that was killed has left is removed", async () => {
+  test("I36 temporary files of a worker that was killed are removed", async () => {
     await using other = await TestImportd.start({ SYSTEMD_IMPORT_PATH: "" });
     const client = await other.bus();
     const events = await Announcements.of(client);
@@ -329,7 +329,7 @@ describe.skipIf(!isRoot)(`transfers${needsRoot}`, () => {
     await waitFor(() => expect(readdirSync(root).some((name) => stage.test(name))).toBe(false), "the sweep");
   });
 
-  test("workers end with a daemon that is killed", async () => {
+  test("workers end when their daemon is killed", async () => {
     await using other = await TestImportd.start({ SYSTEMD_IMPORT_PATH: "" });
     const client = await other.bus();
     const endless = join(other.runtime, "endless");

@@ -1,4 +1,5 @@
-// io.systemd.Import with played workers: following a transfer, leaving it alone, what the original lacks.
+// io.systemd.Import with simulated workers: following a transfer, starting one without following it, methods that systemd
+// lacks.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { openSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -30,7 +31,7 @@ describe.skipIf(!isRoot)(`io.systemd.Import${needsRoot}`, () => {
     ...more,
   });
 
-  /** All replies of a call, and the error it ended with. */
+  /** All replies of a call, and the error that it ended with. */
   async function replies(member: string, parameters: object, descriptors: Fd[] = []): Promise<[Reply[], string]> {
     const list: Reply[] = [];
     try {
@@ -63,7 +64,7 @@ describe.skipIf(!isRoot)(`io.systemd.Import${needsRoot}`, () => {
     expect(statSync(join(daemon.runtime, "io.systemd.Import")).mode & 0o777).toBe(0o666);
   });
 
-  test("I42 Pull with 'more': the id, progress and log lines, an empty reply at the end", async () => {
+  test("I42 Pull with 'more' replies with the id, progress, log lines, and an empty reply at the end", async () => {
     const [list, error] = await replies("Pull", request("lines", { local: "followed" }));
     expect(error).toBe("");
     expect(list[0]).toEqual({ id: expect.any(Number) });
@@ -83,7 +84,7 @@ describe.skipIf(!isRoot)(`io.systemd.Import${needsRoot}`, () => {
     await over(id);
   });
 
-  test("I43 a failing Pull is TransferFailed, a cancelled one TransferCancelled", async () => {
+  test("I43 the error of a failing Pull is TransferFailed, that of a cancelled one TransferCancelled", async () => {
     const [list, error] = await replies("Pull", request("fail"));
     expect(list.length).toBe(2);
     expect(error).toBe("TransferFailed");
@@ -104,7 +105,7 @@ describe.skipIf(!isRoot)(`io.systemd.Import${needsRoot}`, () => {
     expect(await heard.result(reply["id"] as number)).toBe("done");
   });
 
-  test("I45 I46 ListTransfers needs 'more', says when there are none, picks a class, writes types with underscores", async () => {
+  test("I45 I46 ListTransfers needs 'more', fails when there are none, filters by class, and writes types with underscores", async () => {
     await waitFor(async () => expect((await replies("ListTransfers", {}))[1]).toBe("NoTransfers"), "the end of all");
     expect(await call("ListTransfers")).toBe("org.varlink.service.ExpectedMore");
     const tar = (await call("Pull", request("wait-1", { local: "one" }))) as Reply;
@@ -133,13 +134,13 @@ describe.skipIf(!isRoot)(`io.systemd.Import${needsRoot}`, () => {
     await Promise.all([over(tar["id"] as number), over(raw["id"] as number)]);
   });
 
-  test("I47 the same download twice is AlreadyInProgress", async () => {
+  test("I47 the error of a second call for the same download is AlreadyInProgress", async () => {
     const first = (await call("Pull", request("wait"))) as Reply;
     expect(await call("Pull", request("wait"))).toBe('AlreadyInProgress {"remote":"http://played/wait"}');
     await over(first["id"] as number);
   });
 
-  test("I48 the image root goes to the worker; only a plain absolute path is one", async () => {
+  test("I48 the image root is passed to the worker; it must be a normalized absolute path", async () => {
     const [list] = await replies("Pull", request("call", { imageRoot: "/srv/pool" }));
     const lines = list.map(({ log }) => (log as { message?: string } | undefined)?.message);
     expect(lines).toContain("--image-root=/srv/pool");
@@ -152,7 +153,7 @@ describe.skipIf(!isRoot)(`io.systemd.Import${needsRoot}`, () => {
     expect(await call("Pull", copy)).toStartWith("org.varlink.service.PermissionDenied");
   });
 
-  test("errors name the bad parameter", async () => {
+  test("errors name the invalid parameter", async () => {
     const bad = async (more: object) => (await call("Pull", request("done", more))) as string;
     expect(await bad({ remote: "gopher://x" })).toBe('org.varlink.service.InvalidParameter {"parameter":"remote"}');
     expect(await bad({ class: "foo" })).toBe('org.varlink.service.InvalidParameter {"parameter":"class"}');
@@ -177,12 +178,12 @@ describe.skipIf(!isRoot)(`io.systemd.Import${needsRoot}`, () => {
       break;
     }
     client.close();
-    // What comes on another connection is read after the end of that one.
+    // The daemon reads from another connection only after the end of the first one.
     expect((await replies("ListTransfers", {}))[0].map((row) => row["id"])).toEqual([id]);
     await over(id);
   });
 
-  test("Import and Export take the file that comes with the call", async () => {
+  test("Import and Export use the descriptor that is passed with the call", async () => {
     const source = Fd.adopt(openSync("/etc/hostname", "r"));
     const [imported, error] = await replies(
       "Import",

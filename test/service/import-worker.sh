@@ -1,5 +1,5 @@
 #!/bin/bash
-# A played transfer worker: what it does stands at the end of what it is to download, import or export.
+# A simulated transfer worker: the end of the source's or target's name says what it does.
 for word; do
     case $word in
         --*) ;;

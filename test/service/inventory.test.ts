@@ -1,4 +1,4 @@
-// `machinectl inventory` against a daemon: what Ansible and Prometheus read.
+// `machinectl inventory` with a daemon: the output that Ansible and Prometheus read.
 import { expect, test } from "bun:test";
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -28,44 +28,56 @@ async function withMachines(): Promise<TestDaemon> {
   return daemon;
 }
 
-test.skipIf(needsRoot !== "")(`an inventory lists machines by class, and describes one${needsRoot}`, async () => {
-  await using daemon = await withMachines();
-  const listed = await run(daemon, "machinectl", "inventory", "ansible", "--list");
-  expect([listed.code, listed.stderr]).toEqual([0, expect.stringMatching(/^Ansible cannot reach vm from here: .*\n$/)]);
-  const inventory = JSON.parse(listed.stdout);
-  expect(inventory.containers).toEqual({ hosts: ["web"] });
-  expect(inventory.vms).toEqual({ hosts: ["vm"] });
-  expect(inventory._meta.hostvars.web).toMatchObject({ machined_addresses: ["10.77.0.2"], ansible_connection: "ssh" });
-  // As Ansible calls it, and in the other ways.
-  for (const words of [
-    ["machinectl", "inventory", "ansible"],
-    ["machined-inventory"],
-    ["machined-inventory", "--list"],
-  ] as const) {
-    expect((await run(daemon, ...words)).stdout).toBe(listed.stdout);
-  }
-  const host = await run(daemon, "machinectl", "inventory", "ansible", "--host", "web");
-  expect(JSON.parse(host.stdout)).toEqual(inventory._meta.hostvars.web);
-  expect((await run(daemon, "machined-inventory", "--host=web")).stdout).toBe(host.stdout);
-  expect(JSON.parse((await run(daemon, "machined-inventory", "--host", "nobody")).stdout)).toEqual({});
-});
+test.skipIf(needsRoot !== "")(
+  `an inventory lists machines by class, and --host returns the variables of one machine${needsRoot}`,
+  async () => {
+    await using daemon = await withMachines();
+    const listed = await run(daemon, "machinectl", "inventory", "ansible", "--list");
+    expect([listed.code, listed.stderr]).toEqual([
+      0,
+      expect.stringMatching(/^Ansible cannot reach vm from here: .*\n$/),
+    ]);
+    const inventory = JSON.parse(listed.stdout);
+    expect(inventory.containers).toEqual({ hosts: ["web"] });
+    expect(inventory.vms).toEqual({ hosts: ["vm"] });
+    expect(inventory._meta.hostvars.web).toMatchObject({
+      machined_addresses: ["10.77.0.2"],
+      ansible_connection: "ssh",
+    });
+    // In the form that Ansible uses, and in the other forms.
+    for (const words of [
+      ["machinectl", "inventory", "ansible"],
+      ["machined-inventory"],
+      ["machined-inventory", "--list"],
+    ] as const) {
+      expect((await run(daemon, ...words)).stdout).toBe(listed.stdout);
+    }
+    const host = await run(daemon, "machinectl", "inventory", "ansible", "--host", "web");
+    expect(JSON.parse(host.stdout)).toEqual(inventory._meta.hostvars.web);
+    expect((await run(daemon, "machined-inventory", "--host=web")).stdout).toBe(host.stdout);
+    expect(JSON.parse((await run(daemon, "machined-inventory", "--host", "nobody")).stdout)).toEqual({});
+  },
+);
 
-test.skipIf(needsRoot !== "")(`targets are printed, or put into a file as a whole${needsRoot}`, async () => {
-  await using daemon = await withMachines();
-  const words = ["machinectl", "inventory", "prometheus-sd"] as const;
-  const printed = await run(daemon, ...words, "--port=9200");
-  expect(JSON.parse(printed.stdout)).toEqual([
-    { targets: ["10.77.0.2:9200"], labels: { machine: "web", class: "container", service: "test" } },
-  ]);
-  const directory = join(daemon.runtime, "targets");
-  mkdirSync(directory);
-  expect(await run(daemon, ...words, "--port", "9200", join(directory, "machines.json"))).toMatchObject({
-    code: 0,
-    stdout: "",
-  });
-  expect(readFileSync(join(directory, "machines.json"), "utf8")).toBe(printed.stdout);
-  expect(readdirSync(directory)).toEqual(["machines.json"]);
-});
+test.skipIf(needsRoot !== "")(
+  `targets are printed, or written to a file that is replaced as a whole${needsRoot}`,
+  async () => {
+    await using daemon = await withMachines();
+    const words = ["machinectl", "inventory", "prometheus-sd"] as const;
+    const printed = await run(daemon, ...words, "--port=9200");
+    expect(JSON.parse(printed.stdout)).toEqual([
+      { targets: ["10.77.0.2:9200"], labels: { machine: "web", class: "container", service: "test" } },
+    ]);
+    const directory = join(daemon.runtime, "targets");
+    mkdirSync(directory);
+    expect(await run(daemon, ...words, "--port", "9200", join(directory, "machines.json"))).toMatchObject({
+      code: 0,
+      stdout: "",
+    });
+    expect(readFileSync(join(directory, "machines.json"), "utf8")).toBe(printed.stdout);
+    expect(readdirSync(directory)).toEqual(["machines.json"]);
+  },
+);
 
 test.skipIf(needsRoot !== "")(`wrong arguments are refused${needsRoot}`, async () => {
   await using daemon = await TestDaemon.start();
@@ -84,9 +96,12 @@ test.skipIf(needsRoot !== "")(`wrong arguments are refused${needsRoot}`, async (
   expect(JSON.parse((await run(daemon, "machinectl", "inventory", "prometheus-sd")).stdout)).toEqual([]);
 });
 
-test.skipIf(needsRoot !== "")(`machined-rsh says what it cannot do, with the status of ssh${needsRoot}`, async () => {
-  await using daemon = await TestDaemon.start();
-  expect(await run(daemon, "machined-rsh", "-L", "1:a:2", "web", "true")).toMatchObject({ code: 255, stdout: "" });
-  const { code, stderr } = await run(daemon, "machined-rsh", "nobody", "true");
-  expect([code, stderr]).toEqual([255, expect.stringContaining("nobody")]);
-});
+test.skipIf(needsRoot !== "")(
+  `machined-rsh prints an error for what it cannot do, with the exit status of ssh${needsRoot}`,
+  async () => {
+    await using daemon = await TestDaemon.start();
+    expect(await run(daemon, "machined-rsh", "-L", "1:a:2", "web", "true")).toMatchObject({ code: 255, stdout: "" });
+    const { code, stderr } = await run(daemon, "machined-rsh", "nobody", "true");
+    expect([code, stderr]).toEqual([255, expect.stringContaining("nobody")]);
+  },
+);

@@ -1,4 +1,4 @@
-// The JSON of every verb of machinectl is what docs/json.md says, on a whole daemon with a machine and images.
+// The JSON of every verb of machinectl matches docs/json.md, with a whole daemon, a machine and images.
 // test/host/lists.test.ts does the same in a booted system, with transfers.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -25,15 +25,15 @@ const RUNS: Readonly<Record<string, readonly string[]>> = {
 
 const SCHEMAS = documentedSchemas();
 
-test("every verb of machinectl that docs/json.md describes is run", () => {
-  // `logs` needs a machine that logs, and a journal: test/host/lists.test.ts runs it.
+test("this test runs every verb of machinectl that docs/json.md describes", () => {
+  // `logs` needs a machine that logs, and a journal: test/host/lists.test.ts tests it.
   // So does `doctor`, whose exit status is 1 on a host with a problem: test/host/doctor.test.ts.
   const elsewhere = ["machinectl logs", "machinectl doctor"];
   const described = [...SCHEMAS.keys()].filter((name) => name.startsWith("machinectl ") && !elsewhere.includes(name));
   expect(Object.keys(RUNS)).toEqual(described);
 });
 
-test("a schema refuses what it does not describe", () => {
+test("a schema refuses fields and types that it does not describe", () => {
   const [list, second] = SCHEMAS.get("machinectl list") ?? [];
   const row = { machine: "a", class: "vm", service: "s", os: null, version: null, addresses: "10.0.0.1\n10.0.0.2" };
   expect(schemaErrors(list ?? {}, [row])).toEqual([]);
@@ -80,7 +80,7 @@ describe.skipIf(!isRoot)(`JSON${needsRoot}`, () => {
 
   for (const [name, lines] of Object.entries(RUNS)) {
     test(
-      `${name} prints what docs/json.md says`,
+      `${name} prints JSON that matches docs/json.md`,
       async () => {
         const [first = {}, second = first] = SCHEMAS.get(name) ?? [];
         for (const line of lines) {
@@ -89,7 +89,7 @@ describe.skipIf(!isRoot)(`JSON${needsRoot}`, () => {
             expect(found.length).toBeGreaterThan(0);
             for (const one of found) expect(schemaErrors(schema, one)).toEqual([]);
             if (!name.includes(" show")) continue;
-            // Other daemons may have more properties; ours has none that is not described.
+            // Other daemons may have more properties; machined has none that is not described.
             const known = Object.keys((schema["properties"] ?? {}) as object);
             expect(found.flatMap((one) => Object.keys(one as object)).filter((key) => !known.includes(key))).toEqual(
               [],
@@ -102,7 +102,7 @@ describe.skipIf(!isRoot)(`JSON${needsRoot}`, () => {
   }
 
   test(
-    "rows that are there have values, and a list without rows is an empty array",
+    "existing rows have values, and a list without rows is an empty array",
     async () => {
       const [row] = (await documents("list --columns=all --json=short")) as [Record<string, unknown>[]];
       expect(row[0]).toMatchObject({ machine: "web", class: "container", service: "test", owner: "root" });

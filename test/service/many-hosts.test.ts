@@ -1,4 +1,4 @@
-// `-H a,b` and `-H @FILE`: one output of several hosts, which a played ssh leads to a daemon without a bus.
+// `-H a,b` and `-H @FILE`: one output for several hosts; a simulated ssh connects each to a daemon without a bus.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import {
   chmodSync,
@@ -26,7 +26,7 @@ function program(name: string, script: string): void {
   chmodSync(join(directory, name), 0o755);
 }
 
-/** What a client run prints, and its exit status. */
+/** The output of a client, and its exit status. */
 interface Run {
   readonly stdout: string;
   readonly stderr: string;
@@ -49,17 +49,17 @@ async function run(client: string, ...args: string[]): Promise<Run> {
 
 const machinectl = (...args: string[]) => run("machinectl", ...args);
 
-/** The marks that runs of ssh have left in a directory. */
+/** The files that runs of ssh have written into a directory. */
 const marks = (name: string) => (existsSync(join(directory, name)) ? readdirSync(join(directory, name)) : []);
 
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), "many-hosts-"));
   daemon = await TestDaemon.start();
   mkdirSync(join(directory, "bin"));
-  // What is called `machined` and `machinectl` on the other host.
+  // The programs `machined` and `machinectl` of the other host.
   program("bin/machined", `exec ${process.execPath} ${MAIN} "$@"`);
   program("bin/machinectl", `exec ${process.execPath} ${MAIN} machinectl "$@"`);
-  // Hosts are told apart by their names; `together` waits until all four of them are there.
+  // Hosts differ by name; `together` waits until all four of them run.
   program(
     "ssh",
     `echo "$*" >>${directory}/calls
@@ -94,7 +94,7 @@ afterAll(async () => {
 const DEAD = /^dead: ssh: connect to host dead port 22: Connection refused; [^\n]*\n$/;
 
 describe.skipIf(!isRoot)(`machines of several hosts${needsRoot}`, () => {
-  test("lists have a column with the host; a host that fails has one line, and others go on", async () => {
+  test("lists have a column with the host; a host that fails has one error line, and the others are listed", async () => {
     const { stdout, stderr, status } = await machinectl("-H", "a,dead,b", "list", "--columns=machine,class");
     expect(stdout).toBe(
       "HOST MACHINE CLASS\na    db      container\na    web     container\nb    db      container\nb    web     container\n\n4 machines listed.\n",
@@ -104,7 +104,7 @@ describe.skipIf(!isRoot)(`machines of several hosts${needsRoot}`, () => {
     expect(readFileSync(join(directory, "calls"), "utf8")).toMatch(/^-xT -o BatchMode=yes -- a sh -c '/m);
   });
 
-  test("they are sorted as one list, filtered, and printed as JSON with a row for each failure", async () => {
+  test("rows of all hosts are sorted together, filtered, and printed as JSON with a row for each failure", async () => {
     const sorted = await machinectl("-H", "a,b", "list", "--columns=machine", "--sort=-machine", "--no-legend");
     expect(sorted.stdout).toBe("a web\nb web\na db\nb db\n");
     expect(sorted.status).toBe(0);
@@ -117,7 +117,7 @@ describe.skipIf(!isRoot)(`machines of several hosts${needsRoot}`, () => {
     ]);
   });
 
-  test("pages stand under the name of their host, and have it in JSON", async () => {
+  test("the pages of status follow the name of their host, and have it as a field in JSON", async () => {
     const { stdout } = await machinectl("-H", "a,b", "show", "web", "-p", "Name");
     expect(stdout).toBe("Host=a\nName=web\n\nHost=b\nName=web\n");
     const json = await machinectl("-H", "a,b", "show", "a/web", "b/db", "-p", "Name", "--json=short");
@@ -135,7 +135,7 @@ describe.skipIf(!isRoot)(`machines of several hosts${needsRoot}`, () => {
     expect(elsewhere.stderr).toBe("'c/web' names a host that is not among those of -H\n");
   });
 
-  test("commands print line by line with the host in front, and their status counts", async () => {
+  test("the output of commands has the host before each line, and their exit status counts", async () => {
     const { stdout, status } = await machinectl(
       "-H",
       "a,long",
@@ -149,7 +149,7 @@ describe.skipIf(!isRoot)(`machines of several hosts${needsRoot}`, () => {
     expect(status).toBe(7);
   });
 
-  test("what machines use is measured by each host itself", async () => {
+  test("each host measures the resources of its own machines", async () => {
     const { stdout } = await machinectl(
       "-H",
       "a,liar,b",
@@ -166,7 +166,7 @@ describe.skipIf(!isRoot)(`machines of several hosts${needsRoot}`, () => {
     ]);
   });
 
-  test("events come as they happen, with their host, until Ctrl-C", async () => {
+  test("events are printed as they happen, with their host, until Ctrl-C", async () => {
     const child = start("machinectl", ["-H", "a,dead,b", "events", "--json=short"]);
     const near = await daemon.bus();
     const call = { ...MANAGER, interface: "org.freedesktop.machine1.Manager" };
@@ -181,7 +181,7 @@ describe.skipIf(!isRoot)(`machines of several hosts${needsRoot}`, () => {
           else if (event.machine === "ev") seen.add(event.host);
         }
     })();
-    // Nothing says that all of them listen: it happens again until they do.
+    // Nothing reports that all clients listen: the machine is started again until they do.
     await waitFor(async () => {
       const body = ["ev", Buffer.alloc(0), "test", "container", leader, ""];
       await near.call({ ...call, member: "RegisterMachine", signature: "sayssus", body });
@@ -216,14 +216,14 @@ describe.skipIf(!isRoot)(`machines of several hosts${needsRoot}`, () => {
 
 test("hosts are asked at the same time, or with --parallel=1 one after the other", async () => {
   const hosts = (name: string) => [1, 2, 3, 4].map((number) => `${name}${number}`).join(",");
-  // Each waits for the others to be there.
+  // Each waits until the others run.
   expect((await machinectl("-H", hosts("together"), "show", "-P", "Version")).status).toBe(0);
-  // Each fails where another one is there.
+  // Each fails if another one runs.
   expect((await machinectl("-H", hosts("alone"), "--parallel=1", "show", "-P", "Version")).stderr).toBe("");
 });
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  test(`${signal} ends all of them, also an ssh that still connects`, async () => {
+  test(`${signal} ends the connections to all hosts, also an ssh that still connects`, async () => {
     const child = start("machinectl", ["-H", "hung1,hung2,dead", "list"]);
     await waitFor(() => expect(marks("hung")).toHaveLength(2), "two that hang");
     child.kill(signal);
@@ -235,7 +235,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   });
 }
 
-test("verbs and options that are for one host say so", async () => {
+test("verbs and options for a single host are refused with several", async () => {
   const says = async (...args: string[]) => (await machinectl("-H", "a,b", ...args)).stderr;
   expect(await says("top")).toBe(
     "'machinectl top' does not work on several hosts: name one after -H, or run it there, over ssh(1)\n",
@@ -253,7 +253,7 @@ test("verbs and options that are for one host say so", async () => {
   );
 });
 
-test("C94 shell and login of one host are those of its own client", async () => {
+test("C94 shell and login with one host run that host's own client", async () => {
   program("bin/machinectl", 'echo "$@"');
   const { stdout } = await machinectl("-H", "a", "-E", "A=b c", "shell", "root@web", "/bin/ls", "-l", "it's");
   expect(stdout).toBe("--setenv=A=b c shell root@web /bin/ls -l it's\n");

@@ -19,7 +19,7 @@ async function sessionOf(daemon: TestDaemon): Promise<Session> {
   return new Session(defaultSettings(), { ...(await processPorts()), env });
 }
 
-test.skipIf(!isRoot)(`a machine that was started again is measured anew${needsRoot}`, async () => {
+test.skipIf(!isRoot)(`a machine that was started again is measured from zero${needsRoot}`, async () => {
   await using daemon = await TestDaemon.start();
   const bus = await daemon.bus();
   const session = await sessionOf(daemon);
@@ -36,13 +36,13 @@ test.skipIf(!isRoot)(`a machine that was started again is measured anew${needsRo
   expect(machines.factsOf("one")?.leaderPid).toBe(second);
   process.kill(second, "SIGKILL");
   await waitFor(() => errorOf(manager(bus, "GetMachine", "s", "one")), "the machine's end");
-  // Only the first call throws: a machine that is named may be started again.
+  // Only the first call throws: a machine that was named may start again later.
   for (let count = 0; count < 2; count++) await machines.refresh();
   expect(machines.read()).toEqual([]);
   await session.close();
 });
 
-test.skipIf(!isRoot)(`calls at the same time, and the end during one, leave no file open${needsRoot}`, async () => {
+test.skipIf(!isRoot)(`simultaneous calls, and an end during a call, leave no file open${needsRoot}`, async () => {
   await using daemon = await TestDaemon.start();
   await register(await daemon.bus(), "one", await daemon.leader("--net"));
   const session = await sessionOf(daemon);
@@ -72,7 +72,7 @@ test.skipIf(!isRoot)(`top ends when its terminal can no longer be read${needsRoo
   await register(await daemon.bus(), "one", await daemon.leader());
   using seat = openPty().master;
   using own = openPtyPeer(seat);
-  // A process group in the background without anybody who could bring it to the front: read(2) fails with EIO.
+  // A background process group that no shell could bring to the foreground: read(2) fails with EIO.
   const top = `"${process.execPath}" "${MAIN}" machinectl top 2>"$ERRORS"`;
   const script = `trap "" TTOU; exec 3<&0; (set -m; { ${top}; echo "status $?" >>"$ERRORS"; } <&3 & ); exec sleep 1000`;
   const errors = join(daemon.runtime, "errors");

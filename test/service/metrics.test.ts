@@ -1,4 +1,4 @@
-// The daemon's HTTP socket: numbers for Prometheus, targets for its service discovery, a thousand machines.
+// The daemon's HTTP socket: metrics for Prometheus, targets for its service discovery, a thousand machines.
 import { describe, expect, test } from "bun:test";
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -35,7 +35,7 @@ async function machinectl(daemon: TestDaemon, ...words: string[]) {
 }
 
 describe.skipIf(needsRoot !== "")(`metrics${needsRoot}`, () => {
-  test("a scrape has machines and the daemon, in the format that is asked for", async () => {
+  test("a scrape has metrics of machines and of the daemon, in the requested format", async () => {
     await using daemon = await TestDaemon.start();
     const bus = await daemon.bus();
     const leader = await daemon.leader("--net");
@@ -68,7 +68,7 @@ describe.skipIf(needsRoot !== "")(`metrics${needsRoot}`, () => {
     expect(JSON.stringify([...(await families(daemon)).values()])).not.toMatch(/NoSuch|made/);
   });
 
-  test("the next scrape has exactly the present machines, however old the sample is", async () => {
+  test("the next scrape has exactly the present machines, independent of the sample's age", async () => {
     await using daemon = await TestDaemon.start();
     const bus = await daemon.bus();
     const seen = async () =>
@@ -81,7 +81,7 @@ describe.skipIf(needsRoot !== "")(`metrics${needsRoot}`, () => {
     expect(await seen()).toEqual(["two"]);
   });
 
-  test("other paths are not found, and wrong ports are refused", async () => {
+  test("other paths are 404, and invalid ports are refused", async () => {
     await using daemon = await TestDaemon.start();
     expect((await get(daemon, "/")).status).toBe(404);
     expect((await get(daemon, "/metrics/")).status).toBe(404);
@@ -104,7 +104,7 @@ describe.skipIf(needsRoot !== "")(`metrics${needsRoot}`, () => {
     ]);
   });
 
-  test("machinectl prints what the daemon says, or writes it to a file that is replaced as a whole", async () => {
+  test("machinectl prints the daemon's metrics, or writes them to a file that is replaced as a whole", async () => {
     await using daemon = await TestDaemon.start();
     await register(await daemon.bus(), "web", await daemon.leader());
     const run = (...words: string[]) => machinectl(daemon, "metrics", ...words);
@@ -128,7 +128,7 @@ describe.skipIf(needsRoot !== "")(`metrics${needsRoot}`, () => {
     ]);
   });
 
-  test("without that socket machinectl reads what machines use itself", async () => {
+  test("without that socket machinectl measures the machines itself", async () => {
     await using daemon = await TestDaemon.start();
     await register(await daemon.bus(), "web", await daemon.leader("--net"));
     rmSync(join(daemon.runtime, "machine/metrics"));
@@ -140,7 +140,7 @@ describe.skipIf(needsRoot !== "")(`metrics${needsRoot}`, () => {
   });
 
   test(
-    `a scrape of ${MANY} machines opens nothing anew, and all who scrape share one sample`,
+    `a second scrape of ${MANY} machines opens no files again, and simultaneous scrapes share one sample`,
     async () => {
       await using daemon = await TestDaemon.start();
       const bus = await daemon.bus();
@@ -149,7 +149,7 @@ describe.skipIf(needsRoot !== "")(`metrics${needsRoot}`, () => {
         for (let count = 0; count < MANY; count++) {
           leaders.push(Bun.spawn(["sleep", "100000"], { stdio: ["ignore", "ignore", "ignore"] }));
         }
-        // Each in a control group of its own.
+        // Each machine has its own control group.
         for (const [index, { pid }] of leaders.entries()) await register(bus, `m${index}`, pid, { create: true });
         const scrape = async () => {
           const startMs = performance.now();
@@ -166,7 +166,7 @@ describe.skipIf(needsRoot !== "")(`metrics${needsRoot}`, () => {
         const files = () => readdirSync(`/proc/${daemon.pid}/fd`).length;
         const before = files();
         const sampledAt = (all: typeof first.all) => valueIn(all, "machined_sample_timestamp_seconds{}");
-        // The sample is too old at last: the next scrape takes another.
+        // Now the sample is too old, and the next scrape takes a new one.
         const second = await waitFor(async () => {
           const next = await scrape();
           if (sampledAt(next.all) === sampledAt(first.all)) throw new Error("the same sample");

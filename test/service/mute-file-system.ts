@@ -1,6 +1,6 @@
-// A FUSE server that greets the kernel, reads every request, and never answers one: whoever asks it for anything waits, and
-// cannot even be killed. Descriptor 5 is the device; it says "up" when it is about to read. It ends when it is killed, and
-// all who wait go on.
+// A FUSE server that answers the kernel's first request, reads all others, and never answers them: a process that uses the
+// file system blocks, and cannot even be killed. Descriptor 5 is the device; it prints "up" before it reads. When it is
+// killed, all blocked processes continue.
 import { readSync, writeSync } from "node:fs";
 
 const DEVICE = 5;
@@ -30,7 +30,7 @@ function read(): number {
       return readSync(DEVICE, request);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      // Not mounted yet.
+      // The device is not mounted yet.
       if (code !== "EPERM" && code !== "EINTR") throw error;
       Bun.sleepSync(1);
     }

@@ -1,4 +1,4 @@
-// Small container images on a server of a test's.
+// Small container images on a server of the test.
 import { createHash } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -38,7 +38,7 @@ export function ociImage(layers: readonly Layer[]): { manifest: Blob; blobs: Blo
   return { manifest: { bytes: Buffer.from(JSON.stringify(content)), mediaType }, blobs: [configBlob, ...layers] };
 }
 
-/** Has the server offer the image; returns its reference. */
+/** Publishes the image on the server; returns its reference. */
 export function publishOci(
   server: FaultyServer,
   name: string,
@@ -52,7 +52,7 @@ export function publishOci(
   return `${new URL(server.url("")).host}/${name}`;
 }
 
-/** A directory that says that the server speaks no TLS: for $MACHINED_OCI_REGISTRIES. */
+/** Makes a directory for $MACHINED_OCI_REGISTRIES whose rules say that the server uses http. */
 export function registryRules(parent: string, server: FaultyServer): string {
   const rules = join(parent, "rules");
   mkdirSync(rules, { recursive: true });

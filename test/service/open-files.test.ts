@@ -1,4 +1,5 @@
-// Copies and bind mounts: which requests are refused and how, and what a copy into a machine's own users becomes.
+// Copies and bind mounts: which requests are refused with which errors, and the owners of files that are copied into a
+// machine with its own users.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -66,7 +67,7 @@ describe.skipIf(!isRoot)(`files of machines${needsRoot}`, () => {
     rmSync(here, { recursive: true, force: true });
   });
 
-  /** A process in the mounts of `shifted`, with users of its own. */
+  /** A process in the mount namespace of `shifted`, with a user namespace. */
   async function shiftedLeader(): Promise<number> {
     const command = ["nsenter", "-t", String(shifted.pid), "-m", "unshare", "--user", "--mount", "sleep", "1000"];
     const child = Bun.spawn(command, { stdio: ["ignore", "ignore", "ignore"] });
@@ -83,7 +84,7 @@ describe.skipIf(!isRoot)(`files of machines${needsRoot}`, () => {
     return child.pid;
   }
 
-  test("M123 a file that is there is kept, and replaced with flag 1", async () => {
+  test("M123 an existing file is kept, and with flag 1 replaced", async () => {
     await copyTo("plain", join(here, "file"), "/run/file");
     expect(readFileSync(inside(plain, "/run/file"), "utf8")).toBe("hello\n");
     writeFileSync(join(here, "newer"), "newer\n");
@@ -109,7 +110,7 @@ describe.skipIf(!isRoot)(`files of machines${needsRoot}`, () => {
     }
   });
 
-  test("M125 the root directory has no name to copy", async () => {
+  test("M125 a copy of the root directory is refused, because it has no name", async () => {
     const text = "BadAddress: Failed to extract file name of '/' path: Cannot assign requested address";
     expect(await errorOf(copyTo("plain", "/", "/run/x"))).toBe(text);
     expect(await errorOf(copyFrom("plain", "/run", "/"))).toBe(text);
@@ -130,8 +131,8 @@ describe.skipIf(!isRoot)(`files of machines${needsRoot}`, () => {
     );
   });
 
-  test("M127 M128 paths are absolute and normalized", async () => {
-    // What else is normalized depends on the host: see host-version.test.ts.
+  test("M127 M128 paths that are relative or not normalized are refused", async () => {
+    // Whether other paths are normalized depends on the host: see host-version.test.ts.
     for (const path of ["etc/hostname", ""]) {
       expect(await errorOf(copyTo("plain", path, "/run/x"))).toBe(
         "InvalidArgs: Source path must be absolute and normalized.",
@@ -145,7 +146,7 @@ describe.skipIf(!isRoot)(`files of machines${needsRoot}`, () => {
     );
   });
 
-  test("M129 copies for a machine with users of its own belong to its root, and copies from it to ours", async () => {
+  test("M129 files copied to a machine with a user namespace belong to its root, and files copied from it to the host's root", async () => {
     const tree = join(here, "tree");
     mkdirSync(join(tree, "sub"), { recursive: true });
     writeFileSync(join(tree, "sub/file"), "x", { mode: 0o640 });
@@ -159,7 +160,7 @@ describe.skipIf(!isRoot)(`files of machines${needsRoot}`, () => {
     expect([uid, gid, mode & 0o7777]).toEqual([0, 0, 0o640]);
   });
 
-  test("M130 neither the host nor a VM takes copies", async () => {
+  test("M130 copies to and from the host or a VM are refused", async () => {
     for (const name of [".host", "vm"]) {
       const text = "NotSupported: Copying files is only supported on container machines.";
       expect(await errorOf(copyTo(name, "/etc/hostname", "/run/x"))).toBe(text);
@@ -170,7 +171,7 @@ describe.skipIf(!isRoot)(`files of machines${needsRoot}`, () => {
     }
   });
 
-  /** Workers of the daemon, each stopped as soon as it is there. */
+  /** Workers of the daemon, each stopped as soon as it runs. */
   function stopWorkers(): number {
     const children = readFileSync(`/proc/${daemon.pid}/task/${daemon.pid}/children`, "utf8").trim().split(" ");
     const workers = children.filter((pid) => pid !== "" && commandOf(pid).includes("machined-worker"));
@@ -179,14 +180,14 @@ describe.skipIf(!isRoot)(`files of machines${needsRoot}`, () => {
   }
 
   test(
-    "M131 64 copies at a time and no more; they end with their machine and leave nothing half done",
+    "M131 64 copies run at a time, and another one is refused; they end with their machine and leave nothing incomplete",
     async () => {
       const leader = await daemon.leader();
       await register(bus, "slow", leader);
       const target = join(here, "targets");
       mkdirSync(target);
       const timer = setInterval(stopWorkers, 1);
-      // A copy that was done before its worker was stopped is made again.
+      // A copy that finished before its worker was stopped is repeated.
       const copy = async (path: string): Promise<string> => {
         for (;;) {
           const error = await errorOf(copyFrom("slow", join(here, "file"), path)).catch(() => null);
@@ -212,7 +213,7 @@ describe.skipIf(!isRoot)(`files of machines${needsRoot}`, () => {
     GUARD_MS,
   );
 
-  test("M117 neither the host nor a VM has anything bound", async () => {
+  test("M117 bind mounts into the host or a VM are refused", async () => {
     for (const name of [".host", "vm"]) {
       expect(await errorOf(bind(name, "/etc", ""))).toBe(
         "NotSupported: Bind mounting is only supported on container machines.",
@@ -220,7 +221,7 @@ describe.skipIf(!isRoot)(`files of machines${needsRoot}`, () => {
     }
   });
 
-  test("M118 bound paths are absolute and normalized", async () => {
+  test("M118 bind mounts with paths that are relative or not normalized are refused", async () => {
     for (const path of ["etc", "/etc/../x", "/etc//"]) {
       expect(await errorOf(bind("plain", path, ""))).toBe("InvalidArgs: Source path must be absolute and normalized.");
     }
@@ -229,7 +230,7 @@ describe.skipIf(!isRoot)(`files of machines${needsRoot}`, () => {
     );
   });
 
-  test("M119 a machine that shares our mounts has nothing bound", async () => {
+  test("M119 bind mounts into a machine that shares the host's mount namespace are refused", async () => {
     expect(await errorOf(bind("shared", "/etc", ""))).toBe(
       "InvalidArgs: Failed to mount /etc on /etc in machine's namespace: Invalid argument",
     );
@@ -253,14 +254,14 @@ describe.skipIf(!isRoot)(`files of machines${needsRoot}`, () => {
     expect(await errorOf(bind("plain", "/nonexistent", "/run"))).toBe(
       "FileNotFound: Failed to mount /nonexistent on /run in machine's namespace: No such file or directory",
     );
-    // What the machine mounts below does not come here.
+    // Mounts in the machine do not appear on the host.
     expect(readFileSync("/proc/self/mountinfo", "utf8")).not.toContain("/run/bound");
   });
 
-  test("M121 where files cannot be shown to a machine's own users, nothing is bound", async () => {
+  test("M121 a bind mount into a machine with a user namespace is refused where the file system has no idmapped mounts", async () => {
     const text = "NotSupported: Can't bind mount on container with user namespacing applied.";
     expect(await errorOf(bind("shifted", "/proc/sys", "/run/x", { mkdir: true }))).toBe(text);
-    // Read-only has to stay read-only, and there is no way to see to that here.
+    // A read-only mount has to stay read-only, which cannot be guaranteed here.
     expect(await errorOf(bind("shifted", here, "/run/x", { mkdir: true, readOnly: true }))).toBe(text);
     expect(await failure(varlink.call("io.systemd.Machine.BindMount", { name: "shifted", source: "/proc/sys" }))).toBe(
       "io.systemd.Machine.NotSupported {}",

@@ -1,5 +1,5 @@
-// A machine for tests: a process with mounts of its own, on which a devpts and the socket of a bus are where a container
-// has them, and a service manager on that bus that is played.
+// A machine for tests: a process in its own mount namespace, with a devpts and the socket of a bus at a container's paths,
+// and a simulated service manager on that bus.
 import { join } from "node:path";
 import type { Subprocess } from "bun";
 import type { Variant } from "../../src/base/variant.ts";
@@ -11,7 +11,7 @@ import { waitFor } from "../lib/wait-for.ts";
 
 const SYSTEMD = "org.freedesktop.systemd1";
 
-/** Commands that give a new mount namespace a devpts, and a bus under the usual path where one is given. */
+/** Commands that give a new mount namespace a devpts, and a bus at the usual path if one is passed. */
 function dressing(bus: TestBus | null): string {
   const common = "mount -t devpts -o newinstance,ptmxmode=666,mode=620 inside /dev/pts && mount -t tmpfs inside /run";
   if (bus === null) return common;
@@ -19,15 +19,15 @@ function dressing(bus: TestBus | null): string {
   return `${common} && mkdir /run/dbus && touch ${socket} && mount --bind ${bus.socket} ${socket}`;
 }
 
-/** Commands that mount a file system whose program never answers: whoever asks it for anything waits. */
+/** Commands that mount a file system whose program never answers: a process that uses it blocks. */
 export function deadFileSystem(...places: string[]): string {
   const options = "fd=5,rootmode=40000,user_id=0,group_id=0";
   return places.map((place) => `exec 5<>/dev/fuse && mount -i -t fuse -o ${options} dead ${place}`).join(" && ");
 }
 
 /**
- * Commands that mount a file system at /run/mute whose program hears every request and answers none, so that even SIGKILL
- * has to wait for it, and make /etc/os-release and /etc/held lead there. The program runs before, for it needs files itself.
+ * Commands that mount a file system at /run/mute whose program reads every request and answers none, so that even SIGKILL
+ * has to wait for it, and link /etc/os-release and /etc/held to it. The program is started before, because it needs files.
  */
 export function muteFileSystem(): string {
   const options = "fd=5,rootmode=40000,user_id=0,group_id=0";
@@ -40,7 +40,7 @@ export function muteFileSystem(): string {
   ].join(" && ");
 }
 
-/** A leader in namespaces of its own, after more commands; ended by `using`. */
+/** A leader in its own namespaces, which runs more commands first; ended by `using`. */
 export class TestMachine implements AsyncDisposable {
   readonly pid: number;
   readonly #process: Subprocess;
@@ -75,19 +75,19 @@ interface StartedUnit {
   readonly unit: string;
   readonly mode: string;
   readonly properties: ReadonlyMap<string, Variant>;
-  /** What StandardInputFileDescriptor was, by the kind of file. */
+  /** The kind of file that StandardInputFileDescriptor was. */
   readonly terminal: string;
 }
 
-/** The service manager in a machine, as far as it is asked about terminals. */
+/** The service manager in a machine: only the calls for terminals. */
 export class PlayedGuest {
   readonly calls: string[] = [];
   readonly started: StartedUnit[] = [];
-  /** Properties that it knows nothing of. */
+  /** Properties that it does not know. */
   readonly unknown = new Set<string>();
-  /** The error that it answers everything with. */
+  /** The error of all its answers. */
   refusal: [name: string, text: string] | null = null;
-  /** It hears, but does not answer. */
+  /** Whether it receives calls without answering. */
   isSilent = false;
   readonly #bus: BusClient;
 

@@ -1,4 +1,4 @@
-// Terminals, logins, shells and root directories of machines: the daemon, with machines whose service manager is played.
+// Terminals, logins, shells and root directories of machines: a daemon, with machines whose service manager is simulated.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
@@ -73,14 +73,14 @@ describe.skipIf(!canRun)(`terminals and shells in machines${needsRoot}`, () => {
     expect(await errorOf(manager(bus, "OpenMachinePTY", "s", "none"))).toContain("NoSuchMachine");
   });
 
-  test("the terminals of a machine with users of its own belong to its root", async () => {
+  test("the terminals of a machine with a user namespace belong to its root", async () => {
     const [pty, path] = (await manager(bus, "OpenMachinePTY", "s", "bare")) as [Fd, string];
     const { pid } = ends[1] as TestMachine;
     expect(statPath(`/proc/${pid}/root${path}`).uid).toBe(0);
     pty.close();
   });
 
-  test("M108 a login starts the getty of the new terminal, and clears what an earlier one left", async () => {
+  test("M108 a login starts the getty of the new terminal, and resets a failed one of the same name", async () => {
     guest.calls.length = 0;
     const [pty, path] = (await manager(bus, "OpenMachineLogin", "s", "full")) as [Fd, string];
     const unit = `container-getty@${path.slice(9)}.service`;
@@ -113,7 +113,7 @@ describe.skipIf(!canRun)(`terminals and shells in machines${needsRoot}`, () => {
     expect(await errorOf(shell("vm", "", "", [], []))).toBe("NotSupported: Operation not supported");
   });
 
-  test("M113 the unit of a shell has these properties", async () => {
+  test("M113 the unit of a shell has systemd's properties", async () => {
     guest.calls.length = 0;
     const [pty, path] = (await shell("full", "joe", "/bin/echo", ["echo", "a b", 'q"$HOME\n'], ["A=1"])) as [
       Fd,
@@ -155,7 +155,7 @@ describe.skipIf(!canRun)(`terminals and shells in machines${needsRoot}`, () => {
   };
   const lastProgram = () => programOf(guest.started.at(-1)?.properties ?? new Map());
 
-  test("M112 M114 without a path it is the user's login shell, whatever the arguments; without arguments the path's own", async () => {
+  test("M112 M114 without a path a shell runs the user's login shell and ignores arguments; without arguments argv[0] is the path", async () => {
     const opened = [
       await shell("full", "", "", ["ignored"], []),
       await shell("full", "", "/bin/true", [], []),
@@ -174,11 +174,11 @@ describe.skipIf(!canRun)(`terminals and shells in machines${needsRoot}`, () => {
     for (const [pty] of opened) pty.close();
   });
 
-  test("the login shell is that of the user database, or of /etc/passwd, or /bin/sh", async () => {
+  test("the login shell is read from the user database, else from /etc/passwd, else it is /bin/sh", async () => {
     const [pty] = (await shell("full", "root", "", [], [])) as [Fd, string];
     pty.close();
     const [, argv = []] = lastProgram() ?? [];
-    // As the service manager hands it on: `$$` is `$` to it. Instead of starting the shell its name is printed.
+    // As the service manager passes it on: it replaces `$$` by `$`. Instead of starting the shell, the script prints its name.
     const script = (argv[2] ?? "").replaceAll("$$", "$").replace('exec "$shell" -l', 'echo "$shell"');
     const run = (user: string, path: string) => {
       const child = Bun.spawnSync(["/bin/sh", "-c", script, "sh", user], { env: { PATH: path } });
@@ -193,7 +193,7 @@ describe.skipIf(!canRun)(`terminals and shells in machines${needsRoot}`, () => {
     expect(run("nobody-of-that-name", process.env["PATH"] ?? "")).toBe("/bin/sh");
   });
 
-  test("a manager that lacks properties is asked again without them", async () => {
+  test("when a service manager does not know a property, the call is repeated without it", async () => {
     for (const name of ["UtmpMode", "IgnoreSIGPIPE", "StandardErrorFileDescriptor"]) guest.unknown.add(name);
     const [pty] = (await shell("full", "", "/bin/true", [], [])) as [Fd, string];
     const { properties } = guest.started.at(-1) as (typeof guest.started)[number];
@@ -208,7 +208,7 @@ describe.skipIf(!canRun)(`terminals and shells in machines${needsRoot}`, () => {
     guest.unknown.clear();
   });
 
-  test("M132 the root directory of a container and of the host, not of a VM", async () => {
+  test("M132 the root directory of a container and of the host can be opened, that of a VM cannot", async () => {
     const { pid } = ends[0] as TestMachine;
     const [root] = (await manager(bus, "OpenMachineRootDirectory", "s", "full")) as [Fd];
     expect(statFd(root)).toMatchObject({ kind: "directory", ino: statPath(`/proc/${pid}/root/`).ino });
@@ -247,7 +247,7 @@ describe.skipIf(!canRun)(`terminals and shells in machines${needsRoot}`, () => {
     );
   });
 
-  test("V48 descriptors come with their own reply, at its index; an error has none", async () => {
+  test("V48 descriptors are sent with their own reply, at the index that it names; an error has none", async () => {
     const replies: [text: string, kinds: string[]][] = [];
     const done = Promise.withResolvers<void>();
     const socket = connectUnix(join(daemon.runtime, "machine/io.systemd.Machine"));
@@ -282,7 +282,7 @@ describe.skipIf(!canRun)(`terminals and shells in machines${needsRoot}`, () => {
   });
 
   test(
-    "a machine that does not answer holds up its caller for seconds, and nobody else at all",
+    "a machine that does not answer blocks its caller for some seconds, and nobody else",
     async () => {
       guest.isSilent = true;
       const waiting = errorOf(manager(bus, "OpenMachineLogin", "s", "full"));
@@ -292,7 +292,7 @@ describe.skipIf(!canRun)(`terminals and shells in machines${needsRoot}`, () => {
     GUARD_MS,
   );
 
-  /** Asks for something else until `answer` is there; nobody else was held up for as long. Gives the answer. */
+  /** Makes other calls until `answer` has come, so that they were not blocked for as long. Returns the answer. */
   async function heldUpAlone(answer: Promise<string>): Promise<string> {
     let isWaiting = true;
     const settled = answer.finally(() => {
@@ -309,7 +309,7 @@ describe.skipIf(!canRun)(`terminals and shells in machines${needsRoot}`, () => {
     return settled;
   }
 
-  test("hundreds of terminals leave no descriptor behind, failed ones included", async () => {
+  test("hundreds of terminals, also failed ones, leave no descriptor open", async () => {
     const before = openDescriptors(daemon.pid);
     for (let round = 0; round < 100; round++) {
       const opened = (await Promise.all([
@@ -330,7 +330,7 @@ describe.skipIf(!canRun)(`terminals and shells in machines${needsRoot}`, () => {
     ["its bus", "/run", () => shell("stuck", "", "/bin/true", [], [])],
     ["its terminals", "/dev/pts", () => manager(bus, "OpenMachinePTY", "s", "stuck")],
   ])(
-    "a machine whose file system never answers for %s holds up its own caller only",
+    "a machine whose file system never answers for %s blocks only its own caller",
     async (_what, place, call) => {
       await using machine = await TestMachine.start(["--mount"], null, deadFileSystem(place));
       await register(bus, "stuck", machine.pid);

@@ -11,7 +11,7 @@ import { waitFor } from "../lib/wait-for.ts";
 const LOG = { info: () => {}, warning: () => {}, debug: () => {} };
 
 describe.skipIf(!isRoot)(`operations${needsRoot}`, () => {
-  test("a call whose killed worker hangs in a file system fails, and the worker occupies no other user's place", async () => {
+  test("a call whose killed worker hangs in a file system fails, and the worker does not occupy a place of another user", async () => {
     using files = new HungFileSystem();
     const ended = Promise.withResolvers<void>();
     const spawn = (): Child => {

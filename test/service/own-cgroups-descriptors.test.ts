@@ -1,4 +1,4 @@
-// The service manager of hosts without systemd, where no cgroup can be made, either: processes are found by their parents.
+// The service manager of hosts without systemd where cgroups cannot be made: processes are found by their parents.
 import { describe, expect, test } from "bun:test";
 import { errnoNameOf } from "../../src/base/error.ts";
 import { PidRef } from "../../src/kernel/process/pidref.ts";

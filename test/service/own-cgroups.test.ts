@@ -1,4 +1,4 @@
-// Scopes without systemd: whom a stop ends, and whom it leaves alone.
+// Scopes without systemd: which processes a stop ends.
 import { expect, test } from "bun:test";
 import { cgroupOfProcess, removeCgroup } from "../../src/kernel/process/cgroup.ts";
 import { PidRef } from "../../src/kernel/process/pidref.ts";
@@ -12,7 +12,7 @@ const UNIT = `machine-own-cgroups-${process.pid}.scope`;
 const CONTROL = `machine-own-cgroups-control-${process.pid}.scope`;
 
 test.skipIf(!isRoot)(
-  `a scope made under the name of one that has just ended is not ended for its sake${needsRoot}`,
+  `stopping a scope that has just ended does not stop a new scope of the same name${needsRoot}`,
   async () => {
     const children: Bun.Subprocess<"ignore", "pipe", "ignore">[] = [];
     const start = (...command: string[]) => {
@@ -36,7 +36,7 @@ test.skipIf(!isRoot)(
       first.kill("SIGKILL");
       await first.exited;
       await scope(UNIT, secondLeader);
-      // Stopped later, and deaf to SIGTERM: when it has been killed, the time of the first stop is over too.
+      // Stopped later, and ignores SIGTERM: when it has been killed, the time of the first stop is over as well.
       const deaf = await startDeaf();
       using deafLeader = PidRef.of(deaf.pid);
       await scope(CONTROL, deafLeader);

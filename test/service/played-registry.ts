@@ -1,5 +1,4 @@
-// A registry of a test's own that images are pushed to: it keeps blobs and manifests in memory, and answers otherwise where a test
-// wants that.
+// A registry for tests that images are pushed to: it keeps blobs and manifests in memory, and a test can replace its answers.
 import { afterAll } from "bun:test";
 import { createHash } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -9,12 +8,12 @@ export const sha256 = (bytes: Uint8Array) => `sha256:${createHash("sha256").upda
 
 export interface PushRequest {
   readonly method: string;
-  /** Without the question mark and what follows. */
+  /** The path without the query. */
   readonly path: string;
   readonly url: URL;
   readonly headers: Headers;
   readonly body: Buffer;
-  /** How often this method was asked of a path of this kind (sessions count as one), this time included. */
+  /** The number of requests with this method for a path of this kind (all sessions count as one), including this one. */
   readonly count: number;
 }
 
@@ -25,9 +24,9 @@ export class PlayedRegistry {
   readonly manifests = new Map<string, Buffer>();
   readonly sessions = new Map<string, Buffer>();
   readonly requests: PushRequest[] = [];
-  /** Answers in place of the registry; null leaves it to that. */
+  /** Answers in place of the registry; with null the registry answers. */
   before: (request: PushRequest) => Answer = () => null;
-  /** Where uploads go on. */
+  /** The URL of uploads. */
   location = (session: string) => `/v2/uploads/${session}?state=1`;
   readonly #server = Bun.serve({
     port: 0,
@@ -45,7 +44,7 @@ export class PlayedRegistry {
     return `127.0.0.1:${this.#server.port}`;
   }
 
-  /** What was asked, as "METHOD path" without sessions, digests and names. */
+  /** The requests, as "METHOD path" without sessions, digests and names. */
   get asked(): string[] {
     return this.requests.map(({ method, path }) => `${method} ${kindOf(path)}`);
   }
@@ -65,7 +64,7 @@ export class PlayedRegistry {
     return (await this.before(seen)) ?? this.play(seen);
   }
 
-  /** What a registry answers that does as it should. */
+  /** The answer of a registry that follows the specification. */
   play({ method, path, url, headers, body }: PushRequest): Response {
     const name = path.split("/").at(-1) ?? "";
     switch (`${method} ${kindOf(path)}`) {
@@ -122,7 +121,7 @@ export function reply(status: number, headers: Record<string, string> = {}): Res
   return new Response(null, { status, headers });
 }
 
-/** An error as the specification words it. */
+/** An error in the format of the specification. */
 export function refusal(status: number, code: string, message: string, headers: Record<string, string> = {}): Response {
   return Response.json({ errors: [{ code, message }] }, { status, headers });
 }
@@ -134,7 +133,7 @@ function kindOf(path: string): string {
   return path.includes("/manifests/") ? "manifest" : path;
 }
 
-/** A directory that says that these registries speak no TLS: for $MACHINED_OCI_REGISTRIES. */
+/** Makes a directory for $MACHINED_OCI_REGISTRIES whose rules say that these registries use http. */
 export function plainRegistries(parent: string, ...hosts: string[]): string {
   const rules = join(parent, "plain-registries");
   mkdirSync(rules, { recursive: true });

@@ -1,5 +1,6 @@
-// What is on the disk when the power goes at the moment a transfer says that it is done. The disk is a file behind a loop
-// device: what the file system never handed to the device is not in it, and a copy of the file is what a reboot would find.
+// The content of the disk when the power fails at the moment a transfer reports success. The disk is a file behind a loop
+// device: the file contains only what the file system has written to the device, and a copy of it is what a reboot would
+// find.
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
@@ -25,7 +26,7 @@ const packed = join(scratch.path, "t.tar.gz");
 const members = Array.from({ length: 300 }, (_, i) => ({ name: `d/${i}`, data: randomBytes(5000) }));
 writeFileSync(packed, gzipSync(archive({ name: "d/", type: "5", mode: 0o755 }, ...members)));
 
-/** Runs `work` on a new file system, cuts its power, and says what `look` finds after the reboot. */
+/** Runs `work` on a new file system, cuts its power, and returns what `look` prints after the reboot. */
 function afterPowerCut(kind: string, work: string, look: string): string {
   const script = `set -e; cd ${scratch.path}; truncate -s 300M disk; mkdir -p m
     mkfs.${kind} -q ${kind === "btrfs" ? "-f" : "-F"} disk > /dev/null
@@ -41,18 +42,21 @@ function afterPowerCut(kind: string, work: string, look: string): string {
 }
 
 for (const kind of KINDS) {
-  test.skipIf(!canMount)(`I116: what was reported as done is there after a power cut, on ${kind}${reason}`, () => {
-    const work = `$M systemd-import $R raw ${disk}; $M systemd-import $R --read-only tar ${packed} tree
+  test.skipIf(!canMount)(
+    `I116: images whose transfer was reported as done are complete after a power cut, on ${kind}${reason}`,
+    () => {
+      const work = `$M systemd-import $R raw ${disk}; $M systemd-import $R --read-only tar ${packed} tree
       $M systemd-pull $R --verify=no tar file://${packed} pulled; $M systemd-import-fs $R run root/tree copy`;
-    const look = `cmp ${disk} root/d.raw
+      const look = `cmp ${disk} root/d.raw
       for name in tree pulled copy; do tar -C root/$name -df ${packed} && echo $name; done`;
-    expect(afterPowerCut(kind, work, look)).toBe("tree\npulled\ncopy");
-    const unsynced = afterPowerCut(
-      kind,
-      `SYSTEMD_IMPORT_SYNC=no $M systemd-import $R raw ${disk}`,
-      `cmp ${disk} root/d.raw`,
-    );
-    expect(unsynced).not.toBe("");
-  });
+      expect(afterPowerCut(kind, work, look)).toBe("tree\npulled\ncopy");
+      const unsynced = afterPowerCut(
+        kind,
+        `SYSTEMD_IMPORT_SYNC=no $M systemd-import $R raw ${disk}`,
+        `cmp ${disk} root/d.raw`,
+      );
+      expect(unsynced).not.toBe("");
+    },
+  );
 }
 if (!canMount) test.skip(`I116: images after a power cut${reason}`, () => {});

@@ -1,5 +1,5 @@
-// Images on btrfs: subvolumes and snapshots, and quota left as it was. The file system is a file of its own, mounted in a
-// mount namespace that ends with the test.
+// Images on btrfs: subvolumes and snapshots, and quota left as it was. The file system is in a file, mounted in a mount
+// namespace that ends with the test.
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
@@ -30,14 +30,14 @@ async function onBtrfs(script: string): Promise<{ code: number; out: string }> {
   return { code: await run.exited, out: out + errors };
 }
 
-/** Whether it is copied on write, its size, what is its own, and what it and the download that is kept have in all. */
+/** Prints whether the image is copied on write, its size, its exclusive size, and the size of image and cache together. */
 const SHOW = `sync -f .; lsattr root/disk.raw root/.raw-* | cut -c1-22 | tr -d -- -
     btrfs filesystem du --raw root/disk.raw | awk 'NR == 2 { print $1 == 8388608, $2 }'
     btrfs filesystem du --raw -s root | awk 'NR == 2 { print $3 }'`;
 const SHARED = ["C", "C", "1 0", "8388608"];
 
 test.skipIf(!canMount)(
-  "I105: disk images are not copied on write, and a local copy shares the data of what is kept",
+  "I105: disk images are not copied on write, and the image shares the data of the cached download",
   async () => {
     const { code, out } = await onBtrfs(`
     head -c 8M /dev/urandom > d.raw
@@ -59,7 +59,7 @@ test.skipIf(!canMount)("I105: a disk image that is downloaded is not copied on w
 });
 
 test.skipIf(!canMount)(
-  "a directory of compressed files, which excludes no-copy-on-write, takes images all the same",
+  "images are also made in a directory with compression, which excludes no-copy-on-write",
   async () => {
     const packed = gzipSync(archive({ name: "./", type: "5", mode: 0o755 }, { name: "f", data: "content" }));
     server.pages["small.raw"] = { body: "a disk image", headers: { ETag: '"s"' } };
@@ -74,10 +74,12 @@ test.skipIf(!canMount)(
   },
 );
 
-test.skipIf(!canMount)("I103, I108, I112, I117, I121: subvolumes, snapshots, read-only marks, no quota", async () => {
-  const packed = join(scratch.path, "t.tar.gz");
-  writeFileSync(packed, gzipSync(archive({ name: "./", type: "5", mode: 0o755 }, { name: "f", data: "content" })));
-  const { code, out } = await onBtrfs(`
+test.skipIf(!canMount)(
+  "I103, I108, I112, I117, I121: trees are subvolumes and snapshots, --read-only is set, quota stays off",
+  async () => {
+    const packed = join(scratch.path, "t.tar.gz");
+    writeFileSync(packed, gzipSync(archive({ name: "./", type: "5", mode: 0o755 }, { name: "f", data: "content" })));
+    const { code, out } = await onBtrfs(`
     $M systemd-import $R --read-only tar ${packed} tree
     btrfs property get root/tree ro
     $M systemd-import $R --force tar ${packed} tree
@@ -92,15 +94,16 @@ test.skipIf(!canMount)("I103, I108, I112, I117, I121: subvolumes, snapshots, rea
     head -c 100000 /dev/urandom > d.raw; $M systemd-import $R raw d.raw; cmp d.raw root/d.raw
     lsattr root/d.raw | cut -c1-22 | tr -d -- -
     btrfs qgroup show . 2>&1 | grep -c 'not enabled'`);
-  const kept = `.tar-file:${`//${packed}`.replace(/[/.]/g, (char) => `\\x${char.charCodeAt(0).toString(16)}`)}`;
-  expect(out.split("\n").filter((line) => line !== "")).toEqual([
-    "ro=true",
-    "ro=false",
-    "content",
-    "./ ./f ",
-    ...[kept, "pulled", "pulled2", "snap", "tree"].map((name) => `root/${name}`).sort(),
-    "C",
-    "1",
-  ]);
-  expect(code).toBe(0);
-});
+    const kept = `.tar-file:${`//${packed}`.replace(/[/.]/g, (char) => `\\x${char.charCodeAt(0).toString(16)}`)}`;
+    expect(out.split("\n").filter((line) => line !== "")).toEqual([
+      "ro=true",
+      "ro=false",
+      "content",
+      "./ ./f ",
+      ...[kept, "pulled", "pulled2", "snap", "tree"].map((name) => `root/${name}`).sort(),
+      "C",
+      "1",
+    ]);
+    expect(code).toBe(0);
+  },
+);

@@ -1,9 +1,9 @@
-// Downloads to a disk that has not enough room, or seems to have not enough.
-import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
+// Downloads to a disk that does not have enough space, or does not seem to.
+import { afterAll, expect, setDefaultTimeout } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { isRoot } from "../kernel/support.ts";
+import { rootTest } from "../kernel/support.ts";
 import { run } from "../kernel/tree-support.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 import { layerOf, ociImage, publishOci, registryRules } from "./oci-support.ts";
@@ -20,7 +20,6 @@ afterAll(() => {
   rmSync(top, { recursive: true, force: true });
 });
 const server = new FaultyServer();
-const asRoot = test.skipIf(!isRoot);
 
 function smallDisk(): string {
   const path = join(top, `disk${mounted.length}`);
@@ -34,7 +33,7 @@ function pull(root: string, name: string) {
   return runWorker("systemd-pull", [`--image-root=${root}`, "--verify=no", "raw", server.url(name), "image"]);
 }
 
-asRoot("a disk image of zeros fits on a disk that is smaller, and a warning says that it may not", async () => {
+rootTest("a disk image of zeros fits on a smaller disk, and a warning says that it may not", async () => {
   const body = Buffer.alloc(2 * DISK);
   randomBytes(MIB).copy(body, 7 * MIB);
   server.pages["zeros.raw"] = { body, headers: { ETag: '"zeros"' } };
@@ -45,7 +44,7 @@ asRoot("a disk image of zeros fits on a disk that is smaller, and a warning says
   expect(statSync(join(root, "image.raw")).size).toBe(2 * DISK);
 });
 
-asRoot("a download that does not fit ends before the disk is full, and gives all of its room back", async () => {
+rootTest("a download that does not fit ends before the disk is full, and frees all of its space", async () => {
   server.pages["noise.raw"] = { body: randomBytes(80 * MIB), headers: { ETag: '"noise"' } };
   const root = smallDisk();
   const { code, log } = await pull(root, "noise.raw");
@@ -55,7 +54,7 @@ asRoot("a download that does not fit ends before the disk is full, and gives all
   expect(entries(root)).toEqual([]);
 });
 
-asRoot("layers that are each small are together no more than the disk has room for", async () => {
+rootTest("layers that are each small are refused when their sum exceeds the free space", async () => {
   const layers = Array.from({ length: 12 }, (_, index) =>
     layerOf({ name: `f${index}`, data: Buffer.alloc(8 * MIB, 1) }),
   );
@@ -66,6 +65,6 @@ asRoot("layers that are each small are together no more than the disk has room f
   });
   expect(code).toBe(1);
   expect(log).toContain("Disk is full: ");
-  // Whole layers are kept for the next time.
+  // Complete layers are kept for the next call.
   expect(entries(root).filter((name) => !name.startsWith(".oci-"))).toEqual([]);
 });

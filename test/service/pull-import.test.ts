@@ -1,5 +1,5 @@
-// The programs that import and export what is on this host.
-import { expect, setDefaultTimeout, test } from "bun:test";
+// The programs that import and export files of this host.
+import { expect, setDefaultTimeout } from "bun:test";
 import { randomBytes } from "node:crypto";
 import {
   chmodSync,
@@ -19,7 +19,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { FILE_FLAG, fileFlags } from "../../src/kernel/file/attributes.ts";
 import { openPath } from "../../src/kernel/file/fd.ts";
-import { isRoot } from "../kernel/support.ts";
+import { rootTest } from "../kernel/support.ts";
 import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 import { archive } from "../unit/worker/archive-builder.ts";
 import { entries, runWorker, Scratch, startWorker } from "./pull-support.ts";
@@ -27,7 +27,6 @@ import { entries, runWorker, Scratch, startWorker } from "./pull-support.ts";
 setDefaultTimeout(GUARD_MS);
 
 const scratch = new Scratch();
-const asRoot = test.skipIf(!isRoot);
 const NOBODY = 65534;
 const MAIN = join(import.meta.dir, "../../src/main.ts");
 const TREE = archive(
@@ -48,11 +47,11 @@ const importing = (verb: "tar" | "raw", root: string, ...rest: string[]) =>
 const exporting = (verb: "tar" | "raw", root: string, ...rest: string[]) =>
   runWorker("systemd-export", [verb, `--image-root=${root}`, ...rest]);
 
-asRoot("I101: names come from files, and standard input is 'imported'", async () => {
+rootTest("I101: names are derived from files, and the name for standard input is 'imported'", async () => {
   const root = scratch.root();
   const path = file("some.tar.gz", gzipSync(TREE));
   const { code, log } = await importing("tar", root, path);
-  // On a busy machine it takes long enough for a word on how far it is.
+  // On a busy machine it takes long enough for a line about the progress.
   expect([code, log.replaceAll(/^Imported \d+%\.\n/gm, "")]).toEqual([
     0,
     `Importing '${path}', saving as 'some'.\nOperation completed successfully.\nExiting.\n`,
@@ -66,29 +65,32 @@ asRoot("I101: names come from files, and standard input is 'imported'", async ()
   expect([lstatSync(join(root, "some")).mode & 0o777, lstatSync(join(root, "some")).uid]).toEqual([0o751, 7]);
 });
 
-asRoot("a user without privileges keeps files of his own, and is told why others cannot be kept", async () => {
-  const root = scratch.root();
-  mkdirSync(root);
-  chownSync(root, NOBODY, NOBODY);
-  chmodSync(scratch.path, 0o755);
-  const importAs = async (name: string, uid: number) => {
-    const path = file(`${name}.tar`, archive({ name: "f", data: "content", uid, gid: uid }));
-    const as = ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups", process.execPath, MAIN];
-    const child = Bun.spawn([...as, "systemd-import", "tar", "--user", `--image-root=${root}`, path, name], {
-      stdio: ["ignore", "ignore", "pipe"],
-    });
-    return [await child.exited, await child.stderr.text()] as const;
-  };
-  expect((await importAs("own", NOBODY))[0]).toBe(0);
-  const [code, log] = await importAs("other", 1000);
-  expect([code, log]).toEqual([
-    1,
-    expect.stringContaining("Archive has files of user 1000 and group 1000, and only root"),
-  ]);
-  expect(entries(root)).toEqual(["own"]);
-});
+rootTest(
+  "a user without privileges can import files of the same owner, and gets an error for other owners",
+  async () => {
+    const root = scratch.root();
+    mkdirSync(root);
+    chownSync(root, NOBODY, NOBODY);
+    chmodSync(scratch.path, 0o755);
+    const importAs = async (name: string, uid: number) => {
+      const path = file(`${name}.tar`, archive({ name: "f", data: "content", uid, gid: uid }));
+      const as = ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups", process.execPath, MAIN];
+      const child = Bun.spawn([...as, "systemd-import", "tar", "--user", `--image-root=${root}`, path, name], {
+        stdio: ["ignore", "ignore", "pipe"],
+      });
+      return [await child.exited, await child.stderr.text()] as const;
+    };
+    expect((await importAs("own", NOBODY))[0]).toBe(0);
+    const [code, log] = await importAs("other", 1000);
+    expect([code, log]).toEqual([
+      1,
+      expect.stringContaining("Archive has files of user 1000 and group 1000, and only root"),
+    ]);
+    expect(entries(root)).toEqual(["own"]);
+  },
+);
 
-asRoot("I102: a name that is taken stays, unless force is given", async () => {
+rootTest("I102: an existing image is not replaced, unless --force is given", async () => {
   const root = scratch.root();
   const path = file("t.tar", TREE);
   expect((await importing("tar", root, path, "n")).code).toBe(0);
@@ -105,7 +107,7 @@ asRoot("I102: a name that is taken stays, unless force is given", async () => {
   }
 });
 
-asRoot("I103: read-only trees and files, which force still replaces", async () => {
+rootTest("I103: --read-only makes trees and files read-only, and --force replaces them", async () => {
   const root = scratch.root();
   expect((await importing("tar", root, "--read-only", file("t.tar", TREE), "tree")).code).toBe(0);
   expect((await importing("raw", root, "--read-only", file("d.raw", DISK), "disk")).code).toBe(0);
@@ -119,7 +121,7 @@ asRoot("I103: read-only trees and files, which force still replaces", async () =
   expect(entries(root)).toEqual(["disk.raw", "tree"]);
 });
 
-asRoot("I92: the only directory at the top, when it is an OS tree, becomes the top", async () => {
+rootTest("I92: the only directory at the top, when it is an OS tree, becomes the top", async () => {
   const root = scratch.root();
   const nested = archive(
     { name: "os", type: "5", mode: 0o710, uid: 3, mtime: 86400 },
@@ -137,7 +139,7 @@ asRoot("I92: the only directory at the top, when it is an OS tree, becomes the t
   expect(lstatSync(join(root, "c")).isDirectory()).toBe(true);
 });
 
-asRoot("I104: disk images keep their holes, times and attributes, packed or not", async () => {
+rootTest("I104: disk images keep their holes, times and attributes, compressed or not", async () => {
   const root = scratch.root();
   const path = file("d.raw", DISK);
   utimesSync(path, 1e9, 1e9);
@@ -151,7 +153,7 @@ asRoot("I104: disk images keep their holes, times and attributes, packed or not"
   expect(statSync(join(root, "plain.raw")).mode & 0o777).toBe(0o644);
 });
 
-asRoot("I118, I119, I120, I123: what is exported comes back as it was", async () => {
+rootTest("I118, I119, I120, I123: an image that is exported and imported is the same", async () => {
   const root = scratch.root();
   await importing("tar", root, file("t.tar", TREE), "tree");
   await importing("raw", root, file("d.raw", DISK), "disk");
@@ -171,7 +173,7 @@ asRoot("I118, I119, I120, I123: what is exported comes back as it was", async ()
   expect((await exporting("raw", root, "--format=rar", "disk")).log).toContain("Unknown format: rar");
 });
 
-asRoot("I120: pipes that wait and pipes that do not, at both ends", async () => {
+rootTest("I120: imports and exports work with blocking and with non-blocking pipes", async () => {
   const root = scratch.root();
   const big = archive({ name: "big", data: randomBytes(3 << 20) });
   await importing("tar", root, file("big.tar", big), "big");
@@ -201,7 +203,7 @@ sys.exit(a.wait() + b.wait())`;
   }
 });
 
-asRoot("an export that is ended leaves no file of that name", async () => {
+rootTest("an export that is ended by a signal leaves no file of that name", async () => {
   const root = scratch.root();
   mkdirSync(root);
   writeFileSync(join(root, "big.raw"), "");
@@ -215,29 +217,32 @@ asRoot("an export that is ended leaves no file of that name", async () => {
   expect(entries(out)).toEqual([]);
 });
 
-asRoot("I112: a directory becomes an image; what a killed worker left is swept by the next", async () => {
-  const root = scratch.root();
-  const source = join(scratch.path, "source");
-  mkdirSync(join(source, "d"), { recursive: true });
-  writeFileSync(join(source, "d/f"), "x");
-  symlinkSync("/nowhere", join(source, "l"));
-  Bun.spawnSync(["ln", join(source, "d/f"), join(source, "hard")]);
-  const run = (...args: string[]) => runWorker("systemd-import-fs", ["run", `--image-root=${root}`, ...args]);
-  expect((await run(source, "copy")).code).toBe(0);
-  expect(statSync(join(root, "copy/hard")).ino).toBe(statSync(join(root, "copy/d/f")).ino);
-  const child = startWorker("systemd-import", ["tar", `--image-root=${root}`, join(scratch.path, "fifo"), "killed"]);
-  child.kill("SIGKILL");
-  await child.exited;
-  mkdirSync(join(root, ".#tar0123456789abcdef"));
-  writeFileSync(join(root, ".#raw0123456789abcdef"), "x");
-  mkdirSync(join(root, ".#machine.copy0123456789abcdef"));
-  expect((await run(source, "second")).code).toBe(0);
-  expect(entries(root)).toEqual([".#machine.copy0123456789abcdef", "copy", "second"]);
-  expect((await run("/dev/null", "x")).code).toBe(1);
-});
+rootTest(
+  "I112: a directory is imported as an image; files of a killed worker are removed by the next one",
+  async () => {
+    const root = scratch.root();
+    const source = join(scratch.path, "source");
+    mkdirSync(join(source, "d"), { recursive: true });
+    writeFileSync(join(source, "d/f"), "x");
+    symlinkSync("/nowhere", join(source, "l"));
+    Bun.spawnSync(["ln", join(source, "d/f"), join(source, "hard")]);
+    const run = (...args: string[]) => runWorker("systemd-import-fs", ["run", `--image-root=${root}`, ...args]);
+    expect((await run(source, "copy")).code).toBe(0);
+    expect(statSync(join(root, "copy/hard")).ino).toBe(statSync(join(root, "copy/d/f")).ino);
+    const child = startWorker("systemd-import", ["tar", `--image-root=${root}`, join(scratch.path, "fifo"), "killed"]);
+    child.kill("SIGKILL");
+    await child.exited;
+    mkdirSync(join(root, ".#tar0123456789abcdef"));
+    writeFileSync(join(root, ".#raw0123456789abcdef"), "x");
+    mkdirSync(join(root, ".#machine.copy0123456789abcdef"));
+    expect((await run(source, "second")).code).toBe(0);
+    expect(entries(root)).toEqual([".#machine.copy0123456789abcdef", "copy", "second"]);
+    expect((await run("/dev/null", "x")).code).toBe(1);
+  },
+);
 
-asRoot(
-  "I113: an import of a directory ends in the midst of it when it is told to",
+rootTest(
+  "I113: an import of a directory can be ended by a signal during the copy",
   async () => {
     const root = scratch.root();
     const child = startWorker("systemd-import-fs", ["run", `--image-root=${root}`, "/usr", "usr"]);
@@ -253,7 +258,7 @@ asRoot(
   GUARD_MS,
 );
 
-asRoot("I117: wrong options are told, and the environment's are honoured", async () => {
+rootTest("I117: invalid options are errors, and options in the environment are used", async () => {
   const root = scratch.root();
   const bad: readonly [string[], string][] = [
     [["frob"], "Unknown command verb 'frob'."],
@@ -275,7 +280,7 @@ asRoot("I117: wrong options are told, and the environment's are honoured", async
   );
 });
 
-asRoot("a full or read-only file system is named, and nothing stays on it", async () => {
+rootTest("on a full or read-only file system the error says so, and nothing stays on it", async () => {
   const root = scratch.root();
   mkdirSync(root);
   const mount = (...options: string[]) => expect(Bun.spawnSync(["mount", ...options, root]).exitCode).toBe(0);

@@ -1,5 +1,5 @@
-// Workers and daemons that are killed anywhere in a download: the next call goes on from there, and nothing is left over.
-// MACHINED_KILLS and MACHINED_KILL_MIB make it many kills of a large file.
+// Workers and daemons that are killed anywhere in a download: the next call resumes the download, and no files are left
+// over. MACHINED_KILLS and MACHINED_KILL_MIB set the number of kills and the size of the file.
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { createHash, randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
@@ -17,7 +17,7 @@ setDefaultTimeout(GUARD_MS);
 const scratch = new Scratch();
 const sha256 = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
 
-/** A server that answers ranges, sends on each connection at a certain rate, and counts what it has sent. */
+/** A server that supports ranges, sends at a limited rate on each connection, and counts the bytes that it has sent. */
 class ThrottledServer {
   readonly files: Record<string, Buffer> = {};
   sent = 0;
@@ -51,7 +51,7 @@ class ThrottledServer {
     return this.#listener.port;
   }
 
-  /** Resolves when so many bytes were sent, counted from now. */
+  /** Resolves when a number of bytes were sent, counted from now. */
   after(bytes: number): Promise<void> {
     this.#heard = this.sent;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -96,11 +96,11 @@ class ThrottledServer {
   }
 }
 
-/** Sent every two milliseconds: slow enough for a large file to come on several connections. */
+/** The bytes of every two milliseconds: slow enough that a large file is downloaded on several connections. */
 const PIECE = 30_000;
 
 const server = new ThrottledServer();
-// Holes, too: the length of a file must not be mistaken for what has come.
+// With holes, because the length of a file must not be taken for the number of received bytes.
 const content = Buffer.concat(
   Array.from({ length: MIB / 4 }, () => Buffer.concat([randomBytes(3 << 20), Buffer.alloc(1 << 20)])),
 );
@@ -111,12 +111,12 @@ server.files["tree.tar"] = archive(
   { name: "b", data: content.subarray(content.length >> 1) },
 );
 
-/** What may be fetched again. */
+/** The bytes that may be downloaded again. */
 function allowance(size: number): number {
   return Math.max(0.03 * size, 2 << 20);
 }
 
-/** What the kernel has of the server's bytes: no process has seen them yet, so none can keep them. */
+/** Bytes that the kernel has received: no process has read them yet, so none can keep them. */
 function onTheWay(port: number): number {
   const ending = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
   const rows = readFileSync("/proc/net/tcp", "latin1").split("\n").slice(1);
@@ -127,7 +127,7 @@ function onTheWay(port: number): number {
   }, 0);
 }
 
-/** What is at a place chosen by chance. */
+/** A moment that is chosen at random. */
 function somewhere(name: string): { at: number; size: number } {
   const size = server.files[name]?.length ?? 0;
   return { at: Math.floor(Math.random() * size), size };
@@ -150,8 +150,8 @@ afterAll(() => {
   );
 });
 
-describe.skipIf(!isRoot)(`killed${isRoot ? "" : " (left out: needs root)"}`, () => {
-  test("a worker is killed at any point: the next one resumes, ends with the same content and leaves nothing", async () => {
+describe.skipIf(!isRoot)(`downloads that are killed${isRoot ? "" : " (left out: needs root)"}`, () => {
+  test("after a worker is killed at any point, the next one resumes, has the same content and leaves no other files", async () => {
     for (let i = 0; i < KILLS; i++) {
       const name = i % 2 === 0 ? "disk.raw" : "tree.tar";
       const { at, size } = somewhere(name);
@@ -182,7 +182,7 @@ describe.skipIf(!isRoot)(`killed${isRoot ? "" : " (left out: needs root)"}`, () 
     }
   });
 
-  test("a daemon is killed at any point: its workers end, and the next call resumes", async () => {
+  test("after a daemon is killed at any point, its workers end, and the next call resumes", async () => {
     await using daemon = await TestImportd.start({ SYSTEMD_PULL_PATH: "", SYSTEMD_IMPORT_SYNC: "no" });
     const root = join(daemon.images, "var/lib/machines");
     for (let i = 0; i < KILLS; i++) {
@@ -204,7 +204,7 @@ describe.skipIf(!isRoot)(`killed${isRoot ? "" : " (left out: needs root)"}`, () 
       await reached;
       await daemon.kill("SIGKILL");
       await waitFor(() => expect(isRunning(worker)).toBe(false), "the end of the worker");
-      // It may have been too late: then the next call is another download of its own.
+      // The kill may have come too late: then the next call is another download.
       if (["image", "image.raw"].some((image) => existsSync(join(root, image)))) server.sent = 0;
       await daemon.run();
       const { heard, id } = await begin();
@@ -218,7 +218,7 @@ describe.skipIf(!isRoot)(`killed${isRoot ? "" : " (left out: needs root)"}`, () 
     }
   });
 
-  test("partial downloads that were not resumed for a week are removed, younger ones stay", async () => {
+  test("partial downloads that were not resumed for a week are removed, newer ones stay", async () => {
     const root = scratch.root();
     mkdirSync(root);
     const [old, young, alone] = ["a", "b", "c"].map((digit) => `.#pull-${digit.repeat(16)}`);

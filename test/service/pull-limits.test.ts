@@ -1,4 +1,4 @@
-// Downloads from servers that want to keep us busy for ever, with limits that a test can wait for.
+// Downloads from servers that never finish, with limits that a test can wait for.
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync } from "node:fs";
 import { gzipSync } from "node:zlib";
@@ -11,7 +11,7 @@ import { parseCommandLine } from "../../src/worker/program/command-line.ts";
 import type { CommandLine } from "../../src/worker/program/options.ts";
 import { download } from "../../src/worker/transfer/pull-download.ts";
 import { type PullKind, PullPlace } from "../../src/worker/transfer/pull-image.ts";
-import { isRoot } from "../kernel/support.ts";
+import { rootTest } from "../kernel/support.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 import { archive } from "../unit/worker/archive-builder.ts";
 import { entries, FaultyServer, RawServer, Scratch } from "./pull-support.ts";
@@ -20,10 +20,9 @@ setDefaultTimeout(GUARD_MS);
 
 const scratch = new Scratch();
 const server = new FaultyServer();
-const asRoot = test.skipIf(!isRoot);
 const IMPATIENT: JobLimits = { ...JOB_LIMITS, firstPauseMs: 1, tries: 3, answerMs: 300, slowMs: 200 };
 
-/** A download that goes wrong; returns the error and what is left of it. */
+/** A download that fails; returns the error and the files that are left. */
 async function failing(kind: PullKind, url: string, changes: Partial<JobLimits> = {}) {
   const path = scratch.root();
   mkdirSync(path);
@@ -38,12 +37,12 @@ async function failing(kind: PullKind, url: string, changes: Partial<JobLimits> 
   return { error: `${errnoNameOf(error)} ${error.message}`, left: entries(path) };
 }
 
-/** A body that never ends, as fast as it is taken. */
+/** A body without an end, as fast as it is read. */
 function endless(piece: Buffer): ReadableStream<Uint8Array> {
   return new ReadableStream({ pull: (to) => to.enqueue(new Uint8Array(piece)) });
 }
 
-asRoot("a body without an end is given up at the limit, nothing stays", async () => {
+rootTest("the download of a body without an end stops at the limit, and no file stays", async () => {
   server.pages["endless.raw"] = { answer: () => new Response(endless(Buffer.alloc(64 << 10, 7))) };
   const { error, left } = await failing("raw", server.url("endless.raw"), { mainBytes: 4 << 20 });
   expect([error, left]).toEqual(["EFBIG File overly large, refusing.", []]);
@@ -51,7 +50,7 @@ asRoot("a body without an end is given up at the limit, nothing stays", async ()
   await expect(side).rejects.toThrow("File overly large, refusing.");
 });
 
-/** Sends a little of a mebibyte from where it is asked to begin, and then nothing more, or hangs up. */
+/** Sends a little of a mebibyte from the requested position, and then nothing more, or closes the connection. */
 function stingy(after: "close" | "wait"): RawServer {
   const size = 1 << 20;
   return new RawServer(({ from }) => ({
@@ -66,21 +65,21 @@ function stingy(after: "close" | "wait"): RawServer {
   }));
 }
 
-asRoot("a server that drips is given up, although it brings something each time", async () => {
+rootTest("a download that is too slow fails, although each try gets some bytes", async () => {
   const dripping = stingy("wait");
   const { error } = await failing("raw", dripping.url("drip.raw"), { slowBytesPerSecond: 1_000_000 });
   expect(error).toBe("ETIMEDOUT Download too slow, giving up");
   expect(dripping.requests.map(({ from }) => from)).toEqual([0, 20_000, 40_000]);
 });
 
-asRoot("a server that sends a little and hangs up, again and again, is given up", async () => {
+rootTest("a download fails when the server closes each connection after a few bytes", async () => {
   const cutting = stingy("close");
   const { error } = await failing("raw", cutting.url("s.raw"));
   expect(error).toMatch(/^(ECONNRESET Connection to .* failed|EIO Download truncated)/);
   expect(cutting.requests.length).toBe(IMPATIENT.tries);
 });
 
-asRoot("a server that never answers is given up", async () => {
+rootTest("a download fails when the server never answers", async () => {
   const silent = new FaultyServer();
   silent.pages["s.raw"] = { answer: () => new Promise<Response>(() => {}) };
   const { error, left } = await failing("raw", silent.url("s.raw"));
@@ -88,14 +87,14 @@ asRoot("a server that never answers is given up", async () => {
   expect(left).toEqual([]);
 });
 
-asRoot("a server that says more than it sends is given up, and says so", async () => {
+rootTest("a download fails with the reason when the server announces more bytes than it sends", async () => {
   const short = new RawServer(() => ({ head: ["200 OK", "Content-Length: 1000"], body: Buffer.alloc(10) }));
   expect((await failing("tar", short.url("x.tar"))).error).toMatch(
     /^(ECONNRESET Connection to .* failed|EIO Download trunc)/,
   );
 });
 
-asRoot("a server whose file is another one each time is given up", async () => {
+rootTest("a download fails when the server has another file at each try", async () => {
   const body = Buffer.alloc(1 << 20, 3);
   const changing = new RawServer(({ count }) => ({
     head: ["200 OK", `Content-Length: ${body.length}`, `ETag: "${count}"`],
@@ -105,11 +104,11 @@ asRoot("a server whose file is another one each time is given up", async () => {
   expect(error).toBe("ESTALE The file on the server has changed");
 });
 
-asRoot("I73: what unpacks to more than an image may have is a bomb, packed as it is", async () => {
+rootTest("I73: a compressed image that exceeds the limit when unpacked is refused", async () => {
   const zeros = Buffer.alloc(32 << 20);
   server.pages["bomb.raw.gz"] = { body: gzipSync(zeros) };
   server.pages["bomb.tar.gz"] = { body: gzipSync(archive({ name: "f", data: zeros })) };
-  // Members that are passed over cost time, too.
+  // Members that are skipped cost time, too.
   server.pages["skipped.tar.gz"] = { body: gzipSync(archive({ name: "label", type: "V", data: zeros })) };
   const limits = { contentBytes: 16 << 20 };
   for (const [kind, name] of [
@@ -122,7 +121,7 @@ asRoot("I73: what unpacks to more than an image may have is a bomb, packed as it
   }
 });
 
-test("a server that is not there is named as the kernel does", async () => {
+test("the error of a refused connection has the address and the kernel's reason", async () => {
   const gone = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response("") });
   const { port } = gone;
   await gone.stop(true);

@@ -1,14 +1,13 @@
-// Files of this host that a transfer is told to take: somebody else may have put anything in their place.
-import { expect, test } from "bun:test";
+// Files of this host that a transfer reads: another user may have put anything in their place.
+import { expect } from "bun:test";
 import { mkdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { isRoot } from "../kernel/support.ts";
+import { rootTest } from "../kernel/support.ts";
 import { mountSilent } from "../lib/silent-file-system.ts";
 import { entries, runWorker, Scratch, startWorker } from "./pull-support.ts";
 
 const scratch = new Scratch();
-const asRoot = test.skipIf(!isRoot);
 const DISK = Buffer.alloc(100_000, "disk");
 let folders = 0;
 
@@ -34,7 +33,7 @@ for (const [what, make, message] of [
   ["a link to a file beside it", (path: string) => symlinkSync("disk.raw", path), "is a symlink"],
   ["a device", (path: string) => void Bun.spawnSync(["mknod", path, "c", "1", "5"]), "is a character"],
 ] as const) {
-  asRoot(`${what} beside a file:// address is refused, and nothing is installed`, async () => {
+  rootTest(`${what} beside a file:// URL is refused, and nothing is installed`, async () => {
     const root = scratch.root();
     const { code, log } = await pull(root, join(folder(make), "disk.raw"));
     expect([code, log]).toEqual([1, expect.stringContaining(message)]);
@@ -42,7 +41,7 @@ for (const [what, make, message] of [
   });
 }
 
-asRoot("a file beside a file:// address that is too large is refused by its size, without being read", async () => {
+rootTest("a file beside a file:// URL that is too large is refused by its size, without being read", async () => {
   const root = scratch.root();
   const place = folder((path) => {
     writeFileSync(path, "");
@@ -52,29 +51,26 @@ asRoot("a file beside a file:// address that is too large is refused by its size
   expect([code, log]).toEqual([1, expect.stringContaining("File overly large, refusing.")]);
 });
 
-asRoot(
-  "files beside a file:// address are taken; the address itself may be a link, but to nothing other than a file",
-  async () => {
-    const place = folder((path) => writeFileSync(path, "[Exec]\n"));
-    const root = scratch.root();
-    expect((await pull(root, join(place, "disk.raw"))).code).toBe(0);
-    expect(readFileSync(join(root, "img.nspawn"), "utf8")).toBe("[Exec]\n");
-    symlinkSync("disk.raw", join(place, "latest.raw"));
-    expect((await pull(scratch.root(), join(place, "latest.raw"))).code).toBe(0);
-    fifo(join(place, "pipe.raw"));
-    symlinkSync("/dev/zero", join(place, "zero.raw"));
-    for (const [name, kind] of [
-      ["pipe.raw", "fifo"],
-      ["zero.raw", "character"],
-    ] as const) {
-      const { code, log } = await pull(scratch.root(), join(place, name));
-      expect([code, log]).toEqual([1, expect.stringContaining(`is a ${kind}`)]);
-    }
-  },
-);
+rootTest("files beside a file:// URL are used; the URL's path may be a link, but only to a regular file", async () => {
+  const place = folder((path) => writeFileSync(path, "[Exec]\n"));
+  const root = scratch.root();
+  expect((await pull(root, join(place, "disk.raw"))).code).toBe(0);
+  expect(readFileSync(join(root, "img.nspawn"), "utf8")).toBe("[Exec]\n");
+  symlinkSync("disk.raw", join(place, "latest.raw"));
+  expect((await pull(scratch.root(), join(place, "latest.raw"))).code).toBe(0);
+  fifo(join(place, "pipe.raw"));
+  symlinkSync("/dev/zero", join(place, "zero.raw"));
+  for (const [name, kind] of [
+    ["pipe.raw", "fifo"],
+    ["zero.raw", "character"],
+  ] as const) {
+    const { code, log } = await pull(scratch.root(), join(place, name));
+    expect([code, log]).toEqual([1, expect.stringContaining(`is a ${kind}`)]);
+  }
+});
 
-asRoot(
-  "a fifo is refused wherever a worker reads a file: keyring, image archive, layer, rules, passwords",
+rootTest(
+  "a fifo is refused in place of every file that a worker reads: keyring, image archive, layer, rules, passwords",
   async () => {
     const place = folder();
     const pipe = join(place, "pipe");
@@ -99,30 +95,27 @@ asRoot(
 );
 
 for (const operation of ["getattr", "open", "read"] as const) {
-  asRoot(
-    `a file system that does not answer '${operation}' keeps no worker from ending when it is told to`,
-    async () => {
-      const rows: [string, (path: string, root: string) => string[]][] = [
-        ["systemd-pull", (path, root) => ["raw", "--verify=no", root, pathToFileURL(path).href, "img"]],
-        ["systemd-pull", (path, root) => ["oci", root, `oci-archive:${path}`, "img"]],
-        ["systemd-import", (path, root) => ["raw", root, path, "img"]],
-        ["systemd-import", (path, root) => ["tar", root, path, "img"]],
-      ];
-      for (const [program, args] of rows) {
-        using system = await mountSilent(join(scratch.path, `silent${folders++}`), operation);
-        const root = scratch.root();
-        const child = startWorker(program, args(join(system.path, "image"), `--image-root=${root}`));
-        await system.asked;
-        child.kill("SIGTERM");
-        await child.exited;
-        expect(child.exitCode === 4 || child.signalCode === "SIGTERM").toBe(true);
-      }
-    },
-  );
+  rootTest(`a worker ends by SIGTERM also while a file system does not answer '${operation}'`, async () => {
+    const rows: [string, (path: string, root: string) => string[]][] = [
+      ["systemd-pull", (path, root) => ["raw", "--verify=no", root, pathToFileURL(path).href, "img"]],
+      ["systemd-pull", (path, root) => ["oci", root, `oci-archive:${path}`, "img"]],
+      ["systemd-import", (path, root) => ["raw", root, path, "img"]],
+      ["systemd-import", (path, root) => ["tar", root, path, "img"]],
+    ];
+    for (const [program, args] of rows) {
+      using system = await mountSilent(join(scratch.path, `silent${folders++}`), operation);
+      const root = scratch.root();
+      const child = startWorker(program, args(join(system.path, "image"), `--image-root=${root}`));
+      await system.asked;
+      child.kill("SIGTERM");
+      await child.exited;
+      expect(child.exitCode === 4 || child.signalCode === "SIGTERM").toBe(true);
+    }
+  });
 }
 
-asRoot(
-  "a copy of a disk image ends when it is told to, where its file system answers for a while and then no more",
+rootTest(
+  "a copy of a disk image ends by SIGTERM also when its file system stops answering during the copy",
   async () => {
     using system = await mountSilent(join(scratch.path, `silent${folders++}`), "rest");
     const args = ["raw", `--image-root=${scratch.root()}`, join(system.path, "image"), "img"];

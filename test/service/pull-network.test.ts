@@ -1,8 +1,8 @@
-// The way to the server: https with an authority of one's own, and proxies.
+// The connection to the server: https with a private certificate authority, and proxies.
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { isRoot } from "../kernel/support.ts";
+import { isRoot, rootTest } from "../kernel/support.ts";
 import { havePrograms } from "../lib/programs.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 import { archive } from "../unit/worker/archive-builder.ts";
@@ -11,12 +11,11 @@ import { entries, FaultyServer, runWorker, Scratch } from "./pull-support.ts";
 setDefaultTimeout(GUARD_MS);
 
 const scratch = new Scratch();
-const asRoot = test.skipIf(!isRoot);
 const hasOpenssl = havePrograms("https through a proxy", "openssl");
-const reason = hasOpenssl ? "" : " (left out: needs openssl)";
+const reason = isRoot && hasOpenssl ? "" : " (left out: needs root and openssl)";
 const TREE = new Uint8Array(archive({ name: "./", type: "5", mode: 0o755 }, { name: "f", data: "content" }));
 
-/** An authority, and certificates of servers by it. */
+/** A certificate authority, which signs certificates of servers. */
 class Authority {
   readonly path = join(scratch.path, "ca.pem");
 
@@ -53,7 +52,7 @@ const pull = (root: string, url: string, env: Record<string, string>) =>
 describe.skipIf(!isRoot || !hasOpenssl)(`https${reason}`, () => {
   const authority = hasOpenssl ? new Authority() : null;
 
-  test("a server with a certificate of the host's own authority is trusted, others are refused at once", async () => {
+  test("a server with a certificate of an authority that the host trusts is accepted, others are refused at once", async () => {
     const url = serveTls(authority?.issue("good", "IP:127.0.0.1") ?? { cert: "", key: "" });
     const root = scratch.root();
     expect((await pull(root, url, { SSL_CERT_FILE: authority?.path ?? "" })).code).toBe(0);
@@ -76,7 +75,7 @@ describe.skipIf(!isRoot || !hasOpenssl)(`https${reason}`, () => {
   });
 });
 
-/** A proxy that notes what it is asked for: whole addresses for http, tunnels for https. */
+/** A proxy that records its requests: whole URLs for http, tunnels for https. */
 class TestProxy {
   readonly asked: string[] = [];
   readonly #listener = Bun.listen<{ target: Bun.Socket<unknown> | null }>({
@@ -122,7 +121,7 @@ class TestProxy {
 
 const AUTHORIZED = `Basic ${Buffer.from("user:secret").toString("base64")}`;
 
-asRoot("http goes through the proxy that the environment names, but not to the hosts that it exempts", async () => {
+rootTest("http uses the proxy that the environment names, except for the hosts in $no_proxy", async () => {
   const proxy = new TestProxy();
   const server = new FaultyServer();
   server.pages["t.tar"] = { body: Buffer.from(TREE) };
@@ -136,7 +135,7 @@ asRoot("http goes through the proxy that the environment names, but not to the h
   expect([proxy.asked.length, server.asked("t.tar").length]).toEqual([2, 1]);
 });
 
-asRoot.skipIf(!hasOpenssl)(`https goes through a tunnel of the proxy's${reason}`, async () => {
+test.skipIf(!isRoot || !hasOpenssl)(`https uses a tunnel through the proxy${reason}`, async () => {
   const authority = new Authority();
   const proxy = new TestProxy();
   const url = serveTls(authority.issue("tunnel", "IP:127.0.0.1"));

@@ -1,6 +1,6 @@
-// Layers that leave something to the layers below them, made one tree and a stack, beside what umoci(1) makes of the same
-// image and, for stacks, what the kernel's overlayfs shows.
-import { expect, setDefaultTimeout, test } from "bun:test";
+// Layers that depend on the layers below them, unpacked as one tree and as a stack, compared with the result of umoci(1)
+// for the same image and, for stacks, with the kernel's overlayfs.
+import { expect, setDefaultTimeout } from "bun:test";
 import { createHash } from "node:crypto";
 import {
   chmodSync,
@@ -15,7 +15,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { isRoot } from "../kernel/support.ts";
+import { rootTest } from "../kernel/support.ts";
 import { describeTree, run } from "../kernel/tree-support.ts";
 import { havePrograms } from "../lib/programs.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
@@ -25,7 +25,6 @@ import { entries, runWorker, Scratch } from "./pull-support.ts";
 setDefaultTimeout(GUARD_MS);
 
 const scratch = new Scratch();
-const asRoot = test.skipIf(!isRoot);
 const hasUmoci = havePrograms("the comparison of layers with umoci", "umoci");
 
 type Layers = readonly (readonly BuiltMember[])[];
@@ -33,7 +32,7 @@ type Layers = readonly (readonly BuiltMember[])[];
 const OCI = "application/vnd.oci.image";
 let count = 0;
 
-/** An image layout with these layers; the path of its folder. */
+/** Makes an image layout with these layers; returns the path of its folder. */
 function layout(layers: Layers): string {
   const folder = join(scratch.path, `layout${count++}`);
   mkdirSync(join(folder, "blobs/sha256"), { recursive: true });
@@ -74,7 +73,7 @@ function described(top: string): string[] {
   return lines.map((line) => line.replace(/(, '0o4\d+', \d+, \d+), \d+/, "$1"));
 }
 
-/** Has `look` look at what overlayfs shows of a stack. */
+/** Calls `look` with the overlayfs mount of a stack. */
 function mounted(stack: string, look: (top: string) => void): void {
   const layers = readdirSync(stack).filter((name) => name.startsWith("layer@"));
   layers.sort((a, b) => Number(b.slice(6)) - Number(a.slice(6)));
@@ -84,7 +83,7 @@ function mounted(stack: string, look: (top: string) => void): void {
   }
   const mount = join(scratch.path, `mount${count++}`);
   mkdirSync(mount);
-  // Digests have colons, which part the directories of the option.
+  // Digests contain colons, which separate the directories in the mount option.
   const lower = layers.map((name) => join(stack, name).replaceAll(":", "\\:")).join(":");
   run("mount", "-t", "overlay", "overlay", "-o", `lowerdir=${lower}`, mount);
   try {
@@ -115,7 +114,7 @@ const BASE: readonly BuiltMember[] = [
 ];
 
 const CASES: Readonly<Record<string, { layers: Layers; look: (top: string) => void; isStack?: boolean }>> = {
-  "directories that are only implied keep what the layer below says of them": {
+  "directories that a layer only implies keep the metadata of the layer below": {
     layers: [
       BASE,
       [
@@ -130,7 +129,7 @@ const CASES: Readonly<Record<string, { layers: Layers; look: (top: string) => vo
       expect([lstatSync(join(top, "srv")).uid, lstatSync(join(top, "srv/sub")).mode & 0o7777]).toEqual([1000, 0o755]);
     },
   },
-  "a directory is given back to root": {
+  "an upper layer changes the owner of a directory back to root": {
     layers: [BASE, [{ name: "srv/", type: "5", mode: 0o755 }]],
     look: (top) => {
       const { uid, gid, mode } = lstatSync(join(top, "srv"));
@@ -151,7 +150,7 @@ const CASES: Readonly<Record<string, { layers: Layers; look: (top: string) => vo
       expect(statSync(join(top, "root/libc")).ino).toBe(statSync(join(top, "usr/lib/libc.so")).ino);
     },
   },
-  "a file below a link of a layer below is where the link leads": {
+  "a file below a link of a lower layer is written to the link's target": {
     layers: [
       BASE,
       [
@@ -178,7 +177,7 @@ const CASES: Readonly<Record<string, { layers: Layers; look: (top: string) => vo
     },
     isStack: true,
   },
-  "whiteouts, plain and opaque": {
+  "plain and opaque whiteouts": {
     layers: [
       BASE,
       [
@@ -198,14 +197,14 @@ const CASES: Readonly<Record<string, { layers: Layers; look: (top: string) => vo
     },
     isStack: true,
   },
-  "an opaque directory that is only implied keeps what the layer below says of it": {
+  "an opaque directory that a layer only implies keeps the metadata of the layer below": {
     layers: [BASE, [{ name: "opaque/.wh..wh..opq" }, { name: "opaque/new", data: "n" }]],
     look: (top) => {
       expect(readdirSync(join(top, "opaque"))).toEqual(["new"]);
       expect([lstatSync(join(top, "opaque")).uid, lstatSync(join(top, "opaque")).mode & 0o7777]).toEqual([5, 0o711]);
     },
   },
-  "attributes of a directory give way to those of a later layer": {
+  "attributes of a directory are replaced by those of a later layer": {
     layers: [
       [
         { name: "d/", type: "5", mode: 0o755, pax: { "SCHILY.xattr.user.old": "1" } },
@@ -219,7 +218,7 @@ const CASES: Readonly<Record<string, { layers: Layers; look: (top: string) => vo
 };
 
 for (const [name, { layers, look, isStack = false }] of Object.entries(CASES)) {
-  asRoot(`${name}: one tree`, async () => {
+  rootTest(`${name}: one tree`, async () => {
     const folder = layout(layers);
     const { root, log, code } = await pulled(folder, "tree");
     expect([code, log]).toEqual([0, expect.stringContaining("Created new local image 'm'.")]);
@@ -230,7 +229,7 @@ for (const [name, { layers, look, isStack = false }] of Object.entries(CASES)) {
     expect(described(join(root, "m")).slice(1)).toEqual(described(join(bundle, "rootfs")).slice(1));
   });
 
-  asRoot(`${name}: a stack`, async () => {
+  rootTest(`${name}: a stack`, async () => {
     const folder = layout(layers);
     const [stack, tree] = await Promise.all([pulled(folder, "stack"), pulled(folder, "tree")]);
     expect([stack.code, stack.log]).toEqual([0, expect.stringContaining("Created new local image 'm'.")]);
@@ -238,14 +237,14 @@ for (const [name, { layers, look, isStack = false }] of Object.entries(CASES)) {
     expect(lstatSync(join(path, "layer@0")).isSymbolicLink()).toBe(isStack);
     mounted(path, (shown) => {
       look(shown);
-      // Overlayfs mounted by root shows the mark that it reads when users mount it.
+      // An overlayfs that root mounted shows the attribute that is read when a user mounts it.
       const lines = described(shown).map((line) => line.replace("[('user.overlay.opaque', b'y')]", "[]"));
       expect(lines).toEqual(described(join(tree.root, "m")));
     });
   });
 }
 
-asRoot("a link to a file that no layer has is refused, and nothing is left", async () => {
+rootTest("a hard link to a file that no layer has is refused, and no files are left", async () => {
   const folder = layout([BASE, [{ name: "root/x", type: "1", target: "no/such" }]]);
   for (const how of ["tree", "stack"] as const) {
     const { root, log, code } = await pulled(folder, how);
@@ -254,7 +253,7 @@ asRoot("a link to a file that no layer has is refused, and nothing is left", asy
   }
 });
 
-asRoot("without privileges: whiteouts, links to layers below, and directories that may not be written", async () => {
+rootTest("without privileges, whiteouts, links to layers below, and read-only directories work", async () => {
   const nobody = { uid: 65534, gid: 65534 };
   const folder = layout([
     [

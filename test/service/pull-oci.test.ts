@@ -1,10 +1,10 @@
-// Container images from registries and from folders.
-import { expect, setDefaultTimeout, test } from "bun:test";
+// Pulls of container images from registries and from folders.
+import { expect, setDefaultTimeout } from "bun:test";
 import { createHash } from "node:crypto";
 import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
-import { isRoot } from "../kernel/support.ts";
+import { rootTest } from "../kernel/support.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 import { archive, type BuiltMember } from "../unit/worker/archive-builder.ts";
 import { bytesOf, entries, FaultyServer, runWorker, Scratch } from "./pull-support.ts";
@@ -14,7 +14,6 @@ setDefaultTimeout(GUARD_MS);
 const scratch = new Scratch();
 const server = new FaultyServer();
 const host = new URL(server.url("")).host;
-const asRoot = test.skipIf(!isRoot);
 const digestOf = (bytes: Buffer) => `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 
 const rules = join(scratch.path, "rules");
@@ -127,7 +126,7 @@ const pull = (
     },
   );
 
-asRoot("I130, I131: a stack of layers, with whiteouts as overlayfs wants them", async () => {
+rootTest("I130, I131: an image is pulled as a stack of layers, with overlayfs's whiteouts", async () => {
   const root = scratch.root();
   const made = image([LOWER, UPPER]);
   publish("stack", made);
@@ -159,8 +158,8 @@ asRoot("I130, I131: a stack of layers, with whiteouts as overlayfs wants them", 
   expect(existsSync(join(root, "ro.mstack/rw"))).toBe(false);
 });
 
-asRoot(
-  "I129: one tree of all layers where stacks are unknown; layers that are here are not fetched again",
+rootTest(
+  "I129: where stacks are not supported, all layers make one tree; layers in the cache are not downloaded again",
   async () => {
     const root = scratch.root();
     publish("library/short", image([LOWER, UPPER]));
@@ -181,8 +180,8 @@ asRoot(
   },
 );
 
-asRoot(
-  "I126: an index is searched for linux and the machine's architecture; nothing is taken twice or from another place",
+rootTest(
+  "I126: from an index the image for linux and the host's architecture is pulled; nothing is downloaded twice",
   async () => {
     const root = scratch.root();
     const ours = image([LOWER]);
@@ -218,7 +217,7 @@ asRoot(
   },
 );
 
-asRoot("I128: layers of wrong size, digest or content are refused, and nothing stays", async () => {
+rootTest("I128: layers of wrong size, digest or content are refused, and no file stays", async () => {
   for (const kind of ["digest", "short", "long", "content"]) {
     const root = scratch.root();
     const config = kind === "content" ? { rootfs: { diff_ids: [digestOf(Buffer.from("other"))] } } : undefined;
@@ -238,18 +237,21 @@ asRoot("I128: layers of wrong size, digest or content are refused, and nothing s
   }
 });
 
-asRoot("I132: a layer that is listed twice, Docker's types, references by digest and with a port", async () => {
-  const root = scratch.root();
-  const docker = layer([{ name: "f", data: "docker" }], "docker");
-  const made = image([docker, docker], { docker: true });
-  publish("deep/er", made, "1.0");
-  expect((await pull(root, `${host}/deep/er:1.0`, { name: "tag" })).code).toBe(0);
-  expect((await pull(root, `${host}/deep/er@${digestOf(made.manifest.bytes)}`, { name: "digest" })).code).toBe(0);
-  expect(readFileSync(join(root, "digest/f"), "utf8")).toBe("docker");
-  expect(server.asked(`v2/deep/er/blobs/${digestOf(docker.bytes)}`).length).toBe(1);
-});
+rootTest(
+  "I132: layers that are listed twice, Docker's media types, and references with a digest or a port are accepted",
+  async () => {
+    const root = scratch.root();
+    const docker = layer([{ name: "f", data: "docker" }], "docker");
+    const made = image([docker, docker], { docker: true });
+    publish("deep/er", made, "1.0");
+    expect((await pull(root, `${host}/deep/er:1.0`, { name: "tag" })).code).toBe(0);
+    expect((await pull(root, `${host}/deep/er@${digestOf(made.manifest.bytes)}`, { name: "digest" })).code).toBe(0);
+    expect(readFileSync(join(root, "digest/f"), "utf8")).toBe("docker");
+    expect(server.asked(`v2/deep/er/blobs/${digestOf(docker.bytes)}`).length).toBe(1);
+  },
+);
 
-asRoot("I127, I133: tokens and passwords go to the registry and nowhere else", async () => {
+rootTest("I127, I133: tokens and passwords are sent only to the registry", async () => {
   const root = scratch.root();
   const elsewhere = new FaultyServer();
   const made = image([LOWER]);
@@ -302,7 +304,7 @@ asRoot("I127, I133: tokens and passwords go to the registry and nowhere else", a
   );
 });
 
-asRoot("a registry that wants a password gets it, from a file or from a helper", async () => {
+rootTest("a password for a registry is read from a file or from a helper", async () => {
   const root = scratch.root();
   const made = image([LOWER]);
   publish("basic", made);
@@ -331,7 +333,7 @@ asRoot("a registry that wants a password gets it, from a file or from a helper",
   ).toContain("requires authentication");
 });
 
-asRoot("a token of identity, from a file or a helper, is given for a token of access", async () => {
+rootTest("an identity token from a file or a helper is exchanged for an access token", async () => {
   const root = scratch.root();
   const made = image([LOWER]);
   publish("identity", made);
@@ -370,7 +372,7 @@ asRoot("a token of identity, from a file or a helper, is given for a token of ac
   expect((await pull(root, `${host}/identity`, { name: "wrong", env })).code).toBe(1);
 });
 
-asRoot("an image layout, as a folder and as an archive", async () => {
+rootTest("an image layout can be pulled, as a folder and as an archive", async () => {
   const root = scratch.root();
   const made = image([LOWER, UPPER]);
   const folder = join(scratch.path, "layout");
@@ -391,7 +393,7 @@ asRoot("an image layout, as a folder and as an archive", async () => {
   expect(entries(root).filter((name) => name.startsWith(".#"))).toEqual([]);
 });
 
-asRoot("I125: a registry may be a folder of this host", async () => {
+rootTest("I125: a registry may be a folder of this host", async () => {
   const root = scratch.root();
   const made = image([LOWER, UPPER]);
   const registry = join(scratch.path, "registry/v2/app");
@@ -408,19 +410,22 @@ asRoot("I125: a registry may be a folder of this host", async () => {
   expect((await pull(root, "app:2", { name: "none" })).log).toContain("No such image: file://");
 });
 
-asRoot("a layer that writes through a link of its own, or whites out what is above it, is refused", async () => {
-  for (const members of [
-    [{ name: "d", type: "2", target: "/etc" }, { name: "d/.wh.passwd" }],
-    [
-      { name: "d", type: "2", target: "/etc" },
-      { name: "d/new", data: "x" },
-    ],
-    [{ name: ".wh..." }],
-    [{ name: "a/.wh..wh..opq/../../x" }],
-  ]) {
-    const root = scratch.root();
-    publish("hostile", image([layer(members)]));
-    expect((await pull(root, `${host}/hostile`, { name: "h" })).code).toBe(1);
-    expect(entries(root).filter((name) => !/\.(part|state)$/.test(name))).toEqual([]);
-  }
-});
+rootTest(
+  "a layer that writes through its own link, or has a whiteout for its parent directory, is refused",
+  async () => {
+    for (const members of [
+      [{ name: "d", type: "2", target: "/etc" }, { name: "d/.wh.passwd" }],
+      [
+        { name: "d", type: "2", target: "/etc" },
+        { name: "d/new", data: "x" },
+      ],
+      [{ name: ".wh..." }],
+      [{ name: "a/.wh..wh..opq/../../x" }],
+    ]) {
+      const root = scratch.root();
+      publish("hostile", image([layer(members)]));
+      expect((await pull(root, `${host}/hostile`, { name: "h" })).code).toBe(1);
+      expect(entries(root).filter((name) => !/\.(part|state)$/.test(name))).toEqual([]);
+    }
+  },
+);

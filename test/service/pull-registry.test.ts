@@ -1,10 +1,10 @@
-// What registries may say in more than one way, and what they leave out.
-import { expect, setDefaultTimeout, test } from "bun:test";
+// Variants of registries' answers, and fields that they leave out.
+import { expect, setDefaultTimeout } from "bun:test";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { isRoot } from "../kernel/support.ts";
+import { rootTest } from "../kernel/support.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 import { archive } from "../unit/worker/archive-builder.ts";
 import { bytesOf, entries, FaultyServer, type Page, runWorker, Scratch, startWorker } from "./pull-support.ts";
@@ -14,7 +14,6 @@ setDefaultTimeout(GUARD_MS);
 const scratch = new Scratch();
 const server = new FaultyServer();
 const host = new URL(server.url("")).host;
-const asRoot = test.skipIf(!isRoot);
 const digestOf = (bytes: Buffer) => `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 const rules = join(scratch.path, "rules");
 mkdirSync(rules);
@@ -59,7 +58,7 @@ function tag(name: string, blob: Blob, headers: Record<string, string> = { "Cont
   server.pages[`v2/${name}/manifests/latest`] = { body: blob.bytes, headers };
 }
 
-/** Publishes an image with one file that has `text` in it; returns its manifest. */
+/** Publishes an image with one file that contains `text`; returns its manifest. */
 function imageOf(name: string, text: string, layer = layerOf(text), platform: object = {}): Blob {
   const config: Blob = {
     mediaType: `${OCI}.config.v1+json`,
@@ -73,7 +72,7 @@ function imageOf(name: string, text: string, layer = layerOf(text), platform: ob
 const indexOf = (...manifests: object[]) => document(`${OCI}.index.v1+json`, { manifests });
 const on = (architecture: string, more: object = {}) => ({ platform: { os: "linux", architecture, ...more } });
 
-/** Has every page of a repository answered only to a request that `isGood`; else with `headers`. */
+/** Makes every page of a repository available only to requests that are `isGood`; others get `headers`. */
 function guard(name: string, isGood: (authorization: string | null) => boolean, headers: [string, string][]): void {
   for (const path of Object.keys(server.pages).filter((one) => one.startsWith(`v2/${name}/`))) {
     const page = server.pages[path] as Page;
@@ -106,41 +105,44 @@ for (const [what, headers] of [
   ["without service and scope", [`Bearer realm="${server.url("token")}"`]],
   ["without quotes", [`Bearer realm=${server.url("token")},service=here,scope=repository:x:pull`]],
   ["with an empty service", [`Bearer realm="${server.url("token")}",service=""`]],
-  ["with an address without a host", ['Bearer realm="/token",service="here"']],
-  ["behind Basic in one line", [`Basic realm="x", Bearer realm="${server.url("token")}"`]],
-  ["behind Basic in a line of its own", ['Basic realm="x"', `Bearer realm="${server.url("token")}"`]],
+  ["with a URL without a host", ['Bearer realm="/token",service="here"']],
+  ["after Basic in the same line", [`Basic realm="x", Bearer realm="${server.url("token")}"`]],
+  ["after Basic in a separate line", ['Basic realm="x"', `Bearer realm="${server.url("token")}"`]],
   ["behind Negotiate", ["Negotiate", `BEARER Realm="${server.url("token")}"`]],
 ] as const) {
   for (const field of ["token", "access_token"]) {
-    asRoot(`a registry that wants a Bearer ${what} gets one, which came as '${field}'`, async () => {
-      tag("bearer", imageOf("bearer", "bearer"));
-      guard(
-        "bearer",
-        (given) => given === "Bearer tok",
-        headers.map((one) => ["WWW-Authenticate", one]),
-      );
-      const before = server.asked("token").length;
-      const asked: URL[] = [];
-      server.pages["token"] = {
-        answer: (request) => {
-          asked.push(new URL(request.url));
-          const isMe = request.headers.get("authorization") === `Basic ${LOGIN}`;
-          return isMe
-            ? Response.json({ token: "", [field]: "tok", expires_in: 60 })
-            : new Response("", { status: 403 });
-        },
-      };
-      expect(await content(`${host}/bearer`, withLogin)).toBe("bearer");
-      expect(server.asked("token").length).toBe(before + 1);
-      expect(asked[0]?.searchParams.getAll("scope").every((scope) => /^repository:(bearer|x):pull$/.test(scope))).toBe(
-        true,
-      );
-      expect(asked[0]?.searchParams.has("service")).toBe(JSON.stringify(headers).includes("here"));
-    });
+    rootTest(
+      `a registry that requires Bearer ${what} gets the token that the token server sent as '${field}'`,
+      async () => {
+        tag("bearer", imageOf("bearer", "bearer"));
+        guard(
+          "bearer",
+          (given) => given === "Bearer tok",
+          headers.map((one) => ["WWW-Authenticate", one]),
+        );
+        const before = server.asked("token").length;
+        const asked: URL[] = [];
+        server.pages["token"] = {
+          answer: (request) => {
+            asked.push(new URL(request.url));
+            const isMe = request.headers.get("authorization") === `Basic ${LOGIN}`;
+            return isMe
+              ? Response.json({ token: "", [field]: "tok", expires_in: 60 })
+              : new Response("", { status: 403 });
+          },
+        };
+        expect(await content(`${host}/bearer`, withLogin)).toBe("bearer");
+        expect(server.asked("token").length).toBe(before + 1);
+        expect(
+          asked[0]?.searchParams.getAll("scope").every((scope) => /^repository:(bearer|x):pull$/.test(scope)),
+        ).toBe(true);
+        expect(asked[0]?.searchParams.has("service")).toBe(JSON.stringify(headers).includes("here"));
+      },
+    );
   }
 }
 
-asRoot("a registry that offers Basic and Bearer is told the password where no token is to be had", async () => {
+rootTest("a registry that offers Basic and Bearer gets the password where no token can be got", async () => {
   for (const bearer of [
     'Bearer realm="http://127.0.0.1:1/token"',
     `Bearer realm="${server.url("nothing")}"`,
@@ -150,12 +152,12 @@ asRoot("a registry that offers Basic and Bearer is told the password where no to
     const offers: [string, string][] = [["WWW-Authenticate", `${bearer}, Basic realm="x"`]];
     guard("both", (given) => given === `Basic ${LOGIN}`, offers);
     expect(await content(`${host}/both`, withLogin)).toBe("both");
-    // Nobody answers at the first address, which is not asked with a password.
+    // Nothing answers at the first URL, to which no password is sent.
     if (!bearer.includes(":1/")) expect(await content(`${host}/both`)).not.toBe("both");
   }
 });
 
-asRoot("a registry that asks in a way that nobody knows, or in none, is told so", async () => {
+rootTest("when a registry names an unknown authentication scheme, or none, the error says so", async () => {
   tag("odd", imageOf("odd", "odd"));
   guard("odd", () => false, [["WWW-Authenticate", 'Digest realm="x", Negotiate']]);
   expect(await content(`${host}/odd`, withLogin)).toContain("Registry wants authentication by 'digest', 'negotiate'");
@@ -163,16 +165,19 @@ asRoot("a registry that asks in a way that nobody knows, or in none, is told so"
   expect(await content(`${host}/odd`, withLogin)).toContain("Access to image requires authentication.");
 });
 
-asRoot("a password goes to no other host without https, whatever the registry says", async () => {
-  const thief = new FaultyServer();
-  thief.pages["token"] = { answer: () => Response.json({ token: "tok" }) };
-  tag("thief", imageOf("thief", "thief"));
-  guard("thief", (given) => given === "Bearer tok", [["WWW-Authenticate", `Bearer realm="${thief.url("token")}"`]]);
-  expect(await content(`${host}/thief`, withLogin)).toContain("it is not https");
-  expect(thief.requests).toEqual([]);
-});
+rootTest(
+  "a password is not sent to another host without https, also when the registry's answer requests it",
+  async () => {
+    const thief = new FaultyServer();
+    thief.pages["token"] = { answer: () => Response.json({ token: "tok" }) };
+    tag("thief", imageOf("thief", "thief"));
+    guard("thief", (given) => given === "Bearer tok", [["WWW-Authenticate", `Bearer realm="${thief.url("token")}"`]]);
+    expect(await content(`${host}/thief`, withLogin)).toContain("it is not https");
+    expect(thief.requests).toEqual([]);
+  },
+);
 
-asRoot("an index in an index, as a copy of all platforms has it, and no deeper than anybody needs", async () => {
+rootTest("an index in an index, as in a copy of all platforms, is searched, up to a limited depth", async () => {
   const inner = indexOf(
     { ...describe(imageOf("nested", "wrong")), ...on(other) },
     { ...describe(imageOf("nested", "right")), ...on(native) },
@@ -200,49 +205,56 @@ asRoot("an index in an index, as a copy of all platforms has it, and no deeper t
   expect(await content(`${host}/nested`)).toContain("too many manifests to choose from");
 });
 
-asRoot("the right platform wins over what says none, and what is no image is passed over", async () => {
-  const statement: Blob = { mediaType: "application/vnd.in-toto+json", bytes: Buffer.from("{}") };
-  const empty: Blob = { mediaType: "application/vnd.oci.empty.v1+json", bytes: Buffer.from("{}") };
-  const attestation = document(`${OCI}.manifest.v1+json`, { config: describe(empty), layers: [describe(statement)] });
-  publish("beside", statement, empty, attestation);
-  const right = describe(imageOf("beside", "right"));
-  const unknown = describe(imageOf("beside", "unknown"));
-  const rows: [string, object[], string][] = [
-    ["an attestation without platform", [describe(attestation), { ...right, ...on(native) }], "right"],
-    ["an attestation without platform, and an image without", [describe(attestation), right], "right"],
-    ["an attestation of the right platform", [{ ...describe(attestation), ...on(native) }, right], "right"],
-    ["an image without platform", [unknown, { ...right, ...on(native) }], "right"],
-    ["an artifact by its type", [{ ...unknown, artifactType: "a/b" }, right], "right"],
-    ["an attestation by its mark", [{ ...unknown, annotations: { "vnd.docker.reference.type": "x" } }, right], "right"],
-    ["a type that nobody knows", [{ ...unknown, mediaType: "application/x" }, right], "right"],
-    [
-      "another platform's",
+rootTest(
+  "a manifest for the right platform is preferred to one without platform, and documents that are no images are skipped",
+  async () => {
+    const statement: Blob = { mediaType: "application/vnd.in-toto+json", bytes: Buffer.from("{}") };
+    const empty: Blob = { mediaType: "application/vnd.oci.empty.v1+json", bytes: Buffer.from("{}") };
+    const attestation = document(`${OCI}.manifest.v1+json`, { config: describe(empty), layers: [describe(statement)] });
+    publish("beside", statement, empty, attestation);
+    const right = describe(imageOf("beside", "right"));
+    const unknown = describe(imageOf("beside", "unknown"));
+    const rows: [string, object[], string][] = [
+      ["an attestation without platform", [describe(attestation), { ...right, ...on(native) }], "right"],
+      ["an attestation without platform, and an image without", [describe(attestation), right], "right"],
+      ["an attestation of the right platform", [{ ...describe(attestation), ...on(native) }, right], "right"],
+      ["an image without platform", [unknown, { ...right, ...on(native) }], "right"],
+      ["an artifact, with its artifactType", [{ ...unknown, artifactType: "a/b" }, right], "right"],
       [
-        { ...unknown, ...on(other) },
-        { ...right, ...on(native) },
+        "an attestation, with its annotation",
+        [{ ...unknown, annotations: { "vnd.docker.reference.type": "x" } }, right],
+        "right",
       ],
-      "right",
-    ],
-    ["another system's", [{ ...unknown, platform: { os: "windows" } }, right], "right"],
-    ["a name of other programs", [{ ...right, ...on(native === "arm64" ? "aarch64" : "x86_64") }], "right"],
-    [
-      "a variant that not every machine has",
+      ["an unknown media type", [{ ...unknown, mediaType: "application/x" }, right], "right"],
       [
-        { ...unknown, ...on(native, { variant: "v9" }) },
-        { ...right, ...on(native) },
+        "an image for another architecture",
+        [
+          { ...unknown, ...on(other) },
+          { ...right, ...on(native) },
+        ],
+        "right",
       ],
-      "right",
-    ],
-    ["nothing but an attestation", [describe(attestation)], "Image has no layer of files."],
-    ["nothing", [], `Image has no variant for linux on ${native}.`],
-  ];
-  for (const [what, manifests, wanted] of rows) {
-    tag("beside", indexOf(...manifests));
-    expect([what, await content(`${host}/beside`)]).toEqual([what, expect.stringContaining(wanted)]);
-  }
-});
+      ["an image for another system", [{ ...unknown, platform: { os: "windows" } }, right], "right"],
+      ["another name of the architecture", [{ ...right, ...on(native === "arm64" ? "aarch64" : "x86_64") }], "right"],
+      [
+        "a variant that not every processor supports",
+        [
+          { ...unknown, ...on(native, { variant: "v9" }) },
+          { ...right, ...on(native) },
+        ],
+        "right",
+      ],
+      ["only an attestation", [describe(attestation)], "Image has no layer of files."],
+      ["nothing", [], `Image has no variant for linux on ${native}.`],
+    ];
+    for (const [what, manifests, wanted] of rows) {
+      tag("beside", indexOf(...manifests));
+      expect([what, await content(`${host}/beside`)]).toEqual([what, expect.stringContaining(wanted)]);
+    }
+  },
+);
 
-asRoot("an image without a single file is none", async () => {
+rootTest("an image without files is an error", async () => {
   const nothing: Blob = { mediaType: `${OCI}.layer.v1.tar+gzip`, bytes: gzipSync(Buffer.alloc(1024)) };
   tag("empty", imageOf("empty", "", nothing));
   const root = scratch.root();
@@ -259,8 +271,8 @@ asRoot("an image without a single file is none", async () => {
   expect(await content(`${host}/empty`)).toContain("Image has no files.");
 });
 
-asRoot(
-  "types of manifests: missing, with a character set, in large letters, general, of the other family",
+rootTest(
+  "manifests with a missing type, a character set, upper case, a general type or the other family's type are read",
   async () => {
     const manifest = imageOf("typed", "typed");
     const bare = {
@@ -285,7 +297,7 @@ asRoot(
   },
 );
 
-asRoot("Docker's schema 1 is refused by name", async () => {
+rootTest("Docker's schema 1 is refused, and the error names it", async () => {
   const old = Buffer.from(JSON.stringify({ schemaVersion: 1, name: "x", fsLayers: [], history: [] }));
   for (const type of [
     `${DOCKER}.distribution.manifest.v1+prettyjws`,
@@ -297,7 +309,7 @@ asRoot("Docker's schema 1 is refused by name", async () => {
   }
 });
 
-asRoot("layers of every known type come, one of another type is refused by name", async () => {
+rootTest("layers of every known type are unpacked, and the error for another type names it", async () => {
   for (const type of [
     `${OCI}.layer.v1.tar`,
     `${OCI}.layer.v1.tar+gzip`,
@@ -316,47 +328,53 @@ asRoot("layers of every known type come, one of another type is refused by name"
   }
 });
 
-asRoot("what is asked for by its digest has that digest; a tag beside it does not count", async () => {
-  const manifest = imageOf("digest", "digest");
-  const digest = digestOf(manifest.bytes);
-  expect(await content(`${host}/digest:latest@${digest}`)).toBe("digest");
-  server.pages[`v2/digest/manifests/${digest}`] = { body: imageOf("digest", "other").bytes };
-  expect(await content(`${host}/digest@${digest}`)).toContain("DOWNLOAD INVALID");
-});
+rootTest(
+  "a document that is requested by digest must have that digest; a tag beside the digest is ignored",
+  async () => {
+    const manifest = imageOf("digest", "digest");
+    const digest = digestOf(manifest.bytes);
+    expect(await content(`${host}/digest:latest@${digest}`)).toBe("digest");
+    server.pages[`v2/digest/manifests/${digest}`] = { body: imageOf("digest", "other").bytes };
+    expect(await content(`${host}/digest@${digest}`)).toContain("DOWNLOAD INVALID");
+  },
+);
 
-asRoot("documents that a server packs although nobody asked for that, without a length, after redirects", async () => {
-  const manifest = imageOf("packed", "packed");
-  publish("moved", manifest);
-  for (const status of [301, 302, 303, 307, 308]) {
-    const target = `../../moved/manifests/${digestOf(manifest.bytes)}`;
+rootTest(
+  "documents are read when a server compresses them without being asked, sends no length, or redirects",
+  async () => {
+    const manifest = imageOf("packed", "packed");
+    publish("moved", manifest);
+    for (const status of [301, 302, 303, 307, 308]) {
+      const target = `../../moved/manifests/${digestOf(manifest.bytes)}`;
+      server.pages["v2/packed/manifests/latest"] = {
+        answer: () => new Response(null, { status, headers: { Location: target } }),
+      };
+      expect(await content(`${host}/packed`)).toBe("packed");
+    }
     server.pages["v2/packed/manifests/latest"] = {
-      answer: () => new Response(null, { status, headers: { Location: target } }),
+      answer: () => new Response(bytesOf(gzipSync(manifest.bytes)), { headers: { "Content-Encoding": "gzip" } }),
     };
     expect(await content(`${host}/packed`)).toBe("packed");
-  }
-  server.pages["v2/packed/manifests/latest"] = {
-    answer: () => new Response(bytesOf(gzipSync(manifest.bytes)), { headers: { "Content-Encoding": "gzip" } }),
-  };
-  expect(await content(`${host}/packed`)).toBe("packed");
-  const bomb = gzipSync(Buffer.alloc(64 << 20));
-  server.pages["v2/packed/manifests/latest"] = {
-    answer: () => new Response(bytesOf(bomb), { headers: { "Content-Encoding": "gzip" } }),
-  };
-  expect(await content(`${host}/packed`)).toContain("File overly large, refusing.");
-  const [half, rest] = [manifest.bytes.subarray(0, 100), manifest.bytes.subarray(100)];
-  const stream = () =>
-    new ReadableStream({
-      async pull(controller) {
-        controller.enqueue(bytesOf(half));
-        controller.enqueue(bytesOf(rest));
-        controller.close();
-      },
-    });
-  server.pages["v2/packed/manifests/latest"] = { answer: () => new Response(stream()) };
-  expect(await content(`${host}/packed`)).toBe("packed");
-});
+    const bomb = gzipSync(Buffer.alloc(64 << 20));
+    server.pages["v2/packed/manifests/latest"] = {
+      answer: () => new Response(bytesOf(bomb), { headers: { "Content-Encoding": "gzip" } }),
+    };
+    expect(await content(`${host}/packed`)).toContain("File overly large, refusing.");
+    const [half, rest] = [manifest.bytes.subarray(0, 100), manifest.bytes.subarray(100)];
+    const stream = () =>
+      new ReadableStream({
+        async pull(controller) {
+          controller.enqueue(bytesOf(half));
+          controller.enqueue(bytesOf(rest));
+          controller.close();
+        },
+      });
+    server.pages["v2/packed/manifests/latest"] = { answer: () => new Response(stream()) };
+    expect(await content(`${host}/packed`)).toBe("packed");
+  },
+);
 
-asRoot("small documents may be in their descriptor; what is not what it says is fetched", async () => {
+rootTest("a small document may be inside its descriptor; if its digest is wrong, it is requested", async () => {
   const manifest = imageOf("inside", "inside");
   delete server.pages[`v2/inside/manifests/${digestOf(manifest.bytes)}`];
   const entry = { ...describe(manifest), ...on(native) };
@@ -366,7 +384,7 @@ asRoot("small documents may be in their descriptor; what is not what it says is 
   expect(await content(`${host}/inside`)).toContain("No such image");
 });
 
-asRoot("the password of an entry is found however the entry is written", async () => {
+rootTest("the password of an entry is found in all notations of the entry's name", async () => {
   tag("logins", imageOf("logins", "logins"));
   guard("logins", (given) => given === `Basic ${LOGIN}`, [["WWW-Authenticate", 'Basic realm="x"']]);
   for (const [key, entry] of [
@@ -382,57 +400,53 @@ asRoot("the password of an entry is found however the entry is written", async (
   }
 });
 
-asRoot(
-  "layers from other addresses: followed with their digest checked, and nothing of ours is sent there",
-  async () => {
-    const elsewhere = new FaultyServer();
-    const type = `${DOCKER}.image.rootfs.foreign.diff.tar.gzip`;
-    const layer = layerOf("foreign", type);
-    const run = async (urls: unknown, options: { inRegistry?: boolean; mediaType?: string } = {}) => {
-      const config: Blob = { mediaType: `${OCI}.config.v1+json`, bytes: Buffer.from("{}") };
-      const entry = { ...describe(layer), mediaType: options.mediaType ?? type, urls };
-      const manifest = document(`${OCI}.manifest.v1+json`, { config: describe(config), layers: [entry] });
-      publish("urls", config);
-      tag("urls", manifest);
-      delete server.pages[`v2/urls/blobs/${digestOf(layer.bytes)}`];
-      if (options.inRegistry) publish("urls", layer);
-      guard("urls", (given) => given === `Basic ${LOGIN}`, [["WWW-Authenticate", 'Basic realm="x"']]);
-      return content(`${host}/urls`, withLogin);
-    };
-    elsewhere.pages["layer"] = { body: layer.bytes };
-    elsewhere.pages["wrong"] = { body: layerOf("evil").bytes };
-    elsewhere.pages["away"] = { answer: () => Response.redirect(elsewhere.url("layer"), 307) };
-    elsewhere.pages["file"] = {
-      answer: () => new Response(null, { status: 302, headers: { Location: "file:///etc/passwd" } }),
-    };
-    elsewhere.pages["loop"] = { answer: () => Response.redirect(elsewhere.url("loop"), 302) };
-    elsewhere.pages["secret"] = {
-      answer: () => new Response("", { status: 401, headers: { "WWW-Authenticate": 'Basic realm="x"' } }),
-    };
-    expect(await run([elsewhere.url("layer")])).toBe("foreign");
-    expect(await run([elsewhere.url("away")])).toBe("foreign");
-    expect(await run([elsewhere.url("nothing"), elsewhere.url("layer")])).toBe("foreign");
-    expect(await run([elsewhere.url("wrong"), elsewhere.url("layer")])).toBe("foreign");
-    expect(await run([elsewhere.url("layer")], { mediaType: `${OCI}.layer.v1.tar+gzip` })).toBe("foreign");
-    const before = elsewhere.requests.length;
-    expect(await run([elsewhere.url("nothing")], { inRegistry: true })).toBe("foreign");
-    expect(await run([elsewhere.url("layer")], { inRegistry: true, mediaType: `${OCI}.layer.v1.tar+gzip` })).toBe(
-      "foreign",
-    );
-    expect(elsewhere.requests.length).toBe(before + 1);
-    expect(await run([elsewhere.url("layer").replace("http://", "http://user:pass@")])).toBe("foreign");
-    for (const url of ["wrong", "file", "loop", "secret"])
-      expect(await run([elsewhere.url(url)])).toContain("Exiting.");
-    for (const url of ["file:///etc/passwd", "ftp://x/y", "/etc/passwd", "", 5]) {
-      expect(await run([url])).toMatch(/Exiting\./);
-    }
-    expect(elsewhere.requests.map(({ headers }) => headers.get("authorization"))).toEqual(
-      elsewhere.requests.map(() => null),
-    );
-  },
-);
+rootTest("layers at other URLs are downloaded and their digest checked, and no login is sent there", async () => {
+  const elsewhere = new FaultyServer();
+  const type = `${DOCKER}.image.rootfs.foreign.diff.tar.gzip`;
+  const layer = layerOf("foreign", type);
+  const run = async (urls: unknown, options: { inRegistry?: boolean; mediaType?: string } = {}) => {
+    const config: Blob = { mediaType: `${OCI}.config.v1+json`, bytes: Buffer.from("{}") };
+    const entry = { ...describe(layer), mediaType: options.mediaType ?? type, urls };
+    const manifest = document(`${OCI}.manifest.v1+json`, { config: describe(config), layers: [entry] });
+    publish("urls", config);
+    tag("urls", manifest);
+    delete server.pages[`v2/urls/blobs/${digestOf(layer.bytes)}`];
+    if (options.inRegistry) publish("urls", layer);
+    guard("urls", (given) => given === `Basic ${LOGIN}`, [["WWW-Authenticate", 'Basic realm="x"']]);
+    return content(`${host}/urls`, withLogin);
+  };
+  elsewhere.pages["layer"] = { body: layer.bytes };
+  elsewhere.pages["wrong"] = { body: layerOf("evil").bytes };
+  elsewhere.pages["away"] = { answer: () => Response.redirect(elsewhere.url("layer"), 307) };
+  elsewhere.pages["file"] = {
+    answer: () => new Response(null, { status: 302, headers: { Location: "file:///etc/passwd" } }),
+  };
+  elsewhere.pages["loop"] = { answer: () => Response.redirect(elsewhere.url("loop"), 302) };
+  elsewhere.pages["secret"] = {
+    answer: () => new Response("", { status: 401, headers: { "WWW-Authenticate": 'Basic realm="x"' } }),
+  };
+  expect(await run([elsewhere.url("layer")])).toBe("foreign");
+  expect(await run([elsewhere.url("away")])).toBe("foreign");
+  expect(await run([elsewhere.url("nothing"), elsewhere.url("layer")])).toBe("foreign");
+  expect(await run([elsewhere.url("wrong"), elsewhere.url("layer")])).toBe("foreign");
+  expect(await run([elsewhere.url("layer")], { mediaType: `${OCI}.layer.v1.tar+gzip` })).toBe("foreign");
+  const before = elsewhere.requests.length;
+  expect(await run([elsewhere.url("nothing")], { inRegistry: true })).toBe("foreign");
+  expect(await run([elsewhere.url("layer")], { inRegistry: true, mediaType: `${OCI}.layer.v1.tar+gzip` })).toBe(
+    "foreign",
+  );
+  expect(elsewhere.requests.length).toBe(before + 1);
+  expect(await run([elsewhere.url("layer").replace("http://", "http://user:pass@")])).toBe("foreign");
+  for (const url of ["wrong", "file", "loop", "secret"]) expect(await run([elsewhere.url(url)])).toContain("Exiting.");
+  for (const url of ["file:///etc/passwd", "ftp://x/y", "/etc/passwd", "", 5]) {
+    expect(await run([url])).toMatch(/Exiting\./);
+  }
+  expect(elsewhere.requests.map(({ headers }) => headers.get("authorization"))).toEqual(
+    elsewhere.requests.map(() => null),
+  );
+});
 
-asRoot("a second image that shares a layer waits for the layer, and does not fetch it again", async () => {
+rootTest("a second image that shares a layer waits for the layer, and does not download it again", async () => {
   const root = scratch.root();
   const layer = layerOf("shared");
   tag("shared", imageOf("shared", "shared", layer));
@@ -463,7 +477,7 @@ asRoot("a second image that shares a layer waits for the layer, and does not fet
   expect(entries(root).filter((name) => name.startsWith(".#"))).toEqual([]);
 });
 
-asRoot("a layout in which a copy of all platforms has put an index into the index", async () => {
+rootTest("a layout with an index in its index, as from a copy of all platforms, is pulled", async () => {
   const folder = join(scratch.path, "layout");
   mkdirSync(join(folder, "blobs/sha256"), { recursive: true });
   const manifest = imageOf("layout", "layout");

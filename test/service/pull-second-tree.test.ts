@@ -1,5 +1,5 @@
-// A download that is kept and becomes an image, on a file system where both take their own place.
-import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
+// A cached download and the image from it, on a file system where both need their own space.
+import { afterAll, expect, setDefaultTimeout } from "bun:test";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -11,7 +11,7 @@ import type { CommandLine } from "../../src/worker/program/options.ts";
 import { download } from "../../src/worker/transfer/pull-download.ts";
 import { PullPlace } from "../../src/worker/transfer/pull-image.ts";
 import { SecondTree } from "../../src/worker/transfer/second-tree.ts";
-import { isRoot } from "../kernel/support.ts";
+import { rootTest } from "../kernel/support.ts";
 import { describeTree, makeEverything, run } from "../kernel/tree-support.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 import { archive } from "../unit/worker/archive-builder.ts";
@@ -19,14 +19,13 @@ import { FaultyServer, runWorker } from "./pull-support.ts";
 
 setDefaultTimeout(GUARD_MS);
 
-/** Memory: there no two files share their data. */
+/** A tmpfs, where files cannot share their data. */
 const top = mkdtempSync("/dev/shm/pull-second-tree-");
 afterAll(() => {
   Bun.spawnSync(["chattr", "-R", "-i", top], { stderr: "ignore" });
   rmSync(top, { recursive: true, force: true });
 });
 const server = new FaultyServer();
-const asRoot = test.skipIf(!isRoot);
 let roots = 0;
 
 function newRoot(): string {
@@ -56,24 +55,27 @@ function everything(): string {
   return packed;
 }
 
-asRoot("I108: what is kept and the image are unpacked at once, alike and apart", async () => {
-  server.pages["everything.tar.gz"] = { body: gzipSync(readFileSync(everything())), headers: { ETag: '"one"' } };
-  const path = newRoot();
-  const { code } = await runWorker("systemd-pull", [
-    `--image-root=${path}`,
-    "--verify=no",
-    "tar",
-    server.url("everything.tar.gz"),
-    "image",
-  ]);
-  expect(code).toBe(0);
-  const kept = readdirSync(path).find((name) => name.startsWith(".tar-")) as string;
-  expect(readdirSync(path).filter((name) => name.startsWith(".#") && !name.endsWith(".lck"))).toEqual([]);
-  expect(describeTree(join(path, "image"))).toBe(describeTree(join(path, kept)));
-  expect(statSync(join(path, "image")).ino).not.toBe(statSync(join(path, kept)).ino);
-});
+rootTest(
+  "I108: the cached download and the image are unpacked at the same time, as two equal and separate trees",
+  async () => {
+    server.pages["everything.tar.gz"] = { body: gzipSync(readFileSync(everything())), headers: { ETag: '"one"' } };
+    const path = newRoot();
+    const { code } = await runWorker("systemd-pull", [
+      `--image-root=${path}`,
+      "--verify=no",
+      "tar",
+      server.url("everything.tar.gz"),
+      "image",
+    ]);
+    expect(code).toBe(0);
+    const kept = readdirSync(path).find((name) => name.startsWith(".tar-")) as string;
+    expect(readdirSync(path).filter((name) => name.startsWith(".#") && !name.endsWith(".lck"))).toEqual([]);
+    expect(describeTree(join(path, "image"))).toBe(describeTree(join(path, kept)));
+    expect(statSync(join(path, "image")).ino).not.toBe(statSync(join(path, kept)).ino);
+  },
+);
 
-asRoot("I110: there is a second tree only where a copy would be made of the first", async () => {
+rootTest("I110: a second tree is unpacked only where the first would have to be copied", async () => {
   server.pages["everything.tar.gz"] = { body: archive({ name: "f", data: "content" }) };
   const twinOf = async (...options: string[]) => {
     const result = await download(place(newRoot(), ...options), [], JOB_LIMITS, { progress: () => {} });
@@ -84,7 +86,7 @@ asRoot("I110: there is a second tree only where a copy would be made of the firs
   expect(await twinOf("--keep-download=no")).toBeNull();
 });
 
-asRoot("a second tree that cannot be finished goes, the first is complete", async () => {
+rootTest("a second tree that cannot be completed is removed, and the first one is complete", async () => {
   const path = newRoot();
   const first = join(path, "first");
   mkdirSync(first);
@@ -108,7 +110,7 @@ asRoot("a second tree that cannot be finished goes, the first is complete", asyn
   expect(readdirSync(join(first, "d"))).toHaveLength(6);
 });
 
-asRoot("a second tree is not begun where room is short", async () => {
+rootTest("a second tree is not started where free space is short", async () => {
   const path = newRoot();
   run("mount", "-t", "tmpfs", "-o", "size=300M", "tmpfs", path);
   try {
@@ -117,7 +119,7 @@ asRoot("a second tree is not begun where room is short", async () => {
     run("mount", "-o", "remount,size=600M", path);
     using secondTree = SecondTree.make(root, {});
     expect(secondTree).not.toBeNull();
-    // What fills up meanwhile is seen before the first tree has to suffer.
+    // The second tree notices that the file system gets full before the first tree fails.
     writeFileSync(join(path, "filler"), Buffer.alloc(300 << 20, 1));
     const first = join(path, "first");
     mkdirSync(first);

@@ -1,4 +1,4 @@
-// A web server whose faults can be chosen, and the worker programs run against it in a scratch directory.
+// A web server with selectable faults, and functions that run the worker programs with it in a scratch directory.
 import { afterAll } from "bun:test";
 import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,9 +10,9 @@ export interface Page {
   readonly body?: Buffer | string;
   readonly status?: number;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Answers in place of everything else; `count` is how often the page was asked for, this time included. */
+  /** Answers in place of everything else; `count` is the number of requests for the page, including this one. */
   readonly answer?: (request: Request, count: number) => Response | Promise<Response>;
-  /** Answers parts of the body. */
+  /** Whether the server supports ranges of the body. */
   readonly ranges?: boolean;
 }
 
@@ -74,7 +74,7 @@ function ranged(request: Request, page: Page): Response {
   });
 }
 
-/** What a raw server sends for one request: exactly these bytes, and then it hangs up, or says nothing more. */
+/** What a raw server sends for one request: exactly these bytes, and then it closes the connection, or sends nothing more. */
 export interface RawReply {
   readonly head: readonly string[];
   readonly body?: Buffer;
@@ -84,13 +84,13 @@ export interface RawReply {
 export interface RawRequest {
   readonly path: string;
   readonly headers: ReadonlyMap<string, string>;
-  /** Where a Range header wants to begin; 0 without one. */
+  /** The start of a Range header; 0 without one. */
   readonly from: number;
-  /** How often this path was asked for, this time included. */
+  /** The number of requests for this path, including this one. */
   readonly count: number;
 }
 
-/** A server that may lie: what it sends is not made right by a library. */
+/** A server that may send invalid answers, which no library corrects. */
 export class RawServer {
   readonly requests: RawRequest[] = [];
   readonly #listener: Bun.TCPSocketListener<undefined>;
@@ -185,14 +185,14 @@ export function startWorker(program: string, args: readonly string[], env: Recor
   });
 }
 
-/** Runs a worker program to its end. */
+/** Runs a worker program until it ends. */
 export async function runWorker(program: string, args: readonly string[], env?: Record<string, string>): Promise<Run> {
   const child = startWorker(program, args, env);
   const [stdout, log] = await Promise.all([new Response(child.stdout).bytes(), child.stderr.text()]);
   return { code: await child.exited, log, stdout: Buffer.from(stdout) };
 }
 
-/** How many bytes of a download that runs are in its directory of images by now. */
+/** The number of bytes of a running download in its directory of images. */
 export function spooledBytes(root: string): number {
   if (!existsSync(root)) return 0;
   const spool = readdirSync(root).find((name) => /^\.#pull-[0-9a-f]+\.part$/.test(name));

@@ -1,11 +1,12 @@
-// Pulls from servers that behave, and from servers that do not.
+// Pulls from correct servers, and from faulty ones.
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { createHash, randomBytes } from "node:crypto";
 import { existsSync, lstatSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import * as openpgp from "openpgp";
-import { isRoot } from "../kernel/support.ts";
+import { isRoot, rootTest } from "../kernel/support.ts";
+import { needsRoot } from "../lib/daemon.ts";
 import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 import { archive } from "../unit/worker/archive-builder.ts";
 import {
@@ -50,9 +51,7 @@ function publish(folder: string, file: string, body: Buffer, headers: Record<str
   return server.url(`${folder}/${file}`);
 }
 
-const asRoot = test.skipIf(!isRoot);
-
-asRoot("I51, I58, I75, I76: a disk image with its side files, verified by checksums", async () => {
+rootTest("I51, I58, I75, I76: a disk image is pulled with its side files, verified by checksums", async () => {
   const root = scratch.root();
   const url = publish("all", "disk.raw", DISK, { ETag: '"abc.1"', "Last-Modified": "Sat, 03 Feb 2001 04:05:06 GMT" });
   for (const suffix of [".nspawn", ".roothash", ".roothash.p7s", ".verity"])
@@ -77,8 +76,8 @@ asRoot("I51, I58, I75, I76: a disk image with its side files, verified by checks
   expect(server.asked("all/disk.raw.sha256").length).toBe(1);
 });
 
-asRoot(
-  "I52, I54, I87, I108: an ETag that is still right makes a new copy without a download, and without sums",
+rootTest(
+  "I52, I54, I87, I108: while the ETag is current, a new copy is made without a download and without checksums",
   async () => {
     const root = scratch.root();
     const url = publish("etag", "t.tar.gz", PACKED, { ETag: '"v1"' });
@@ -93,8 +92,8 @@ asRoot(
   },
 );
 
-asRoot(
-  "I59: a long address is kept under a hash of it, and found again; a tag too long for a name is left out",
+rootTest(
+  "I59: a download of a long URL is cached under its hash, and found again; an ETag that is too long for a name is left out",
   async () => {
     const root = scratch.root();
     const name = `${"long/".repeat(60)}t.tar`;
@@ -110,7 +109,7 @@ asRoot(
   },
 );
 
-asRoot("I53: an ETag in a full answer that is kept already ends the download", async () => {
+rootTest("I53: the download ends when the ETag of a full answer is that of the cached one", async () => {
   const root = scratch.root();
   server.pages["stubborn.tar"] = {
     answer: () => new Response(new Uint8Array(TREE), { headers: { ETag: '"same"' } }),
@@ -121,8 +120,8 @@ asRoot("I53: an ETag in a full answer that is kept already ends the download", a
   expect(lstatSync(join(root, entries(root)[0] ?? "")).ino).toBe(kept);
 });
 
-asRoot(
-  "I109, I110: a second pull without ETag replaces what is kept; nothing is kept when that is not wanted",
+rootTest(
+  "I109, I110: a second pull without ETag replaces the cached download; with --keep-download=no nothing is cached",
   async () => {
     const root = scratch.root();
     const url = publish("plain", "p.tar", TREE);
@@ -137,7 +136,7 @@ asRoot(
   },
 );
 
-asRoot("I77, I78, I79: whatever is not in the sums stops the pull, and nothing stays", async () => {
+rootTest("I77, I78, I79: a file that is not in the checksums stops the pull, and no file stays", async () => {
   const root = scratch.root();
   const url = publish("bad", "b.tar", TREE);
   const without = await pull("tar", root, url, "--verify=checksum");
@@ -154,7 +153,7 @@ asRoot("I77, I78, I79: whatever is not in the sums stops the pull, and nothing s
   expect((await pull("tar", root, url, "--verify=checksum", "--settings=no")).code).toBe(0);
 });
 
-asRoot("I85: a hash given literally is compared, and no side file is fetched", async () => {
+rootTest("I85: a hash in --verify= is compared, and no side file is downloaded", async () => {
   const root = scratch.root();
   const url = publish("literal", "l.tar", TREE);
   publish("literal", "l.nspawn", Buffer.from("x"));
@@ -164,7 +163,7 @@ asRoot("I85: a hash given literally is compared, and no side file is fetched", a
   expect([wrong.code, existsSync(join(root, "other"))]).toEqual([1, false]);
 });
 
-asRoot("I55, I56, I57: redirects, missing files", async () => {
+rootTest("I55, I56, I57: redirects are followed to http and https only, and missing files are errors", async () => {
   const root = scratch.root();
   publish("there", "r.tar", TREE);
   server.pages["here.tar"] = { answer: () => Response.redirect(server.url("there/r.tar"), 302) };
@@ -203,8 +202,8 @@ function cutting(body: Buffer, options: { etag?: string; ranges: boolean; pieces
   };
 }
 
-asRoot(
-  "I62: a connection that is cut again and again is resumed",
+rootTest(
+  "I62: a download is resumed each time the connection is cut",
   async () => {
     const root = scratch.root();
     const cut = new RawServer(cutting(DISK, { etag: '"s"', ranges: true, pieces: 4 }));
@@ -219,8 +218,8 @@ asRoot(
   LONG,
 );
 
-asRoot(
-  "I63: a server that ignores Range sends everything again, and what comes is compared",
+rootTest(
+  "I63: when a server ignores Range and sends everything again, the bytes are compared",
   async () => {
     const root = scratch.root();
     const cut = new RawServer(cutting(DISK, { ranges: false, pieces: 3 }));
@@ -232,8 +231,8 @@ asRoot(
 );
 
 for (const ranges of [true, false]) {
-  asRoot(
-    `I62, I63, I114: what is written in place goes on after cuts, too, ${ranges ? "with" : "without"} ranges, and needs no other place`,
+  rootTest(
+    `I62, I63, I114: a download that is written in place is resumed after cuts, too, ${ranges ? "with" : "without"} ranges, and needs no other space`,
     async () => {
       const root = scratch.root();
       const target = join(scratch.path, `in-place-${ranges}`);
@@ -248,7 +247,7 @@ for (const ranges of [true, false]) {
   );
 }
 
-asRoot("what is written in place is given up when the server has another file after a cut", async () => {
+rootTest("a download that is written in place fails when the server has another file after a cut", async () => {
   const target = join(scratch.path, "changed");
   const changing = new RawServer(({ path, count }) => {
     if (path !== "big.raw") return null;
@@ -259,8 +258,8 @@ asRoot("what is written in place is given up when the server has another file af
   expect([code, log]).toEqual([1, expect.stringContaining("The file on the server has changed")]);
 });
 
-asRoot(
-  "I64: a file that changed in between is fetched anew",
+rootTest(
+  "I64: a file that changed after a cut is downloaded again",
   async () => {
     const root = scratch.root();
     const first = Buffer.alloc(16 << 20, 1);
@@ -279,8 +278,8 @@ asRoot(
   LONG,
 );
 
-asRoot(
-  "a worker that is killed leaves no image, and the next one goes on where it was",
+rootTest(
+  "a worker that is killed leaves no image, and the next one resumes its download",
   async () => {
     const root = scratch.root();
     const half = DISK.length >> 1;
@@ -315,8 +314,8 @@ asRoot(
   LONG,
 );
 
-asRoot(
-  "I35: a worker that is told to stop says so, and cleans up",
+rootTest(
+  "I35: a worker that gets SIGTERM logs that it stops, and cleans up",
   async () => {
     const root = scratch.root();
     const stalling = new RawServer(({ path }) => {
@@ -339,8 +338,8 @@ asRoot(
   LONG,
 );
 
-asRoot(
-  "a worker that is interrupted says so, and the next one goes on from there",
+rootTest(
+  "a worker that gets SIGINT logs that it stops, and the next one resumes its download",
   async () => {
     const root = scratch.root();
     const half = PACKED.length >> 1;
@@ -371,39 +370,42 @@ asRoot(
   LONG,
 );
 
-asRoot.each([
+test.skipIf(!isRoot).each([
   ["SHA256SUMS", "SHA256SUMS.gpg"],
   ["x.raw.sha256", "x.raw.sha256.asc"],
-])("a list of checksums is downloaded itself: %s is verified by %s only", async (name, signatureName) => {
-  const root = scratch.root();
-  const { privateKey } = await openpgp.generateKey({ userIDs: [{ name: "x" }], format: "object" });
-  const ring = join(scratch.path, `${name}.pgp`);
-  writeFileSync(ring, privateKey.toPublic().write() as Uint8Array);
-  const list = Buffer.from(`${"0".repeat(64)}  image_2.raw\n`);
-  const message = await openpgp.createMessage({ binary: new Uint8Array(list) });
-  const signature = await openpgp.sign({ message, signingKeys: privateKey, detached: true, format: "binary" });
-  const url = publish(`lists-${name}`, name, list);
-  const args = ["raw", "--direct", `--image-root=${root}`];
-  const run = (mode: string) =>
-    runWorker("systemd-pull", [...args, `--verify=${mode}`, url, "-"], { SYSTEMD_OPENPGP_KEYRING: ring });
-  expect(await run("checksum")).toMatchObject({ code: 0, stdout: list });
-  expect((await run("signature")).log).toContain("Failed to retrieve signature file");
-  publish(`lists-${name}`, signatureName, Buffer.from(signature as Uint8Array));
-  expect(await run("signature")).toMatchObject({ code: 0, stdout: list });
-  const cleartext = await openpgp.createCleartextMessage({ text: list.toString() });
-  const inside = Buffer.from(await openpgp.sign({ message: cleartext, signingKeys: privateKey }));
-  publish(`lists-${name}`, name, Buffer.concat([Buffer.from("evil\n"), inside]));
-  expect(await run("signature")).toMatchObject({ code: 1, log: expect.stringContaining("its own signature") });
-  publish(`lists-${name}`, name, Buffer.concat([list, Buffer.from(`${"1".repeat(64)}  evil.raw\n`)]));
-  expect(await run("signature")).toMatchObject({ code: 1, log: expect.stringContaining("DOWNLOAD INVALID") });
-});
+])(
+  `a list of checksums can be downloaded itself: %s is verified by %s only${needsRoot}`,
+  async (name, signatureName) => {
+    const root = scratch.root();
+    const { privateKey } = await openpgp.generateKey({ userIDs: [{ name: "x" }], format: "object" });
+    const ring = join(scratch.path, `${name}.pgp`);
+    writeFileSync(ring, privateKey.toPublic().write() as Uint8Array);
+    const list = Buffer.from(`${"0".repeat(64)}  image_2.raw\n`);
+    const message = await openpgp.createMessage({ binary: new Uint8Array(list) });
+    const signature = await openpgp.sign({ message, signingKeys: privateKey, detached: true, format: "binary" });
+    const url = publish(`lists-${name}`, name, list);
+    const args = ["raw", "--direct", `--image-root=${root}`];
+    const run = (mode: string) =>
+      runWorker("systemd-pull", [...args, `--verify=${mode}`, url, "-"], { SYSTEMD_OPENPGP_KEYRING: ring });
+    expect(await run("checksum")).toMatchObject({ code: 0, stdout: list });
+    expect((await run("signature")).log).toContain("Failed to retrieve signature file");
+    publish(`lists-${name}`, signatureName, Buffer.from(signature as Uint8Array));
+    expect(await run("signature")).toMatchObject({ code: 0, stdout: list });
+    const cleartext = await openpgp.createCleartextMessage({ text: list.toString() });
+    const inside = Buffer.from(await openpgp.sign({ message: cleartext, signingKeys: privateKey }));
+    publish(`lists-${name}`, name, Buffer.concat([Buffer.from("evil\n"), inside]));
+    expect(await run("signature")).toMatchObject({ code: 1, log: expect.stringContaining("its own signature") });
+    publish(`lists-${name}`, name, Buffer.concat([list, Buffer.from(`${"1".repeat(64)}  evil.raw\n`)]));
+    expect(await run("signature")).toMatchObject({ code: 1, log: expect.stringContaining("DOWNLOAD INVALID") });
+  },
+);
 
-asRoot.each([
+test.skipIf(!isRoot).each([
   ["raw", "big.raw", DISK],
   ["raw", "big.raw.gz", gzipSync(DISK)],
   ["tar", "tree.tar.gz", PACKED],
 ] as const)(
-  "a worker for %s that is killed when all of %s has come: it does not come again",
+  `after a worker for %s was killed when it had received all of %s, that is not downloaded again${needsRoot}`,
   async (kind, file, body) => {
     const root = scratch.root();
     let isListed = false;
@@ -440,15 +442,15 @@ asRoot.each([
   },
 );
 
-asRoot.each([
+test.skipIf(!isRoot).each([
   ["checksum", {}, "Failed to retrieve SHA256 checksum, cannot verify."],
   ["signature", { "/SHA256SUMS": "no list" }, "Failed to retrieve signature file, cannot verify."],
   ["signature", { "/SHA256SUMS": "no list", "/SHA256SUMS.gpg": "no signature" }, "No keyring at '/nonexistent'."],
 ] as const)(
-  "I79, I80: with --verify=%s and %j a download that cannot be verified is not waited for",
+  `I79, I80: with --verify=%s and %j a download that cannot be verified fails before its end${needsRoot}`,
   async (mode, files, says) => {
     const root = scratch.root();
-    // Only its first half comes, ever.
+    // Only its first half is ever sent.
     const stalling = new RawServer(({ path }) => {
       const side = (files as Record<string, string>)[`/${path}`];
       if (side !== undefined) return { head: ["200 OK", `Content-Length: ${side.length}`], body: Buffer.from(side) };
@@ -462,8 +464,8 @@ asRoot.each([
   },
 );
 
-asRoot(
-  "what has arrived before a worker is interrupted is kept, even if the worker could not look at it yet",
+rootTest(
+  "bytes that arrived before a worker is interrupted are kept, also those that it had not yet read",
   async () => {
     const root = scratch.root();
     const { promise: asked, resolve: hear } = Promise.withResolvers<(bytes: Buffer) => number>();
@@ -499,13 +501,13 @@ asRoot(
 
 const LIES: readonly { name: string; head: string[]; body: Buffer; says: string }[] = [
   {
-    name: "I60: more than anybody may have",
+    name: "I60: a length above the limit",
     head: ["200 OK", "Content-Length: 99999999999999"],
     body: Buffer.alloc(10),
     says: "Content too large.",
   },
   {
-    name: "a range that is not what was asked for",
+    name: "a range that was not requested",
     head: ["206 Partial Content", "Content-Range: bytes 5-9/10", "Content-Length: 5"],
     body: Buffer.alloc(5),
     says: "that was not requested",
@@ -517,7 +519,7 @@ const LIES: readonly { name: string; head: string[]; body: Buffer; says: string 
     says: "Access to image requires authentication.",
   },
   {
-    name: "304 that nobody asked for",
+    name: "304 without a condition in the request",
     head: ["304 Not Modified"],
     body: Buffer.alloc(0),
     says: "but not which version",
@@ -525,7 +527,7 @@ const LIES: readonly { name: string; head: string[]; body: Buffer; says: string 
 ];
 
 for (const { name, head, body, says } of LIES) {
-  asRoot(
+  rootTest(
     `a server that sends ${name} is refused`,
     async () => {
       const root = scratch.root();
@@ -538,14 +540,14 @@ for (const { name, head, body, says } of LIES) {
   );
 }
 
-asRoot("I60: a side file of more than a mebibyte is refused", async () => {
+rootTest("I60: a side file of more than a mebibyte is refused", async () => {
   const root = scratch.root();
   const url = publish("side", "s.tar", TREE);
   publish("side", "s.nspawn", Buffer.alloc(2 << 20));
   expect((await pull("tar", root, url, "--verify=no")).log).toContain("File overly large, refusing.");
 });
 
-asRoot("I65, I66, I68: disk images that end too early or have garbage behind them are refused", async () => {
+rootTest("I65, I66, I68: disk images that end too early or are followed by garbage are refused", async () => {
   const root = scratch.root();
   const packed = gzipSync(DISK);
   const urls = [
@@ -559,8 +561,8 @@ asRoot("I65, I66, I68: disk images that end too early or have garbage behind the
   expect(entries(root)).toEqual([]);
 });
 
-asRoot(
-  "I69: file addresses with side files, many times",
+rootTest(
+  "I69: file:// URLs with side files can be pulled many times",
   async () => {
     const root = scratch.root();
     const folder = join(scratch.path, "files");
@@ -584,7 +586,7 @@ asRoot(
   GUARD_MS,
 );
 
-asRoot("I111: settings that are there already stay, unless force is given", async () => {
+rootTest("I111: existing settings stay, unless --force is given", async () => {
   const root = scratch.root();
   const url = publish("set", "s.tar", TREE);
   publish("set", "s.nspawn", Buffer.from("new"));
@@ -596,7 +598,7 @@ asRoot("I111: settings that are there already stay, unless force is given", asyn
   expect(readFileSync(join(root, "s.nspawn"), "utf8")).toBe("new");
 });
 
-asRoot("I114, I115: written in place, and to standard output", async () => {
+rootTest("I114, I115: an image can be written in place, and to standard output", async () => {
   const root = scratch.root();
   const url = publish("direct", "d.raw.gz", gzipSync(DISK));
   const target = join(scratch.path, "target");
@@ -612,7 +614,7 @@ asRoot("I114, I115: written in place, and to standard output", async () => {
   expect((await pull("raw", root, url, "--offset=1", "x")).log).toContain("only supported in direct mode");
 });
 
-asRoot("I114: a tree is written in place, to a directory that is there or is made for it", async () => {
+rootTest("I114: a tree is written in place, to an existing directory or a new one", async () => {
   const url = publish("direct", "d.tar.gz", PACKED);
   for (const worker of ["pull", "import"] as const) {
     const target = join(scratch.path, `${worker}-tree`);
@@ -632,7 +634,7 @@ asRoot("I114: a tree is written in place, to a directory that is there or is mad
   }
 });
 
-asRoot("two pulls that want one name: the second one is told at once", async () => {
+rootTest("the second of two pulls with the same name fails at once", async () => {
   const root = scratch.root();
   const { promise: asked, resolve } = Promise.withResolvers<void>();
   const { promise: open, resolve: goOn } = Promise.withResolvers<void>();

@@ -1,4 +1,4 @@
-// io.machined.Import.PushOci: a push as a transfer of the daemon, and whose login it uses.
+// io.machined.Import.PushOci: a push as a transfer of the daemon, and the login that it uses.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -55,7 +55,7 @@ describe.skipIf(!isRoot)(`pushes${needsRoot}`, () => {
     return new Set(sent.filter((one) => one !== "").map((one) => Buffer.from(one.slice(6), "base64").toString()));
   };
 
-  test("a push is followed to its end, with its log and its progress, and announced to everyone", async () => {
+  test("a caller can follow a push to its end, with log and progress, and signals announce it to everyone", async () => {
     registry.forget();
     const all = await replies({});
     expect(Object.keys(all[0] ?? {})).toEqual(["id"]);
@@ -68,7 +68,7 @@ describe.skipIf(!isRoot)(`pushes${needsRoot}`, () => {
     expect(registry.manifests.has("1")).toBe(true);
   });
 
-  test("it is listed and cancelled as others are; io.systemd.Import has no new word for it", async () => {
+  test("a push is listed and cancelled like other transfers, without an extension of io.systemd.Import", async () => {
     registry.forget();
     registry.before = () => new Promise(() => {});
     const { id } = await varlink.call(PUSH, { local: "web", remote: remote() });
@@ -82,7 +82,7 @@ describe.skipIf(!isRoot)(`pushes${needsRoot}`, () => {
     expect(await heard.result(Number(id))).toBe("canceled");
   });
 
-  test("a login that is passed is used, and no other; root without one has that of the daemon's files", async () => {
+  test("only the login of the call is used; for root without one, that of the daemon's files", async () => {
     asksForLogin();
     await replies({ login: { registry: registry.host, user: "caller", password: "pass:word" } });
     expect(logins()).toEqual(new Set(["caller:pass:word"]));
@@ -108,7 +108,7 @@ describe.skipIf(!isRoot)(`pushes${needsRoot}`, () => {
     expect(text).not.toContain("hunter2");
   });
 
-  test("what is no image, no place to push to, or no format of layers is refused before anything is started", async () => {
+  test("an unknown image, an invalid reference and an unknown format of layers are refused before a worker starts", async () => {
     for (const bad of [
       { local: "../x" },
       { remote: "web" },

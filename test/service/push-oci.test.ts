@@ -1,17 +1,17 @@
-// Images pushed to a played registry: what is sent, what is not sent again, and every way in which a registry can refuse, lie and break.
-import { expect, setDefaultTimeout, test } from "bun:test";
+// Images pushed to a simulated registry: which requests are sent, what is not sent again, and registries that refuse, lie
+// or fail.
+import { expect, setDefaultTimeout } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { linkSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
-import { isRoot } from "../kernel/support.ts";
+import { rootTest } from "../kernel/support.ts";
 import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 import { PlayedRegistry, type PushRequest, plainRegistries, refusal, reply, sha256 } from "./played-registry.ts";
 import { runWorker, Scratch, startWorker } from "./pull-support.ts";
 
 setDefaultTimeout(GUARD_MS);
 
-const asRoot = test.skipIf(!isRoot);
 const scratch = new Scratch();
 const registry = new PlayedRegistry();
 const other = new PlayedRegistry();
@@ -41,7 +41,7 @@ const argsOf = (image: string, reference: string, ...more: string[]) => [
 const push = (image: string, env: Record<string, string> = {}, ...more: string[]) =>
   runWorker("systemd-export", argsOf(image, `${registry.host}/team/${image}:1`, ...more), { ...ENV, ...env });
 
-/** Forgets what was asked and kept. */
+/** Clears the recorded requests and the stored blobs. */
 function fresh(before?: (request: PushRequest) => ReturnType<PlayedRegistry["before"]>): void {
   for (const one of [registry, other]) {
     one.forget();
@@ -58,12 +58,12 @@ interface Manifest {
 
 const manifest = (): Manifest => JSON.parse((registry.manifests.get("1") ?? Buffer.from("{}")).toString());
 
-/** Nothing of a push is left in the directory of images. */
+/** Fails unless the directory of images has no files of a push. */
 function expectNothingLeft(): void {
   expect(readdirSync(pool).filter((name) => name.startsWith(".#") && !name.endsWith(".lck"))).toEqual([]);
 }
 
-asRoot("what is pushed has the digests that its documents say, and the same tree is never sent again", async () => {
+rootTest("pushed blobs have the digests in their documents, and the same tree is not sent again", async () => {
   fresh();
   expect(await push("web")).toMatchObject({ code: 0 });
   const { config, layers } = manifest();
@@ -83,18 +83,21 @@ asRoot("what is pushed has the digests that its documents say, and the same tree
   expectNothingLeft();
 });
 
-asRoot("a large layer goes in parts, with progress, and a cut is gone on with where the registry was", async () => {
-  fresh(({ method, count }) => (method === "PATCH" && count === 2 ? reply(500) : null));
-  const { code, log } = await push("large");
-  expect([code, log]).toEqual([0, expect.stringMatching(/Sent \d+% of .*left at/)]);
-  const parts = registry.requests.filter(({ method }) => method === "PATCH");
-  expect(parts.length).toBeGreaterThanOrEqual(3);
-  const sent = parts.filter((_, index) => index !== 1).map(({ body }) => body);
-  expect(registry.blobs.get(manifest().layers[0]?.digest ?? "")).toEqual(Buffer.concat(sent));
-  expect(registry.asked).toContain("GET session");
-});
+rootTest(
+  "a large layer is sent in parts, with progress, and after a cut it is resumed where the registry was",
+  async () => {
+    fresh(({ method, count }) => (method === "PATCH" && count === 2 ? reply(500) : null));
+    const { code, log } = await push("large");
+    expect([code, log]).toEqual([0, expect.stringMatching(/Sent \d+% of .*left at/)]);
+    const parts = registry.requests.filter(({ method }) => method === "PATCH");
+    expect(parts.length).toBeGreaterThanOrEqual(3);
+    const sent = parts.filter((_, index) => index !== 1).map(({ body }) => body);
+    expect(registry.blobs.get(manifest().layers[0]?.digest ?? "")).toEqual(Buffer.concat(sent));
+    expect(registry.asked).toContain("GET session");
+  },
+);
 
-asRoot("parts are as large as the registry wants them to be", async () => {
+rootTest("parts have at least the size that the registry requires", async () => {
   fresh();
   registry.before = (request) => {
     if (request.method !== "POST") return null;
@@ -107,7 +110,7 @@ asRoot("parts are as large as the registry wants them to be", async () => {
   expect(first?.body.length).toBe(2 << 20);
 });
 
-asRoot("an upload that the registry has forgotten begins anew", async () => {
+rootTest("an upload that the registry has forgotten is started again", async () => {
   fresh(({ method, count }) => {
     if (method !== "PATCH" || count !== 2) return null;
     registry.sessions.clear();
@@ -122,7 +125,7 @@ for (const [what, status, text] of [
   ["403", 403, "does not let this login push"],
   ["404", 404, "has no repository"],
 ] as const) {
-  asRoot(`a registry that answers ${what} is an error that says so, before anything is packed`, async () => {
+  rootTest(`when a registry answers ${what}, the push fails with that reason before anything is packed`, async () => {
     fresh(({ method }) => {
       const headers = status === 401 ? { "WWW-Authenticate": 'Basic realm="x"' } : {};
       return method === "POST"
@@ -137,20 +140,20 @@ for (const [what, status, text] of [
   });
 }
 
-asRoot("a blob that is too large for the registry is an error that says how large it is", async () => {
+rootTest("the error for a blob that is too large for the registry has the blob's size", async () => {
   fresh(({ method }) => (method === "PATCH" ? refusal(413, "SIZE_INVALID", "too much") : null));
   const { code, log } = await push("large");
   expect([code, log]).toEqual([1, expect.stringMatching(/takes no request of 1M .*SIZE_INVALID: too much/)]);
   expectNothingLeft();
 });
 
-asRoot("a registry that is busy is asked again, when it says", async () => {
+rootTest("a request to a busy registry is repeated at the time that it names", async () => {
   fresh(({ method, count }) => (method === "PUT" && count === 1 ? reply(429, { "Retry-After": "1" }) : null));
   const { code, log } = await push("web");
   expect([code, log]).toEqual([0, expect.stringContaining("code 429")]);
 });
 
-asRoot("what was stored before the answer was lost is not sent twice", async () => {
+rootTest("a blob that was stored before the answer was lost is not sent again", async () => {
   fresh(async (request) => {
     if (request.method !== "PUT" || !request.path.includes("/uploads/") || request.count > 1) return null;
     registry.play(request);
@@ -163,9 +166,9 @@ asRoot("what was stored before the answer was lost is not sent twice", async () 
 for (const [what, answer] of [
   ["of a blob", (request: PushRequest) => request.method === "PUT" && request.path.includes("/uploads/")],
   ["of the manifest", (request: PushRequest) => request.method === "PUT" && request.path.includes("/manifests/")],
-  ["of what it has", (request: PushRequest) => request.method === "HEAD"],
+  ["of a blob that it already has", (request: PushRequest) => request.method === "HEAD"],
 ] as const) {
-  asRoot(`a registry that lies about the digest ${what} is found out`, async () => {
+  rootTest(`a registry that lies about the digest ${what} is an error`, async () => {
     const lie = { "Docker-Content-Digest": `sha256:${"0".repeat(64)}` };
     fresh((request) => (answer(request) ? reply(request.method === "HEAD" ? 200 : 201, lie) : null));
     const { code, log } = await push("web");
@@ -174,7 +177,7 @@ for (const [what, answer] of [
   });
 }
 
-asRoot("a registry that has more than was sent, or never takes anything, is not followed for ever", async () => {
+rootTest("a push fails when the registry reports more bytes than were sent, or never stores any", async () => {
   fresh(({ method }) => (method === "PATCH" ? reply(202, { Location: "/v2/uploads/x", Range: "0-99999999" }) : null));
   expect(await push("large")).toMatchObject({
     code: 1,
@@ -182,7 +185,7 @@ asRoot("a registry that has more than was sent, or never takes anything, is not 
   });
 });
 
-asRoot("an upload may go on at another server, to which no login is sent", async () => {
+rootTest("an upload may be redirected to another server, to which no login is sent", async () => {
   fresh((request) => {
     const isKnown = request.headers.get("authorization") === `Basic ${LOGIN}`;
     return isKnown ? null : reply(401, { "WWW-Authenticate": 'Basic realm="x"' });
@@ -192,7 +195,7 @@ asRoot("an upload may go on at another server, to which no login is sent", async
     return `http://${other.host}/v2/uploads/${session}?signed=1`;
   };
   other.location = (session) => `http://${other.host}/v2/uploads/${session}`;
-  // What the storage has, the registry has.
+  // Blobs in the storage server count as the registry's.
   other.blobs.set = (digest, bytes) => {
     registry.blobs.set(digest, bytes);
     return Map.prototype.set.call(other.blobs, digest, bytes) as Map<string, Buffer>;
@@ -203,7 +206,7 @@ asRoot("an upload may go on at another server, to which no login is sent", async
 });
 
 for (const location of ["file:///etc/passwd", "ftp://example.com/x", "http://[", ""]) {
-  asRoot(`an upload does not go on at '${location}'`, async () => {
+  rootTest(`an upload is not continued at '${location}'`, async () => {
     fresh();
     registry.location = () => location;
     const { code, log } = await push("web");
@@ -211,7 +214,7 @@ for (const location of ["file:///etc/passwd", "ftp://example.com/x", "http://[",
   });
 }
 
-asRoot("a redirect repeats an upload at the other address, without the login", async () => {
+rootTest("after a redirect, an upload is repeated at the other URL, without the login", async () => {
   fresh((request) => {
     if (request.headers.get("authorization") === null) return reply(401, { "WWW-Authenticate": 'Basic realm="x"' });
     return request.method === "PATCH" && request.count === 1
@@ -224,23 +227,26 @@ asRoot("a redirect repeats an upload at the other address, without the login", a
   expect(other.requests.filter(({ headers }) => headers.has("authorization"))).toEqual([]);
 });
 
-asRoot("a token is asked for with the right to push, also where the registry names less", async () => {
-  let scopes: string[] = [];
-  fresh((request) => {
-    if (request.path === "/token") {
-      scopes = request.url.searchParams.getAll("scope");
-      const isKnown = request.headers.get("authorization") === `Basic ${LOGIN}`;
-      return isKnown ? Response.json({ token: "tok" }) : reply(401);
-    }
-    if (request.headers.get("authorization") === "Bearer tok") return null;
-    const realm = `Bearer realm="http://${registry.host}/token",service="here",scope="repository:team/web:pull"`;
-    return reply(401, { "WWW-Authenticate": realm });
-  });
-  expect(await push("web", { REGISTRY_AUTH_FILE: auth })).toMatchObject({ code: 0 });
-  expect(scopes).toEqual(["repository:team/web:pull,push"]);
-});
+rootTest(
+  "a token is requested with the scope to push, also where the registry's challenge has a smaller scope",
+  async () => {
+    let scopes: string[] = [];
+    fresh((request) => {
+      if (request.path === "/token") {
+        scopes = request.url.searchParams.getAll("scope");
+        const isKnown = request.headers.get("authorization") === `Basic ${LOGIN}`;
+        return isKnown ? Response.json({ token: "tok" }) : reply(401);
+      }
+      if (request.headers.get("authorization") === "Bearer tok") return null;
+      const realm = `Bearer realm="http://${registry.host}/token",service="here",scope="repository:team/web:pull"`;
+      return reply(401, { "WWW-Authenticate": realm });
+    });
+    expect(await push("web", { REGISTRY_AUTH_FILE: auth })).toMatchObject({ code: 0 });
+    expect(scopes).toEqual(["repository:team/web:pull,push"]);
+  },
+);
 
-asRoot("a login from standard input is for its registry alone, and without one no file is opened", async () => {
+rootTest("a login from standard input is used for its registry only, and without one no file is read", async () => {
   const seen = () => registry.requests.map(({ headers }) => headers.get("authorization"));
   const denying = (request: PushRequest) =>
     request.headers.get("authorization") === null ? reply(401, { "WWW-Authenticate": 'Basic realm="x"' }) : null;
@@ -266,7 +272,7 @@ asRoot("a login from standard input is for its registry alone, and without one n
   expect(seen().filter((one) => one !== null)).toEqual([]);
 });
 
-asRoot("what cannot be a container image is refused with the reason", async () => {
+rootTest("an image that cannot be a container image is refused with the reason", async () => {
   fresh();
   expect(await push("disk")).toMatchObject({ code: 1, log: expect.stringContaining("is a disk image") });
   expect(await push("nothing")).toMatchObject({ code: 1, log: expect.stringContaining("not found") });
@@ -289,8 +295,8 @@ asRoot("what cannot be a container image is refused with the reason", async () =
   expectNothingLeft();
 });
 
-asRoot(
-  "with a base the second layer has the difference alone, and the base is the layer that it is by itself",
+rootTest(
+  "with a base, the first layer is that of the base's own push, and the second has only the difference",
   async () => {
     fresh();
     Bun.spawnSync(["cp", "-a", join(pool, "large"), join(pool, "clone")]);
@@ -315,50 +321,53 @@ asRoot(
   },
 );
 
-asRoot("the layers of a stack that was pulled stay, and what was written to it is a layer over them", async () => {
-  fresh(({ method, path }) => {
-    const blob = method === "GET" ? registry.blobs.get(path.split("/").at(-1) ?? "") : undefined;
-    const tagged = method === "GET" ? registry.manifests.get(path.split("/").at(-1) ?? "") : undefined;
-    const found = blob ?? tagged;
-    return found === undefined ? null : new Response(new Uint8Array(found));
-  });
-  const root = scratch.root();
-  const reference = `${registry.host}/team/large`;
-  const env = { ...ENV, MACHINED_OCI_STACK: "yes" };
-  const pushStack = (target: string) =>
-    runWorker("systemd-export", ["oci", `--image-root=${root}`, "stack", `${registry.host}/${target}`], env);
-  expect(await push("large")).toMatchObject({ code: 0 });
-  const [whole] = manifest().layers;
-  expect(
-    await runWorker("systemd-pull", ["oci", `--image-root=${root}`, `${reference}:1`, "stack"], env),
-  ).toMatchObject({
-    code: 0,
-  });
-  expect(await pushStack("team/large:1")).toMatchObject({ code: 0 });
-  expect(manifest().layers.map(({ digest }) => digest)).toEqual([whole?.digest ?? ""]);
-  mkdirSync(join(root, "stack.mstack/rw/data"), { recursive: true });
-  writeFileSync(join(root, "stack.mstack/rw/data/new"), "new");
-  expect(Bun.spawnSync(["mknod", join(root, "stack.mstack/rw/data/noise"), "c", "0", "0"]).exitCode).toBe(0);
-  expect(await pushStack("team/large:1")).toMatchObject({ code: 0 });
-  const [first, second, ...more] = manifest().layers;
-  expect([first, more]).toEqual([whole, []]);
-  const listing = Bun.spawnSync(["tar", "tz"], { stdin: registry.blobs.get(second?.digest ?? "") as Buffer });
-  expect(listing.stdout.toString().split("\n").sort()).toEqual(["", "./", "./.wh.noise", "./new"]);
-  // Where the registry has not all of them, all is one layer.
-  registry.blobs.clear();
-  expect(await pushStack("team/large:1")).toMatchObject({ code: 0 });
-  expect(manifest().layers.length).toBe(1);
-  mkdirSync(join(root, "stack.mstack/bind@srv"));
-  expect(await pushStack("team/large:1")).toMatchObject({ code: 1, log: expect.stringContaining("'bind@srv'") });
-  expect(readdirSync(root).filter((name) => name.startsWith(".#") && !name.endsWith(".lck"))).toEqual([]);
-});
+rootTest(
+  "the layers of a pulled stack are pushed unchanged, and files that were written to it are another layer",
+  async () => {
+    fresh(({ method, path }) => {
+      const blob = method === "GET" ? registry.blobs.get(path.split("/").at(-1) ?? "") : undefined;
+      const tagged = method === "GET" ? registry.manifests.get(path.split("/").at(-1) ?? "") : undefined;
+      const found = blob ?? tagged;
+      return found === undefined ? null : new Response(new Uint8Array(found));
+    });
+    const root = scratch.root();
+    const reference = `${registry.host}/team/large`;
+    const env = { ...ENV, MACHINED_OCI_STACK: "yes" };
+    const pushStack = (target: string) =>
+      runWorker("systemd-export", ["oci", `--image-root=${root}`, "stack", `${registry.host}/${target}`], env);
+    expect(await push("large")).toMatchObject({ code: 0 });
+    const [whole] = manifest().layers;
+    expect(
+      await runWorker("systemd-pull", ["oci", `--image-root=${root}`, `${reference}:1`, "stack"], env),
+    ).toMatchObject({
+      code: 0,
+    });
+    expect(await pushStack("team/large:1")).toMatchObject({ code: 0 });
+    expect(manifest().layers.map(({ digest }) => digest)).toEqual([whole?.digest ?? ""]);
+    mkdirSync(join(root, "stack.mstack/rw/data"), { recursive: true });
+    writeFileSync(join(root, "stack.mstack/rw/data/new"), "new");
+    expect(Bun.spawnSync(["mknod", join(root, "stack.mstack/rw/data/noise"), "c", "0", "0"]).exitCode).toBe(0);
+    expect(await pushStack("team/large:1")).toMatchObject({ code: 0 });
+    const [first, second, ...more] = manifest().layers;
+    expect([first, more]).toEqual([whole, []]);
+    const listing = Bun.spawnSync(["tar", "tz"], { stdin: registry.blobs.get(second?.digest ?? "") as Buffer });
+    expect(listing.stdout.toString().split("\n").sort()).toEqual(["", "./", "./.wh.noise", "./new"]);
+    // If the registry does not have all of them, the image is one layer.
+    registry.blobs.clear();
+    expect(await pushStack("team/large:1")).toMatchObject({ code: 0 });
+    expect(manifest().layers.length).toBe(1);
+    mkdirSync(join(root, "stack.mstack/bind@srv"));
+    expect(await pushStack("team/large:1")).toMatchObject({ code: 1, log: expect.stringContaining("'bind@srv'") });
+    expect(readdirSync(root).filter((name) => name.startsWith(".#") && !name.endsWith(".lck"))).toEqual([]);
+  },
+);
 
 for (const [when, isThen] of [
   ["begins", (request: PushRequest) => request.method === "POST"],
   ["sends a part", (request: PushRequest) => request.method === "PATCH"],
-  ["gives the tag", (request: PushRequest) => request.path.includes("/manifests/")],
+  ["uploads the manifest", (request: PushRequest) => request.path.includes("/manifests/")],
 ] as const) {
-  asRoot(`a push that is cancelled while it ${when} ends at once, and leaves nothing`, async () => {
+  rootTest(`a push that is cancelled while it ${when} ends at once, and leaves no files`, async () => {
     fresh((request) => (isThen(request) ? new Promise<Response>(() => {}) : null));
     const child = startWorker("systemd-export", argsOf("large", `${registry.host}/team/large:1`), ENV);
     await waitFor(() => {

@@ -1,4 +1,4 @@
-// What may be said of a machine when it is registered, and what a refused registration leaves behind.
+// The limits of a registration's fields, and the state after a refused registration.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -111,7 +111,7 @@ describe.skipIf(!isRoot)(`registration${needsRoot}`, () => {
     await manager(bus, "UnregisterMachine", "s", "bounds");
   });
 
-  test("a machine of another daemon is restored without the invalid fields of its file", async () => {
+  test("a machine in a state file of another daemon is restored without the invalid fields", async () => {
     await register(bus, "foreign", leader, { service: "fine", root: "/" });
     const file = join(daemon.runtime, "machines/foreign");
     const text = readFileSync(file, "utf8")
@@ -132,7 +132,7 @@ describe.skipIf(!isRoot)(`registration${needsRoot}`, () => {
     await manager(bus, "UnregisterMachine", "s", "foreign");
   });
 
-  /** "dead": its leader is gone, somebody else is left in its unit. Owned by root. */
+  /** The machine "dead": its leader has ended, another process is left in its unit. Owned by root. */
   async function registerDead(): Promise<void> {
     const child = Bun.spawn(["sleep", "1000"], { stdio: ["ignore", "ignore", "ignore"] });
     createCgroup(UNIT);
@@ -160,7 +160,7 @@ describe.skipIf(!isRoot)(`registration${needsRoot}`, () => {
     expect(await isListed()).toBe(true);
   });
 
-  test("a user with that permission cannot take the name while a process is left in the unit, and root can", async () => {
+  test("a user with that permission cannot take the name while a process is left in the unit, but root can", async () => {
     broker.onQuestion = (question) => question.answer(true, { "polkit.result": "auth_admin" });
     expect(await errorOf(registerAs(NOBODY, leader))).toStartWith("org.freedesktop.machine1.MachineExists");
     expect(await isListed()).toBe(true);
@@ -173,7 +173,7 @@ describe.skipIf(!isRoot)(`registration${needsRoot}`, () => {
     await manager(bus, "UnregisterMachine", "s", "dead");
   });
 
-  test("a name that another call reserved while permission was asked for is not taken", async () => {
+  test("a name that another call has reserved while polkit was asked is refused", async () => {
     broker.onQuestion = () => {};
     broker.questions.length = 0;
     const late = errorOf(registerAs(NOBODY, leader));

@@ -1,9 +1,11 @@
-// The manager's calls on a daemon with the embedded service manager, over the private socket: arguments, errors, life.
+// The manager's calls on a daemon with the embedded service manager, over the private socket: arguments, errors, start and
+// end of machines.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { lstatSync, readdirSync, readFileSync, readlinkSync, watch, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseEnvFile } from "../../src/base/env-file.ts";
 import type { BusClient } from "../../src/ipc/bus/client.ts";
+import { attachProcess, cgroupOfProcess } from "../../src/kernel/process/cgroup.ts";
 import { errorOf, getProperty, isRoot, manager, needsRoot, object, register, TestDaemon } from "../lib/daemon.ts";
 import { waitFor } from "../lib/wait-for.ts";
 
@@ -11,7 +13,7 @@ const MACHINE = "org.freedesktop.machine1.Machine";
 const HOST = "/org/freedesktop/machine1/machine/_2ehost";
 const PROPERTIES = "org.freedesktop.DBus.Properties";
 
-describe.skipIf(!isRoot)(`a registry of its own${needsRoot}`, () => {
+describe.skipIf(!isRoot)(`the manager's calls${needsRoot}`, () => {
   let daemon: TestDaemon;
   let bus: BusClient;
 
@@ -27,13 +29,13 @@ describe.skipIf(!isRoot)(`a registry of its own${needsRoot}`, () => {
       if ((await names()).includes(name)) throw new Error(`${name} is still listed`);
     }, `the end of ${name}`);
 
-  test("M13 GetMachine of an unknown name is NoSuchMachine", async () => {
+  test("M13 the error of GetMachine for an unknown name is NoSuchMachine", async () => {
     expect(await errorOf(manager(bus, "GetMachine", "s", "nosuch"))).toBe(
       "org.freedesktop.machine1.NoSuchMachine: No machine 'nosuch' known",
     );
   });
 
-  test("M14 a name that cannot be one is NoSuchMachine as well, not a syntax error", async () => {
+  test("M14 the error for an invalid name is NoSuchMachine as well, not one about the syntax", async () => {
     for (const name of ["..", "", "a/b", "x".repeat(64 << 10)]) {
       expect(await errorOf(manager(bus, "GetMachine", "s", name))).toContain("NoSuchMachine");
     }
@@ -56,7 +58,7 @@ describe.skipIf(!isRoot)(`a registry of its own${needsRoot}`, () => {
     expect(Buffer.from((await get("Id")) as Uint8Array).toString("hex")).toBe(id);
   });
 
-  test("M17 M18 M20 GetMachineByPID of a process in no machine is NoMachineForPID", async () => {
+  test("M17 M18 M20 the error of GetMachineByPID for a process in no machine is NoMachineForPID", async () => {
     for (const pid of [999_999, 1, 0]) {
       expect(await errorOf(manager(bus, "GetMachineByPID", "u", pid))).toContain("NoMachineForPID");
     }
@@ -70,12 +72,12 @@ describe.skipIf(!isRoot)(`a registry of its own${needsRoot}`, () => {
     expect(await errorOf(register(bus, "A.b", 1))).toBe("InvalidArgs: Invalid leader PID");
   });
 
-  test("M27 a name of 64 characters is one, of 65 is none", async () => {
+  test("M27 a name may have 64 characters, but not 65", async () => {
     expect(await errorOf(register(bus, "a".repeat(64), 1))).toBe("InvalidArgs: Invalid leader PID");
     expect(await errorOf(register(bus, "a".repeat(65), 1))).toBe("InvalidArgs: Invalid machine name");
   });
 
-  test("M30 M31 M32 M34 M35 M36 bad arguments are refused by name", async () => {
+  test("M30 M31 M32 M34 M35 M36 the errors for invalid arguments name them", async () => {
     const leader = await daemon.leader();
     const refused = (options: Parameters<typeof register>[3]) => errorOf(register(bus, "m1", leader, options));
     expect(await refused({ id: Buffer.from([1, 2, 3]) })).toBe("InvalidArgs: Invalid machine ID parameter");
@@ -86,14 +88,14 @@ describe.skipIf(!isRoot)(`a registry of its own${needsRoot}`, () => {
     expect(await refused({ ifindices: [1, -1] })).toBe("InvalidArgs: Invalid network interface index -1");
   });
 
-  test("M33 an empty class is not supported, and nothing stays", async () => {
+  test("M33 an empty class is refused, and no machine stays", async () => {
     expect(await errorOf(register(bus, "m1", await daemon.leader(), { class: "" }))).toBe(
       "NotSupported: Operation not supported",
     );
     expect(await names()).toEqual([".host"]);
   });
 
-  test("M38 a leader that does not exist cannot be pinned", async () => {
+  test("M38 a registration with a leader that does not exist fails", async () => {
     expect(await errorOf(register(bus, "m1", 4_000_000))).toBe(
       "UnixProcessIdUnknown: Failed to pin process 4000000: No such process",
     );
@@ -110,7 +112,7 @@ describe.skipIf(!isRoot)(`a registry of its own${needsRoot}`, () => {
     await manager(bus, "UnregisterMachine", "s", "twice");
   });
 
-  test("M47 M50 M51 M54 M55 M58 V57 V58 V59 a machine is announced, listed and saved by rename", async () => {
+  test("M47 M50 M51 M54 M55 M58 V57 V58 V59 a machine is signalled, listed, and saved in a file by rename(2)", async () => {
     const seen: string[] = [];
     const directory = watch(join(daemon.runtime, "machines"), (kind, file) => seen.push(`${kind} ${file}`));
     const announced = new Promise<unknown[]>((resolve) => {
@@ -142,7 +144,7 @@ describe.skipIf(!isRoot)(`a registry of its own${needsRoot}`, () => {
     expect(await manager(bus, "GetMachineByPID", "u", leader)).toEqual([path]);
   });
 
-  test("M5 M6 M7 M8 properties: hidden alias, unknown, read-only, all", async () => {
+  test("M5 M6 M7 M8 properties can be read one by one and all together, and unknown and read-only ones are errors", async () => {
     const path = "/org/freedesktop/machine1/machine/web_2d1_2ea";
     expect(await getProperty(bus, path, MACHINE, "Scope")).toBe("machine-web\\x2d1.a.scope");
     expect(await errorOf(getProperty(bus, path, MACHINE, "Nope"))).toBe(
@@ -193,12 +195,12 @@ describe.skipIf(!isRoot)(`a registry of its own${needsRoot}`, () => {
     await set("LogTarget", "auto");
   });
 
-  test("M21 self is the caller's machine, and nothing for a caller in none", async () => {
+  test("M21 the object 'self' does not exist for a caller in no machine", async () => {
     const self = "/org/freedesktop/machine1/machine/self";
     expect(await errorOf(getProperty(bus, self, MACHINE, "Name"))).toBe(`UnknownObject: Unknown object '${self}'.`);
   });
 
-  test("M66 M67 M68 the extensible calls refuse properties that they do not know", async () => {
+  test("M66 M67 M68 the calls with a list of properties refuse unknown ones", async () => {
     const { Variant } = await import("../../src/base/variant.ts");
     const ex = (...properties: [string, InstanceType<typeof Variant>][]) =>
       errorOf(manager(bus, "RegisterMachineEx", "sa(sv)", "ex", properties));
@@ -243,7 +245,7 @@ describe.skipIf(!isRoot)(`a registry of its own${needsRoot}`, () => {
     await manager(bus, "UnregisterMachine", "s", "sup");
   });
 
-  test("M69 M70 M71 unregistering forgets the machine and leaves its processes alone", async () => {
+  test("M69 M70 M71 unregistering removes the machine and does not end its processes", async () => {
     const removed: unknown[] = [];
     const stop = await bus.subscribe({ member: "MachineRemoved" }, (body) => removed.push(body[0]));
     const leader = await daemon.leader();
@@ -258,7 +260,7 @@ describe.skipIf(!isRoot)(`a registry of its own${needsRoot}`, () => {
     expect(removed).toEqual(["unreg"]);
   });
 
-  test("M72 M78 M81 M83 ending or signalling fails with the reason where it is not possible", async () => {
+  test("M72 M78 M81 M83 terminate and kill fail with the reason where they are not possible", async () => {
     expect(await errorOf(manager(bus, "TerminateMachine", "s", ".host"))).toBe("NotSupported: Operation not supported");
     expect(await errorOf(manager(bus, "KillMachine", "ssi", ".host", "all", 15))).toBe(
       "NotSupported: Operation not supported",
@@ -269,12 +271,14 @@ describe.skipIf(!isRoot)(`a registry of its own${needsRoot}`, () => {
       expect(await kill("all", signal)).toBe(`InvalidArgs: Invalid signal ${signal}`);
   });
 
-  test('M82 whom "" is all: every process of the scope gets the signal', async () => {
+  test('M82 an empty "whom" means all: every process of the scope gets the signal', async () => {
     const leader = await daemon.leader();
     await register(bus, "killed", leader, { create: true });
+    const other = await daemon.leader();
+    attachProcess(cgroupOfProcess(leader), other);
     await manager(bus, "KillMachine", "ssi", "killed", "", 9);
     await gone("killed");
-    expect(() => process.kill(leader, 0)).toThrow();
+    for (const pid of [leader, other]) expect(() => process.kill(pid, 0)).toThrow();
   });
 
   test("M84 M86 a machine ends with its leader", async () => {
@@ -285,7 +289,7 @@ describe.skipIf(!isRoot)(`a registry of its own${needsRoot}`, () => {
     expect(readdirSync(join(daemon.runtime, "machines")).join()).not.toContain("mortal");
   });
 
-  test("M73 M74 terminating ends the scope, twice as well as once", async () => {
+  test("M73 M74 terminating ends the scope, and can be repeated", async () => {
     const leader = await daemon.leader();
     await register(bus, "ended", leader, { create: true });
     await manager(bus, "TerminateMachine", "s", "ended");
@@ -294,7 +298,7 @@ describe.skipIf(!isRoot)(`a registry of its own${needsRoot}`, () => {
     await waitFor(() => expect(() => process.kill(leader, 0)).toThrow(), "the leader's end");
   });
 
-  test("M96 M97 M98 M100 M101 M103 M104 addresses, OS release and id map are refused where class or network has none", async () => {
+  test("M96 M97 M98 M100 M101 M103 M104 addresses, OS release and id map are errors for a class or network without them", async () => {
     expect(await errorOf(manager(bus, "GetMachineAddresses", "s", "web-1.a"))).toBe(
       "org.freedesktop.machine1.NoPrivateNetworking: Machine web-1.a does not use private networking",
     );
@@ -317,7 +321,7 @@ describe.skipIf(!isRoot)(`a registry of its own${needsRoot}`, () => {
     expect(fields.get("ID")).toBe(parseEnvFile(readFileSync("/etc/os-release", "utf8")).get("ID") as string);
   });
 
-  test("M105 M133 M134 M135 M136 ids are mapped where a container has a map", async () => {
+  test("M105 M133 M134 M135 M136 ids are mapped by the map of a container, and errors without a map", async () => {
     const map = (member: string, ...args: unknown[]) =>
       errorOf(manager(bus, member, args.length === 2 ? "su" : "u", ...args));
     expect(await map("MapFromMachineUser", ".host", 0)).toBe("InvalidArgs: Not supported for non-container machines.");
@@ -339,7 +343,7 @@ describe.skipIf(!isRoot)(`a registry of its own${needsRoot}`, () => {
     );
   });
 
-  test("M87 M88 M89 M90 M91 M92 V62 after a kill the daemon restores every machine, and none from a wrong file", async () => {
+  test("M87 M88 M89 M90 M91 M92 V62 after a kill the daemon restores every machine, and ignores invalid files", async () => {
     const before = await getProperty(bus, "/org/freedesktop/machine1/machine/web_2d1_2ea", MACHINE, "Timestamp");
     const dead = await daemon.leader();
     await register(bus, "dead", dead);
@@ -350,7 +354,7 @@ describe.skipIf(!isRoot)(`a registry of its own${needsRoot}`, () => {
     writeFileSync(join(directory, "renamed"), text);
     writeFileSync(join(directory, "b_d"), text.replace("NAME=web-1.a", "NAME=b_d"));
     writeFileSync(join(directory, "empty"), "");
-    // As 252 writes it: no UID, no pidfd, values with blanks unquoted.
+    // In the format of 252: no UID, no pidfd, values with blanks are not quoted.
     const oldLeader = await daemon.leader();
     const old = "NAME=old\nSERVICE=my svc\nROOT=/tmp/ro ot\nCLASS=vm\nREALTIME=1795350833254653\nMONOTONIC=917530980\n";
     writeFileSync(

@@ -1,4 +1,4 @@
-// Two daemons for one runtime directory or one bus, and a bus that comes and goes.
+// Two daemons for one runtime directory or one bus, and a bus that is restarted.
 import { afterEach, describe, expect, test } from "bun:test";
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -59,7 +59,7 @@ describe.skipIf(!can)(`a bus${can ? "" : " (left out: needs root and dbus-daemon
   };
 
   test.each(["systemd-machined", "systemd-importd"])(
-    "whose name is taken: %s ends without a trace",
+    "whose name is taken: %s exits, and leaves no files",
     async (program) => {
       const bus = await startBus();
       const owner = await bus.connect();
@@ -78,7 +78,7 @@ describe.skipIf(!can)(`a bus${can ? "" : " (left out: needs root and dbus-daemon
     },
   );
 
-  test("that refuses the name when it is back: the name is asked for again", async () => {
+  test("on which the name is taken after a restart: the daemon requests it again", async () => {
     const bus = await startBus();
     const daemon = await startDaemon({ DBUS_SYSTEM_BUS_ADDRESS: bus.address });
     await bus.stop();
@@ -96,7 +96,7 @@ describe.skipIf(!can)(`a bus${can ? "" : " (left out: needs root and dbus-daemon
     client.close();
   });
 
-  test("that is lost again and again while the daemon connects: one connection in the end", async () => {
+  test("that is lost several times while the daemon connects: the daemon has one connection in the end", async () => {
     const bus = await startBus();
     await startDaemon({ DBUS_SYSTEM_BUS_ADDRESS: bus.address });
     for (let round = 0; round < 4; round++) {
@@ -105,7 +105,7 @@ describe.skipIf(!can)(`a bus${can ? "" : " (left out: needs root and dbus-daemon
       const client = await bus.connect();
       const names = async () =>
         ((await client.driver("ListNames"))[0] as string[]).filter((name) => name.startsWith(":"));
-      // As soon as the daemon's connection is seen, whether or not it is in the middle of its greeting.
+      // As soon as the daemon's connection exists, which may be during its handshake.
       await waitFor(async () => expect((await names()).length).toBeGreaterThan(1), "the daemon's connection", 20_000);
     }
     const client = await bus.connect();
@@ -115,7 +115,7 @@ describe.skipIf(!can)(`a bus${can ? "" : " (left out: needs root and dbus-daemon
     client.close();
   });
 
-  test("on which somebody sends a header of 17 MiB, with a descriptor, is not lost", async () => {
+  test("on which a peer sends a header of 17 MiB, with a descriptor: the daemon stays connected", async () => {
     const bus = await startBus();
     const daemon = await startDaemon({ DBUS_SYSTEM_BUS_ADDRESS: bus.address });
     const client = await bus.connect();
@@ -133,7 +133,7 @@ describe.skipIf(!can)(`a bus${can ? "" : " (left out: needs root and dbus-daemon
     client.close();
   });
 
-  test("that comes later is found", async () => {
+  test("that is started later: the daemon connects to it", async () => {
     const bus = await startBus();
     await bus.stop();
     await startDaemon({ DBUS_SYSTEM_BUS_ADDRESS: bus.address });

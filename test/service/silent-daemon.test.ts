@@ -1,5 +1,5 @@
-// A machine manager or transfer daemon that is stopped (SIGSTOP): its clients say whom they wait for, and give up once,
-// not once for each way they know to ask it.
+// A machine manager or transfer daemon that is stopped (SIGSTOP): its clients print which service they wait for, and time
+// out once, not once for each protocol.
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { isRoot, needsRoot, TestDaemon } from "../lib/daemon.ts";
@@ -21,7 +21,7 @@ const VERBS: readonly (readonly [words: string, complaint: string])[] = [
 
 describe.skipIf(!isRoot)(`a manager that is stopped${needsRoot}`, () => {
   test(
-    "every verb says that it waits, and ends once with the reason",
+    "every verb prints that it waits, and fails once with the reason",
     async () => {
       await using daemon = await TestDaemon.start();
       const env = { PATH: process.env["PATH"] ?? "", MACHINED_RUNTIME_DIRECTORY: daemon.runtime };
@@ -45,7 +45,7 @@ describe.skipIf(!isRoot)(`a manager that is stopped${needsRoot}`, () => {
   );
 
   test(
-    "a push to a transfer daemon that is stopped says that it waits, and ends with the reason",
+    "a push with a transfer daemon that is stopped prints that it waits, and fails with the reason",
     async () => {
       await using daemon = await TestImportd.start();
       const env = { PATH: process.env["PATH"] ?? "", MACHINED_RUNTIME_DIRECTORY: daemon.runtime };

@@ -1,4 +1,4 @@
-// io.machined.Stats: what machines use, once and as a stream.
+// io.machined.Stats: the resources of machines, once and as a stream.
 import { expect, test } from "bun:test";
 import { VarlinkError } from "../../src/ipc/varlink/client.ts";
 import { needsRoot, register, TestDaemon } from "../lib/daemon.ts";
@@ -15,7 +15,7 @@ async function errorOf(call: Promise<unknown>): Promise<string> {
   return error instanceof VarlinkError ? error.id : String(error);
 }
 
-test.skipIf(needsRoot !== "")(`what one machine and all machines use is told${needsRoot}`, async () => {
+test.skipIf(needsRoot !== "")(`the resources of one machine and of all machines are returned${needsRoot}`, async () => {
   await using daemon = await TestDaemon.start();
   const [bus, varlink] = [await daemon.bus(), await daemon.varlink()];
   expect(await errorOf(varlink.callAll(GET))).toBe("io.systemd.Machine.NoSuchMachine");
@@ -26,13 +26,13 @@ test.skipIf(needsRoot !== "")(`what one machine and all machines use is told${ne
   expect(one["timestampUSec"]).toBeNumber();
   const all = await varlink.callAll(GET);
   expect(all.map(({ machine }) => machine)).toEqual(["one", "two"]);
-  // A network of its own is counted; that of the host is not the machine's.
+  // A private network is counted; the host's network is not counted for a machine.
   expect(one["receivedBytes"]).toBe(0);
   expect(all[1]?.["receivedBytes"]).toBeUndefined();
   expect(await errorOf(varlink.call(GET))).toBe("org.varlink.service.ExpectedMore");
 });
 
-test.skipIf(needsRoot !== "")(`wrong names and intervals are refused${needsRoot}`, async () => {
+test.skipIf(needsRoot !== "")(`invalid names and intervals are refused${needsRoot}`, async () => {
   await using daemon = await TestDaemon.start();
   const varlink = await daemon.varlink();
   expect(await errorOf(varlink.call(GET, { machine: "nobody" }))).toBe("io.systemd.Machine.NoSuchMachine");
@@ -44,7 +44,7 @@ test.skipIf(needsRoot !== "")(`wrong names and intervals are refused${needsRoot}
   }
 });
 
-test.skipIf(needsRoot !== "")(`a stream tells again and again, and ends with the machine${needsRoot}`, async () => {
+test.skipIf(needsRoot !== "")(`a stream sends values repeatedly, and ends with the machine${needsRoot}`, async () => {
   await using daemon = await TestDaemon.start();
   const [bus, varlink] = [await daemon.bus(), await daemon.varlink()];
   const leader = await daemon.leader();
@@ -61,7 +61,7 @@ test.skipIf(needsRoot !== "")(`a stream tells again and again, and ends with the
   expect(new Set(rounds).size).toBe(rounds.length);
 });
 
-test.skipIf(needsRoot !== "")(`a user has eight streams, and one that is closed makes room${needsRoot}`, async () => {
+test.skipIf(needsRoot !== "")(`a user may have eight streams, and closing one allows another${needsRoot}`, async () => {
   await using daemon = await TestDaemon.start();
   await register(await daemon.bus(), "one", await daemon.leader());
   const open = async () => {

@@ -1,4 +1,4 @@
-// The daemon on a bus, with a service manager that is played: what it asks for, and what it makes of each answer.
+// The daemon on a bus, with a simulated service manager: its calls, and what it does with each answer.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { BusClient } from "../../src/ipc/bus/client.ts";
 import { errorOf, getProperty, isRoot, manager, register, TestDaemon } from "../lib/daemon.ts";
@@ -35,7 +35,7 @@ describe.skipIf(!can)(`on a bus with a service manager${reason}`, () => {
 
   const create = async (name: string) => register(bus, name, await daemon.leader(), { create: true });
 
-  test("M42 M43 the scope has the original's properties, in its order, without AddRef", async () => {
+  test("M42 M43 the scope has systemd's properties in the same order, without AddRef", async () => {
     await create("web-1.a");
     const [scope] = systemd.scopes.slice(-1);
     expect(scope?.unit).toBe("machine-web\\x2d1.a.scope");
@@ -59,13 +59,13 @@ describe.skipIf(!can)(`on a bus with a service manager${reason}`, () => {
     await stop();
   });
 
-  test("a job that ends before its reply arrives is not waited for", async () => {
+  test("a job that ends before its reply arrives counts as ended", async () => {
     systemd.answer = () => ({ result: "done", signalFirst: true });
     await create("overtaken");
     systemd.answer = () => ({ result: "done" });
   });
 
-  test("M48 a start job that fails is JobFailed, and nothing stays", async () => {
+  test("M48 the error for a failed start job is JobFailed, and no machine stays", async () => {
     systemd.answer = () => ({ result: "failed" });
     expect(await errorOf(create("failed"))).toBe(
       "org.freedesktop.systemd1.JobFailed: Start job for unit machine-failed.scope failed with 'failed'",
@@ -75,21 +75,21 @@ describe.skipIf(!can)(`on a bus with a service manager${reason}`, () => {
     await waitFor(() => expect(systemd.stopped).toContain("machine-failed.scope"), "the scope's end");
   });
 
-  test("M39 M40 an error of the manager comes back unchanged, and nothing stays", async () => {
+  test("M39 M40 an error of the manager is returned unchanged, and no machine stays", async () => {
     systemd.answer = () => ({ error: ["org.freedesktop.systemd1.UnitExists", "Unit x was already loaded."] });
     expect(await errorOf(create("exists"))).toBe("org.freedesktop.systemd1.UnitExists: Unit x was already loaded.");
     systemd.answer = () => ({ result: "done" });
     await create("exists");
   });
 
-  test("a manager that does not know PIDFDs gets PIDs, and is asked with PIDs from then on", async () => {
+  test("a manager that does not know PIDFDs gets PIDs, in all later calls as well", async () => {
     const refusal = "Cannot set property PIDFDs, or unknown property.";
     systemd.answer = ({ properties }) =>
       properties.has("PIDFDs")
         ? { error: ["org.freedesktop.DBus.Error.PropertyReadOnly", refusal] }
         : { result: "done" };
     const before = systemd.scopes.length;
-    // Those that are under way when it is found out are asked for again, too.
+    // Calls that are pending when this is noticed are repeated, too.
     await Promise.all(["old-1", "old-2", "old-3"].map(create));
     await create("old-4");
     const kinds = systemd.scopes.slice(before).map(({ properties }) => (properties.has("PIDFDs") ? "fd" : "pid"));
@@ -98,7 +98,7 @@ describe.skipIf(!can)(`on a bus with a service manager${reason}`, () => {
     systemd.answer = () => ({ result: "done" });
   });
 
-  test("signals of the manager's name count only when its owner sends them", async () => {
+  test("signals of the manager are accepted only from the owner of its name", async () => {
     const forger = await testBus.connect();
     systemd.answer = () => ({ result: "done" });
     const creating = create("forged");
@@ -117,14 +117,14 @@ describe.skipIf(!can)(`on a bus with a service manager${reason}`, () => {
     forger.close();
   });
 
-  /** The manager executes itself anew: its name goes, and comes back with the units that it had made. */
+  /** The manager re-executes itself: its name disappears, and comes back with the units that it had made. */
   const reexecute = async (units: readonly string[]) => {
     systemd.bus.close();
     systemd = await PlayedManager.start(testBus);
     for (const unit of units) systemd.units.set(unit, null);
   };
 
-  test("a manager that goes away before it answers is asked again when it is back", async () => {
+  test("when the manager restarts before it answers, the call is repeated", async () => {
     systemd.answer = () => "silence";
     const before = systemd.scopes.length;
     const creating = create("unanswered");
@@ -134,7 +134,7 @@ describe.skipIf(!can)(`on a bus with a service manager${reason}`, () => {
     expect(systemd.scopes.map(({ unit }) => unit)).toEqual(["machine-unanswered.scope"]);
   });
 
-  test("a scope that was made before the manager went away is not made twice", async () => {
+  test("a scope that the manager made before its restart is not requested again", async () => {
     systemd.answer = () => "silence";
     const before = systemd.scopes.length;
     const creating = create("made");
@@ -147,7 +147,7 @@ describe.skipIf(!can)(`on a bus with a service manager${reason}`, () => {
   test.each([
     ["done", ["machine-unheard.scope"]],
     ["failed", []],
-  ] as const)("a start job that ended unheard is %s", async (result, units) => {
+  ] as const)("a start job whose end was not signalled is %s", async (result, units) => {
     systemd.answer = () => ({ result: "done", isHeld: true });
     const before = systemd.scopes.length;
     const creating = create("unheard").then(
@@ -161,7 +161,7 @@ describe.skipIf(!can)(`on a bus with a service manager${reason}`, () => {
     if (result === "done") await manager(bus, "UnregisterMachine", "s", "unheard");
   });
 
-  test("a stop that was not answered is requested again", async () => {
+  test("a stop that was not answered before a restart is requested again", async () => {
     await create("stopped-twice");
     systemd.isSilent = true;
     const terminating = manager(bus, "TerminateMachine", "s", "stopped-twice");
@@ -172,7 +172,7 @@ describe.skipIf(!can)(`on a bus with a service manager${reason}`, () => {
     expect(systemd.stopModes).toEqual(["replace"]);
   });
 
-  test("a machine whose scope is still being started is ended when it has been", async () => {
+  test("a machine whose scope is being started is terminated after the start", async () => {
     systemd.answer = () => ({ result: "done", isHeld: true });
     const varlink = await daemon.varlink();
     const leader = await daemon.leader();
@@ -188,7 +188,7 @@ describe.skipIf(!can)(`on a bus with a service manager${reason}`, () => {
     systemd.answer = () => ({ result: "done" });
   });
 
-  test("a lost bus is found again, and the machines are still there", async () => {
+  test("the daemon reconnects to a restarted bus, and keeps its machines", async () => {
     await testBus.stop();
     await waitFor(async () => {
       const privateBus = await daemon.bus();

@@ -1,4 +1,4 @@
-// systemd-machined --user: one user's machines and images, and nothing of the host's.
+// systemd-machined --user: the machines and images of one user, and none of the host.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, lstatSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -28,7 +28,7 @@ describe.skipIf(!isRoot)(`a user's daemon${needsRoot}`, () => {
     expect(await errorOf(manager(bus, "GetImage", "s", ".host"))).toContain("NoSuchImage");
   });
 
-  test("it opens neither the user database nor the resolver's hook, and its sockets are its user's", () => {
+  test("it has neither the socket of the user database nor that of the resolver's hook, and its sockets belong to the user", () => {
     expect(existsSync(join(daemon.runtime, "userdb"))).toBe(false);
     expect(existsSync(join(daemon.runtime, "resolve.hook"))).toBe(false);
     const socket = join(daemon.runtime, "machine/io.systemd.Machine");
@@ -40,7 +40,7 @@ describe.skipIf(!isRoot)(`a user's daemon${needsRoot}`, () => {
     expect(path).toEndWith("/state/machines");
   });
 
-  test("its user's machines are registered and end", async () => {
+  test("machines of its user can be registered, and end", async () => {
     const leader = await daemon.leader();
     await register(bus, "mine", leader, { create: true });
     expect(existsSync(join(daemon.runtime, "machines/mine"))).toBe(true);

@@ -81,7 +81,7 @@ describe.skipIf(!isRoot)(`Varlink${needsRoot}`, () => {
     expect(await failure(again)).toBe("io.systemd.Machine.MachineExists {}");
   });
 
-  test("the supervisor is the caller, whatever Register says", async () => {
+  test("the supervisor is the caller, and a supervisor in Register's parameters is ignored", async () => {
     const leader = await daemon.leader();
     const said = { supervisor: inner, supervisorProcessId: { pid: inner } };
     await machine.call(`${MACHINE}.Register`, {
@@ -110,7 +110,7 @@ describe.skipIf(!isRoot)(`Varlink${needsRoot}`, () => {
     );
   });
 
-  test("List with metadata has addresses and OS release; what cannot be had fails, or is left out", async () => {
+  test("List with metadata has addresses and OS release; a missing value is an error, or left out with 'graceful'", async () => {
     const one = await machine.call(`${MACHINE}.List`, { name: "in-ner", acquireMetadata: "graceful" });
     expect((one["addresses"] as { address: number[] }[])[0]?.address).toEqual([10, 77, 0, 2]);
     expect((one["OSRelease"] as string[]).join()).toContain("ID=");
@@ -120,7 +120,7 @@ describe.skipIf(!isRoot)(`Varlink${needsRoot}`, () => {
     );
   });
 
-  test("MapFrom and MapTo follow every line of the map", async () => {
+  test("MapFrom and MapTo use every line of the map", async () => {
     const out = await machine.call(`${MACHINE}.MapFrom`, { name: "in-ner", uid: 5, gid: 1000 });
     expect(out).toEqual({ uid: SHIFT + 5, gid: SHIFT + 100_000 });
     expect(await machine.call(`${MACHINE}.MapFrom`, { name: "in-ner" })).toEqual({});
@@ -163,7 +163,7 @@ describe.skipIf(!isRoot)(`Varlink${needsRoot}`, () => {
     );
   });
 
-  test("V45 M174 images over Varlink: listed, cloned, changed, removed, cleaned", async () => {
+  test("V45 M174 images can be listed, cloned, changed, removed and cleaned over Varlink", async () => {
     const IMAGE = "io.systemd.MachineImage";
     const call = (method: string, parameters: object = {}) => machine.call(`${IMAGE}.${method}`, parameters);
     expect(await failure(call("List"))).toBe("ExpectedMore {}");
@@ -232,7 +232,7 @@ describe.skipIf(!isRoot)(`Varlink${needsRoot}`, () => {
     expect(await failure(userdb.call(`${USERDB}.GetMemberships`, { service: MACHINE }))).toContain("NoRecordFound");
   });
 
-  test("V17 V18 V22 V23 V30 machines whose names or maps have no user names", async () => {
+  test("V17 V18 V22 V23 V30 machines without a map, or with an unsuitable name or map, have no user names", async () => {
     const query = async (name: string, leader: number, kind = "container") => {
       await machine.call(`${MACHINE}.Register`, { name, class: kind, leader, allocateUnit: true });
       const answer = await failure(user({ userName: `vu-${name}-0` }));
@@ -254,7 +254,7 @@ describe.skipIf(!isRoot)(`Varlink${needsRoot}`, () => {
   const resolve = (name: string, type: number, more: object = {}) =>
     hook.call(`${HOOK}.ResolveRecord`, { question: [{ key: { class: 1, type, name, ...more } }] });
 
-  test("V55 the hook answers the exact name, and nothing below it", async () => {
+  test("V55 the hook resolves the exact name of a machine, and no names below it", async () => {
     const a = (await resolve("in-ner", 1)) as { rcode: number; answer: { rr: { address: number[] }; raw: string }[] };
     expect(a.rcode).toBe(0);
     expect(a.answer.map(({ rr }) => rr.address)).toEqual([[10, 77, 0, 2]]);
@@ -263,7 +263,7 @@ describe.skipIf(!isRoot)(`Varlink${needsRoot}`, () => {
     );
     const aaaa = (await resolve("in-ner", 28)) as { answer: { rr: { address: number[] } }[] };
     expect(aaaa.answer[0]?.rr.address.slice(0, 2)).toEqual([0xfd, 0x77]);
-    // Clients without 64-bit integers send integers as text.
+    // Clients without 64-bit integers encode integers as text.
     expect(await resolve("in-ner", 1, { class: "1", type: "1" })).toEqual(a);
     expect(await resolve("in-ner", 16)).toEqual({ rcode: 0, answer: [] });
     for (const name of ["www.in-ner", "example.com", "IN-NER", "in-ner."]) expect(await resolve(name, 1)).toEqual({});
@@ -272,14 +272,14 @@ describe.skipIf(!isRoot)(`Varlink${needsRoot}`, () => {
     );
   });
 
-  test("a machine without a network of its own is not ours to answer for", async () => {
+  test("the hook does not answer for a machine that shares the host's network", async () => {
     const leader = await daemon.leader();
     await machine.call(`${MACHINE}.Register`, { name: "shared", class: "container", leader, allocateUnit: true });
     expect(await resolve("shared", 1)).toEqual({});
     await machine.call(`${MACHINE}.Unregister`, { name: "shared" });
   });
 
-  test("M175 V54 the filter follows the machines", async () => {
+  test("M175 V54 the hook's filter is updated when machines start and end", async () => {
     const subscriber = await connect("resolve.hook/io.systemd.Machine");
     const seen: string[] = [];
     void (async () => {
@@ -295,25 +295,25 @@ describe.skipIf(!isRoot)(`Varlink${needsRoot}`, () => {
     expect(await hook.call(`${HOOK}.QueryFilter`)).toEqual({ filterDomains: ["in-ner"], filterLabelsMax: 1 });
   });
 
-  test("V46 integers beyond 2^53 survive both ways, and the id of a pidfd is of one process alone", async () => {
+  test("V46 integers beyond 2^53 are exact in both directions, and the id of a pidfd identifies one process", async () => {
     const big = 18_446_744_073_709_551_615n;
     const { leader } = (await machine.call(`${MACHINE}.List`, { name: "in-ner" })) as { leader: { pidfdId?: bigint } };
     const call = machine.call(`${MACHINE}.List`, { pid: { pid: inner, pidfdId: leader.pidfdId } });
     expect((await call)["name"]).toBe("in-ner");
-    if (leader.pidfdId === undefined) return; // before Linux 6.9 pidfds have no ids
+    if (leader.pidfdId === undefined) return; // pidfds have no ids before Linux 6.9
     for (const pidfdId of [big, BigInt(leader.pidfdId) + 1n, String(big)]) {
       const other = failure(machine.call(`${MACHINE}.List`, { pid: { pid: inner, pidfdId } }));
       expect(await other).toStartWith("io.systemd.Machine.NoSuchMachine");
     }
   });
 
-  test("V50 only root and our own user set the log level", async () => {
+  test("V50 only root and the daemon's own user can set the log level", async () => {
     await machine.call("io.systemd.service.SetLogLevel", { level: 7 });
     expect(await machine.call("io.systemd.service.GetLogLevel")).toEqual({ level: 7 });
     await machine.call("io.systemd.service.SetLogLevel", { level: 6 });
     expect(await failure(machine.call("io.systemd.service.SetLogLevel", { level: 9 }))).toContain("InvalidParameter");
     const path = join(daemon.runtime, "machine/io.systemd.Machine");
-    // As another user: the kernel tells the daemon who asks.
+    // As another user: the daemon reads the caller's user from the kernel.
     const code = `process.setgroups([]); process.setgid(65534); process.setuid(65534);
       await Bun.connect({ unix: ${JSON.stringify(path)}, socket: {
         open: (s) => void s.write('{"method":"io.systemd.service.SetLogLevel","parameters":{"level":7}}\\0'),
@@ -323,7 +323,7 @@ describe.skipIf(!isRoot)(`Varlink${needsRoot}`, () => {
     expect(other.stdout.toString()).toContain("org.varlink.service.PermissionDenied");
   });
 
-  test("V53 V56 a daemon that was killed leaves sockets behind, and the next one takes their place", async () => {
+  test("V53 V56 a daemon replaces the sockets of an earlier one that was killed", async () => {
     await daemon.kill("SIGKILL");
     await daemon.run();
     const again = await connect("resolve.hook/io.systemd.Machine");

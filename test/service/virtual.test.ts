@@ -1,5 +1,5 @@
-// machinectl with a virtual machine, which is reached by ssh(1) and scp(1). Both are played: ssh runs the command on this
-// host, scp prints what it would copy.
+// machinectl with a virtual machine, which is reached by ssh(1) and scp(1). Both are simulated: ssh runs the command on
+// this host, scp prints what it would copy.
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -59,7 +59,7 @@ describe.skipIf(!isRoot)(`a virtual machine${needsRoot}`, () => {
     return { code: await child.exited, stdout, stderr };
   }
 
-  test("a missing source of a copy is named, also where the target may be replaced", async () => {
+  test("the error for a missing source of a copy names it, also with --force", async () => {
     expect(await run("copy-to", "--force", "vm1", path("nothing"), path("directory"))).toEqual({
       code: 1,
       stdout: "",
@@ -70,7 +70,7 @@ describe.skipIf(!isRoot)(`a virtual machine${needsRoot}`, () => {
     );
   });
 
-  test("only directories are copied by their content", async () => {
+  test("a directory is copied into an existing directory by its content, a file by its name", async () => {
     const copies: [string[], string][] = [
       [["copy-from", "vm1", path("file"), path("directory")], `root@10.0.0.7:${path("file")} > ${path("directory")}`],
       [["copy-from", "vm1", path("tree"), path("directory")], `root@10.0.0.7:${path("tree")}/. > ${path("directory")}`],
@@ -83,7 +83,7 @@ describe.skipIf(!isRoot)(`a virtual machine${needsRoot}`, () => {
     }
   });
 
-  test("a copy leaves the standard input to the script that called it", async () => {
+  test("a copy does not read the standard input of the calling script", async () => {
     const command = `"${process.execPath}" "${MAIN}" machinectl copy-to vm1 "${path("file")}" "${path("new")}"; cat`;
     const child = Bun.spawn(["/bin/sh", "-c", command], {
       env,
@@ -94,7 +94,7 @@ describe.skipIf(!isRoot)(`a virtual machine${needsRoot}`, () => {
     expect(await child.stdout.text()).toEndWith("\nthe rest");
   });
 
-  test("a server without SFTP is recognised, and what helps is said on a terminal", async () => {
+  test("a server without SFTP is recognised, and on a terminal a hint is printed", async () => {
     const complaint = "sh: 1: /usr/lib/openssh/sftp-server: not found\r\n\u001b[2Jscp: Connection closed\n";
     const words = ["copy-to", "vm1", path("file"), path("new")];
     const message = `Failed to copy '${path("file")}' to '${path("new")}' in machine 'vm1': scp failed with exit status 255\n`;
@@ -116,7 +116,7 @@ describe.skipIf(!isRoot)(`a virtual machine${needsRoot}`, () => {
     }
   });
 
-  test("a shell that ssh does not reach is a failure, and one that ends with any status is none", async () => {
+  test("a shell that ssh cannot start is an error; the exit status of a shell that ran is not", async () => {
     const SSH_COMPLAINT = "Host key verification failed.";
     const words = ["vm1", "/bin/sh", "-c", "exit 3"];
     const stderr = `${SSH_COMPLAINT}\n`;

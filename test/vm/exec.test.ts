@@ -1,5 +1,5 @@
 // `machinectl exec` and `stats` on a kernel of their own, which has all controllers of version 2 and mounts them as hosts do
-// (nsdelegate). Emulated, that takes minutes: this is no part of `npm test`.
+// (nsdelegate). Emulated, that takes minutes: it is no part of `npm test`.
 import { beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import { tree } from "../lib/bed.ts";
@@ -7,7 +7,7 @@ import { BED } from "../lib/host-suite.ts";
 import { TOP } from "../lib/run-tests.ts";
 
 const DIST = process.env["MACHINED_DIST"] ?? join(TOP, "dist");
-/** Emulated, a machine of two cores that does nothing else needs four minutes. */
+/** An idle host with two cores needs four minutes for the emulation. */
 const LIMIT_SECONDS = 3600;
 const UNIT = "/sys/fs/cgroup/machine.slice/systemd-nspawn@deb1.service";
 
@@ -57,12 +57,12 @@ test("a command is below the machine's own cgroup, although the host delegates i
   expect(answers.get("left")).toBe("");
 });
 
-test("a command has the leader's rights and system call filters", () => {
+test("a command has the leader's capabilities and system call filters", () => {
   expect(answers.get("rights-of-command")).toBe(answers.get("rights-of-leader") ?? "");
   expect(answers.get("rights-of-leader")).toContain("Seccomp: 2");
 });
 
-test("a command that takes too much memory is counted to the machine and killed in it alone", () => {
+test("the memory of a command counts for the machine, and only the command is killed when it takes too much", () => {
   expect(answers.get("bomb")).toBe("137");
   expect(Number(answers.get("killed"))).toBeGreaterThan(0);
   expect(answers.get("machine")).toBe("active");
@@ -70,7 +70,7 @@ test("a command that takes too much memory is counted to the machine and killed 
   expect(answers.get("events")).toBe("oom deb1");
 });
 
-test("stats has memory, its limit, and tasks", () => {
+test("stats shows memory, its limit, and tasks", () => {
   const [row] = JSON.parse(answers.get("stats") ?? "[]");
   expect(row).toMatchObject({ machine: "deb1" });
   expect(Object.keys(row)).toEqual(expect.arrayContaining(["memoryBytes", "tasks"]));
@@ -79,6 +79,6 @@ test("stats has memory, its limit, and tasks", () => {
   expect(Math.abs(row.tasks - Number(answers.get("tasks")))).toBeLessThanOrEqual(2);
 });
 
-test("a command that was left running ends with its machine", () => {
+test("a detached command ends with its machine", () => {
   expect(answers.get("detached")).toBe("gone");
 });

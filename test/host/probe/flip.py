@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """flip.py MACHINE SWAPS: a container swaps files and directories for links while files are copied both ways.
 
-Goes on until it swapped that often. Prints what leaked, or "nothing leaked". Run as root on a throw-away host.
+Ends after SWAPS exchanges. Prints what leaked, or "nothing leaked". Run as root on a throw-away host.
 """
 import os, subprocess, sys, dbus
 

@@ -1,7 +1,6 @@
 """Greedy peers as a user without privileges on every socket of a booted host: greedy_host.py, with greedy.py beside it.
 
-Prints PASS or FAIL for each check. Another caller's GetMachine is measured over the system bus, by turns with what it takes
-when nobody else calls.
+Prints PASS or FAIL for each check. Another caller's GetMachine is measured over the system bus, alternately with and without the attack.
 """
 
 import glob
@@ -43,7 +42,7 @@ MEANWHILE_MIB, AFTERWARDS_MIB = 150, 24
 
 class Caller(greedy.Bus):
     def ask(self):
-        """GetMachine of the host, however often the broker has no room for the message."""
+        """Calls GetMachine for the host, and repeats it while the broker has no room for the message."""
         name = greedy.text(".host")
         while True:
             self.peer.sendall(self.message(1, "GetMachine", "s", name, *greedy.MANAGER))

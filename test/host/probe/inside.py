@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Terminals, shells, mounts and copies of running machines, asked over D-Bus on a booted host.
+"""Terminals, shells, bind mounts and copies for running machines, called over D-Bus on a booted host.
 
 Needs a booted container `deb1` (with a user namespace) in /var/lib/machines. Prints "PASS NAME" or "FAIL NAME: …".
 """
@@ -53,7 +53,7 @@ def register(name, cls="container", *prefix):
 
 
 def read(fd, until, seconds=240, hangups="end"):
-    """What comes until a text is there. A login prompt's terminal hangs up between two gettys: that is no end."""
+    """Returns the output up to a text. A login prompt's terminal hangs up between two gettys, which is not its end."""
     fd = fd.take()
     os.set_blocking(fd, False)
     text, end = b"", time.monotonic() + seconds
@@ -78,7 +78,7 @@ def shell(user, path, args=(), env=()):
 NOT = "NotSupported: Operation not supported"
 
 
-@check("M106 M132 terminals and root directories: of a container and the host, not of a virtual machine")
+@check("M106 M132 terminals and root directories are opened for a container and the host, not for a virtual machine")
 def _():
     for name in ("deb1", ".host"):
         fd, path = m.OpenMachinePTY(name)
@@ -103,7 +103,7 @@ def _():
     has(sh("systemctl", "-M", "deb1", "show", "-P", "LoadState", f"container-getty@{number}.service").stdout, "loaded")
 
 
-@check("M109 a container without a bus says so")
+@check("M109 the error for a container without a bus says so")
 def _():
     os.makedirs("/run/inside-root/bin", exist_ok=True)
     sh("cp", "/bin/busybox", "/run/inside-root/bin/sleep")
@@ -117,7 +117,7 @@ def _():
     equal(error(m.OpenMachineLogin, "nobus"), "FileNotFound: There is no system bus in container nobus.")
 
 
-@check("M110 M111 M115 bad paths, environments and users are refused")
+@check("M110 M111 M115 invalid paths, environments and users are refused")
 def _():
     has(error(shell, "root", "true"), "InvalidArgs: Specified path 'true' is not absolute")
     has(error(shell, "root", "/bin/true", (), ("FOO",)), "InvalidArgs: Invalid environment assignments")
@@ -125,7 +125,7 @@ def _():
     has(read(shell("0", "/usr/bin/id")[0], b"\n"), "uid=0")
 
 
-@check("M112 M114 an empty path is the user's login shell, and its arguments do not count; a path is its own first argument")
+@check("M112 M114 an empty path means the user's login shell without arguments; without arguments argv[0] is the path")
 def _():
     fd, _path = shell("", "", ("echo", "not-this"))
     number = fd.take()
@@ -146,7 +146,7 @@ def _():
     has(read(shell("root", "/usr/bin/printf", ("printf", "<%s>", "it's \"a\nb\""))[0], b">"), "<it's \"a", "b\">")
 
 
-@check("M113 the shell's unit has what a session needs")
+@check("M113 the shell's unit has the properties that a session needs")
 def _():
     fd, path = shell("root", "/bin/sh", ("sh", "-c", "echo here; exec sleep 900"), ("A=b c",))
     unit = f"container-shell@{path.rsplit('/', 1)[1]}.service"
@@ -155,11 +155,11 @@ def _():
                         ("TTYPath", path), ("TTYReset", "yes"), ("UtmpMode", "user"), ("Description", "Shell for User root")):
         equal(show.get(key), wanted)
     has(show["Environment"], "A=b c")
-    # It must have its terminal before that hangs up, or nothing tells it to end.
+    # It must have opened its terminal before that hangs up, or it does not end.
     has(read(fd, b"here"), "here")
 
 
-@check("M117 M118 M119 M121 mounts that cannot be say why")
+@check("M117 M118 M119 M121 errors of impossible bind mounts have the reason")
 def _():
     bind = lambda name, src, dst="": error(m.BindMountMachine, name, src, dst, False, False)
     for name in (".host", "vm"):
@@ -169,7 +169,7 @@ def _():
     has(bind("shared", "/etc"), "InvalidArgs: Failed to mount /etc on /etc in machine's namespace: Invalid argument")
 
 
-@check("M122 a mount goes where the source is when no place is named, and read-only means that")
+@check("M122 without a destination a bind mount has the source's path, and read-only mounts cannot be written")
 def _():
     register("own", "container", "unshare", "--mount", "--propagation", "private")
     os.makedirs("/run/inside-bind", exist_ok=True)
@@ -182,7 +182,7 @@ def _():
     equal(open(f"/proc/{pid}/root/run/inside-new/place/f").read(), "here")
 
 
-@check("M123 M124 M125 M126 M127 M128 M130 copies that cannot be say why")
+@check("M123 M124 M125 M126 M127 M128 M130 errors of impossible copies have the reason")
 def _():
     copy = lambda *a: error(m.CopyToMachine, *a)
     open("/tmp/inside-f", "w").write("one")
@@ -197,7 +197,7 @@ def _():
     has(copy("deb1", "/nonexist", "/root/x"), "FileNotFound")
     has(error(m.CopyFromMachine, "deb1", "/etc/hostname", "/nonexistdir/x"), "FileNotFound: Failed to open host directory /nonexistdir")
     has(copy("deb1", "etc/hostname", "/root/x"), "InvalidArgs: Source path must be absolute")
-    # Before 258 paths are taken as the kernel takes them.
+    # Before 258 paths are resolved by the kernel.
     refusal = "InvalidArgs" if VERSION >= 258 else "no error"
     has(copy("deb1", "/etc/../etc/hostname", "/root/up"), refusal)
     equal(os.path.exists(CONTAINERS + "/root/up"), VERSION < 258)
@@ -205,14 +205,14 @@ def _():
         has(copy(name, "/etc/hostname", "/tmp/x"), "NotSupported: Copying files is only supported on container machines.")
 
 
-@check("M129 copies belong to the container's root inside, to root outside")
+@check("M129 copied files belong to the container's root inside, and to root outside")
 def _():
     shift = int(m.GetMachineUIDShift("deb1"))
     assert shift > 0
     os.chown("/tmp/inside-f", 1234, 1234)
     m.CopyToMachineWithFlags("deb1", "/tmp/inside-f", "/root/inside-f", dbus.UInt64(1))
     st = os.stat(CONTAINERS + "/root/inside-f")
-    # The tree may be shown to the container by an idmapped mount: then its root owns it here as 0.
+    # The container's tree may be an idmapped mount: then the owner here is 0.
     assert (st.st_uid, st.st_gid) in ((shift, shift), (0, 0)), st
     sh("rm", "-f", "/tmp/inside-back")
     m.CopyFromMachine("deb1", "/root/inside-f", "/tmp/inside-back")
@@ -237,7 +237,7 @@ def _():
     equal(look(), (True, 0, "", ""))
 
 
-@check("a stopped container holds up nobody else")
+@check("a stopped container does not block calls for others")
 def _():
     pid = int(dbus.Interface(bus.get_object(NAME, m.GetMachine("deb1"), introspect=False), "org.freedesktop.DBus.Properties").Get(NAME + ".Machine", "Leader"))
     pids = [int(p) for p in open(f"/proc/{pid}/task/{pid}/children").read().split()] + [pid]
@@ -256,7 +256,7 @@ def _():
         held = time.perf_counter() - began
         print(f"the slowest call meanwhile: {worst * 1e3:.1f} ms of {held * 1e3:.0f}")
         assert pending.returncode != 0
-        # Whoever is held up by it waits as long as it.
+        # A call that it blocks would wait as long as the container is stopped.
         assert worst < held / 2, (worst, held)
     finally:
         for p in pids:

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-# life.py kill COUNT     kills systemd-machined COUNT times while callers ask it without a pause; how their calls ended
-# life.py reexec COUNT   executes PID 1 anew COUNT times while machines are created and ended; what failed
+# life.py kill COUNT     kills systemd-machined COUNT times while clients call it without a pause; prints how their calls ended
+# life.py reexec COUNT   re-executes PID 1 COUNT times while machines are created and terminated; prints what failed
 # Both print one JSON object.
 import json
 import subprocess
@@ -51,7 +51,7 @@ def kill(count):
         caller.start()
     killed = set()
     answered = -1
-    # Each daemon has answered somebody before it is killed; every third is killed while it starts.
+    # Each daemon has answered a call before it is killed; every third is killed while it starts.
     while len(killed) < count:
         pid = main_pid()
         done = outcomes.get("done", 0)
@@ -86,7 +86,7 @@ def reexec(count):
         worker.start()
     for _ in range(count):
         wanted = outcomes.get("done", 0) + 4 * CALLERS
-        # systemctl is sent away by 252 as well.
+        # 252 disconnects systemctl as well.
         subprocess.run(["systemctl", "daemon-reexec"], stderr=subprocess.DEVNULL)
         while outcomes.get("done", 0) < wanted and sum(map(int, outcomes.values())) < 100 * wanted:
             time.sleep(0.01)

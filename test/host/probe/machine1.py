@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""Asks the machined on this host's bus what the specification says of it, with real units and processes.
+"""Checks the machined on this host's bus against the specification, with real units and processes.
 
 Prints a line for each check: "PASS NAME" or "FAIL NAME: what was seen instead". NAME begins with the statements' ids.
-Run as root on a throw-away host: machine1.py [PATTERN]. Knows the host's systemd version, because who may register
-machines follows it.
+Run as root on a throw-away host: machine1.py [PATTERN]. Reads the host's systemd version, because it decides who may register
+machines.
 """
 import ctypes, os, re, signal, subprocess, sys, tempfile, time, traceback
 import dbus
@@ -73,12 +73,12 @@ def wait(condition, what, seconds=240):
 
 
 class Monitor:
-    """What passes on the bus from now on, as dbus-monitor prints it."""
+    """The messages on the bus from now on, as dbus-monitor prints them."""
 
     def __init__(self, *filters):
         self.file = tempfile.NamedTemporaryFile("r")
         self.process = subprocess.Popen(["dbus-monitor", "--system", *filters], stdout=open(self.file.name, "w"))
-        # The last thing that its connection hears before it hears everything.
+        # The last message to its own connection before it gets all messages.
         wait(lambda: "member=NameLost" in self.text(), "the monitor")
 
     def text(self):
@@ -92,7 +92,7 @@ class Monitor:
 
 
 def answered():
-    """The daemon and the service manager have answered several calls: what had happened before, they have seen."""
+    """Makes several calls to the daemon and the service manager, after which both have handled all earlier events."""
     for _ in range(5):
         names()
         unit("systemd-machined.service", "ActiveState")
@@ -113,7 +113,7 @@ def keys(name):
 
 
 def call(user, *args, path=PATH, iface=NAME + ".Manager", interactive=False):
-    """A call as another user: the error name and text, or the reply."""
+    """Calls as another user; returns the error's name and text, or the reply."""
     code = ("import dbus,sys;b=dbus.SystemBus();"
             "m=dbus.lowlevel.MethodCallMessage(%r,%r,%r,%r);" % (NAME, path, iface, args[0]))
     for a in args[1:]:
@@ -148,7 +148,7 @@ for leftover in ("/run/probe-c1", "/run/probe-sub"):
         os.unlink(leftover)
 
 
-@check("M1 the name is activated through systemd")
+@check("M1 a call to the bus name starts the service")
 def _():
     sh("systemctl", "stop", "systemd-machined.service", "systemd-machined.socket")
     has(names(), ".host")
@@ -157,7 +157,7 @@ def _():
     sh("systemctl", "start", "systemd-machined.socket", "systemd-machined.service")
 
 
-@check("V52 M93 the socket that its unit opened is used, and stays")
+@check("V52 M93 the daemon uses the socket of its socket unit, and does not remove it")
 def _():
     path = "/run/systemd/machine/io.systemd.Machine"
     before = os.stat(path).st_ino
@@ -172,21 +172,21 @@ def _():
     equal(os.stat(path).st_ino, before)
 
 
-@check("M2 the object tree")
+@check("M2 the object tree has systemd's paths")
 def _():
     tree = sh("busctl", "tree", "--list", NAME).stdout.split()
     for path in ("/org/freedesktop/LogControl1", PATH, PATH + "/image/_2ehost", PATH + "/machine/_2ehost"):
         assert path in tree, tree
 
 
-@check("M12 only root sets the log level")
+@check("M12 only root can set the log level")
 def _():
     r = call(65534, "Set", "'org.freedesktop.LogControl1'", "'LogLevel'", "dbus.String('debug',variant_level=1)",
              path="/org/freedesktop/LogControl1", iface="org.freedesktop.DBus.Properties")
     has(r, "AccessDenied")
 
 
-@check("M42 M43 M45 M46 M49 a scope with the original's properties, and the caller's")
+@check("M42 M43 M45 M46 M49 a scope has systemd's properties, and those of the call")
 def _():
     p = sleeper()
     create("web-1.a", p.pid, props=[("MemoryMax", dbus.UInt64(1000000000, variant_level=1))])
@@ -200,13 +200,13 @@ def _():
     equal(os.readlink(f"{RUN}/unit:{name}"), "web-1.a")
 
 
-@check("M44 a virtual machine's scope is described as one")
+@check("M44 the description of a virtual machine's scope says that it is one")
 def _():
     create("vm1", sleeper().pid, "vm")
     equal(unit("machine-vm1.scope", "Description"), "Virtual Machine vm1")
 
 
-@check("M47 the machine is announced before the reply")
+@check("M47 MachineNew is sent before the reply")
 def _():
     monitor = Monitor(f"sender={NAME}", "destination=" + bus.get_unique_name())
     path = create("announced", sleeper().pid)
@@ -215,13 +215,13 @@ def _():
     assert text.index("member=MachineNew") < reply.search(text).start(), text
 
 
-@check("M39 errors of the scope's properties come back, and nothing stays")
+@check("M39 errors of the scope's properties are returned, and no machine stays")
 def _():
     has(error(lambda: create("bad", sleeper().pid, props=[("Foo", dbus.String("bar", variant_level=1))])), "PropertyReadOnly", "Foo")
     assert "bad" not in names()
 
 
-@check("M40 a scope that exists is UnitExists")
+@check("M40 the error for an existing scope is UnitExists")
 def _():
     p = subprocess.Popen(["systemd-run", "-q", "--scope", "--unit=machine-dup.scope", "sleep", "20"])
     children.append(p)
@@ -230,13 +230,13 @@ def _():
     assert "dup" not in names()
 
 
-@check("M38 M37 a leader that does not exist")
+@check("M38 M37 a leader that does not exist is an error")
 def _():
     has(error(lambda: create("nobody", 3999999)), "UnixProcessIdUnknown")
     assert "nobody" not in names()
 
 
-@check("M58 M19 M21 M61 a service registers itself: leader 0, self, PID 0")
+@check("M58 M19 M21 M61 a service can register itself: leader 0, the object 'self', PID 0")
 def _():
     script = ("import dbus,time;b=dbus.SystemBus();"
               "m=dbus.Interface(b.get_object('%s','%s',introspect=False),'%s.Manager');"
@@ -269,7 +269,7 @@ def _():
     p.kill(); p.wait(); os.rmdir(root + "/probe-nounit")
 
 
-@check("M56 M57 V61 C138 C139 libsystemd understands what is written")
+@check("M56 M57 V61 C138 C139 libsystemd reads the state files")
 def _():
     lib = ctypes.CDLL("libsystemd.so.0", use_errno=True)
     p = sleeper("unshare", "--net")
@@ -288,7 +288,7 @@ def _():
     has(sh("ps", "-o", "machine=", "-p", str(p.pid)).stdout, "login")
 
 
-@check("M84 M86 a machine goes when its leader does, and its scope with it")
+@check("M84 M86 a machine and its scope end when the leader ends")
 def _():
     p = sleeper()
     create("mortal", p.pid)
@@ -298,7 +298,7 @@ def _():
     wait(lambda: unit("machine-mortal.scope", "LoadState") == "not-found", "the end of the scope")
 
 
-@check("M85 a machine whose leader died stays for as long as anybody is in its unit, be it its own or not")
+@check("M85 a machine whose leader ended stays while processes are in its unit, whether the unit is the machine's own or not")
 def _():
     sh("systemd-run", "-q", "--unit=probe-left", "sh", "-c", "sleep 300 & echo $! >/run/probe-left; wait; exec sleep 300")
     wait(lambda: os.path.exists("/run/probe-left") and open("/run/probe-left").read().strip(), "the service")
@@ -325,7 +325,7 @@ def _():
     wait(lambda: "orphan" not in names(), "the end of orphan")
 
 
-@check("M73 M74 a slow machine is closing until it is gone, and may be terminated twice")
+@check("M73 M74 a machine that ends slowly is in state 'closing', and can be terminated twice")
 def _():
     p = subprocess.Popen(["bash", "-c", "trap '' TERM; echo ready; sleep 600 & wait; wait; sleep 600"], start_new_session=True,
                          stdout=subprocess.PIPE, text=True)
@@ -340,7 +340,7 @@ def _():
     wait(lambda: "slow" not in names(), "the end of slow")
 
 
-@check("M76 below a unit the supervisor is told, and only the payload is killed")
+@check("M76 terminating a machine below a unit signals the supervisor, and kill signals only the payload")
 def _():
     script = ("import os,subprocess,time,signal;cg=[l.split(':')[2].strip() for l in open('/proc/self/cgroup') if l.startswith('0:')][0];"
               "base=next(b for b in ('/sys/fs/cgroup/unified','/sys/fs/cgroup') if os.path.isdir(b))+cg;os.makedirs(base+'/payload/x');"
@@ -353,7 +353,7 @@ def _():
     register("sub", leader)
     equal(str(prop("sub", "Subgroup")), "payload/x")
     equal(int(prop("sub", "Supervisor")), os.getpid())
-    # we are its supervisor
+    # this process is its supervisor
     got = []
     signal.signal(signal.SIGTERM, lambda *_: got.append(1))
     manager().TerminateMachine("sub")
@@ -366,7 +366,7 @@ def _():
     sh("systemctl", "stop", "probe-sub.service")
 
 
-@check("M77 below a unit and without a supervisor there is nothing to stop")
+@check("M77 a machine below a unit without a supervisor cannot be terminated")
 def _():
     script = ("import os,dbus,time;cg=[l.split(':')[2].strip() for l in open('/proc/self/cgroup') if l.startswith('0:')][0];"
               "base=next(b for b in ('/sys/fs/cgroup/unified','/sys/fs/cgroup') if os.path.isdir(b))+cg;os.makedirs(base+'/x');"
@@ -379,14 +379,14 @@ def _():
     sh("systemctl", "kill", "-s", "KILL", "probe-alone.service")
 
 
-@check("M94 M93 the service is ready when it says so and never ends by itself")
+@check("M94 M93 the service reports READY=1, and does not exit by itself")
 def _():
     equal(unit("systemd-machined.service", "SubState"), "running")
     has(unit("systemd-machined.service", "StatusText"), "Processing requests...")
     has(unit("systemd-machined.service", "WatchdogUSec"), "3min")
 
 
-@check("M95 the journal has both message ids, with fields")
+@check("M95 start and end are logged with their message ids and fields")
 def _():
     p = sleeper()
     create("logged", p.pid)
@@ -399,7 +399,7 @@ def _():
         has(out, f"LEADER={p.pid}", f"MESSAGE={text}", "SYSLOG_FACILITY=4", "SYSLOG_IDENTIFIER=systemd-machined", "PRIORITY=6")
 
 
-@check("M102 a machine without os-release")
+@check("M102 the OS release of a machine without os-release is an error")
 def _():
     os.makedirs("/run/probe-root/bin", exist_ok=True)
     sh("cp", "/bin/busybox", "/run/probe-root/bin/sleep")
@@ -424,7 +424,7 @@ def hostile(kind, make, *wanted):
     p.kill(); p.wait()
 
 
-@check("a hostile os-release is an error at once: fifo, link out, device, huge")
+@check("a hostile os-release is an error at once: a fifo, a link to the host, a device, a huge file")
 def _():
     hostile("fifo", os.mkfifo, "Not a regular file")
     hostile("link", lambda p: os.symlink("../../../../etc/shadow", p), "No such file")
@@ -434,7 +434,7 @@ def _():
     has(names(), ".host")
 
 
-@check("M104 M137 M99 a user namespace is known by its shift")
+@check("M104 M137 M99 the UID shift of a user namespace is returned")
 def _():
     p = subprocess.Popen(["unshare", "--user", "--net", "--mount", "sleep", "600"])
     children.append(p)
@@ -457,7 +457,7 @@ def _():
     assert all(b[0] != 127 and b != bytes(15) + b"\1" for _, b in rows), "loopback"
 
 
-@check("M169 users other than root may look")
+@check("M169 users other than root may call methods that only read")
 def _():
     for method in ("ListMachines", "GetMachine"):
         has(call(65534, method, *(["'c2'"] if method == "GetMachine" else [])), "ok")
@@ -466,13 +466,13 @@ def _():
     has(call(65534, "GetMachineAddresses", "'c2'"), "ok")
 
 
-@check("M167 M168 M171 users other than root may not end, register or open")
+@check("M167 M168 M171 users other than root may not terminate, register or open")
 def _():
     refused = ("InteractiveAuthorizationRequired", "AccessDenied")
     for args in (("TerminateMachine", "'c2'"), ("UnregisterMachine", "'c2'"), ("KillMachine", "'c2'", "'all'", "dbus.Int32(15)")):
         has(call(65534, *args), "InteractiveAuthorizationRequired")
     r = call(65534, "GetMachineOSRelease", "'c2'")
-    # Before 261 everybody is told, here and by the original.
+    # Before 261 everybody gets an answer, from machined and from systemd.
     assert any(x in r for x in refused) if VERSION >= 261 else r.startswith(("ok", "FileNotFound")), r
     p = sleeper("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
     args = ("'mine'", "dbus.Array([],signature='y')", "'x'", "'container'", f"dbus.UInt32({p.pid})", "''")
@@ -486,7 +486,7 @@ def _():
     assert "mine" not in names()
 
 
-@check("M63 M64 M170 what polkit lets a user register is only its own")
+@check("M63 M64 M170 with polkit's permission a user can register only its own processes")
 def _():
     if VERSION < 258:
         return
@@ -511,14 +511,14 @@ def _():
         os.unlink(rule)
 
 
-@check("M87 M88 M89 M90 killed with 50 machines and started again: the same 50 without the dead")
+@check("M87 M88 M89 M90 after a kill with 50 machines, the next daemon has the same machines without those that ended")
 def _():
     ps = [sleeper() for _ in range(50)]
     for i, p in enumerate(ps):
         create(f"many-{i}", p.pid)
     stamp = prop("many-7", "Timestamp")
     monitor = Monitor(f"type=signal,interface={NAME}.Manager")
-    # The checks before this one started it often: its limit of starts in ten seconds is not what is looked at.
+    # The checks before this one started it often: the limit of starts in ten seconds must not apply.
     sh("systemctl", "reset-failed", "systemd-machined.service", "systemd-machined.socket")
     sh("systemctl", "kill", "-s", "KILL", "systemd-machined.service")
     for p in ps[:5]:
@@ -539,7 +539,7 @@ def _():
     equal([f for f in os.listdir(RUN) if "many" in f], [])
 
 
-@check("hostile calls on the bus get an error each, and the daemon lives")
+@check("hostile calls on the bus are errors, and the daemon continues to work")
 def _():
     pid = unit("systemd-machined.service", "MainPID")
     big = "'x'*65536"

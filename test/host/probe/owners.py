@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""What a user who may register machines gets, and what not (CVE-2026-4105): every way of registering, with every class and
-leader, and every way into a machine, for its owner, another user and root, over both transports.
+"""What a user that may register machines may do (CVE-2026-4105): every method of registering, with every class and
+leader, and every call that opens something in a machine, for its owner, another user and root, over D-Bus and Varlink.
 
 Prints "PASS NAME" or "FAIL NAME: what was seen". Run as root on a throw-away host whose systemd lets users register.
 """
@@ -25,7 +25,7 @@ def spawn(*command):
 
 
 def as_user(uid, code, *args):
-    """Runs Python as that user; its output."""
+    """Runs Python as that user; returns its output."""
     command = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "/usr/bin/python3", "-c", code, *map(str, args)]
     r = subprocess.run(command, capture_output=True, text=True, timeout=60)
     return (r.stdout + r.stderr).strip().replace("\n", " | ")
@@ -134,7 +134,7 @@ def main():
                 if r == "ok" or "evil" in names():
                     problems.append(f"{way} as {cls!r} with {pid}: {r}")
                     unregister("evil")
-    report("no way registers a machine of class host, or of none", problems)
+    report("no method registers a machine of class host, of an unknown class, or without one", problems)
 
     problems = []
     for way in (w for w in WAYS if w != "CreateMachineEx"):
@@ -143,50 +143,54 @@ def main():
             if r == "ok" or "evil" in names():
                 problems.append(f"{way} of {what}: {r}")
                 unregister("evil")
-    report("no way registers somebody else's process", problems)
+    report("no method registers a process of another user", problems)
 
     problems = []
     for number, way in enumerate(w for w in WAYS if w != "CreateMachineEx"):
-        # A scope outlives its registration: each gets a name, and so a scope, of its own.
+        # A scope exists longer than its registration, so that each machine needs its own name and scope.
         r = attempt(OWNER, way, f"mine-{number}", "container", own)
         if r != "ok":
             problems.append(f"{way}: {r}")
         unregister(f"mine-{number}")
-    report("every way registers one's own process", problems)
+    report("every method registers a process of the caller", problems)
 
-    for kind, pid in (("in the host's user namespace", own), ("in a user namespace of its own", userns)):
+    kinds = (
+        ("in the host's user namespace", own, "are refused, also for its owner"),
+        ("in its own user namespace", userns, "are opened for its owner only"),
+    )
+    for kind, pid, allowed in kinds:
         attempt(OWNER, "RegisterMachine", "mine", "container", pid)
         problems = []
         for entry, code in ENTRIES.items():
             for who, uid in (("the owner", OWNER), ("another user", OTHER)):
                 r = as_user(uid, fill(code, name="mine"))
-                # Its owner gets terminals and shells (which fail for want of a bus here), but none that is the host's root's.
+                # Its owner gets terminals and shells (which fail here, because there is no bus), but none of the host's root.
                 isOwners = who == "the owner" and re.search("PTY|Login|login|tty|hell", entry)
                 if isOwners and not kind.startswith("in the host's"):
                     if re.search("Authoriz|Authentic|AccessDenied: Access denied|PermissionDenied", r):
                         problems.append(f"{entry} by {who}: {r}")
                 elif not re.search("AccessDenied|Authoriz|Authentic|PermissionDenied", r):
                     problems.append(f"{entry} by {who}: {r}")
-        report(f"a machine {kind}: only what is its owner's opens, and only to its owner", problems)
+        report(f"a machine {kind}: terminals and shells {allowed}", problems)
         problems = []
         for control, code in CONTROLS.items():
             if as_user(OWNER, fill(code, name="mine")) != "ok":
                 problems.append(f"{control} by the owner")
             if as_user(OTHER, fill(code, name="mine")) == "ok":
                 problems.append(f"{control} by another user")
-        report(f"a machine {kind}: its owner signals it, others do not", problems)
+        report(f"a machine {kind}: its owner can send signals to it, another user cannot", problems)
         unregister("mine")
         while subprocess.run(["systemctl", "is-active", "-q", "machine-mine.scope"]).returncode == 0:
             time.sleep(.02)
 
     problems = [p for p in ("/tmp/owners-stolen", "/tmp/owners-planted") if os.path.exists(p)]
-    report("nothing was copied", problems)
+    report("no file was copied", problems)
     problems = []
     for entry, code in {**ENTRIES, **CONTROLS}.items():
         r = as_user(OWNER, fill(code, name=".host"))
         if not re.search("AccessDenied|Authoriz|Authentic|PermissionDenied|NotSupported", r):
             problems.append(f"{entry}: {r}")
-    report("the host itself stays closed to a user", problems)
+    report("all calls for the host itself are refused for a user", problems)
     os.unlink(RULE)
     for child in children:
         child.kill(); child.wait()

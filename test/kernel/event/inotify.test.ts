@@ -14,7 +14,7 @@ function recorder() {
   return { seen, record };
 }
 
-test("changes in a directory come with the entry's name, and only those asked for", async () => {
+test("changes of the requested kinds in a directory are reported with the entry's name", async () => {
   const { seen, record } = recorder();
   const watched = join(directory, "a");
   mkdirSync(watched);
@@ -45,7 +45,7 @@ test("two watches of one file are independent, and closing the last removes the 
   expect(watchCount()).toBe(watchesBefore);
 });
 
-test("a stopped watch is silent, also in the middle of a batch", async () => {
+test("a stopped watch reports nothing, also when it is stopped in the middle of a batch of events", async () => {
   const watched = join(directory, "c");
   mkdirSync(watched);
   let calls = 0;
@@ -59,7 +59,7 @@ test("a stopped watch is silent, also in the middle of a batch", async () => {
   expect(calls).toBe(1);
 });
 
-test("what cannot be watched is an error", () => {
+test("a path that cannot be watched is an error", () => {
   const before = openDescriptors();
   expect(() => watchPath("/no/such", ["modify"], () => {})).toThrow(
     'inotify_add_watch "/no/such": No such file or directory',
@@ -68,12 +68,12 @@ test("what cannot be watched is an error", () => {
   expectNothingLeft(before);
 });
 
-test("an overflow of the queue is reported to everybody", async () => {
+test("an overflow of the queue is reported to all watches", async () => {
   const watched = join(directory, "d");
   mkdirSync(watched);
   const { seen, record } = recorder();
   using _watch = watchPath(watched, ["create", "delete"], record);
-  // The queue holds 16384 events, and nobody reads before this loop is over.
+  // The kernel's queue holds 16384 events, and nothing reads it before this loop ends.
   for (let i = 0; i < 9000; i++) {
     writeFileSync(join(watched, "file"), "");
     rmSync(join(watched, "file"));
@@ -81,7 +81,7 @@ test("an overflow of the queue is reported to everybody", async () => {
   await until(() => seen.includes("- overflow"), "the overflow");
 });
 
-test("watching and stopping stays right in a hot loop", () => {
+test("watching and stopping stays correct in a hot loop", () => {
   const before = openDescriptors();
   using _keep = watchPath(directory, ["create"], () => {});
   for (let i = 0; i < MANY; i++) watchPath("/proc/self", ["create"], () => {}).stop();

@@ -17,8 +17,8 @@ const directory = scratchDirectory();
 const ONE = Buffer.from(new BigUint64Array([1n]).buffer);
 
 /**
- * Whether the poller's thread waits for the loop: an epoll of this process holds another one, armed. It carries all that it
- * needs, because scripts of these tests get its text.
+ * Whether the poller's thread waits for the loop: an epoll of this process holds another one,
+ * armed. It uses nothing outside itself, because scripts of these tests contain its text.
  */
 function isThreadWaiting(): boolean {
   const { readdirSync, readFileSync, readlinkSync } = process.getBuiltinModule("node:fs");
@@ -26,7 +26,7 @@ function isThreadWaiting(): boolean {
     try {
       return readlinkSync(`/proc/self/fd/${fd}`) === "anon_inode:[eventpoll]";
     } catch {
-      return false; // that of the listing itself
+      return false; // the descriptor of the directory listing itself
     }
   };
   return readdirSync("/proc/self/fdinfo")
@@ -38,7 +38,7 @@ function isThreadWaiting(): boolean {
     );
 }
 
-/** A statement for scripts, which runs another one as soon as the thread waits for the loop. */
+/** Returns a statement for scripts that runs another statement as soon as the thread waits for the loop. */
 const whenThreadWaits = (statement: string) => `
   ${isThreadWaiting}
   const looking = setInterval(() => {
@@ -58,7 +58,7 @@ function firstReady(fd: Fd, interest: { read?: boolean; write?: boolean }): Prom
   return promise;
 }
 
-test("descriptors are reported that are ready already, and that become ready later", async () => {
+test("descriptors are reported that are ready at the start, and that become ready later", async () => {
   using event = Fd.adopt(sys("eventfd2", 1, 0x80800));
   expect(await firstReady(event, { read: true })).toEqual({ read: true, write: false, hangup: false, error: false });
   expect(await firstReady(event, { read: true, write: true })).toMatchObject({ read: true, write: true });
@@ -69,7 +69,7 @@ test("descriptors are reported that are ready already, and that become ready lat
   expect(watchCount()).toBe(0);
 });
 
-test("a pipe wakes the loop long after it fell asleep", async () => {
+test("a pipe wakes the event loop also after a long sleep", async () => {
   const [read, write] = openPipe();
   const first = firstReady(read, { read: true });
   await until(isThreadWaiting, "the thread to take over");
@@ -99,7 +99,7 @@ rootTest("terminals report bytes and hang-up, inotify changes", async () => {
   await promise;
 });
 
-test("closing an Fd stops its watch, and the next file with its number is left alone", async () => {
+test("closing an Fd stops its watch, and stopping that watch again does not affect the next file with the same number", async () => {
   const calls: string[] = [];
   const first = Fd.adopt(sys("eventfd2", 0, 0x80800));
   const { number } = first;
@@ -115,7 +115,7 @@ test("closing an Fd stops its watch, and the next file with its number is left a
   expect(calls).toEqual(["second"]);
 });
 
-test("a callback may stop another watch whose event is already there", async () => {
+test("a callback may stop another watch whose event was read in the same batch", async () => {
   const calls: number[] = [];
   const events = [1, 2].map(() => Fd.adopt(sys("eventfd2", 1, 0x80800)));
   const watches = events.map((fd, index) =>
@@ -130,7 +130,7 @@ test("a callback may stop another watch whose event is already there", async () 
   for (const fd of events) fd.close();
 });
 
-test("a descriptor is watched once, and a regular file never", () => {
+test("watching a descriptor twice, or a regular file, is an error", () => {
   using event = Fd.adopt(sys("eventfd2", 0, 0x80800));
   using _watch = watch(event, { read: true }, () => {});
   expect(() => watch(event, { read: true }, () => {})).toThrow("File exists");
@@ -140,7 +140,7 @@ test("a descriptor is watched once, and a regular file never", () => {
 });
 
 test(
-  "watching and stopping many times leaves nothing behind, and no event is lost",
+  "watching and stopping many times leaks nothing, and no event is lost",
   async () => {
     const before = openDescriptors();
     for (let i = 0; i < MANY; i++) {
@@ -186,7 +186,7 @@ const CHECK_LIFE = `
   LATER
 `;
 
-test("a throwing callback is reported and the loop continues; without watches the process exits", async () => {
+test("a callback that throws is reported and the loop continues; the process exits when no watch is left", async () => {
   const write = 'writeSome(b, Buffer.from("2"));';
   for (const later of [`setImmediate(() => { ${write} });`, whenThreadWaits(write)]) {
     const { stdout, stderr, exitCode } = await runScript(CHECK_LIFE.replace("LATER", () => later));
@@ -206,7 +206,7 @@ test("process.exit() ends a process whose thread is waiting", async () => {
 });
 
 test(
-  "a compiled executable finds its thread",
+  "a compiled executable can start its poller thread",
   async () => {
     const sources = join(directory, "src");
     const kernel = join(import.meta.dir, "../../../src");

@@ -1,4 +1,4 @@
-// The account of a command in a machine, with files whose reading fails; this process plays the leader.
+// The account of a command in a machine, with files whose reading fails; this process stands for the leader.
 import { expect, test } from "bun:test";
 import { type Account, accountOf } from "../../../src/exec/account.ts";
 import { PidRef } from "../../../src/kernel/process/pidref.ts";
@@ -19,13 +19,13 @@ function account(user: string, errors: Readonly<Record<string, string>> = {}): A
   });
 }
 
-test("a user by number has the groups and the home directory of the machine's user database", () => {
+test("a user given by number gets groups and home directory from the machine's user database", () => {
   const { groups, entry } = account("1000");
   expect([groups, entry?.home]).toEqual([[50], "/home/u"]);
 });
 
 test.each(["ENOENT", "ENOTDIR", "ELOOP", "EACCES", "EPERM", "EBADF"])(
-  "a machine without a readable user database (%s) has users by number, without groups",
+  "a machine without a readable user database (%s) accepts users by number, without groups",
   (errno) => {
     expect(account("1000", { "/etc/passwd": errno })).toEqual({ uid: 1000, gid: 1000, groups: [], entry: null });
     expect(account("1000", { "/etc/group": errno }).groups).toEqual([]);

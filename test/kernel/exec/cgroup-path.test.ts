@@ -1,11 +1,11 @@
-// Which cgroups the program that enters machines finds in the texts of /proc/PID/cgroup.
+// Which cgroups the program that enters machines computes from the texts of /proc/PID/cgroup.
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { runC } from "../support.ts";
 
 const SOURCES = join(import.meta.dir, "../../../src/exec/enter");
 
-/** Calls machine_cgroup() for texts of the v2 hierarchy: the leader's, and ours as both namespaces show it. */
+/** Calls machine_cgroup() for texts of the v2 hierarchy: the leader's, and this process's as both namespaces show it. */
 function program(rows: readonly (readonly [leader: string, here: string, there: string])[]): string {
   const calls = rows.map((texts) => `print(${texts.map((path) => JSON.stringify(`0::${path}\n`)).join(", ")});`);
   return `
@@ -27,7 +27,7 @@ int main(void) { ${calls.join(" ")} }
 `;
 }
 
-test("a cgroup whose name begins with two dots is one; only the component '..' leads out of the namespace", () => {
+test("a cgroup's name may begin with two dots; only the component '..' leads out of the namespace", () => {
   const printed = runC(
     program([
       ["/m/payload/init", "/us", "/../../us"],

@@ -34,7 +34,7 @@ static int filtered(const char *file) {
         sigemptyset(&signals);
         sigaddset(&signals, SIGRTMIN);
         sigprocmask(SIG_BLOCK, &signals, NULL);
-        /* Unblocked while it waits alone: a tracer sees each signal that is delivered. */
+        /* Unblocked only while it waits: a tracer sees each signal that is delivered. */
         if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0) return 1;
         static volatile sig_atomic_t count;
         void on_signal(int signal) { (void) signal; count++; }
@@ -81,7 +81,7 @@ static int scan(const char *file) {
 
 int main(int argc, char **argv) {
         if (argc != 3) return 2;
-        /* Ended with whoever started it. */
+        /* Ends with its parent process. */
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         return strcmp(argv[1], "scan") == 0 ? scan(argv[2]) : filtered(argv[2]);
 }

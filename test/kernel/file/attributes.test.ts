@@ -24,7 +24,7 @@ const directory = treeDirectory();
 const path = join(directory, "file");
 writeFileSync(path, "x");
 
-test("extended attributes are set, listed, read and removed, through descriptors that only name a file too", () => {
+test("extended attributes are set, listed, read and removed, also through O_PATH descriptors", () => {
   for (const mode of ["read", "path"] as const) {
     using file = openPath(path, mode);
     expect(getAttribute(file, "user.a")).toBeNull();
@@ -37,7 +37,7 @@ test("extended attributes are set, listed, read and removed, through descriptors
   }
 });
 
-test("the time a file was made is the file system's, or an older one that was noted", () => {
+test("the creation time of a file is the file system's, or an older one that was stored in an attribute", () => {
   using file = openPath(path, "read");
   const born = createdUsec(file) ?? 0n;
   expect(Math.abs(Number(born) / 1000 - Date.now())).toBeLessThan(60_000);
@@ -47,14 +47,14 @@ test("the time a file was made is the file system's, or an older one that was no
   expect(createdUsec(file)).toBe(born);
 });
 
-test("the path of a descriptor is returned without links", () => {
+test("the path of a descriptor is returned with symbolic links resolved", () => {
   mkdirSync(join(directory, "real"));
   symlinkSync("real", join(directory, "link"));
   using file = openPath(join(directory, "link"), "path");
   expect(pathOf(file)).toBe(join(directory, "real"));
 });
 
-rootTest("flags forbid writing, and are taken away", () => {
+rootTest("the immutable flag prevents writing, and can be removed", () => {
   mkdirSync(join(directory, "immutable"));
   using parent = openPath(directory, "directory");
   using file = openPath(join(directory, "immutable"), "directory");
@@ -70,7 +70,7 @@ rootTest("flags forbid writing, and are taken away", () => {
   expect(fileFlags(proc)).toBeNull();
 });
 
-test("a rename never replaces anything", () => {
+test("a rename that would replace a file is refused", () => {
   using parent = openPath(directory, "directory");
   writeFileSync(join(directory, "one"), "1");
   writeFileSync(join(directory, "two"), "2");
@@ -80,7 +80,7 @@ test("a rename never replaces anything", () => {
   expect(run("cat", join(directory, "two"), join(directory, "three"))).toBe("21");
 });
 
-test("attributes stay right in a hot loop", () => {
+test("attributes stay correct in a hot loop", () => {
   using file = openPath(path, "read");
   using parent = openPath(directory, "directory");
   const value = Buffer.alloc(8);

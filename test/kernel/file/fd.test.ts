@@ -50,7 +50,7 @@ test("an Fd is closed once, and refuses use afterwards", () => {
   fd.close();
   expect(fd.isOpen).toBe(false);
   expect(() => fd.number).toThrow("Bad file descriptor");
-  // Whoever has the number now is not ours to close.
+  // The number may belong to another file by now, which must not be closed.
   const taken = openPath("/dev/null", "read").take();
   expect(sys("fcntl", taken, 1)).toBe(1);
   sys("close", taken);
@@ -70,7 +70,7 @@ test("take() moves the descriptor, duplicate() makes another, both close-on-exec
   expect(sys("fcntl", inherited.number, F_GETFD)).toBe(FD_CLOEXEC);
 });
 
-test("the close hook runs before the descriptor goes, and only once", () => {
+test("the close hook runs before the descriptor is closed, and only once", () => {
   const seen: string[] = [];
   const fd = openPath("/dev/null", "read");
   fd.onClose(() => seen.push(targetOf(fd.number)));
@@ -85,7 +85,7 @@ test("a missing file is an error that names it", () => {
   expect(() => statPath("")).toThrow("No such file or directory");
 });
 
-test("openInRoot follows links as the root's own processes would", () => {
+test("openInRoot follows links as processes with that root directory would", () => {
   using inside = openPath(root, "path");
   expect(readFileIn(inside, "/absolute", 100).toString()).toBe("ID=test\n");
   expect(readFileIn(inside, "etc/upwards", 100).toString()).toBe("ID=test\n");
@@ -95,7 +95,7 @@ test("openInRoot follows links as the root's own processes would", () => {
   expect(nameOf(() => openInRoot(host, "/proc/self/root/etc/passwd", "read"))).toBe("ELOOP");
 });
 
-test("openBeneath refuses to leave, and refuses links", () => {
+test("openBeneath refuses paths that leave the directory, and links", () => {
   using inside = openPath(root, "directory");
   openBeneath(inside, "etc/os-release", "read").close();
   expect(nameOf(() => openBeneath(inside, "../secret", "read"))).toBe("EXDEV");
@@ -108,7 +108,7 @@ test("openBeneath refuses to leave, and refuses links", () => {
   ).toEqual(["os-release regular", "upwards symlink"]);
 });
 
-test("readFileIn touches neither fifo nor device, and keeps to its limit", () => {
+test("readFileIn opens neither fifos nor devices, and reads no more than its limit", () => {
   using inside = openPath(root, "path");
   expect(() => readFileIn(inside, "/fifo", 100)).toThrow("Not a regular file");
   expect(() => readFileIn(inside, "/etc", 100)).toThrow("Not a regular file");
@@ -129,7 +129,7 @@ test("readRegular reads a file of any size to its end, /proc included", () => {
   expect(nameOf(() => readRegular(status, 100))).toBe("EFBIG");
 });
 
-test("the status is what Node's stat says", () => {
+test("the status equals that of Node's stat", () => {
   const path = join(root, "etc/os-release");
   chmodSync(path, 0o640);
   using fd = openPath(path, "path");
@@ -157,7 +157,7 @@ test("the status is what Node's stat says", () => {
   expect(statAt(inside, "fifo").kind).toBe("fifo");
 });
 
-test("links are read, descriptors opened anew, directories made and removed", () => {
+test("links are read, descriptors are reopened, directories are created and removed", () => {
   expect(readLinkAt(null, join(root, "absolute"))).toBe("/etc/os-release");
   using inside = openPath(root, "path");
   expect(readLinkAt(inside, "etc/upwards")).toStartWith("../../");
@@ -172,7 +172,7 @@ test("links are read, descriptors opened anew, directories made and removed", ()
   expect(() => unlink("gone", inside)).toThrow("No such file or directory");
 });
 
-test("an empty pipe reads null when it does not wait, and a closed one reads empty", () => {
+test("readSome() returns null when a non-blocking file has no data, and an empty buffer at the end of a file", () => {
   using read = Fd.adopt(sys("eventfd2", 0, 0x80000));
   setNonblocking(read);
   expect(readSome(read)).toBeNull();
@@ -182,7 +182,7 @@ test("an empty pipe reads null when it does not wait, and a closed one reads emp
   expect(readSome(empty)?.length).toBe(0);
 });
 
-test("the file system of a file is known by its number", () => {
+test("the type of a file's file system is derived from its magic number", () => {
   using proc = openPath("/proc", "path");
   expect(fileSystemOf(proc).type).toBe(0x9fa0);
   using here = openPath(directory, "path");
@@ -190,7 +190,7 @@ test("the file system of a file is known by its number", () => {
   expect(totalBytes).toBeGreaterThanOrEqual(freeBytes);
 });
 
-test("opening, looking and reading stay right in a hot loop, and nothing stays open", () => {
+test("open, stat and read stay correct in a hot loop, and no descriptor stays open", () => {
   using inside = openPath(root, "path");
   const { ino } = statPath(join(root, "etc/os-release"));
   const before = openDescriptors();

@@ -9,7 +9,7 @@ import { MANY, scratchDirectory } from "../support.ts";
 const directory = scratchDirectory();
 const path = join(directory, "lock");
 
-test("an exclusive lock keeps everybody else out, and its file goes with it", () => {
+test("an exclusive lock prevents all other locks, and its file is removed with it", () => {
   {
     using _lock = FileLock.take(path, "exclusive");
     expect(existsSync(path)).toBe(true);
@@ -19,7 +19,7 @@ test("an exclusive lock keeps everybody else out, and its file goes with it", ()
   expect(existsSync(path)).toBe(false);
 });
 
-test("shared locks go together, and the last one takes the file away", () => {
+test("several shared locks are possible, and the last one removes the file", () => {
   const one = FileLock.take(path, "shared");
   const two = FileLock.take(path, "shared");
   expect(() => FileLock.take(path, "exclusive")).toThrow("Device or resource busy");
@@ -30,7 +30,7 @@ test("shared locks go together, and the last one takes the file away", () => {
   expect(existsSync(path)).toBe(false);
 });
 
-test("it is the record lock that other programs take, not flock(2)", () => {
+test("the lock is a record lock, as other programs take it, not a flock(2)", () => {
   const script = `import fcntl,struct,sys
 f = open(sys.argv[1], "a")
 try:
@@ -41,7 +41,7 @@ fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB); print("flock free")`;
   expect(Bun.spawnSync(["python3", "-c", script, path]).stdout.toString()).toBe("record busy\nflock free\n");
 });
 
-test("a directory is locked as long as it is open", () => {
+test("the lock of a directory is held while the descriptor is open", () => {
   mkdirSync(join(directory, "dir"));
   const one = openPath(join(directory, "dir"), "directory");
   using two = openPath(join(directory, "dir"), "directory");
@@ -51,9 +51,9 @@ test("a directory is locked as long as it is open", () => {
   expect(lockWhole(two)).toBe(true);
 });
 
-test("locking stays right in a hot loop", () => {
+test("locking stays correct in a hot loop", () => {
   const before = openDescriptors();
-  // In memory: on a disk it would be the disk that is tested.
+  // On tmpfs: on a disk the test would take as long as the disk does.
   const hot = `/dev/shm/machined-lock-test-${process.pid}`;
   for (let i = 0; i < MANY; i++) {
     using _lock = FileLock.take(hot, i % 2 === 0 ? "shared" : "exclusive");
@@ -62,7 +62,7 @@ test("locking stays right in a hot loop", () => {
   expectNothingLeft(before);
 });
 
-test("ending a lock twice, or one whose file was replaced, leaves the next one's alone", () => {
+test("disposing of a lock twice, or of one whose file was replaced, does not remove the next lock's file", () => {
   const first = FileLock.take(path, "exclusive");
   first[Symbol.dispose]();
   using second = FileLock.take(path, "exclusive");

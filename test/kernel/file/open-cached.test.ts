@@ -10,12 +10,12 @@ const top = scratchDirectory();
 mkdirSync(join(top, "etc"));
 writeFileSync(join(top, "etc/file"), "text");
 symlinkSync("/etc/file", join(top, "link"));
-// A link whose time of access is due for an update cannot be followed at once.
+// A link whose access time needs an update cannot be followed with RESOLVE_CACHED.
 lutimesSync(join(top, "link"), Date.now() / 1000 + 3600, Date.now() / 1000);
 
 /**
- * Asks until there is an answer: while any process of this machine mounts or renames something, the kernel may refuse to
- * answer without waiting.
+ * Repeats a call until it succeeds: while another process mounts or renames something, the kernel may refuse a lookup
+ * that must not wait.
  */
 function answer(ask: () => Fd | null): Fd {
   for (let i = 0; i < MANY; i++) {
@@ -25,7 +25,7 @@ function answer(ask: () => Fd | null): Fd {
   throw new Error("There is never an answer");
 }
 
-test("files that were just created are found below the given root, also through links", () => {
+test("files that were just created can be opened below a root, also through links", () => {
   using root = openPath(top, "path");
   for (const path of ["/etc/file", "/link", "/../../etc/file"]) {
     for (const name of [nameIfKnown, nameOnMount]) {
@@ -36,7 +36,7 @@ test("files that were just created are found below the given root, also through 
   expect(() => nameOnMount(root, "/etc/none")).toThrow("No such file or directory");
 });
 
-test("another mount is not walked into, nor a link followed, where that is asked for", () => {
+test("nameOnMount() does not cross mounts, and nameEntry() follows no links", () => {
   using root = openPath("/", "path");
   expect(nameOnMount(root, "/proc/version")).toBeNull();
   using own = openPath(top, "path");
@@ -47,7 +47,7 @@ test("another mount is not walked into, nor a link followed, where that is asked
   expect(statFd(etc).kind).toBe("directory");
 });
 
-test("a file's mount is the one that mountinfo names", () => {
+test("the mount id of a file is that of its line in mountinfo", () => {
   using file = openPath("/proc/version", "path");
   const id = mountIdOf(file);
   const line = readFileSync("/proc/self/mountinfo", "utf8")
@@ -56,7 +56,7 @@ test("a file's mount is the one that mountinfo names", () => {
   expect(line).toContain(" /proc ");
 });
 
-test("the answers stay right in a hot loop, and nothing stays open", () => {
+test("results stay correct in a hot loop, and no descriptor stays open", () => {
   using root = openPath(top, "path");
   using proc = openPath("/proc/version", "path");
   const [here, there] = [mountIdOf(root), mountIdOf(proc)];

@@ -18,7 +18,7 @@ import { MANY, scratchDirectory } from "../support.ts";
 const top = scratchDirectory();
 const at = (name: string) => join(top, name);
 
-test("every change of an entry is seen, and nothing else", () => {
+test("every change of an entry is detected, and other changes are not reported", () => {
   writeFileSync(at("file"), "text");
   mkdirSync(at("tree"));
   writeFileSync(at("elsewhere"), "");
@@ -48,12 +48,12 @@ test("every change of an entry is seen, and nothing else", () => {
   }
 });
 
-test("no entries are never changed", () => {
+test("an empty set never reports a change", () => {
   using directory = openPath(top, "directory");
   expect(new StatusSet(directory, []).isUnchanged(directory)).toBe(true);
 });
 
-test("the answer stays right in a hot loop, and nothing stays open", () => {
+test("the result stays correct in a hot loop, and no descriptor stays open", () => {
   writeFileSync(at("hot"), "");
   using directory = openPath(top, "directory");
   const set = new StatusSet(directory, ["hot", "tree", "none"]);

@@ -7,7 +7,7 @@ interface NewPartition {
   readonly label: string;
   readonly sectors?: number;
   readonly attributes?: bigint;
-  /** What is in it; it makes the partition as large as it is. */
+  /** The partition's content, which determines its size. */
   readonly content?: Uint8Array;
 }
 
@@ -21,7 +21,7 @@ function guidBytes(text: string): Buffer {
   return Buffer.concat([reversed(a), reversed(b), reversed(c), Buffer.from(d + e, "hex")]);
 }
 
-/** A disk with these partitions one after the other, behind a protective old table. */
+/** A disk with these partitions in order, after a protective MBR. */
 export function makeDisk(partitions: readonly NewPartition[], sectorSize = 512): Buffer {
   const entries = Buffer.alloc(ENTRIES * ENTRY_SIZE);
   const contents: Buffer[] = [];

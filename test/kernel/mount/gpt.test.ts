@@ -21,7 +21,7 @@ const DISK = makeDisk([
   { type: "0fc63daf-8483-4772-8e79-3d69d8477de4", label: "Räume", sectors: 8, attributes: 1n << 63n },
 ]);
 
-test("the partitions of a GPT: type, label, attributes and place", () => {
+test("the partitions of a GPT are read with type, label, attributes, offset and size", () => {
   expect(partitionsOf(DISK)).toEqual([
     { type: ROOT_X64, label: "root_1", attributes: 0n, offset: 40 * 512, size: 64 * 512 },
     {
@@ -34,12 +34,12 @@ test("the partitions of a GPT: type, label, attributes and place", () => {
   ]);
 });
 
-test("sectors of 4096 bytes are found too", () => {
+test("a GPT with sectors of 4096 bytes is read, too", () => {
   const partitions = partitionsOf(makeDisk([{ type: ROOT_X64, label: "big", sectors: 4 }], 4096));
   expect(partitions).toMatchObject([{ offset: 40 * 4096, size: 4 * 4096 }]);
 });
 
-test("the old table is read where there is no GPT", () => {
+test("the MBR's partitions are read where there is no GPT", () => {
   const sector = Buffer.alloc(1024);
   sector.writeUInt8(0x83, 446 + 4);
   sector.writeUInt32LE(2048, 446 + 8);
@@ -57,7 +57,7 @@ test("a disk without a table has no partitions: empty, short, random", () => {
   expect(partitionsOf(Buffer.from("EFI PART"))).toBeNull();
 });
 
-/** Changes a byte or more of the header, and sums it again unless the sum is what is to be wrong. */
+/** Changes bytes of the header, and computes its checksum again unless the checksum shall be wrong. */
 function spoiled(change: (header: Buffer) => void, options: { sum: boolean } = { sum: true }): Buffer {
   const disk = Buffer.from(DISK);
   const header = disk.subarray(512, 1024);
@@ -74,14 +74,14 @@ test.each<[string, Buffer]>([
   ["the size of the header", spoiled((h) => h.writeUInt32LE(0xffffffff, 12), { sum: false })],
   ["the number of entries", spoiled((h) => h.writeUInt32LE(0xffffffff, 80))],
   ["the size of entries", spoiled((h) => h.writeUInt32LE(1, 84))],
-  ["the place of entries", spoiled((h) => h.writeBigUInt64LE(0xffffffffffffffffn, 72))],
+  ["the position of entries", spoiled((h) => h.writeBigUInt64LE(0xffffffffffffffffn, 72))],
   ["entries beyond the end", spoiled((h) => h.writeBigUInt64LE(1_000_000n, 72))],
   ["the checksum of entries", spoiled((h) => h.writeUInt32LE(1, 88))],
-])("a table is refused where it is wrong: %s", (_what, disk) => {
+])("an invalid table is refused: %s", (_what, disk) => {
   expect(() => partitionsOf(disk)).toThrow("Broken partition table");
 });
 
-test("a disk with the mark of a GPT and no header is refused", () => {
+test("a protective MBR without a GPT header is refused", () => {
   expect(() => partitionsOf(DISK.fill(0, 512, 1024))).toThrow("protective MBR without a GPT header");
 });
 
@@ -96,7 +96,7 @@ test("random tables neither crash nor hang", () => {
   }
 });
 
-test("file systems are known by their signature, and nothing else is", () => {
+test("file systems are recognised by their signatures, and other content is not", () => {
   const image = (at: number, bytes: string, length = 128 << 10) => {
     const buffer = Buffer.alloc(length);
     buffer.write(bytes, at, "latin1");
@@ -116,7 +116,7 @@ test("file systems are known by their signature, and nothing else is", () => {
   expect(image(0, "", 3)).toBeNull();
 });
 
-test("reading tables stays right in a hot loop", () => {
+test("reading tables stays correct in a hot loop", () => {
   const path = join(directory, "hot");
   writeFileSync(path, makeDisk([{ type: ROOT_X64, label: "x", sectors: 1 }]));
   using disk = openPath(path, "read");

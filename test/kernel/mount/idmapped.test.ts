@@ -10,7 +10,7 @@ import { mountedFileSystem } from "../tree-support.ts";
 
 const directory = scratchDirectory();
 
-rootTest("a mount shows its files as those of a user namespace's users", async () => {
+rootTest("an idmapped mount shows its files as owned by users of a user namespace", async () => {
   const files = mountedFileSystem("ext4", 16);
   if (files === null) return;
   mkdirSync(join(files, "dir"));
@@ -33,14 +33,14 @@ rootTest("a mount shows its files as those of a user namespace's users", async (
   expect(stdout).toBe("700000 700000\n");
 });
 
-rootTest("where files cannot be shown so, it is refused, each time", () => {
+rootTest("a file system that does not support idmapped mounts is an error, in every call", () => {
   using proc = openPath("/proc/sys", "path");
   using mount = cloneMount(proc, "one");
   using users = openNamespace("self", "user");
   for (let i = 0; i < MANY / 5; i++) expect(() => mapMountIds(mount, users)).toThrow();
 });
 
-rootTest("a mount namespace that was entered can be left again", async () => {
+rootTest("a thread can leave a mount namespace again", async () => {
   const mark = join(directory, "mark");
   mkdirSync(mark);
   await using machine = await startNamespaced(["--mount"], `mount -t tmpfs inside '${mark}' && touch '${mark}/inside'`);

@@ -23,7 +23,7 @@ function image(name: string, prefixBytes = 0): string {
   return path;
 }
 
-rootTest("a part of a file is mounted where nobody else sees it, and goes when it is closed", async () => {
+rootTest("a part of a file is mounted detached, and its loop device is released when it is closed", async () => {
   const path = image("disk", 1 << 20);
   const before = openDescriptors();
   let device = "";
@@ -41,7 +41,7 @@ rootTest("a part of a file is mounted where nobody else sees it, and goes when i
   await until(isFree, "the loop device to be free again");
 });
 
-rootTest("a file system that is none is refused, and nothing stays attached", async () => {
+rootTest("mounting an invalid or unknown file system is an error, and the loop device is released", async () => {
   const path = join(directory, "garbage");
   writeFileSync(path, Buffer.alloc(4 << 20, 0x53));
   using file = openPath(path, "read");
@@ -53,7 +53,7 @@ rootTest("a file system that is none is refused, and nothing stays attached", as
   await until(() => !run("losetup", "-a").includes(path), "the loop device to be free again");
 });
 
-rootTest("loop devices are attached again and again", () => {
+rootTest("loop devices can be attached many times", () => {
   const path = image("again");
   using file = openPath(path, "read");
   const before = openDescriptors();
@@ -64,7 +64,7 @@ rootTest("loop devices are attached again and again", () => {
   expectNothingLeft(before);
 });
 
-rootTest("a device that cannot be attached is not left open", () => {
+rootTest("a loop device that cannot be attached is closed", () => {
   const path = join(directory, "not-for-reading");
   writeFileSync(path, "");
   using file = openPath(path, "path");

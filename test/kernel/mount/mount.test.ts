@@ -4,7 +4,7 @@ import { rootTest, runScript, scratchDirectory } from "../support.ts";
 
 const directory = scratchDirectory();
 
-rootTest("a mount is cloned, restricted, attached and taken away, without a trace outside", async () => {
+rootTest("a mount is cloned, restricted, attached and unmounted, and nothing of it is visible outside", async () => {
   const { stdout, stderr } = await runScript(`
     import { mkdirSync, readFileSync, writeFileSync, existsSync } from "node:fs";
     import * as mount from "./kernel/mount/mount.ts";

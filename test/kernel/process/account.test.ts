@@ -13,7 +13,7 @@ afterAll(() => rmSync(directory, { recursive: true }));
 const uid = process.geteuid?.() ?? 0;
 const liar = { ...process.env, USER: "liar", LOGNAME: "liar", USERNAME: "liar" };
 
-test("the user of a process is taken from the kernel, not from $USER", async () => {
+test("the user of a process is read from the kernel, not from $USER", async () => {
   const script = `console.log((await import("${import.meta.dir}/../../../src/kernel/process/account.ts")).ownAccount().name)`;
   const names = [liar, { PATH: process.env["PATH"] }].map((env) =>
     Bun.spawnSync([process.execPath, "-e", script], { env }).stdout.toString().trim(),
@@ -22,13 +22,13 @@ test("the user of a process is taken from the kernel, not from $USER", async () 
   expect(names).toEqual([known, known]);
 });
 
-test("the C library has the same account as its file", () => {
+test("getpwuid_r(3) returns the same account as the file does", () => {
   const own = ownAccount();
   expect(own.uid).toBe(uid);
   expect(accountOfLibrary(uid)).toEqual(own);
 });
 
-test("the C library answers many times alike", () => {
+test("getpwuid_r(3) returns the same account in every call", () => {
   const first = accountOfLibrary(0);
   expect(first?.name).toBe("root");
   for (let round = 0; round < 2000; round++) expect(accountOfLibrary(0)).toEqual(first);
@@ -39,7 +39,7 @@ test("a user without a record is not found", () => {
   expect(accountInFile(4_000_000_123, "/etc/passwd")).toBeNull();
 });
 
-test("malformed lines are skipped, and an absent file has no users", () => {
+test("malformed lines are skipped, and a missing file has no users", () => {
   const path = join(directory, "passwd");
   writeFileSync(path, "\n+::::::\n:x:7:7::/nowhere:\nseven:x:7:7:Seven:/home/7:/bin/sh\neight:x:8:8:::\n");
   expect(accountInFile(7, path)).toEqual({ uid: 7, name: "seven", home: "/home/7" });
@@ -47,7 +47,7 @@ test("malformed lines are skipped, and an absent file has no users", () => {
   expect(accountInFile(7, join(directory, "absent"))).toBeNull();
 });
 
-test("files are below $HOME where that is a path, else below the account's home", () => {
+test("a user's files are below $HOME if that is an absolute path, else below the account's home directory", () => {
   expect(homeDirectory({ HOME: "/somewhere" })).toBe("/somewhere");
   for (const HOME of [undefined, "", "relative"]) expect(homeDirectory({ HOME })).toBe(ownAccount().home);
 });

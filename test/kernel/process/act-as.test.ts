@@ -5,7 +5,7 @@ import { MANY, rootTest, runScript, scratchDirectory } from "../support.ts";
 
 const directory = scratchDirectory();
 
-rootTest("files are made as another user, with all the rights there were before", async () => {
+rootTest("files are created with another owner, and the process keeps its privileges", async () => {
   const { stdout, stderr } = await runScript(`
     import { makeFilesAs } from "./kernel/process/act-as.ts";
     import { createDirectory, createFile } from "./kernel/tree/link.ts";
@@ -26,7 +26,7 @@ rootTest("files are made as another user, with all the rights there were before"
 });
 
 rootTest(
-  "a process that forbids inspection shows its links to nobody without privileges over all processes",
+  "after forbidInspection() the links in /proc/PID cannot be read without privileges in the initial user namespace",
   async () => {
     const { stdout, stderr } = await runScript(`
     import { forbidInspection } from "./kernel/process/dumpable.ts";

@@ -24,7 +24,7 @@ const V2 = "29 25 0:25 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,
 const HYBRID = `${V1}\n32 25 0:28 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw`;
 const ELSEWHERE = `${V1}\n32 25 0:28 / /opt/odd\\040place rw - cgroup2 cgroup2 rw`;
 
-test("the hierarchy that tracks processes is found in every set-up", () => {
+test("the hierarchy that tracks processes is found with cgroup v1, v2, in hybrid mode and at other mount points", () => {
   expect(findCgroupRoot(V2)).toEqual({ mount: "/sys/fs/cgroup", unified: true });
   expect(findCgroupRoot(V1)).toEqual({ mount: "/sys/fs/cgroup/systemd", unified: false });
   expect(findCgroupRoot(HYBRID)).toEqual({ mount: "/sys/fs/cgroup/unified", unified: true });
@@ -33,7 +33,7 @@ test("the hierarchy that tracks processes is found in every set-up", () => {
   expect(() => findCgroupRoot("")).toThrow("No control group hierarchy is mounted");
 });
 
-test("a hierarchy is named by its controllers, as in /proc/PID/cgroup, also where SELinux adds mount options", () => {
+test("a hierarchy has its controllers as its name, as in /proc/PID/cgroup, also where SELinux adds mount options", () => {
   const mountinfo = [
     "30 25 0:26 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,seclabel,xattr,release_agent=/x,name=systemd",
     '31 25 0:27 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,seclabel,context="a:b:c:s0:c1,c2",cpu,cpuacct',
@@ -46,7 +46,7 @@ test("a hierarchy is named by its controllers, as in /proc/PID/cgroup, also wher
   ]);
 });
 
-test("a process's group is read from the line of our hierarchy", () => {
+test("a process's group is read from the line of the hierarchy that tracks processes", () => {
   const text = "9:name=systemd:/a.slice/b\n4:memory:/other\n0::/a.slice/c.scope (deleted)\n";
   expect(parseProcessCgroup(text, true)).toBe("/a.slice/c.scope");
   expect(parseProcessCgroup(text, false)).toBe("/a.slice/b");
@@ -61,7 +61,7 @@ function sleeper(group: string) {
   return child;
 }
 
-rootTest("a group is made, filled, emptied and removed, and tells of it", async () => {
+rootTest("a group is created, filled, emptied and removed, and a watch reports its events", async () => {
   createCgroup(`${GROUP}/one/deep`);
   createCgroup(`${GROUP}/two`);
   expect(childCgroups(GROUP).sort()).toEqual(["one", "two"]);
@@ -89,7 +89,7 @@ rootTest("a group is made, filled, emptied and removed, and tells of it", async 
   removeCgroup(GROUP);
 });
 
-rootTest("a group that does not exist is empty, and paths that lead out are refused", () => {
+rootTest("a group that does not exist is empty, and paths that lead out of the hierarchy are refused", () => {
   expect(isCgroupPopulated("/no/such")).toBe(false);
   expect(cgroupProcesses("/no/such")).toEqual([]);
   expect(childCgroups("/no/such")).toEqual([]);
@@ -101,7 +101,7 @@ rootTest("a group that does not exist is empty, and paths that lead out are refu
 });
 
 rootTest(
-  "looking stays right in a hot loop, and nothing stays open",
+  "reading groups stays correct in a hot loop, and no descriptor stays open",
   async () => {
     createCgroup(GROUP);
     const child = sleeper(GROUP);

@@ -6,7 +6,7 @@ import { PidRef } from "../../../src/kernel/process/pidref.ts";
 import { expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
 import { MANY, rootTest, startNamespaced } from "../support.ts";
 
-rootTest("the host name of another process is read, and this thread comes back", async () => {
+rootTest("the host name of another process is read, and the thread returns to its own namespace", async () => {
   await using sleeping = await startNamespaced(["--uts"]);
   using process = PidRef.of(sleeping.pid);
   const own = namespaceId("self", "uts");
@@ -18,7 +18,7 @@ rootTest("the host name of another process is read, and this thread comes back",
   expect(hostNameOf(self)).toBe(hostname());
 });
 
-rootTest("the name is the same however often it is asked for, and nothing stays open", async () => {
+rootTest("every call returns the same name, and no descriptor stays open", async () => {
   await using sleeping = await startNamespaced(["--uts"]);
   using process = PidRef.of(sleeping.pid);
   const name = hostNameOf(process);

@@ -16,23 +16,26 @@ function program(name: string, script: string): string {
 
 const hasSystemd = existsSync("/usr/lib/systemd/systemd") || existsSync("/lib/systemd/systemd");
 
-test.skipIf(!hasSystemd)(`the host's systemd is asked${hasSystemd ? "" : " (left out: there is none here)"}`, () => {
-  expect(hostVersionLine()).toMatch(/^systemd \d+/);
-});
+test.skipIf(!hasSystemd)(
+  `the first line of the host's 'systemd --version' is returned${hasSystemd ? "" : " (left out: no systemd here)"}`,
+  () => {
+    expect(hostVersionLine()).toMatch(/^systemd \d+/);
+  },
+);
 
-test("the first line of its output is taken unchanged", () => {
+test("the first line of a program's output is returned unchanged", () => {
   const manager = program("good", "echo 'systemd 252 (252.39-1~deb12u2)'; echo +PAM");
   expect(hostVersionLine([join(directory, "absent"), manager])).toBe("systemd 252 (252.39-1~deb12u2)");
 });
 
-test("a program that says something else, fails or is no program counts as none", () => {
+test("a program that prints something else, fails or cannot be executed counts as no systemd", () => {
   writeFileSync(join(directory, "text"), "x");
   for (const path of [program("other", "echo runit 2"), program("bad", "exit 1"), join(directory, "text")]) {
     expect(hostVersionLine([path])).toBeNull();
   }
 });
 
-test("without a systemd the release that we follow is named", () => {
+test("without a systemd the emulated release is printed", () => {
   expect(versionText(["+A"], null)).toMatch(/^systemd 262 \(machined [\d.]+\)\nmachined [\d.]+ \+A\n$/);
   expect(versionText([], "systemd 257 (257.13)")).toMatch(/^systemd 257 \(257\.13\)\nmachined [\d.]+\n$/);
 });

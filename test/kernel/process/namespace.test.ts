@@ -27,7 +27,7 @@ test("a process shares its own namespaces", () => {
   expect(userNamespaceOwnerChain(process.pid)).toEqual({ owners: [], reachedOwn: true });
 });
 
-rootTest("a function runs in another network namespace, and the thread comes back", async () => {
+rootTest("a function runs in another network namespace, and the thread returns to its own", async () => {
   await using sleeping = await startNamespaced(["--net"]);
   using process = PidRef.of(sleeping.pid);
   expect(sameNamespace(process.pid, "net")).toBe(false);
@@ -48,11 +48,11 @@ rootTest("a function runs in another network namespace, and the thread comes bac
   expect(namespaceId("self", "net")).toBe(own);
   expect(listener.isOpen).toBe(true);
   using socket = openAddressSocket(process);
-  expect(dumpAddresses(socket)).toEqual([]); // its loopback is down
+  expect(dumpAddresses(socket)).toEqual([]); // its loopback interface is down
 });
 
 rootTest(
-  "entering and leaving stays right in a hot loop, and nothing stays open",
+  "entering and leaving stays correct in a hot loop, and no descriptor stays open",
   async () => {
     await using sleeping = await startNamespaced(["--net"]);
     using process = PidRef.of(sleeping.pid);
@@ -70,7 +70,7 @@ rootTest(
   GUARD_MS,
 );
 
-rootTest("a function runs with another identity, without our privileges, and we get all of it back", () => {
+rootTest("a function runs with another identity and without privileges, and the thread gets both back", () => {
   const secret = join(directory, "secret");
   writeFileSync(secret, "for root", { mode: 0o600 });
   mkdirSync(join(directory, "open"), { mode: 0o777 });
@@ -98,7 +98,7 @@ rootTest("a function runs with another identity, without our privileges, and we 
 });
 
 rootTest(
-  "switching identity stays right in a hot loop",
+  "switching identity stays correct in a hot loop",
   () => {
     const secret = join(directory, "secret-2");
     writeFileSync(secret, "for root", { mode: 0o600 });
@@ -118,10 +118,10 @@ rootTest(
   GUARD_MS,
 );
 
-rootTest("the owners of user namespaces are named from the inside out", async () => {
+rootTest("the owners of nested user namespaces are returned from the inside out", async () => {
   await using sleeping = await startNamespaced(["--user", "--map-root-user"]);
   expect(userNamespaceOwnerChain(sleeping.pid)).toEqual({ owners: [0], reachedOwn: true });
-  // unshare(1) executes the inner one without a fork, which makes the child of it all the sleeper again.
+  // unshare(1) executes the inner unshare without a fork, so that the child itself becomes the sleeper.
   const inner = ["--user", "--map-root-user", "unshare", "--user", "--map-root-user"];
   await using nested = await startNamespaced(inner);
   expect(userNamespaceOwnerChain(nested.pid)).toEqual({ owners: [0, 0], reachedOwn: true });

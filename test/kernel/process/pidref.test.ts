@@ -11,7 +11,7 @@ function sleeper() {
   return Bun.spawn(["sleep", "1000"], { stdio: ["ignore", "ignore", "ignore"] });
 }
 
-test("a reference says who the process is, and notices its exit", async () => {
+test("a reference identifies its process, and reports its exit", async () => {
   const child = sleeper();
   const watchesBefore = watchCount();
   using ref = PidRef.of(child.pid);
@@ -36,7 +36,7 @@ test("a reference says who the process is, and notices its exit", async () => {
   expect(watchCount()).toBe(watchesBefore);
 });
 
-test("references to one process are equal, to two are not", async () => {
+test("references to the same process are equal, those to different processes are not", async () => {
   const [first, second] = [sleeper(), sleeper()];
   using ref = PidRef.of(first.pid);
   using other = PidRef.of(second.pid);
@@ -54,7 +54,7 @@ test("references to one process are equal, to two are not", async () => {
   }
 });
 
-test("numbers that are no process, and descriptors that are no pidfd, are refused", async () => {
+test("numbers without a process, and descriptors that are no pidfds, are refused", async () => {
   const child = sleeper();
   const ref = PidRef.of(child.pid);
   child.kill(9);
@@ -67,7 +67,7 @@ test("numbers that are no process, and descriptors that are no pidfd, are refuse
   ref[Symbol.dispose]();
 });
 
-test("without a pidfd the start time distinguishes a process from a later one", async () => {
+test("without a pidfd, the start time distinguishes a process from a later one with the same number", async () => {
   const child = sleeper();
   using plain = PidRef.fromPidOnly(child.pid);
   expect(plain.id).toBeNull();
@@ -80,7 +80,7 @@ test("without a pidfd the start time distinguishes a process from a later one", 
   expect(() => plain.kill(9)).toThrow("No such process");
 });
 
-test("/proc says what a process is", async () => {
+test("name, command line, user, parent and start time of a process are read from /proc", async () => {
   const child = sleeper();
   await until(() => processComm(child.pid) === "sleep", "exec");
   expect(processCmdline(child.pid)).toEqual(["sleep", "1000"]);
@@ -94,7 +94,7 @@ test("/proc says what a process is", async () => {
 });
 
 test(
-  "references stay right in a hot loop, and nothing stays open",
+  "references stay correct in a hot loop, and no descriptor stays open",
   async () => {
     const child = sleeper();
     const before = openDescriptors();

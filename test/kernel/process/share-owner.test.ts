@@ -17,7 +17,7 @@ function withFiles(work: (files: { ranges: string; users: string; logins: string
 
 const PASSWD = "root:x:0:0::/root:/bin/sh\nanna:x:1000:1000::/home/anna:/bin/sh\n";
 
-test("the owner of subordinate ids is counted for all of them, and a changed file is read again", () => {
+test("subordinate ids count as their owner, and a changed file is read again", () => {
   withFiles((files) => {
     const owners = (...uids: number[]) => uids.map((uid) => shareOwner(uid, files));
     expect(owners(0, 1000, 100_000, 0x8_0005)).toEqual([0, 1000, 0x1_0000, 0x8_0000]);
@@ -28,21 +28,21 @@ test("the owner of subordinate ids is counted for all of them, and a changed fil
   });
 });
 
-test("a user who is logged in is counted alone, whatever the number", () => {
+test("a user that is logged in counts alone, whatever its number", () => {
   withFiles((files) => {
     writeFileSync(join(files.logins, "700001"), "");
     expect([700_001, 700_002].map((uid) => shareOwner(uid, files))).toEqual([700_001, 700_002 - (700_002 % 0x1_0000)]);
   });
 });
 
-test("ranges of an owner that passwd(5) does not have are counted as one, and lines of no meaning are passed over", () => {
+test("all ranges of an owner that is not in passwd(5) count as one user, and invalid lines are skipped", () => {
   withFiles((files) => {
     writeFileSync(files.ranges, "ldap:200000:10\nldap:300000:10\nx\n:1:1\nx:-5:3\nx:1:y\nx:9:9:9\n");
     expect([200_001, 300_002, 9].map((uid) => shareOwner(uid, files))).toEqual([200_000, 200_000, 9]);
   });
 });
 
-test("files that cannot be read now (EMFILE) do not count as empty: the ranges read last are used, and then those of the files", () => {
+test("while the files cannot be read (EMFILE), the ranges that were read last are used; later the files are read again", () => {
   withFiles((files) => {
     writeFileSync(files.ranges, "1001:200000:10\n");
     expect(shareOwner(200_001, files)).toBe(1001);

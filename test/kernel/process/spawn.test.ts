@@ -11,7 +11,7 @@ const ours = join(import.meta.dir, "../../../src");
 mkdirSync(sources);
 for (const part of ["kernel", "base"]) cpSync(join(ours, part), join(sources, part), { recursive: true });
 
-// A parent that starts itself as "child", which reports what it was given.
+// A program that starts itself as "child", which prints its arguments and descriptors.
 writeFileSync(
   join(sources, "main.ts"),
   `
@@ -61,7 +61,7 @@ function expectReport(command: string[]): void {
   expect(killed).toBe('{"code":null,"signal":"SIGTERM"} true');
 }
 
-test("from the sources, a program is Bun's first argument", () => {
+test("run from the sources, the program's name is the first argument after main.ts", () => {
   expect(selfCommand("systemd-pull", ["tar"]).command).toEqual([
     process.execPath,
     join(ours, "main.ts"),
@@ -72,7 +72,7 @@ test("from the sources, a program is Bun's first argument", () => {
 });
 
 test(
-  "compiled, a program is the name it is called by",
+  "in a compiled executable, the program's name is argv[0]",
   () => {
     const outfile = join(directory, "program");
     const entries = [join(sources, "main.ts"), join(sources, "kernel/event/poller-thread.ts")];
@@ -94,7 +94,7 @@ test(
   GUARD_MS,
 );
 
-test("standard descriptors cannot be given as extra ones", async () => {
+test("standard descriptors cannot be passed as extra ones", async () => {
   const { openPath } = await import("../../../src/kernel/file/fd.ts");
   using file = openPath("/dev/null", "read");
   expect(() => spawnSelf("child", [], { fds: { 1: file } })).toThrow("Invalid argument");

@@ -6,22 +6,25 @@ import { uninterruptibleSleep } from "../../../src/kernel/process/uninterruptibl
 import { HungFileSystem } from "../../lib/hung-file-system.ts";
 import { rootTest, until } from "../support.ts";
 
-rootTest("a killed process that waits for a FUSE file system sleeps on, and ends when the server is gone", async () => {
-  using files = new HungFileSystem();
-  const child = Bun.spawn(["stat", join(files.path, "x")], { stdio: ["ignore", "ignore", "ignore"] });
-  using held = PidRef.of(child.pid);
-  await until(() => files.questions > 0, "the question");
-  child.kill("SIGKILL");
-  const sleep = await until(() => uninterruptibleSleep(held), "the sleep");
-  expect(uninterruptibleSleep(held)).toBe(sleep);
-  expect(held.isAlive()).toBe(true);
-  files.end();
-  await child.exited;
-  expect(child.signalCode).toBe("SIGKILL");
-  expect(uninterruptibleSleep(held)).toBeNull();
-});
+rootTest(
+  "a killed process that waits for a FUSE file system is reported as sleeping, and ends when the server is gone",
+  async () => {
+    using files = new HungFileSystem();
+    const child = Bun.spawn(["stat", join(files.path, "x")], { stdio: ["ignore", "ignore", "ignore"] });
+    using held = PidRef.of(child.pid);
+    await until(() => files.questions > 0, "the question");
+    child.kill("SIGKILL");
+    const sleep = await until(() => uninterruptibleSleep(held), "the sleep");
+    expect(uninterruptibleSleep(held)).toBe(sleep);
+    expect(held.isAlive()).toBe(true);
+    files.end();
+    await child.exited;
+    expect(child.signalCode).toBe("SIGKILL");
+    expect(uninterruptibleSleep(held)).toBeNull();
+  },
+);
 
-test("a process that waits where signals reach it, or is stopped, does not sleep uninterruptibly", async () => {
+test("a process in an interruptible wait, or a stopped one, is not reported", async () => {
   const child = Bun.spawn(["cat"], { stdin: "pipe", stdout: "ignore" });
   using held = PidRef.of(child.pid);
   child.kill("SIGSTOP");

@@ -9,7 +9,7 @@ import { runScript, scratchDirectory, until } from "../support.ts";
 
 const directory = scratchDirectory();
 
-test("a crowd is let in a few at a time, and the loop's other work is done in between", async () => {
+test("many connections are accepted a few at a time, and the event loop does other work in between", async () => {
   const before = openDescriptors();
   const path = join(directory, "crowd");
   const accepted: Fd[] = [];
@@ -36,7 +36,7 @@ test("a crowd is let in a few at a time, and the loop's other work is done in be
   expectNothingLeft(before);
 });
 
-test("connections of a socket unit that passes credentials bring bytes alone", async () => {
+test("connections of a socket unit with PassCredentials= deliver bytes without credentials", async () => {
   const path = join(directory, "credentials");
   const listener = listenUnix(path);
   passCredentials(listener);
@@ -54,7 +54,7 @@ test("connections of a socket unit that passes credentials bring bytes alone", a
   expect(seen).toEqual(["x", "end"]);
 });
 
-/** Runs in a process that may open 100 files: `fill()` opens what is left, `free()` closes it. */
+/** Runs in a process that may open 100 files: `fill()` opens files up to the limit, `free()` closes them. */
 function short(body: string) {
   return runScript(`
     import { Acceptor } from "./kernel/socket/acceptor.ts";
@@ -102,7 +102,7 @@ test("a connection that arrives while descriptors are exhausted is accepted when
   expect(JSON.parse(stdout)).toEqual({ calm: 5, short: 0, failed: 1 });
 });
 
-test("a lasting shortage: the next one gets the descriptor that was kept for that", async () => {
+test("while descriptors stay exhausted, one connection at a time is accepted on a reserved descriptor", async () => {
   const { stdout, stderr } = await short(`
     await until(() => seen.short === 1);
     accepted.splice(0)[0].close();

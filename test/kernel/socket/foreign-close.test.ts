@@ -1,4 +1,4 @@
-// What is closed while the last close(2) of something else waits.
+// Closing descriptors while the last close(2) of another file blocks.
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { openPath } from "../../../src/kernel/file/fd.ts";
@@ -19,7 +19,7 @@ const hasPython = havePrograms("descriptors that wait", "python3");
 const left = hasPython && isRoot ? "" : " (left out: needs root and python3)";
 const byte = pinForever(8);
 
-/** Closes one end of a pair; resolves when the other end sees that. */
+/** Closes one end of a pair; resolves when the other end has received the end. */
 async function closeSocket(): Promise<void> {
   const [ours, theirs] = socketPair();
   using _ours = ours;
@@ -29,7 +29,7 @@ async function closeSocket(): Promise<void> {
 
 describe.skipIf(left !== "")(`beside a file that does not answer${left}`, () => {
   test(
-    "sockets, pipes and files of a disk are closed at once",
+    "sockets, pipes and files on a disk are closed at once",
     async () => {
       using silent = await mountSilent(join(scratch, "silent"), "flush");
       closeForeign(openPath(join(silent.path, "image"), "read").take());
@@ -49,7 +49,7 @@ describe.skipIf(left !== "")(`beside a file that does not answer${left}`, () => 
 });
 
 test.skipIf(!hasPython)(
-  `a socket that lingers within another holds no other up${hasPython ? "" : " (left out: no python3)"}`,
+  `a lingering socket in another socket's queue does not delay other closes${hasPython ? "" : " (left out: no python3)"}`,
   async () => {
     const path = join(scratch, "socket");
     using listener = listenUnix(path);
@@ -63,7 +63,7 @@ test.skipIf(!hasPython)(
       const since = performance.now();
       for (const fd of received.fds) fd.close();
       for (let i = 0; i < 20; i++) await closeSocket();
-      expect(performance.now() - since).toBeLessThan(30_000); // it would linger for a minute
+      expect(performance.now() - since).toBeLessThan(30_000); // its close would block for a minute
     } finally {
       sender.kill("SIGKILL");
     }
@@ -71,7 +71,7 @@ test.skipIf(!hasPython)(
   GUARD_MS,
 );
 
-test("what the sender has set for its socket stays set", async () => {
+test("closing a received socket does not change the sender's SO_LINGER", async () => {
   const SO_LINGER = 13;
   const [ours, theirs] = socketPair();
   using _theirs = theirs;
@@ -88,7 +88,7 @@ test("what the sender has set for its socket stays set", async () => {
   ours.close();
 });
 
-test("a thousand sockets are closed, by a few children", async () => {
+test("a thousand sockets are closed by a few child processes", async () => {
   const ends = Array.from({ length: 1000 }, () => {
     const [ours, theirs] = socketPair();
     closeForeign(theirs.take());

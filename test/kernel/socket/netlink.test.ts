@@ -20,7 +20,7 @@ function ip(pid: number, ...args: string[]): void {
   if (run.exitCode !== 0) throw new Error(run.stderr.toString());
 }
 
-test("our addresses are those Node sees", async () => {
+test("the addresses are those of Node's networkInterfaces()", async () => {
   using socket = openAddressSocket(null);
   const ours = () =>
     dumpAddresses(socket).map(
@@ -30,7 +30,7 @@ test("our addresses are those Node sees", async () => {
     Object.entries(networkInterfaces()).flatMap(([name, rows]) =>
       (rows ?? []).map((row) => `${name} ${hex(row.address)}/${row.cidr?.split("/")[1]}`),
     );
-  // The host's interfaces may come and go between two looks.
+  // The host's interfaces may change between two readings.
   await waitFor(() => expect(ours().sort()).toEqual(theirs().sort()), "the same addresses");
   for (const neighbour of dumpNeighbours(socket)) expect([4, 16]).toContain(neighbour.bytes.length);
 });
@@ -45,12 +45,12 @@ function hex(address: string): string {
     .join("");
 }
 
-test("interfaces have names", () => {
+test("interfaceName() returns the name of an interface, and null for an unknown index", () => {
   for (let i = 0; i < MANY; i++) if (interfaceName(1) !== "lo") throw new Error(`wrong at ${i}`);
   expect(interfaceName(987654)).toBeNull();
 });
 
-test("a signal does not end a dump: the time that is left is waited for", async () => {
+test("a signal does not end a dump: it waits for the remaining time", async () => {
   let signals = 0;
   const count = () => void signals++;
   process.on("SIGUSR2", count);
@@ -58,7 +58,7 @@ test("a signal does not end a dump: the time that is left is waited for", async 
   await using _sender = Bun.spawn(["sh", "-c", sending, String(process.pid)], { stderr: "ignore" });
   try {
     await waitFor(() => expect(signals).toBeGreaterThan(0), "a signal");
-    // The other end of the pair stands for a kernel that does not reply.
+    // The other end of the pair represents a kernel that does not reply.
     const [socket, peer] = socketPair("datagram");
     using _socket = socket;
     using _peer = peer;
@@ -70,7 +70,7 @@ test("a signal does not end a dump: the time that is left is waited for", async 
   }
 });
 
-rootTest("addresses of another network are read and their changes announced", async () => {
+rootTest("addresses of another network namespace are read, and their changes are reported", async () => {
   await using sleeping = await startNamespaced(["--net"]);
   using process = PidRef.of(sleeping.pid);
   using socket = openAddressSocket(process);
@@ -96,7 +96,7 @@ rootTest("addresses of another network are read and their changes announced", as
 });
 
 rootTest(
-  "many addresses fill more than one packet, and dumps stay right in a hot loop",
+  "addresses that fill more than one packet are read, and dumps stay correct in a hot loop",
   async () => {
     await using sleeping = await startNamespaced(["--net"]);
     using process = PidRef.of(sleeping.pid);
@@ -120,7 +120,7 @@ rootTest(
   GUARD_MS,
 );
 
-rootTest("a table that is too large is refused, within its time, and listening to it ends", async () => {
+rootTest("a table that is too large is an error within the time limit, and watching it ends", async () => {
   await using sleeping = await startNamespaced(["--net"]);
   using process = PidRef.of(sleeping.pid);
   using socket = openAddressSocket(process);
@@ -131,7 +131,7 @@ rootTest("a table that is too large is refused, within its time, and listening t
   });
   expect(batch.stderr.toString()).toBe("");
   expect(() => dumpAddresses(socket)).toThrow("No buffer space available");
-  // The rest of that answer is not taken for the next one's.
+  // The rest of that answer is not mistaken for the next answer.
   using another = openAddressSocket(process);
   expect(dumpNeighbours(another)).toEqual([]);
   expect(hasChanged(events)).toBe(true);

@@ -30,7 +30,7 @@ async function withEnvironment(
   }
 }
 
-test("state reaches the listener, at a path and at an abstract name, with its sender", async () => {
+test("a listener at a path or an abstract name receives states and their sender", async () => {
   for (const address of [join(directory, "notify"), { abstract: `notify-${process.pid}` }]) {
     const seen: Notification[] = [];
     using listener = new NotifyListener(address, (one) => seen.push(one));
@@ -49,7 +49,7 @@ test("state reaches the listener, at a path and at an abstract name, with its se
   }
 });
 
-test("without a service manager nothing is sent; a promised one that is missing is an error", async () => {
+test("without $NOTIFY_SOCKET nothing is sent; a socket that does not exist is an error", async () => {
   await withEnvironment({ NOTIFY_SOCKET: undefined }, () => expect(notify("READY=1")).toBe(false));
   await withEnvironment({ NOTIFY_SOCKET: "vsock:2:1" }, () => expect(notify("READY=1")).toBe(false));
   await withEnvironment({ NOTIFY_SOCKET: "/no/such" }, () => expect(() => notify("READY=1")).toThrow("No such file"));
@@ -71,7 +71,7 @@ test("a callback that throws or closes its listener does not affect other listen
   expectNothingLeft(before);
 });
 
-test("inherited sockets are taken once, only by the process they are meant for", async () => {
+test("inherited sockets are taken once, and only by the process that $LISTEN_PID names", async () => {
   await withEnvironment({ LISTEN_PID: String(process.pid + 1), LISTEN_FDS: "2", LISTEN_FDNAMES: "a:b" }, () => {
     expect(listenFds()).toEqual([]);
     expect(process.env["LISTEN_FDS"]).toBeUndefined();
@@ -97,7 +97,7 @@ test("inherited sockets are taken once, only by the process they are meant for",
   expect(stdout).toBe("3 varlink true 1 undefined\n4 unknown true 1 undefined\n0\n");
 });
 
-test("the watchdog's interval is for the process it names", async () => {
+test("the watchdog's interval counts only for the process that $WATCHDOG_PID names", async () => {
   await withEnvironment({ WATCHDOG_USEC: "3000000", WATCHDOG_PID: undefined }, () =>
     expect(watchdogIntervalUsec()).toBe(3e6),
   );
@@ -113,7 +113,7 @@ test("the watchdog's interval is for the process it names", async () => {
 });
 
 test(
-  "notifications stay right in a hot loop",
+  "notifications stay correct in a hot loop",
   async () => {
     let next = 0;
     let wrong = 0;

@@ -11,7 +11,7 @@ import { havePrograms } from "../../lib/programs.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
 import { MANY, reported, scratchDirectory, targetOf, until } from "../support.ts";
 
-/** A stream that records what happens to it. */
+/** A stream that records its callbacks. */
 function recorder(fd: Fd) {
   const seen = { bytes: [] as Buffer[], fds: [] as Fd[], ends: [] as (Error | undefined)[], drains: 0 };
   const handlers: StreamHandlers = {
@@ -30,7 +30,7 @@ function closeAll(fds: Fd[]): void {
   for (const fd of fds.splice(0)) fd.close();
 }
 
-test("writes of one turn arrive together, in order", async () => {
+test("writes of one turn of the event loop arrive together, in order", async () => {
   const [a, b] = socketPair();
   const [left, right] = [recorder(a), recorder(b)];
   for (const part of ["one ", "two ", "three"]) left.stream.write(Buffer.from(part));
@@ -45,7 +45,7 @@ test("writes of one turn arrive together, in order", async () => {
   expect(watchCount()).toBe(0);
 });
 
-test("descriptors travel with the first byte of their write and are closed here", async () => {
+test("descriptors are sent with the first byte of their write, and closed in the sender", async () => {
   const before = openDescriptors();
   const [a, b] = socketPair();
   const [left, right] = [recorder(a), recorder(b)];
@@ -64,7 +64,7 @@ test("descriptors travel with the first byte of their write and are closed here"
   expectNothingLeft(before);
 });
 
-test("corked writes wait", async () => {
+test("writes are held back while the stream is corked", async () => {
   const [a, b] = socketPair();
   const [left, right] = [recorder(a), recorder(b)];
   left.stream.cork();
@@ -77,7 +77,7 @@ test("corked writes wait", async () => {
   right.stream.close();
 });
 
-test("a paused stream reads nothing, a resumed one everything", async () => {
+test("a paused stream reads nothing, and after resume() it reads everything", async () => {
   const [a, b] = socketPair();
   const [left, right] = [recorder(a), recorder(b)];
   right.stream.pause();
@@ -90,7 +90,7 @@ test("a paused stream reads nothing, a resumed one everything", async () => {
   right.stream.close();
 });
 
-test("finish() sends the queue first; the peer's end sends ours first", async () => {
+test("finish() sends the queued bytes before the end, and so does a stream whose peer has ended", async () => {
   for (const how of ["finish", "peer"] as const) {
     const [a, b] = socketPair();
     const [left, right] = [recorder(a), recorder(b)];
@@ -132,7 +132,7 @@ test("a stream that handles readEnd stays writable after the peer's last byte", 
   b.close();
 });
 
-test("writing to a vanished peer ends the stream with an error, once; descriptors are closed", async () => {
+test("writing after the peer has closed ends the stream with one error, and descriptors are closed", async () => {
   const [a, b] = socketPair();
   const left = recorder(a);
   left.stream.pause();
@@ -149,7 +149,7 @@ test("writing to a vanished peer ends the stream with an error, once; descriptor
   expect(left.seen.ends.length).toBe(1);
 });
 
-test("a peer that leaves is noticed while reading is paused, and after it had closed its writing end", async () => {
+test("a disconnect is noticed while reading is paused, and after the peer had shut down its writing side", async () => {
   const before = openDescriptors();
   const { sys } = await import("../../../src/kernel/syscall/sys.ts");
   const SHUT_WR = 1;
@@ -167,7 +167,7 @@ test("a peer that leaves is noticed while reading is paused, and after it had cl
   expectNothingLeft(before);
 });
 
-test("with a handler for it, what was sent before the peer left can still be read", async () => {
+test("with a handler for hangup, bytes that were sent before the disconnect can still be read", async () => {
   const [a, b] = socketPair();
   const seen = { text: "", ends: 0, hangups: 0 };
   const stream: SocketStream = new SocketStream(a, {
@@ -189,7 +189,7 @@ test("with a handler for it, what was sent before the peer left can still be rea
   expect(seen).toEqual({ text: "first last", ends: 1, hangups: 1 });
 });
 
-/** What a stream makes of `pieces`, each sent with so many descriptors. */
+/** The callbacks of a stream for `pieces`, each sent with a number of descriptors. */
 async function receivedBy(
   pieces: readonly [text: string, descriptors: number][],
   options: { takesDescriptors?: number; leaves?: boolean },
@@ -221,13 +221,13 @@ async function receivedBy(
   return { seen, stream, close };
 }
 
-test("a stream that takes no descriptors ends at the first, and receives none", async () => {
+test("a stream that accepts no descriptors ends at the first one, and receives none", async () => {
   const { seen, close } = await receivedBy([["x", 0], ["y", 3]], {}); // biome-ignore format: pairs
   close();
   expect(seen).toEqual({ text: "", left: "", most: 0, end: "recvmsg: Exchange full" });
 });
 
-test("more descriptors than a stream takes end it", async () => {
+test("more descriptors than a stream accepts end it", async () => {
   const few = await receivedBy([["x", 4], ["y", 0]], { takesDescriptors: 4 }); // biome-ignore format: pairs
   expect(few.seen).toEqual({ text: "xy", left: "", most: 4, end: null });
   few.close();
@@ -236,9 +236,9 @@ test("more descriptors than a stream takes end it", async () => {
   expect([seen.text, seen.end]).toEqual(["", "recvmsg: Exchange full"]);
 });
 
-test("descriptors are left in the socket with their bytes, and nothing behind them is read before they are", async () => {
+test("descriptors are left in the socket with their bytes, and nothing after them is read before they are received", async () => {
   const { seen, stream, close } = await receivedBy([["x", 0], ["y", 3], ["z", 1]], { leaves: true }); // biome-ignore format: pairs
-  // The kernel glues what came before to it.
+  // The kernel joins the bytes before it in the same read.
   expect(seen).toEqual({ text: "", left: "xy", most: 0, end: null });
   stream.pause();
   stream.resume();
@@ -251,7 +251,7 @@ test("descriptors are left in the socket with their bytes, and nothing behind th
   close();
 });
 
-test("all bytes in front of descriptors are left with them, also those that are more than is read at once", async () => {
+test("all bytes before descriptors are left in the socket with them, also more than one read returns", async () => {
   for (const plain of [50_000, 65_536, 100_000]) {
     const pieces: [string, number][] = [["x".repeat(plain), 0], ["y".repeat(16_000), 2], ["z", 0]]; // biome-ignore format: pairs
     const { seen, stream, close } = await receivedBy(pieces, { leaves: true });
@@ -265,7 +265,7 @@ test("all bytes in front of descriptors are left with them, also those that are 
 });
 
 const hasPython = havePrograms("bytes out of band", "python3");
-const outOfBand = "descriptors that come out of band are seen like others";
+const outOfBand = "descriptors that are sent with out-of-band data are noticed like others";
 
 test.skipIf(!hasPython)(hasPython ? outOfBand : `${outOfBand} (left out: no python3)`, async () => {
   const path = join(scratchDirectory(), "socket");
@@ -289,7 +289,7 @@ sys.stdin.read()`;
   }
 });
 
-test("who left after sending descriptors, before they were looked at, is noticed", async () => {
+test("the disconnect of a peer is noticed if it comes after descriptors that were not yet noticed", async () => {
   const [a, b] = socketPair();
   using file = openPath("/dev/null", "read");
   const seen: string[] = [];
@@ -306,7 +306,7 @@ test("who left after sending descriptors, before they were looked at, is noticed
   expect(seen).toEqual(["x", "hangup", "end"]);
 });
 
-test("who leaves after sending descriptors that were left is noticed", async () => {
+test("the disconnect of a peer is noticed if it comes after descriptors that are left in the socket", async () => {
   const [a, b] = socketPair();
   using file = openPath("/dev/null", "read");
   const seen: string[] = [];
@@ -344,7 +344,7 @@ test("a stream may be closed inside its own callback", async () => {
 });
 
 test(
-  "many round trips with descriptors lose nothing and mix nothing up",
+  "in many round trips with descriptors nothing is lost or exchanged",
   async () => {
     const [a, b] = socketPair();
     const file = openPath("/dev/null", "read");

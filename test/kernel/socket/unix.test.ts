@@ -34,7 +34,7 @@ function receive(socket: Fd) {
   return { text: into.bytes.toString("utf8", 0, received.bytes), fds: received.fds, credentials: received.credentials };
 }
 
-test("listening replaces a stale socket, keeps to its mode, and spares other files", () => {
+test("listening replaces a stale socket, sets the mode, and does not replace other files", () => {
   const path = join(directory, "socket");
   listenUnix(path).close();
   using listener = listenUnix(path, { mode: 0o600 });
@@ -45,7 +45,7 @@ test("listening replaces a stale socket, keeps to its mode, and spares other fil
   expect(() => listenUnix(join(directory, "no/such/socket"))).toThrow("No such file or directory");
 });
 
-test("a connection is accepted once, and knows its peer", () => {
+test("a connection is accepted once, and has its peer's credentials", () => {
   const path = join(directory, "accept");
   using listener = listenUnix(path);
   expect(acceptPeer(listener)).toBeNull();
@@ -81,14 +81,14 @@ test("long paths, abstract names and O_PATH descriptors lead to the same sockets
   expect(() => unixAddress("")).toThrow("Invalid argument");
 });
 
-test("a full backlog is EAGAIN and not a wait", () => {
+test("connecting to a full backlog is EAGAIN and does not block", () => {
   const path = join(directory, "full");
   using _listener = listenUnix(path, { backlog: 0 });
   using _first = connectUnix(path);
   expect(() => connectUnix(path)).toThrow("Resource temporarily unavailable");
 });
 
-test("bytes arrive with their descriptors, and an empty socket says again, a finished one end", () => {
+test("bytes arrive with their descriptors; an empty socket returns 'again', a finished one 'end'", () => {
   const [a, b] = socketPair();
   expect(receiveMessage(b, into)).toBe("again");
   using file = openPath("/etc/passwd", "read");
@@ -103,7 +103,7 @@ test("bytes arrive with their descriptors, and an empty socket says again, a fin
   b.close();
 });
 
-test("253 descriptors pass, 254 are refused; what does not fit our limit is closed and reported", () => {
+test("253 descriptors can be sent, 254 are refused; those beyond the receiver's limit are closed and reported", () => {
   const [a, b] = socketPair();
   using file = openPath("/dev/null", "read");
   const many = new Array<Fd>(253).fill(file);
@@ -116,7 +116,7 @@ test("253 descriptors pass, 254 are refused; what does not fit our limit is clos
   b.close();
 });
 
-test("a full socket takes a part of the bytes, and then none (-1)", () => {
+test("a nearly full socket accepts a part of the bytes, and a full one none (-1)", () => {
   const [a, b] = socketPair();
   setSocketBuffers(a, 64 * 1024);
   const bytes = Buffer.alloc(1 << 20);
@@ -128,7 +128,7 @@ test("a full socket takes a part of the bytes, and then none (-1)", () => {
   b.close();
 });
 
-test("datagrams keep their borders and name their sender", () => {
+test("datagrams keep their boundaries and have their sender's credentials", () => {
   const path = join(directory, "datagrams");
   using server = bindUnix(path, "datagram");
   passCredentials(server);
@@ -147,7 +147,7 @@ test("datagrams keep their borders and name their sender", () => {
   expect(sent).toBeGreaterThan(0);
 });
 
-test("messages with descriptors stay right in a hot loop, and nothing stays open", () => {
+test("messages with descriptors stay correct in a hot loop, and no descriptor stays open", () => {
   const before = openDescriptors();
   const [a, b] = socketPair();
   using file = openPath("/dev/null", "read");
@@ -169,7 +169,7 @@ test("messages with descriptors stay right in a hot loop, and nothing stays open
 });
 
 test(
-  "connecting, accepting and asking stay right in a hot loop",
+  "connect, accept and reading options stay correct in a hot loop",
   () => {
     const path = join(directory, "hot");
     using listener = listenUnix(path);

@@ -1,4 +1,4 @@
-// Descriptors whose last close(2) waits for somebody, sent by whoever connects: this process goes on, whatever becomes of them.
+// A peer sends descriptors whose last close(2) blocks: this process is not blocked, whatever it does with them.
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { type Fd, openPath } from "../../../src/kernel/file/fd.ts";
@@ -19,13 +19,13 @@ import { isRoot, scratchDirectory, until } from "../support.ts";
 
 const scratch = scratchDirectory();
 const SENDER = join(import.meta.dir, "../../lib/waiting-descriptors.py");
-/** Half of the time for which the descriptors would wait. */
+/** Half of the time for which closing the descriptors would block. */
 const LIMIT_MS = 30_000;
 let count = 0;
 
 type Way = "taken and closed" | "not wanted" | "refused" | "left" | "received by nobody";
 
-/** What becomes of the descriptor that comes with the first byte. */
+/** What the receiver does with the descriptor that comes with the first byte. */
 function streamOf(socket: Fd, way: Way, done: () => void): SocketStream {
   const stream = new SocketStream(
     socket,
@@ -64,12 +64,12 @@ async function receive(way: Way, args: readonly string[]): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
     expect(performance.now() - since).toBeLessThan(LIMIT_MS);
   } finally {
-    // Where it has the file it can end only after the file system.
+    // If it has the file open, it can end only after the file system has.
     sender.kill("SIGKILL");
   }
 }
 
-test("a connection knows whether descriptors may be in it: not where its listener refused them before it was made", async () => {
+test("a connection that was made after its listener refused descriptors is known to contain none", async () => {
   const path = join(scratch, `socket-${count++}`);
   using listener = listenUnix(path);
   using early = connectUnix(path);
@@ -78,14 +78,14 @@ test("a connection knows whether descriptors may be in it: not where its listene
   using first = await until(() => acceptPeer(listener), "the early connection");
   using second = await until(() => acceptPeer(listener), "the late connection");
   expect(refusesDescriptors(first.number)).toBe(false);
-  // Known since Linux 6.16.
+  // The option exists since Linux 6.16.
   using file = openPath("/dev/null", "read");
   const isRefused = thrown(() => sendMessage(late, Buffer.of(1), [file])) === "EPERM";
   expect(refusesDescriptors(second.number)).toBe(isRefused);
   expect(thrown(() => sendMessage(early, Buffer.of(1), [file]))).toBe("");
 });
 
-/** The errno name of what is thrown; empty where nothing is. */
+/** The errno name of the error that is thrown; empty if none is. */
 function thrown(work: () => unknown): string {
   try {
     work();

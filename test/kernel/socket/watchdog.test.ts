@@ -3,7 +3,7 @@ import { NotifyListener } from "../../../src/kernel/socket/notify-listener.ts";
 import { Heartbeat } from "../../../src/kernel/socket/watchdog.ts";
 import { reported, until } from "../support.ts";
 
-test("a beat comes back through the poller, and the next one may follow", async () => {
+test("after a heartbeat has come back through the poller, the next one can be sent", async () => {
   const heart = new Heartbeat();
   let beats = 0;
   await until(() => {
@@ -12,7 +12,7 @@ test("a beat comes back through the poller, and the next one may follow", async 
   }, "five beats");
 });
 
-test("a poller that hears nothing gets no second beat", async () => {
+test("when the poller does not report the heartbeat, no second one is sent", async () => {
   const deaf = new Heartbeat(() => ({ stop: () => {}, [Symbol.dispose]: () => {} }));
   expect(deaf.beat()).toBe(true);
   for (let i = 0; i < 20; i++) {
@@ -21,7 +21,7 @@ test("a poller that hears nothing gets no second beat", async () => {
   }
 });
 
-test("the service manager's watchdog is fed", async () => {
+test("WATCHDOG=1 is sent to the service manager", async () => {
   let fed = 0;
   using listener = new NotifyListener({ abstract: `watchdog-${process.pid}` }, ({ values }) => {
     if (values.get("WATCHDOG") === "1") fed++;

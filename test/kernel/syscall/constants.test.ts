@@ -11,13 +11,13 @@ const SOURCES = join(import.meta.dir, "../../../src");
 const NAMES = Object.keys(constants);
 
 describe("constants of the kernel's interface", () => {
-  test("flags of open(2) have the values of the runtime", () => {
+  test("flags of open(2) have the values that Node's fs.constants have", () => {
     const known = Object.entries(fileConstants).filter(([name]) => name.startsWith("O_") && NAMES.includes(name));
     expect(known.length).toBeGreaterThan(5);
     for (const [name, value] of known) expect({ name, value: Reflect.get(constants, name) }).toEqual({ name, value });
   });
 
-  test("errors are the negative numbers of the table of errors, and of the runtime", () => {
+  test("errors are the negated numbers of the table of errors, and of Node's os.constants", () => {
     const errors = NAMES.filter((name) => /^E[A-Z0-9]+$/.test(name));
     expect(errors.length).toBeGreaterThan(20);
     for (const name of errors) {
@@ -28,7 +28,7 @@ describe("constants of the kernel's interface", () => {
     }
   });
 
-  test("no other file below src declares one of them", async () => {
+  test("are declared in no other file below src", async () => {
     const declared = new RegExp(`\\bconst (?:(${NAMES.join("|")}) =|\\[[^\\]]*\\b(${NAMES.join("|")})\\b[^\\]]*\\] =)`);
     const repeated: string[] = [];
     for (const file of new Glob("**/*.ts").scanSync(SOURCES)) {

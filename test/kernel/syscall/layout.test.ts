@@ -1,4 +1,4 @@
-// The structures and constants the kernel layer writes down, against those of the system's headers.
+// Compares the structures and constants of the kernel layer with those of the system's headers.
 import { expect, test } from "bun:test";
 import { runC } from "../support.ts";
 
@@ -157,7 +157,7 @@ const EXPECTED: Record<string, number> = {
   OPEN_TREE_CLONE: 1,
 };
 
-test("structures and constants are those of the system's headers", () => {
+test("structures and constants equal those of the system's headers", () => {
   const prints = Object.keys(EXPECTED).map((name) => `printf("%lld\\n", (long long)(${name}));`);
   const printed = runC(`${INCLUDES}\nint main(void) {\n${prints.join("\n")}\n}\n`);
   if (printed === null) return;

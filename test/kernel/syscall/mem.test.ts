@@ -5,7 +5,7 @@ import { cstring, pin, scratchString } from "../../../src/kernel/syscall/mem.ts"
 import { sys } from "../../../src/kernel/syscall/sys.ts";
 import { MANY } from "../support.ts";
 
-test("pinned memory stays where it is while code that touches it gets optimised", () => {
+test("pinned memory keeps its address while code that uses it is optimised", () => {
   const block = pin(64);
   const { address } = block;
   const touch = (value: number) => {
@@ -41,14 +41,14 @@ test("memory that only a pointer in a structure refers to stays allocated", () =
   sys("close", write);
 });
 
-test("strings end with NUL, and a NUL inside is refused", () => {
+test("strings end with NUL, and a string that contains NUL is refused", () => {
   expect(cstring("häß").bytes.toString()).toBe("häß\0");
   expect(() => cstring("a\0b")).toThrow("Invalid argument");
   expect(() => scratchString("a\0b")).toThrow("Invalid argument");
   expect(() => scratchString("x".repeat(40_000))).toThrow("File name too long");
 });
 
-test("scratch strings are what was written, whatever was written there before", () => {
+test("scratch memory holds the string that was written last", () => {
   for (let i = 0; i < MANY / 2; i++) {
     const detour = "./".repeat(i % 2000);
     const fd = sys("openat", -100, scratchString(`/dev/${detour}null`), 0x80000);
@@ -57,7 +57,7 @@ test("scratch strings are what was written, whatever was written there before", 
   }
 });
 
-test("only mem.ts takes addresses, and only the kernel layer knows of native code", () => {
+test("only mem.ts takes addresses of memory, and only src/kernel imports bun:ffi", () => {
   const sources = join(import.meta.dir, "../../../src");
   const offenders = readdirSync(sources, { recursive: true, encoding: "utf8" })
     .filter((path) => path.endsWith(".ts"))

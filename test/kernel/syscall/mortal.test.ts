@@ -15,7 +15,7 @@ test("SIGTERM ends a process while a call runs, although it has a handler", () =
   expect([signalCode ?? null, exitCode]).toEqual(["SIGTERM", null as never]);
 });
 
-test("the handler is what it was afterwards, also after calls in calls, errors, and very many of them", () => {
+test("the handler is restored afterwards, also after nested calls, exceptions, and very many calls", () => {
   const { exitCode, stderr } = run(`
     for (let i = 0; i < 100_000; i++) mortal(() => i);
     mortal(() => mortal(() => 1));

@@ -4,13 +4,13 @@ import { numberOf, SYSCALL_NUMBERS } from "../../../src/kernel/syscall/numbers.t
 import { check, isErrno, SyscallError, sys, trySys } from "../../../src/kernel/syscall/sys.ts";
 import { MANY, runC } from "../support.ts";
 
-test("a call returns the kernel's value, or minus the errno", () => {
+test("a call returns the kernel's value, or the negated errno", () => {
   expect(sys("getpid")).toBe(process.pid);
   expect(trySys("close", -1)).toBe(-9);
   expect(trySys("openat", -100, scratchString("/no/such/file"), 0)).toBe(-2);
 });
 
-test("an error names the call, the object and the reason", () => {
+test("an error has the call, the object and the reason", () => {
   const error = new SyscallError("open", "ENOENT", "/proc/1/root");
   expect(error.message).toBe('open "/proc/1/root": No such file or directory');
   expect(error).toMatchObject({ syscall: "open", errno: 2, errnoName: "ENOENT", object: "/proc/1/root" });
@@ -20,7 +20,7 @@ test("an error names the call, the object and the reason", () => {
   expect(isErrno(new Error("ENOENT"), "ENOENT")).toBe(false);
 });
 
-test("all six arguments arrive, and results stay right in a hot loop", () => {
+test("all six arguments reach the kernel, and results stay correct in a hot loop", () => {
   const PROT_NONE = 0;
   for (let i = 0; i < MANY; i++) {
     if (sys("getpid") !== process.pid) throw new Error(`wrong pid at ${i}`);
@@ -30,7 +30,7 @@ test("all six arguments arrive, and results stay right in a hot loop", () => {
   }
 });
 
-test("a result beyond 32 bits is a number", () => {
+test("a result of more than 32 bits is returned as a number", () => {
   const fd = sys("memfd_create", scratchString("big"), 1);
   expect(sys("ftruncate", fd, 2 ** 40)).toBe(0);
   expect(sys("lseek", fd, 0, 2)).toBe(2 ** 40);
@@ -38,11 +38,11 @@ test("a result beyond 32 bits is a number", () => {
   sys("close", fd);
 });
 
-test("numbers are those of the system's headers, on both architectures", () => {
+test("system call numbers are those of the system's headers, on both architectures", () => {
   const names = Object.keys(SYSCALL_NUMBERS) as (keyof typeof SYSCALL_NUMBERS)[];
   const print = names.map((name) => `#ifdef __NR_${name}\nprintf("${name} %d\\n", __NR_${name});\n#endif`).join("\n");
   const program = (include: string) => `#include <stdio.h>\n${include}\nint main(void) {\n${print}\n}\n`;
-  // The generic table under its own names: the 64-bit variants are spelled __NR3264_ there.
+  // The generic table has other names: the 64-bit variants are named __NR3264_ there.
   const generic = "#define __BITS_PER_LONG 64\n#include <asm-generic/bitsperlong.h>\n#include <asm-generic/unistd.h>";
   for (const [column, include] of [
     [process.arch === "x64" ? 0 : 1, "#include <asm/unistd.h>"],

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { bootTimeUsec, monotonicUsec, realtimeUsec } from "../../../src/kernel/syscall/time.ts";
 import { MANY } from "../support.ts";
 
-test("the clocks are those of Node and the kernel, and never go back", () => {
+test("the clocks agree with those of Node and /proc/uptime, and never go back", () => {
   const tickUsec = 10_000; // /proc/uptime has hundredths of a second, Date.now() whole milliseconds
   const uptimeUsec = () => Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]) * 1e6;
   for (const [ours, theirs] of [

@@ -1,5 +1,5 @@
-// Attributes that archives of other programs have, and those that cannot be kept: what is left out is told once for each
-// kind, and the files are there.
+// Attributes in archives of other programs, and attributes that cannot be kept: each kind that is left out is one warning,
+// and the files are unpacked.
 import { expect, spyOn } from "bun:test";
 import * as fs from "node:fs";
 import { lstatSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
@@ -24,7 +24,7 @@ function attribute(path: string, name: string): string | null {
   return getAttribute(fd, name)?.toString("latin1") ?? null;
 }
 
-/** The lines that are written to standard error meanwhile. */
+/** The lines that `work` writes to standard error. */
 function linesOf(work: () => void): string[] {
   const lines: string[] = [];
   const spy = spyOn(fs, "writeSync").mockImplementation(((fd: number, text: string) => {
@@ -39,7 +39,7 @@ function linesOf(work: () => void): string[] {
   return lines;
 }
 
-rootTest("names with = and % go through archives as GNU tar writes them, both ways", () => {
+rootTest("attribute names with = and % are written and read as GNU tar does", () => {
   const { top, error } = sandbox.unpack(
     archive({
       name: "f",
@@ -65,34 +65,37 @@ rootTest("names with = and % go through archives as GNU tar writes them, both wa
   expect(attribute(join(gnu, "f"), "user.a=b")).toBe("1");
 });
 
-rootTest("lists that name users and groups get the numbers of the archive's own files, which may come last", () => {
-  const list = "user::rwx,user:web:r-x,group::r-x,group:www:rwx,mask::rwx,other::---";
-  const numbers = "user::rwx,user:33:r-x,group::r-x,group:44:rwx,mask::rwx,other::---";
-  const unknown = "user::rwx,user:nobody-knows:r-x,group::r-x,mask::r-x,other::---";
-  const { top, error } = sandbox.unpack(
-    archive(
-      { name: "f", mode: 0o750, pax: { "SCHILY.acl.access": list }, mtime: 1234 },
-      { name: "d", type: "5", mode: 0o755, pax: { "SCHILY.acl.default": list } },
-      { name: "d/inside", mode: 0o644 },
-      { name: "other", mode: 0o750, pax: { "SCHILY.acl.access": unknown } },
-      { name: "replaced", mode: 0o750, pax: { "SCHILY.acl.access": list } },
-      { name: "replaced", mode: 0o640 },
-      { name: "etc/passwd", data: "root:x:0:0::/:/bin/sh\nweb:x:33:33::/:\n" },
-      { name: "etc/group", data: "root:x:0:\nwww:x:44:web\n" },
-    ),
-    { isQuiet: true },
-  );
-  expect(error).toBeNull();
-  const wanted = encodeAcl(numbers)?.toString("latin1");
-  expect(attribute(join(top, "f"), "system.posix_acl_access")).toBe(wanted as string);
-  expect(statSync(join(top, "f")).mtimeMs).toBe(1_234_000);
-  expect(attribute(join(top, "d"), "system.posix_acl_default")).toBe(wanted as string);
-  for (const name of ["d/inside", "other", "replaced"]) {
-    expect([name, attribute(join(top, name), "system.posix_acl_access")]).toEqual([name, null]);
-  }
-});
+rootTest(
+  "access control lists with names get the numbers of the archive's own passwd and group, which may come last",
+  () => {
+    const list = "user::rwx,user:web:r-x,group::r-x,group:www:rwx,mask::rwx,other::---";
+    const numbers = "user::rwx,user:33:r-x,group::r-x,group:44:rwx,mask::rwx,other::---";
+    const unknown = "user::rwx,user:nobody-knows:r-x,group::r-x,mask::r-x,other::---";
+    const { top, error } = sandbox.unpack(
+      archive(
+        { name: "f", mode: 0o750, pax: { "SCHILY.acl.access": list }, mtime: 1234 },
+        { name: "d", type: "5", mode: 0o755, pax: { "SCHILY.acl.default": list } },
+        { name: "d/inside", mode: 0o644 },
+        { name: "other", mode: 0o750, pax: { "SCHILY.acl.access": unknown } },
+        { name: "replaced", mode: 0o750, pax: { "SCHILY.acl.access": list } },
+        { name: "replaced", mode: 0o640 },
+        { name: "etc/passwd", data: "root:x:0:0::/:/bin/sh\nweb:x:33:33::/:\n" },
+        { name: "etc/group", data: "root:x:0:\nwww:x:44:web\n" },
+      ),
+      { isQuiet: true },
+    );
+    expect(error).toBeNull();
+    const wanted = encodeAcl(numbers)?.toString("latin1");
+    expect(attribute(join(top, "f"), "system.posix_acl_access")).toBe(wanted as string);
+    expect(statSync(join(top, "f")).mtimeMs).toBe(1_234_000);
+    expect(attribute(join(top, "d"), "system.posix_acl_default")).toBe(wanted as string);
+    for (const name of ["d/inside", "other", "replaced"]) {
+      expect([name, attribute(join(top, name), "system.posix_acl_access")]).toEqual([name, null]);
+    }
+  },
+);
 
-/** Members that replace a file "a/f" by another file, which gets its inode number where the file system uses that again. */
+/** Members that replace a file "a/f" by another file, which gets the same inode number where the file system reuses it. */
 const ANEW: readonly BuiltMember[] = [
   { name: "a", type: "2", target: "x" },
   { name: "a", type: "5", mode: 0o755 },
@@ -104,17 +107,20 @@ const REPLACEMENTS: readonly (readonly BuiltMember[])[] = [
   [...ANEW, { name: "a/f", type: "6" }],
 ];
 
-rootTest("a list that names users is not set for what replaces its file, though that has its inode number", () => {
-  const pax = { "SCHILY.acl.access": "user::rwx,user:web:r-x,group::r-x,mask::rwx,other::---" };
-  const passwd = { name: "etc/passwd", data: "web:x:33:33::/:\n" };
-  const found = REPLACEMENTS.map((members) => {
-    const { top, error } = sandbox.unpack(archive(passwd, { name: "a/f", pax }, ...members), { isQuiet: true });
-    return error ?? attribute(join(top, "a/f"), "system.posix_acl_access");
-  });
-  expect(found).toEqual(REPLACEMENTS.map(() => null));
-});
+rootTest(
+  "an access control list with names is not set on a file that replaces its file, also with the same inode number",
+  () => {
+    const pax = { "SCHILY.acl.access": "user::rwx,user:web:r-x,group::r-x,mask::rwx,other::---" };
+    const passwd = { name: "etc/passwd", data: "web:x:33:33::/:\n" };
+    const found = REPLACEMENTS.map((members) => {
+      const { top, error } = sandbox.unpack(archive(passwd, { name: "a/f", pax }, ...members), { isQuiet: true });
+      return error ?? attribute(join(top, "a/f"), "system.posix_acl_access");
+    });
+    expect(found).toEqual(REPLACEMENTS.map(() => null));
+  },
+);
 
-rootTest("a file that is truncated while it is packed is one warning, with the number of its missing bytes", () => {
+rootTest("a file that is truncated while it is packed causes one warning, with the number of missing bytes", () => {
   const PIECE_BYTES = 1 << 20;
   for (const distance of [PIECE_BYTES, 2 * PIECE_BYTES]) {
     const path = join(scratch, `shrinking-${distance}`);
@@ -140,7 +146,7 @@ rootTest("a file that is truncated while it is packed is one warning, with the n
 });
 
 rootTest(
-  "an attribute that cannot be kept is one warning for its kind, with a count, and nothing is lost besides",
+  "attributes that cannot be kept cause one warning for each kind, with a count, and everything else is kept",
   () => {
     const many = Array.from({ length: 30 }, (_, index) => ({
       name: `f${index}`,
@@ -159,7 +165,7 @@ rootTest(
       pax: { [`SCHILY.xattr.user.large`]: Buffer.alloc(70_000, "v") },
     } as const;
     const bytes = archive(...many, directory);
-    // Files without data: what is written to them would be taken for lines.
+    // Files without data, because linesOf() replaces writeSync(), which also writes the data of files.
     const lines = linesOf(() => {
       unpacked = sandbox.unpack(archive(...many.map((one) => ({ ...one, data: "" })), directory));
     });
@@ -192,33 +198,36 @@ rootTest("attributes that are too large for the file system, which is not full, 
   }
 });
 
-rootTest("targets of links are bytes, fifos are kept, sockets are named, what goes away is not there", () => {
-  const source = join(scratch, "source");
-  mkdirSync(join(source, "d"), { recursive: true });
-  const target = Buffer.from([0x66, 0xff, 0xfe]);
-  symlinkSync(target, join(source, "link"));
-  expect(Bun.spawnSync(["mkfifo", "-m", "640", join(source, "fifo")]).exitCode).toBe(0);
-  const bind = `import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])`;
-  expect(Bun.spawnSync(["python3", "-c", bind, join(source, "d/socket")]).exitCode).toBe(0);
-  for (const name of ["gone-link", "z-gone-link"]) symlinkSync("x", join(source, "d", name));
-  using tree = openPath(source, "directory");
-  const chunks: Buffer[] = [];
-  const lines = linesOf(() => {
-    const walk = tarChunks(tree);
-    for (const chunk of walk) chunks.push(chunk);
-  });
-  expect(lines).toEqual(["Socket './d/socket' is left out: an archive cannot contain sockets."]);
-  const { top, error } = sandbox.unpack(Buffer.concat(chunks));
-  expect(error).toBeNull();
-  expect(fs.readlinkSync(join(top, "link"), "buffer")).toEqual(target);
-  const fifo = lstatSync(join(top, "fifo"));
-  expect([fifo.isFIFO(), fifo.mode & 0o777]).toEqual([true, 0o640]);
-});
+rootTest(
+  "targets of links may be any bytes, fifos are packed, sockets are named in a warning, removed files are left out",
+  () => {
+    const source = join(scratch, "source");
+    mkdirSync(join(source, "d"), { recursive: true });
+    const target = Buffer.from([0x66, 0xff, 0xfe]);
+    symlinkSync(target, join(source, "link"));
+    expect(Bun.spawnSync(["mkfifo", "-m", "640", join(source, "fifo")]).exitCode).toBe(0);
+    const bind = `import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])`;
+    expect(Bun.spawnSync(["python3", "-c", bind, join(source, "d/socket")]).exitCode).toBe(0);
+    for (const name of ["gone-link", "z-gone-link"]) symlinkSync("x", join(source, "d", name));
+    using tree = openPath(source, "directory");
+    const chunks: Buffer[] = [];
+    const lines = linesOf(() => {
+      const walk = tarChunks(tree);
+      for (const chunk of walk) chunks.push(chunk);
+    });
+    expect(lines).toEqual(["Socket './d/socket' is left out: an archive cannot contain sockets."]);
+    const { top, error } = sandbox.unpack(Buffer.concat(chunks));
+    expect(error).toBeNull();
+    expect(fs.readlinkSync(join(top, "link"), "buffer")).toEqual(target);
+    const fifo = lstatSync(join(top, "fifo"));
+    expect([fifo.isFIFO(), fifo.mode & 0o777]).toEqual([true, 0o640]);
+  },
+);
 
 rootTest("a link, a fifo or a directory that vanishes while its tree is read does not fail the export", () => {
   const source = join(scratch, "live");
   mkdirSync(join(source, "a"), { recursive: true });
-  // The file fills the first chunk: when that is taken, the names that come after it have been listed.
+  // The file fills the first chunk: when that chunk is returned, the names after it have been listed.
   writeFileSync(join(source, "a/0"), Buffer.alloc(3 << 20, "x"));
   symlinkSync("x", join(source, "a/link"));
   expect(Bun.spawnSync(["mkfifo", join(source, "a/fifo")]).exitCode).toBe(0);
@@ -232,7 +241,7 @@ rootTest("a link, a fifo or a directory that vanishes while its tree is read doe
   expect([error, fs.readdirSync(join(top, "a"))]).toEqual([null, ["0"]]);
 });
 
-rootTest("an OS tree in a single directory keeps the time of that directory when it is lifted", () => {
+rootTest("when an OS tree in a single directory is moved up, the top gets that directory's time", () => {
   const { top, error } = sandbox.unpack(
     archive(
       { name: "os", type: "5", mode: 0o750, mtime: 86_400, pax: { "SCHILY.xattr.user.of": "the top" } },
@@ -248,7 +257,7 @@ rootTest("an OS tree in a single directory keeps the time of that directory when
   expect([mtimeMs, mode & 0o777, attribute(top, "user.of")]).toEqual([86_400_000, 0o750, "the top"]);
 });
 
-rootTest("what an earlier member said of a directory gives way to what a later one says", () => {
+rootTest("a later member for a directory replaces the attributes of an earlier one", () => {
   const acl = "user::rwx,user:9:r-x,group::r-x,mask::r-x,other::---";
   const pax = { "SCHILY.xattr.user.first": "1", "SCHILY.acl.default": acl, "SCHILY.acl.access": acl };
   const { top, error } = sandbox.unpack(
@@ -270,7 +279,7 @@ rootTest("what an earlier member said of a directory gives way to what a later o
   for (const name of ["system.posix_acl_access", "system.posix_acl_default"]) expect(attribute(path, name)).toBeNull();
 });
 
-rootTest("files get their group also where the directory hands down another", () => {
+rootTest("files get the group of the archive also in a set-group-ID directory", () => {
   const top = join(scratch, "setgid");
   mkdirSync(top);
   fs.chownSync(top, 0, 1234);
@@ -287,9 +296,9 @@ rootTest("files get their group also where the directory hands down another", ()
   expect(lstatSync(join(top, "d")).mode & 0o7777).toBe(0o755);
 });
 
-rootTest("an archive that is given up while a directory is written leaves that not open", () => {
+rootTest("when packing is stopped inside a directory, the directory is closed", () => {
   const path = join(scratch, "directories");
-  // Every header is one of a directory, so the first chunk is full in one.
+  // Every header is that of a directory, so that the first chunk ends inside a directory.
   const names = Array.from({ length: 2500 }, (_, index) => join(path, `d${index}`));
   for (const name of names) mkdirSync(name, { recursive: true });
   using tree = openPath(path, "directory");

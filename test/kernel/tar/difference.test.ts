@@ -1,5 +1,5 @@
-// The difference between two trees as an archive: what is in it, and what is not.
-import { afterAll, expect, test } from "bun:test";
+// The difference between two trees as an archive: which entries it has.
+import { afterAll, expect } from "bun:test";
 import {
   chmodSync,
   cpSync,
@@ -17,15 +17,14 @@ import { join } from "node:path";
 import { openPath } from "../../../src/kernel/file/fd.ts";
 import { layerPolicy } from "../../../src/worker/oci/pack-layer.ts";
 import { differenceChunks } from "../../../src/worker/tar/difference.ts";
-import { isRoot } from "../support.ts";
+import { rootTest } from "../support.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "difference-test-"));
 afterAll(() => rmSync(scratch, { recursive: true }));
 
 let trees = 0;
-const asRoot = test.skipIf(!isRoot);
 
-/** Runs a script in the second of two trees that begin alike; returns the names in the difference, without the top. */
+/** Runs a script in the second of two equal trees; returns the names in the difference, without the top. */
 function difference(script: string): string[] {
   const [base, tree] = [join(scratch, `base${trees}`), join(scratch, `tree${trees++}`)];
   mkdirSync(join(base, "a/deep/er"), { recursive: true });
@@ -44,7 +43,7 @@ function difference(script: string): string[] {
   const archive = Buffer.concat([...differenceChunks(from, to, layerPolicy())]);
   const listing = Bun.spawnSync(["tar", "t"], { stdin: archive });
   expect(listing.exitCode).toBe(0);
-  // Files of several names are always there.
+  // Files with several names are always in it.
   return listing.stdout
     .toString()
     .split("\n")
@@ -66,30 +65,30 @@ for (const [what, script, found] of [
     [...WAY, "./a/deep/er/file"],
   ],
   ["the mode of a directory", "chmod 700 a/deep", ["./a/", "./a/deep/"]],
-  ["what a link says", "ln -sfn other b/link; touch -hd @1 b/link", ["./b/link"]],
-  ["something new", "mkdir -p a/n; : > a/n/f", ["./a/", "./a/n/", "./a/n/f"]],
-  ["something gone", "rm a/deep/er/file", [...WAY, "./a/deep/er/.wh.file"]],
-  ["a directory gone", "rm -r a/deep", ["./a/", "./a/.wh.deep"]],
-  ["a file for a directory", "rm -r a; : > a", ["./a"]],
+  ["the target of a link", "ln -sfn other b/link; touch -hd @1 b/link", ["./b/link"]],
+  ["a new directory and file", "mkdir -p a/n; : > a/n/f", ["./a/", "./a/n/", "./a/n/f"]],
+  ["a removed file", "rm a/deep/er/file", [...WAY, "./a/deep/er/.wh.file"]],
+  ["a removed directory", "rm -r a/deep", ["./a/", "./a/.wh.deep"]],
+  ["a file in place of a directory", "rm -r a; : > a", ["./a"]],
   [
-    "a directory for a file",
+    "a directory in place of a file",
     "rm b/plain; mkdir b/plain; : > b/plain/in",
     ["./b/.wh.plain", "./b/plain/", "./b/plain/in"],
   ],
-  ["a directory for a link", "rm b/link; mkdir b/link", ["./b/.wh.link", "./b/link/"]],
+  ["a directory in place of a link", "rm b/link; mkdir b/link", ["./b/.wh.link", "./b/link/"]],
   [
-    "a socket for a file",
+    "a socket in place of a file",
     "rm b/plain; python3 -c 'import socket; socket.socket(1).bind(\"b/plain\")'",
     ["./b/.wh.plain"],
   ],
-  ["a device that means nothing", "rm b/plain; mknod b/plain c 0 0", ["./b/.wh.plain"]],
+  ["a device 0:0, which is a whiteout", "rm b/plain; mknod b/plain c 0 0", ["./b/.wh.plain"]],
 ] as const) {
-  asRoot(`between two trees: ${what}`, () => {
+  rootTest(`the difference of two trees has only what changed: ${what}`, () => {
     expect(difference(script)).toEqual([...found]);
   });
 }
 
-asRoot("a file with another name than before is written with all its names", () => {
+rootTest("a file that got another name is written with all its names", () => {
   const [base, tree] = [join(scratch, "linked-base"), join(scratch, "linked")];
   mkdirSync(base);
   writeFileSync(join(base, "a"), "x");

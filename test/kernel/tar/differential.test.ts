@@ -1,6 +1,6 @@
-// Our reader and writer of archives beside GNU tar and bsdtar: trees that went through any two of them are the same, to
-// the nanosecond, the hole and the attribute, as far as the archive's format can say it. What cannot be said by a format,
-// or is not kept by the other program, is what that program makes of its own archive.
+// Compares machined's reader and writer of archives with GNU tar and bsdtar: a tree that one packs and another unpacks is
+// the same, in nanoseconds, holes and attributes, as far as the format can express it. Otherwise, the result has to be that
+// of the other program for its own archive.
 import { describe, expect, setDefaultTimeout } from "bun:test";
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
@@ -23,7 +23,7 @@ function fresh(): string {
   return path;
 }
 
-/** An ordinary tree, other for each seed: names short and long, sizes around the blocks of archives, holes, links. */
+/** A random tree that depends on the seed: names short and long, sizes around the blocks of archives, holes, links. */
 const RANDOM = `
 import os, random, sys
 top, seed = sys.argv[1], int(sys.argv[2])
@@ -53,10 +53,10 @@ for path in directories[1:] + files:
 for path in files + directories[::-1]: os.utime(path, ns=(1, random.randrange(10**18, 2 * 10**18)))
 `;
 
-/** MACHINED_TREES=N: so many different ones. */
+/** MACHINED_TREES=N: the number of random trees. */
 const SEEDS = Array.from({ length: Number(process.env["MACHINED_TREES"] ?? 1) }, (_, index) => index + 1);
 
-/** Makes a tree. It is written out: until then not every file system says where the holes are. */
+/** Makes a tree and writes it to disk: before that, not every file system reports the holes. */
 function made(make: (top: string) => void): string {
   const top = fresh();
   make(top);
@@ -68,7 +68,7 @@ const SHAPES: Readonly<Record<string, (top: string) => void>> = {
   "one of everything": (top) => {
     rmSync(top, { recursive: true });
     makeEverything(top);
-    // No archive can hold one.
+    // An archive cannot contain a socket.
     rmSync(join(top, "socket"));
   },
   ...Object.fromEntries(
@@ -80,16 +80,16 @@ type Extract = (archive: string, top: string) => void;
 
 interface Archiver {
   readonly program: TestProgram;
-  /** Formats by name: the options that make them. What cannot say everything is what the program itself makes of it. */
+  /** Options by format. With "some", the format cannot express everything, and the program's own result is expected. */
   readonly formats: Readonly<Record<string, { readonly options: readonly string[]; readonly says: "all" | "some" }>>;
-  /** Whether the directory that it unpacks into gets the metadata of the archive's. */
+  /** Whether the target directory gets the metadata of the archive's top directory. */
   readonly keepsTop: boolean;
   readonly create: (archive: string, top: string, options: readonly string[]) => void;
   readonly extract: Extract;
 }
 
 const GNU_KEEP = ["--xattrs", "--xattrs-include=*", "--acls", "--numeric-owner"];
-/** It wants to know how names are to be read. */
+/** bsdtar needs a locale to read names as UTF-8. */
 const BSDTAR = ["env", "LC_ALL=C.UTF-8", "bsdtar"] as const;
 const BSD_KEEP = ["--xattrs", "--acls", "--numeric-owner"];
 
@@ -136,12 +136,12 @@ const extractOurs: Extract = (archive, top) => {
   using tree = openPath(top, "directory");
   using unpacker = new Unpacker(tree);
   const bytes = readFileSync(archive);
-  // Pieces of an odd size: what an archive says must not hang on where it is cut.
+  // Pieces of an odd size: the result must not depend on where the archive is cut.
   for (let at = 0; at < bytes.length; at += 99_991) unpacker.push(bytes.subarray(at, at + 99_991));
   unpacker.end();
 };
 
-/** The lines that only one of two descriptions has. */
+/** The lines that only one of the two descriptions has. */
 function difference(ours: string, theirs: string, keepsTop = true): string[] {
   const [a, b] = [ours.split("\n"), theirs.split("\n")];
   if (!keepsTop) for (const lines of [a, b]) lines.shift();
@@ -162,11 +162,11 @@ function extracted(archive: string, extract: Extract): string {
 
 for (const { program, formats, create, extract, keepsTop } of ARCHIVERS) {
   const isThere = havePrograms(`the comparison with ${program}`, program);
-  describe.skipIf(!isThere || !isRoot)(`${program} and ours`, () => {
+  describe.skipIf(!isThere || !isRoot)(`${program} and machined`, () => {
     for (const [shape, make] of Object.entries(SHAPES)) {
       for (const [format, { options, says }] of Object.entries(formats)) {
         rootTest(
-          `I88 I89 I90 I91 ${shape}: what ${program} packs as ${format} is ${says === "all" ? "the tree again" : "the same for both"}`,
+          `I88 I89 I90 I91 ${shape}: machined unpacks the ${format} archive of ${program} to ${says === "all" ? "the original tree" : "the tree that the program makes of it"}`,
           () => {
             const top = fresh();
             make(top);
@@ -177,7 +177,7 @@ for (const { program, formats, create, extract, keepsTop } of ARCHIVERS) {
           },
         );
       }
-      rootTest(`I118 I122 ${shape}: what ours packs is the tree again, for ${program} and for us`, () => {
+      rootTest(`I118 I122 ${shape}: ${program} and machined unpack machined's archive to the original tree`, () => {
         const top = made(make);
         const archive = join(scratch, "archive.tar");
         createOurs(archive, top);

@@ -1,4 +1,4 @@
-// Unpacking archives made for the purpose into throw-away directories beside a canary that nothing may touch.
+// Unpacks archives into temporary directories beside a canary file that must not change.
 import { afterAll, expect } from "bun:test";
 import { lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -39,7 +39,7 @@ export class Sandbox {
     expect(this.#describe()).toBe(this.#before);
   }
 
-  /** Unpacks `bytes`, in pieces of `step`, into a new directory; what was made stays for the test to look at. */
+  /** Unpacks `bytes`, in pieces of `step`, into a new directory; the result stays there for the test. */
   unpack(bytes: Buffer, options: UntarOptions = {}, step = 7777): Unpacked {
     const top = join(this.#scratch, `top${this.#count++}`);
     mkdirSync(top);

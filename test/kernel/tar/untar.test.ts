@@ -1,4 +1,4 @@
-// What an archive says of its members is what the tree has, and what a tree has is what its archive says.
+// A tree gets what its archive contains, and an archive contains what its tree has.
 import { expect } from "bun:test";
 import {
   closeSync,
@@ -96,12 +96,12 @@ rootTest("I89, I90: attributes, capabilities and access control lists are kept",
   expect(attribute(join(top, "f"), "security.capability")?.subarray(0, 20)).toEqual(capability);
   expect(attribute(join(top, "f"), "system.posix_acl_access")).toEqual(encodeAcl(acl));
   expect(attribute(join(top, "d"), "system.posix_acl_default")).toEqual(encodeAcl(acl));
-  // A default list that came before the directory's content would have been inherited.
+  // A default list that was set before the content was made would have been inherited.
   expect(attribute(join(top, "d/in"), "system.posix_acl_access")).toBeNull();
   expect(attribute(join(top, "l"), "trusted.x")?.toString()).toBe("y");
 });
 
-rootTest("I91: sparse members of all four formats have their holes", () => {
+rootTest("I91: sparse members of all four formats are unpacked with their holes", () => {
   const data = Buffer.alloc(512, "d");
   const map = Buffer.alloc(512);
   map.write("2\n1048576\n512\n2097152\n0\n");
@@ -153,7 +153,7 @@ rootTest("I91: sparse members of all four formats have their holes", () => {
   }
 });
 
-rootTest("I98: of two members of one name the last one wins", () => {
+rootTest("I98: of two members with the same name the last one is unpacked", () => {
   const { top } = unpack(
     archive(
       { name: "f", data: "first and longer" },
@@ -166,7 +166,7 @@ rootTest("I98: of two members of one name the last one wins", () => {
   expect(readFileSync(join(top, "d"), "utf8")).toBe("now a file");
 });
 
-rootTest("I99: long names of pax, GNU and ustar archives", () => {
+rootTest("I99: long names of pax, GNU and ustar archives are read", () => {
   const long = `${"p".repeat(120)}/${"q".repeat(200)}`;
   const { top, error } = unpack(
     archive(
@@ -189,7 +189,7 @@ rootTest("I99: long names of pax, GNU and ustar archives", () => {
   expect(statSync(join(top, "v7dir")).isDirectory()).toBe(true);
 });
 
-rootTest("I99: a long name whose short form ends in a slash is no directory for that", () => {
+rootTest("I99: a member with a long name is a file although its short name ends in a slash", () => {
   const long = `${"p".repeat(98)}/file`;
   const { top, error } = unpack(
     archive(
@@ -203,7 +203,7 @@ rootTest("I99: a long name whose short form ends in a slash is no directory for 
   for (const name of ["old", "new"]) expect([name, statSync(join(top, name)).isDirectory()]).toEqual([name, true]);
 });
 
-rootTest("archives one behind the other, labels and names that are no text are read", () => {
+rootTest("concatenated archives, labels and names that are not UTF-8 are read", () => {
   const name = Buffer.from([0x66, 0xff, 0xfe]).toString("latin1");
   const { top, error } = unpack(
     Buffer.concat([archive({ name: "a", data: "1" }), archive({ name: "label", type: "V" }, { name, data: "2" })]),
@@ -239,7 +239,7 @@ function fullTree(): string {
   return top;
 }
 
-rootTest("I122: a tree goes into an archive and comes out of it as it was", () => {
+rootTest("I122: a tree that is packed and unpacked is the same", () => {
   const source = fullTree();
   using directory = openPath(source, "directory");
   const bytes = Buffer.concat([...tarChunks(directory)]);
@@ -261,7 +261,7 @@ rootTest("I122: a tree goes into an archive and comes out of it as it was", () =
   );
 });
 
-rootTest("GNU tar reads our archives, and we read GNU tar's", () => {
+rootTest("GNU tar reads machined's archives, and machined reads GNU tar's", () => {
   const source = fullTree();
   const into = join(scratch, "gnu");
   mkdirSync(into);
@@ -292,7 +292,7 @@ rootTest("GNU tar reads our archives, and we read GNU tar's", () => {
 });
 
 rootTest(
-  "the calls that make files hold up in a hot loop",
+  "the calls that make files stay correct in a hot loop",
   () => {
     using directory = openPath(scratch, "directory");
     const value = Buffer.from("value");

@@ -20,7 +20,7 @@ import { MANY, rootTest, scratchDirectory, startNamespaced, targetOf } from "../
 
 const directory = scratchDirectory();
 
-test("a pseudo terminal passes bytes, knows its size and its path", () => {
+test("a pseudo terminal passes bytes, and has a size and a path", () => {
   const { master, path } = openPty();
   using peer = openPtyPeer(master);
   expect(targetOf(peer.number)).toBe(path);
@@ -35,7 +35,7 @@ test("a pseudo terminal passes bytes, knows its size and its path", () => {
   master.close();
 });
 
-test("raw mode lets every byte through, and settings come back", () => {
+test("raw mode passes every byte, and the settings can be restored", () => {
   const { master } = openPty();
   using peer = openPtyPeer(master);
   setNonblocking(peer);
@@ -65,7 +65,7 @@ rootTest("the terminal of a machine is on the machine's own devpts", async () =>
   first.master.close();
 });
 
-rootTest("a multiplexer that is something else is not opened", () => {
+rootTest("a ptmx that is not a devpts multiplexer is refused", () => {
   const path = join(directory, "ptmx");
   const attempt = () => {
     using file = openPath(path, "path");
@@ -79,7 +79,7 @@ rootTest("a multiplexer that is something else is not opened", () => {
 });
 
 test(
-  "terminals stay right in a hot loop, and nothing stays open",
+  "terminals stay correct in a hot loop, and no descriptor stays open",
   () => {
     const before = openDescriptors();
     for (let i = 0; i < MANY / 10; i++) {

@@ -24,7 +24,7 @@ test("the terminal's session is read through the master", async () => {
   shell.kill("SIGKILL");
 });
 
-test("raw output leaves input alone, and is put back", () => {
+test("raw output does not change the input mode, and can be restored", () => {
   const { master } = openPty();
   using _ = master;
   using peer = openPtyPeer(master);
@@ -37,7 +37,7 @@ test("raw output leaves input alone, and is put back", () => {
   expect(readSome(master)?.toString()).toBe("a\r\n");
 });
 
-test("the answers stay right in a hot loop", () => {
+test("results stay correct in a hot loop", () => {
   const { master } = openPty();
   using _ = master;
   using peer = openPtyPeer(master);

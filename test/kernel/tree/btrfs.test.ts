@@ -38,7 +38,7 @@ function btrfsTest(name: string, body: (mount: string, top: Fd) => void | Promis
   });
 }
 
-btrfsTest("a subvolume is made, described, marked and removed", (path, top) => {
+btrfsTest("a subvolume is created, described, made read-only and removed", (path, top) => {
   createSubvolume(top, "one");
   {
     using one = openDirectory(top, "one");
@@ -57,7 +57,7 @@ btrfsTest("a subvolume is made, described, marked and removed", (path, top) => {
   expect(readdirSync(path)).toEqual([]);
 });
 
-btrfsTest("a directory is no subvolume, and a bad name is refused", (path, top) => {
+btrfsTest("a directory is not reported as a subvolume, and an invalid name is refused", (path, top) => {
   mkdirSync(join(path, "dir"));
   using dir = openDirectory(top, "dir");
   expect(isSubvolume(dir)).toBe(false);
@@ -65,7 +65,7 @@ btrfsTest("a directory is no subvolume, and a bad name is refused", (path, top) 
   run("rmdir", join(path, "dir"));
 });
 
-btrfsTest("all nested subvolumes are found, with names that are not text", (path, top) => {
+btrfsTest("all nested subvolumes are found, also with names that are not UTF-8", (path, top) => {
   createSubvolume(top, "many");
   using many = openDirectory(top, "many");
   mkdirSync(join(path, "many/a/b"), { recursive: true });
@@ -84,7 +84,7 @@ btrfsTest("all nested subvolumes are found, with names that are not text", (path
   );
 });
 
-btrfsTest("a snapshot has the nested subvolumes at their places, but for those left out", (path, top) => {
+btrfsTest("a snapshot contains the nested subvolumes at their places, except those that are left out", (path, top) => {
   createSubvolume(top, "source");
   using source = openDirectory(top, "source");
   mkdirSync(join(path, "source/dir"));
@@ -118,55 +118,55 @@ btrfsTest("a snapshot has the nested subvolumes at their places, but for those l
   }
 });
 
+btrfsTest("quota is off until it is enabled; then a subvolume's limit is enforced", async (path, top) => {
+  run("btrfs", "-q", "subvolume", "create", join(path, "limited"));
+  using limited = openDirectory(top, "limited");
+  const { id, parentId } = subvolumeInfo(limited);
+  expect(isQuotaEnabled(limited)).toBe(false);
+  expect(subvolumeSpace(limited, id)).toBeNull();
+  enableQuota(limited);
+  expect(isQuotaEnabled(limited)).toBe(true);
+  await until(() => subvolumeSpace(limited, id) !== null, "the first count");
+  insertSubtreeGroup(limited, id, parentId);
+  expect(subtreeGroup(limited, id)).toBe((255n << 48n) | id);
+  insertSubtreeGroup(limited, id, parentId);
+  limitGroup(limited, subtreeGroup(limited, id), 8n << 20n);
+  await until(() => subvolumeSpace(limited, id)?.limit === 8n << 20n, "the limit");
+  expect(
+    run(
+      "sh",
+      "-c",
+      `head -c 16M /dev/urandom > '${path}/limited/data' 2>&1 || echo refused; sync '${path}/limited' 2>&1 || true`,
+    ),
+  ).toContain("refused");
+  limitGroup(limited, subtreeGroup(limited, id), UNLIMITED);
+  expect(subvolumeSpace(limited, id)?.limit).toBe(UNLIMITED);
+});
+
 btrfsTest(
-  "limits: quota is off until it is switched on, then a subvolume has a limit that holds",
+  "a limit below the usage can be raised again, through a directory outside the subvolume",
   async (path, top) => {
-    run("btrfs", "-q", "subvolume", "create", join(path, "limited"));
-    using limited = openDirectory(top, "limited");
-    const { id, parentId } = subvolumeInfo(limited);
-    expect(isQuotaEnabled(limited)).toBe(false);
-    expect(subvolumeSpace(limited, id)).toBeNull();
-    enableQuota(limited);
-    expect(isQuotaEnabled(limited)).toBe(true);
-    await until(() => subvolumeSpace(limited, id) !== null, "the first count");
-    insertSubtreeGroup(limited, id, parentId);
-    expect(subtreeGroup(limited, id)).toBe((255n << 48n) | id);
-    insertSubtreeGroup(limited, id, parentId);
-    limitGroup(limited, subtreeGroup(limited, id), 8n << 20n);
-    await until(() => subvolumeSpace(limited, id)?.limit === 8n << 20n, "the limit");
-    expect(
-      run(
-        "sh",
-        "-c",
-        `head -c 16M /dev/urandom > '${path}/limited/data' 2>&1 || echo refused; sync '${path}/limited' 2>&1 || true`,
-      ),
-    ).toContain("refused");
-    limitGroup(limited, subtreeGroup(limited, id), UNLIMITED);
-    expect(subvolumeSpace(limited, id)?.limit).toBe(UNLIMITED);
+    createSubvolume(top, "full");
+    using full = openDirectory(top, "full");
+    mkdirSync(join(path, "full/inner"));
+    using inner = openDirectory(full, "inner");
+    {
+      using outside = outermostDirectory(inner);
+      using itself = outermostDirectory(top);
+      expect([statFd(outside).dev, statFd(itself).dev]).toEqual([statFd(top).dev, statFd(top).dev]);
+    }
+    enableQuota(top);
+    const { id } = subvolumeInfo(full);
+    await until(() => subvolumeSpace(full, id) !== null, "the count");
+    using outside = outermostDirectory(full);
+    limitGroup(outside, id, 1024n);
+    expect(() => limitGroup(full, id, 64n << 20n)).toThrow("Disk quota exceeded");
+    limitGroup(outside, id, 64n << 20n);
+    writeFileSync(join(path, "full/inner/file"), "x");
   },
 );
 
-btrfsTest("a limit below what is used is raised again, through a directory outside", async (path, top) => {
-  createSubvolume(top, "full");
-  using full = openDirectory(top, "full");
-  mkdirSync(join(path, "full/inner"));
-  using inner = openDirectory(full, "inner");
-  {
-    using outside = outermostDirectory(inner);
-    using itself = outermostDirectory(top);
-    expect([statFd(outside).dev, statFd(itself).dev]).toEqual([statFd(top).dev, statFd(top).dev]);
-  }
-  enableQuota(top);
-  const { id } = subvolumeInfo(full);
-  await until(() => subvolumeSpace(full, id) !== null, "the count");
-  using outside = outermostDirectory(full);
-  limitGroup(outside, id, 1024n);
-  expect(() => limitGroup(full, id, 64n << 20n)).toThrow("Disk quota exceeded");
-  limitGroup(outside, id, 64n << 20n);
-  writeFileSync(join(path, "full/inner/file"), "x");
-});
-
-btrfsTest("questions about subvolumes stay right in a hot loop", (_path, top) => {
+btrfsTest("reading subvolumes stays correct in a hot loop", (_path, top) => {
   createSubvolume(top, "hot");
   using hot = openDirectory(top, "hot");
   const { id } = subvolumeInfo(hot);

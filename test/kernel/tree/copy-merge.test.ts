@@ -69,22 +69,19 @@ rootTest("a copy has every kind of file, name, owner, mode, time, attribute, lin
   expectNothingLeft(before);
 });
 
-rootTest(
-  "copying again with replace gives the same files once more; directories that were there keep their times",
-  () => {
-    const to = join(directory, "all-copy");
-    copy(join(directory, "all"), to, { replace: true });
-    const files = (path: string) =>
-      describeTree(path)
-        .split("\n")
-        .filter((line) => !/'0o4\d+'/.test(line));
-    expect(files(to)).toEqual(files(join(directory, "all")));
-    expect(readdirSync(directory).filter((name) => name.startsWith(".#"))).toEqual([]);
-  },
-);
+rootTest("copying again with replace makes the same files again; existing directories keep their times", () => {
+  const to = join(directory, "all-copy");
+  copy(join(directory, "all"), to, { replace: true });
+  const files = (path: string) =>
+    describeTree(path)
+      .split("\n")
+      .filter((line) => !/'0o4\d+'/.test(line));
+  expect(files(to)).toEqual(files(join(directory, "all")));
+  expect(readdirSync(directory).filter((name) => name.startsWith(".#"))).toEqual([]);
+});
 
 for (const type of ["ext4", "btrfs"] as const) {
-  rootTest(`the same from another file system (${type}), and back`, () => {
+  rootTest(`a copy from another file system (${type}), and back, is complete`, () => {
     const mount = mountedFileSystem(type, 256);
     if (mount === null) return;
     const from = join(directory, "all");
@@ -104,7 +101,7 @@ test("directories are merged: existing entries stay, missing ones are added", ()
   expect(lstatSync(join(to, "b/c")).isFile()).toBe(true);
 });
 
-test("with replace, files give way, and a directory to a file only when it is none", () => {
+test("with replace, files are replaced by files and directories, but a directory is not replaced by a file", () => {
   const from = makeTree("replace", { "a/both": "theirs", "b/c/d": "deep", e: "file" });
   const to = makeTree("replace-to", { "a/both": "ours", "b/c": "a file", "e/f": "in a directory" });
   expect(() => copy(from, to, { replace: true })).toThrow('create "e": Is a directory');
@@ -113,7 +110,7 @@ test("with replace, files give way, and a directory to a file only when it is no
   expect(readFileSync(join(to, "e/f"), "utf8")).toBe("in a directory");
 });
 
-test("a single file is not overwritten unless replaced, and then becomes another file", () => {
+test("a single file is overwritten only with replace, and then gets another inode", () => {
   const from = makeTree("single", { file: "theirs" });
   const to = makeTree("single-to", { file: "ours" });
   linkSync(join(to, "file"), join(to, "other-name"));
@@ -123,7 +120,7 @@ test("a single file is not overwritten unless replaced, and then becomes another
   expect(readFileSync(join(to, "other-name"), "utf8")).toBe("ours");
 });
 
-test("a link at the end of either path is copied or refused, never followed", () => {
+test("a link at the end of the source or the target path is copied or refused, never followed", () => {
   const top = makeTree("links", { victim: "safe", "from/file": "evil" });
   symlinkSync("../victim", join(top, "from/link"));
   mkdirSync(join(top, "to"));
@@ -136,7 +133,7 @@ test("a link at the end of either path is copied or refused, never followed", ()
   expect(lstatSync(join(top, "to/link")).isFile()).toBe(true);
 });
 
-test("hard links stay links of each other, across directories", () => {
+test("hard links stay hard links, across directories", () => {
   const from = makeTree("hard", { "a/one": "x" });
   mkdirSync(join(from, "b"));
   for (const name of ["b/two", "three", "a/\u00fcml\u00e4ut"]) linkSync(join(from, "a/one"), join(from, name));
@@ -147,13 +144,13 @@ test("hard links stay links of each other, across directories", () => {
   expect(lstatSync(join(to, "three")).nlink).toBe(4);
 });
 
-test("files without a size are copied to their end, and the bytes of big ones are counted", () => {
+test("files that report no size are copied to their end, and the bytes of large files are counted", () => {
   const to = join(directory, "version");
   copy("/proc/version", to);
   expect(readFileSync(to)).toEqual(readFileSync("/proc/version"));
   const big = join(directory, "big");
   writeFileSync(big, Buffer.alloc(20 << 20, 7));
-  expect(copy(big, join(directory, "big-copy"))).toBeOneOf([20 << 20, 0]); // 0 where the file system shares
+  expect(copy(big, join(directory, "big-copy"))).toBeOneOf([20 << 20, 0]); // 0 where the file system shares the data
   expect(readFileSync(join(directory, "big-copy")).equals(readFileSync(big))).toBe(true);
 });
 
@@ -163,14 +160,14 @@ test("a tree of any depth is copied", () => {
   expect(run("find", join(directory, "deep-copy"), "-type", "f").trim().split("\n")).toHaveLength(3);
 });
 
-test("a tree is copied into itself once", () => {
+test("a tree that is copied into itself does not contain the copy again", () => {
   const from = makeTree("self", { "a/file": "x" });
   copy(from, join(from, "a/inner"));
   expect(readFileSync(join(from, "a/inner/a/file"), "utf8")).toBe("x");
   expect(existsSync(join(from, "a/inner/a/inner"))).toBe(false);
 });
 
-rootTest("what cannot be made whole is not made at all", () => {
+rootTest("a copy that fails leaves no incomplete target", () => {
   const small = mountedFileSystem("ext4", 8);
   if (small === null) return;
   const from = makeTree("too-big", { "a/small": "x" });
@@ -180,20 +177,17 @@ rootTest("what cannot be made whole is not made at all", () => {
   expect(readdirSync(small)).toEqual(["lost+found"]);
 });
 
-rootTest(
-  "M129 with an owner of its own, everything belongs to that, and ACLs name users as the other side counts them",
-  () => {
-    const from = join(directory, "all");
-    const [to, back] = [join(directory, "shifted"), join(directory, "unshifted")];
-    const SHIFT = 524_288;
-    copy(from, to, { policy: { owner: { uid: SHIFT, gid: SHIFT }, shift: SHIFT, dropsPrivileges: false } });
-    expect(run("find", to, "!", "-uid", String(SHIFT), "-o", "!", "-gid", String(SHIFT))).toBe("");
-    expect(run("python3", "-c", ACL_IDS, join(to, "owned")).trim()).toBe(`[${SHIFT + 1234}]`);
-    copy(to, back, { policy: { owner: { uid: 0, gid: 0 }, shift: -SHIFT, dropsPrivileges: true } });
-    expect(run("find", back, "!", "-uid", "0", "-o", "!", "-gid", "0")).toBe("");
-    expect(run("python3", "-c", ACL_IDS, join(back, "owned")).trim()).toBe("[1234]");
-  },
-);
+rootTest("M129 with a forced owner, everything belongs to it, and ids in ACLs are shifted", () => {
+  const from = join(directory, "all");
+  const [to, back] = [join(directory, "shifted"), join(directory, "unshifted")];
+  const SHIFT = 524_288;
+  copy(from, to, { policy: { owner: { uid: SHIFT, gid: SHIFT }, shift: SHIFT, dropsPrivileges: false } });
+  expect(run("find", to, "!", "-uid", String(SHIFT), "-o", "!", "-gid", String(SHIFT))).toBe("");
+  expect(run("python3", "-c", ACL_IDS, join(to, "owned")).trim()).toBe(`[${SHIFT + 1234}]`);
+  copy(to, back, { policy: { owner: { uid: 0, gid: 0 }, shift: -SHIFT, dropsPrivileges: true } });
+  expect(run("find", back, "!", "-uid", "0", "-o", "!", "-gid", "0")).toBe("");
+  expect(run("python3", "-c", ACL_IDS, join(back, "owned")).trim()).toBe("[1234]");
+});
 
 const ACL_IDS = `
 import os, struct, sys
@@ -201,12 +195,12 @@ acl = os.getxattr(sys.argv[1], "system.posix_acl_access")
 print([i for t, p, i in struct.iter_unpack("<HHI", acl[4:]) if t in (2, 8)])
 `;
 
-rootTest("a machine cannot put a privileged program onto the host: set-user-ID and capabilities stay behind", () => {
+rootTest("a copy from a machine to the host drops set-user-ID and capabilities", () => {
   const [to, back] = [join(directory, "shifted/setuid"), join(directory, "unshifted/setuid")];
   expect(lstatSync(to).mode & 0o7000).toBe(0o4000);
   expect(lstatSync(back).mode & 0o7777).toBe(0o755);
   expect(run("python3", "-c", "import os,sys;print(os.listxattr(sys.argv[1]))", back).trim()).toBe("[]");
-  // Directories keep the bits that only say to whom new files belong and who may remove them.
+  // Directories keep the set-group-ID and sticky bits, which give no privileges.
   expect(lstatSync(join(directory, "unshifted/dir")).mode & 0o7777).toBe(0o1777);
 });
 
@@ -223,7 +217,7 @@ while True:
 `;
 
 rootTest(
-  "links that appear and vanish during a copy never lead out of the tree, in neither direction",
+  "links that appear and vanish during a copy never lead out of the source or the target tree",
   async () => {
     const outside = makeTree("outside", { "d/secret": "SECRET", secret: "SECRET" });
     const hostile = makeTree("hostile", { "tree/d/secret": "inside", "tree/f": "inside", "else/d/secret": "inside" });
@@ -248,7 +242,7 @@ rootTest(
           step();
           whole++;
         } catch (error) {
-          // What it is just then may be anything; where it is may not.
+          // The entry may be of any kind at that moment, but it must be inside the tree.
           if (!(error instanceof SyscallError)) throw error;
         }
       }

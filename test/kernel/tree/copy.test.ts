@@ -28,7 +28,7 @@ rootTest("a copy has every kind of file, name, owner, mode, time, attribute, lin
   expectNothingLeft(before);
 });
 
-test("a directory that cannot be made is named, and is not left open", () => {
+test("the error about a directory that cannot be created names it, and its descriptor is closed", () => {
   const [from, to] = [join(directory, "twice"), join(directory, "twice-copy")];
   mkdirSync(join(from, "inner"), { recursive: true });
   mkdirSync(join(to, "inner"), { recursive: true });
@@ -48,7 +48,7 @@ rootTest("on btrfs the copy shares its data with the original", () => {
   expect(run("btrfs", "filesystem", "du", "--raw", "-s", join(to, "big"))).toMatch(/33554432 +0 /);
 });
 
-test("a directory that is left out becomes an empty one, also when it is where the copy goes", () => {
+test("a directory that is left out is copied empty, also when it contains the target", () => {
   const from = join(directory, "self");
   mkdirSync(join(from, "pool/old"), { recursive: true });
   writeFileSync(join(from, "file"), "x");
@@ -61,7 +61,7 @@ test("a directory that is left out becomes an empty one, also when it is where t
   );
 });
 
-rootTest("where another mount begins the copy has an empty directory", () => {
+rootTest("a mount point in the tree is copied as an empty directory", () => {
   const from = join(directory, "mounts");
   mkdirSync(join(from, "other"), { recursive: true });
   run("mount", "-t", "tmpfs", "-o", "mode=751", "tmpfs", join(from, "other"));
@@ -87,7 +87,7 @@ test(
   GUARD_MS,
 );
 
-test("files with the same data far apart keep being one file", () => {
+test("hard links that are far apart stay one file", () => {
   const from = join(directory, "far-links");
   const long = Array.from({ length: 30 }, () => "n".repeat(200)).join("/");
   run("sh", "-c", `mkdir -p '${from}' && cd '${from}' && echo x > first`);
@@ -102,7 +102,7 @@ fd = os.open(sys.argv[1], os.O_RDONLY); os.link("first", "last", src_dir_fd=fd);
 });
 
 test(
-  "a full target gives ENOSPC and the name of the file",
+  "a full target is an ENOSPC error with the name of the file",
   () => {
     if (btrfs === null) return;
     const from = join(directory, "large");
@@ -114,7 +114,7 @@ test(
 );
 
 test(
-  "progress is told in files and bytes",
+  "progress is reported in files and bytes",
   () => {
     const from = join(directory, "many");
     mkdirSync(from);
@@ -128,7 +128,7 @@ test(
 );
 
 test(
-  "copying stays right in a hot loop",
+  "copying stays correct in a hot loop",
   () => {
     const from = join(directory, "hot");
     mkdirSync(from);

@@ -12,8 +12,8 @@ const canRun = isRoot && havePrograms("names on a FUSE file system", "python3");
 
 test.skipIf(!canRun)(
   canRun
-    ? "a name that is taken, be it by a link to nothing, is not taken over"
-    : "taken names (left out: needs root and python3)",
+    ? "an existing name is not replaced, also not a dangling link"
+    : "existing names (left out: needs root and python3)",
   async () => {
     using system = await mountSilent(join(scratchDirectory(), "fuse"), "never");
     using directory = openPath(system.path, "directory");

@@ -10,7 +10,7 @@ import { rootTest, scratchDirectory } from "../support.ts";
 const scratch = scratchDirectory();
 const USER = { uid: 65534, gid: 65534 };
 
-/** What the user reads in a file of that owner and mode, or the error. */
+/** The content that the user reads from a file of that owner and mode, or the error. */
 function readBy(owner: number, mode: number): string {
   const path = join(scratch, `${owner}-${mode}`);
   writeFileSync(path, "content");
@@ -30,11 +30,14 @@ function readBy(owner: number, mode: number): string {
   return text;
 }
 
-rootTest("a user reads what is theirs, whatever its mode, which stays; what is another's stays closed", () => {
-  chmodSync(scratch, 0o755);
-  expect(readBy(USER.uid, 0o000)).toBe("content");
-  expect(readBy(USER.uid, 0o4111)).toBe("content");
-  expect(readBy(USER.uid, 0o640)).toBe("content");
-  expect(readBy(0, 0o644)).toBe("content");
-  expect(readBy(0, 0o600)).toBe("open it: Permission denied");
-});
+rootTest(
+  "a user can read its own file in any mode, without changing it, but not another user's file without permission",
+  () => {
+    chmodSync(scratch, 0o755);
+    expect(readBy(USER.uid, 0o000)).toBe("content");
+    expect(readBy(USER.uid, 0o4111)).toBe("content");
+    expect(readBy(USER.uid, 0o640)).toBe("content");
+    expect(readBy(0, 0o644)).toBe("content");
+    expect(readBy(0, 0o600)).toBe("open it: Permission denied");
+  },
+);

@@ -33,7 +33,7 @@ test("ACL entries are mapped to the users of the other side; entries without a u
   expect(attributeFor(name, given, KEEP_OWNERS)).toEqual(given);
 });
 
-test("file capabilities count for the machine's root only, and none come out of it", () => {
+test("file capabilities that are copied in count for the machine's root only, and none are copied out", () => {
   const given = Buffer.from("0100000200200000000000000000000000000000", "hex");
   const inside = attributeFor("security.capability", given, INTO);
   expect(inside?.toString("hex")).toBe("010000030020000000000000000000000000000088130000");
@@ -43,13 +43,13 @@ test("file capabilities count for the machine's root only, and none come out of 
   expect(attributeFor("user.note", Buffer.from("y"), OUT)?.toString()).toBe("y");
 });
 
-test("set-user-ID ends with a forced owner on the way out, on plain files", () => {
+test("set-user-ID is removed from plain files that are copied out with a forced owner", () => {
   expect(permissionsFor(0o106755, OUT)).toBe(0o755);
   expect(permissionsFor(0o042775, OUT)).toBe(0o2775);
   expect(permissionsFor(0o106755, INTO)).toBe(0o6755);
 });
 
-rootTest("many files get their attributes and owners", () => {
+rootTest("attributes and owners stay correct in a hot loop", () => {
   const [from, to] = [join(directory, "from"), join(directory, "to")];
   for (const path of [from, to]) writeFileSync(path, "x");
   run("python3", "-c", "import os,sys;os.setxattr(sys.argv[1],'user.note',b'v'*300)", from);

@@ -31,7 +31,7 @@ test("a single file is removed, and a missing one is no error", () => {
 });
 
 test(
-  "a tree deeper than any path is removed with a few open files",
+  "a tree deeper than PATH_MAX is removed with a few open files",
   () => {
     makeDeep(join(directory, "deep"), 20_000);
     const before = openDescriptors();
@@ -53,7 +53,7 @@ rootTest("immutable and append-only files and directories are removed", () => {
   expect(existsSync(top)).toBe(false);
 });
 
-rootTest("what is mounted in a tree is left alone, and the removal says so", () => {
+rootTest("a mount in a tree is not removed, and the removal fails with an error", () => {
   const top = join(directory, "mounts");
   mkdirSync(join(top, "other"), { recursive: true });
   run("mount", "-t", "tmpfs", "tmpfs", join(top, "other"));
@@ -68,7 +68,7 @@ rootTest("what is mounted in a tree is left alone, and the removal says so", () 
   expect(existsSync(top)).toBe(false);
 });
 
-test("links are removed, not what they lead to", () => {
+test("links are removed, but not their targets", () => {
   mkdirSync(join(directory, "target/kept"), { recursive: true });
   run("ln", "-s", join(directory, "target"), join(directory, "link"));
   mkdirSync(join(directory, "around"));
@@ -78,14 +78,14 @@ test("links are removed, not what they lead to", () => {
   expect(readdirSync(join(directory, "target"))).toEqual(["kept"]);
 });
 
-test("a directory is emptied and stays", () => {
+test("a directory can be emptied without being removed", () => {
   mkdirSync(join(directory, "kept/a/b"), { recursive: true });
   using fd = openPath(join(directory, "kept"), "directory");
   emptyDirectory(fd);
   expect(readdirSync(join(directory, "kept"))).toEqual([]);
 });
 
-rootTest("subvolumes go with those nested in them, read-only ones too", () => {
+rootTest("subvolumes are removed with the subvolumes in them, also read-only ones", () => {
   if (btrfs === null) return;
   const create = (path: string) => run("btrfs", "subvolume", "create", join(btrfs, path));
   create("top");
@@ -107,7 +107,7 @@ rootTest("subvolumes in a plain directory are removed with it", () => {
   expect(readdirSync(btrfs)).toEqual([]);
 });
 
-test("removing stays right in a hot loop", () => {
+test("removing stays correct in a hot loop", () => {
   using fd = openPath(directory, "directory");
   const name = rawOf("never-there");
   for (let i = 0; i < MANY; i++) removeTree(fd, name);

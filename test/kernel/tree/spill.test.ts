@@ -1,4 +1,4 @@
-// What a walk remembers: names in their order and files with several names, however many there are, in little memory.
+// What a walk stores in little memory: names in their order, and files with several names, of any number.
 import { afterAll, expect, test } from "bun:test";
 import { linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -12,7 +12,7 @@ const base = mkdtempSync(join(tmpdir(), "spill-"));
 afterAll(() => rmSync(base, { recursive: true, force: true }));
 
 for (const where of ["beside the tree", "elsewhere"] as const) {
-  test(`names come back in their order, ${where}`, () => {
+  test(`names are popped in reverse order, also those that were written to a file ${where}`, () => {
     using directory = where === "elsewhere" ? null : openPath(base, "directory");
     using stack = new NameStack(directory);
     const expected: string[] = [];
@@ -28,7 +28,7 @@ for (const where of ["beside the tree", "elsewhere"] as const) {
   });
 }
 
-/** The status of a file that is not there. */
+/** The status of a file that does not exist. */
 function statusOf(inode: number, born = 0): RawStatus {
   const status = new RawStatus();
   status.memory.view.setBigUint64(32, BigInt(inode), true);
@@ -36,7 +36,7 @@ function statusOf(inode: number, born = 0): RawStatus {
   return status;
 }
 
-test("files are found by what they are, and the last word about one counts", () => {
+test("files are found by device and inode, and the last entry for a file counts", () => {
   using directory = openPath(base, "directory");
   using table = new LinkTable(directory);
   const path = (inode: number) => `d/${"p".repeat(inode % 500)}/\xfe${inode}`;
@@ -45,7 +45,7 @@ test("files are found by what they are, and the last word about one counts", () 
     expect(table.find(statusOf(inode))).toEqual({ path: path(inode), note: `${inode}` });
   }
   expect(table.find(statusOf(20_000))).toBeNull();
-  // The inode is another file's by now.
+  // The inode belongs to another file by now.
   expect(table.find(statusOf(5, 1))).toBeNull();
   table.add(statusOf(5), { path: "later", note: "" });
   expect(table.find(statusOf(5))).toEqual({ path: "later", note: "" });
@@ -57,7 +57,7 @@ test("more files with several names than the table holds are an error", () => {
   expect(() => table.add(statusOf(3), { path: "p", note: "" })).toThrow("files with several names");
 });
 
-test("more names than a block has, and their links, are copied all the same", () => {
+test("a directory with more names than a block holds, and with hard links, is copied", () => {
   const [from, to] = [join(base, "from"), join(base, "to")];
   for (const path of [from, to]) mkdirSync(path);
   const names = Array.from({ length: 3000 }, (_, index) => `${index}${"-".repeat(200)}`);

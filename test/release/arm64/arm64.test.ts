@@ -1,5 +1,5 @@
 // The executable for arm64 on a host of x64, under the emulator qemu-user: without a kernel of arm64, and without systemd.
-// What the emulator cannot show stands in docs/release.md.
+// docs/release.md names what the emulator cannot show.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -30,13 +30,13 @@ afterAll(async () => {
   rmSync(scratch, { recursive: true });
 }, GUARD_MS);
 
-test("it is a program of arm64 and starts", async () => {
+test("the executable is an arm64 program and starts", async () => {
   expect(await bed.run(`/root/arm64 ${EXECUTABLE} --version`)).toContain("machined ");
   expect((await bed.exec(`${EXECUTABLE} --version`)).output).toContain("cannot execute");
 });
 
 test(
-  "it is a daemon and a client, imports an image, and its NSS module finds a machine",
+  "its daemon and client work, an image is imported, and its NSS module finds a machine",
   async () => {
     await bed.run(`mkdir -p /root/host/etc ${PLACE}; cp /etc/nsswitch.conf /root/host/etc; touch ${PLACE}/libc.so.6
       /root/arm64 ${EXECUTABLE} install --root=/root/host --nss
@@ -54,7 +54,7 @@ test(
 test(
   "the steps of npm run try work",
   async () => {
-    // The Bun that runs this test, wherever npm has put it.
+    // The Bun that runs this test, at the path where npm has installed it.
     const bun = join("/srv/tree", relative(TOP, realpathSync(process.execPath)));
     expect(await bed.run(`/root/arm64 ${bun} /srv/tree/install/try.ts ${EXECUTABLE}`)).toContain("Everything worked.");
   },

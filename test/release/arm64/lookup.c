@@ -1,4 +1,4 @@
-/* Looks a name up as every program does, and prints its addresses. */
+/* Looks a name up with getaddrinfo(3), and prints its addresses. */
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>

@@ -1,12 +1,12 @@
-# Makes a host of x64 run programs of arm64: the C library of arm64 at its places, and the emulator as their interpreter.
+# Makes an x64 host run arm64 programs: the C library of arm64 at its paths, and the emulator as their interpreter.
 set -e
 libraries=/usr/aarch64-linux-gnu/lib
 mkdir -p /usr/lib/aarch64-linux-gnu /root/bin
 ln -sf $libraries/* /usr/lib/aarch64-linux-gnu/
 ln -sf $libraries/ld-linux-aarch64.so.1 /usr/lib/
-# The tests ask for "gcc", and are to learn about arm64.
+# The tests call "gcc", which has to be the compiler for arm64.
 ln -sf /usr/bin/aarch64-linux-gnu-gcc /root/bin/gcc
-# The kernel keeps such interpreters for each user namespace: the machine that all this runs on learns nothing of it.
+# The kernel keeps such interpreters for each user namespace, so that the host is not changed.
 cat > /root/arm64 <<'SCRIPT'
 #!/bin/sh
 exec unshare --user --map-root-user --mount --net --pid --fork --kill-child --mount-proc sh -c '

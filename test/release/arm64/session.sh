@@ -1,8 +1,8 @@
-# The executable for arm64 as daemon and client, with a machine, in namespaces of its own: /run is empty, so that it finds neither
-# systemd nor a bus. Prints one line for each thing that it shows.
+# The executable for arm64 as daemon and client, with a machine, in its own namespaces: /run is empty, so that it finds neither
+# systemd nor a bus. Prints one line for each step.
 set -e
 machined=$1
-# Whoever starts this sets a limit.
+# The caller sets a time limit.
 wait_for() { until "$@"; do sleep .1; done; }
 ip link set lo up
 "$machined" systemd-machined &

@@ -7,10 +7,10 @@ import { GUARD_MS } from "../../lib/wait-for.ts";
 const DEB = `/srv/machined/machined_*_${process.arch === "arm64" ? "arm64" : "amd64"}.deb`;
 const WHO = "readlink /proc/$(systemctl show -P MainPID systemd-machined.service)/exe";
 
-/** Names, kinds, sizes and targets of all that a package may touch. What hosts write by themselves is left out. */
+/** Names, kinds, sizes and targets of all files that a package may change, without files that hosts write by themselves. */
 const LISTING = `find /etc /usr -printf '%p %y %s %m %l\\n' | grep -v -e /etc/resolv.conf -e __pycache__ | sort`;
 
-/** What dpkg thinks of the files of the distribution's packages, and which of them were put aside. */
+/** dpkg's verification of the files of the distribution's packages, and which of them are diverted. */
 const DISTRIBUTION = "dpkg --verify systemd systemd-container dbus; dpkg-divert --list";
 
 /** The same package with a higher version. */
@@ -39,7 +39,7 @@ describe(`the Debian package on systemd ${systemdVersion}`, () => {
   }
 
   test(
-    "dpkg -i takes over and keeps the machines",
+    "dpkg -i replaces the distribution's daemon, and the machines stay registered",
     async () => {
       const facts = await machineFacts(bed);
       expect(Object.keys(facts)).toHaveLength(7);
@@ -55,7 +55,7 @@ describe(`the Debian package on systemd ${systemdVersion}`, () => {
     GUARD_MS,
   );
 
-  test("the package's files are dpkg's, and the distribution's are as they were", async () => {
+  test("dpkg owns the package's files, and the distribution's files are unchanged", async () => {
     expect(await bed.run("dpkg --verify machined")).toBe("");
     expect(await bed.run(DISTRIBUTION)).toBe(distribution);
     const unit = await bed.run("readlink -f /etc/systemd/system/systemd-machined.service");
@@ -76,7 +76,7 @@ describe(`the Debian package on systemd ${systemdVersion}`, () => {
   });
 
   test(
-    "an upgrade replaces the running daemon, keeps the machines, and respects what was disabled",
+    "an upgrade replaces the running daemon, keeps the machines, and does not enable what was disabled",
     async () => {
       const facts = await machineFacts(bed);
       const pid = await bed.run("systemctl show -P MainPID systemd-machined.service");
@@ -92,7 +92,7 @@ describe(`the Debian package on systemd ${systemdVersion}`, () => {
   );
 
   test(
-    "removal gives back to the distribution's daemon, with the machines, and leaves nothing",
+    "removal starts the distribution's daemon again with the machines, and leaves no files",
     async () => {
       const facts = await machineFacts(bed);
       const ours = Object.keys(facts);
@@ -110,7 +110,7 @@ describe(`the Debian package on systemd ${systemdVersion}`, () => {
   );
 
   test(
-    "where nothing may be started, the package is installed and the running daemon stays",
+    "where policy-rc.d forbids starting services, the package is installed and the running daemon stays",
     async () => {
       await bed.run("printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d");
       await bed.run(`dpkg -i ${DEB}`);

@@ -1,4 +1,4 @@
-// The files of a release, as the tools of the distributions see them.
+// The files of a release, checked with the tools of the distributions.
 import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -7,7 +7,7 @@ import { version } from "../../../package.json";
 import { releaseFolder } from "../../lib/release.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
 
-/** rpm(8) makes a database wherever it looks for one. */
+/** rpm(8) creates a database wherever it looks for one. */
 const database = mkdtempSync(join(tmpdir(), "machined-rpm-"));
 afterAll(() => rmSync(database, { recursive: true }));
 
@@ -42,14 +42,14 @@ test("a release has four executables, an archive of each, two packages of each f
 });
 
 test(
-  "SHA256SUMS names every other file, and all are right",
+  "SHA256SUMS has the right checksum of every other file",
   () => {
     expect(run("sha256sum", "--check", "--strict", "SHA256SUMS").trim().split("\n")).toHaveLength(names.length - 1);
   },
   GUARD_MS,
 );
 
-test("every executable is for its processor and its C library", () => {
+test("every executable is for the processor and the C library in its name", () => {
   const interpreters: Readonly<Record<string, string>> = {
     x64: "/lib64/ld-linux-x86-64.so.2",
     arm64: "/lib/ld-linux-aarch64.so.1",
@@ -64,7 +64,7 @@ test("every executable is for its processor and its C library", () => {
 });
 
 test(
-  "an archive has the executable, our licence, and those of others",
+  "an archive has the executable, the project's licence, and those of its parts",
   () => {
     for (const name of ["x64", "arm64", "x64-musl", "arm64-musl"]) {
       const title = `machined-${version}-linux-${name}`;
@@ -95,7 +95,7 @@ describe.each(debs)("%s", (deb) => {
   );
 
   test(
-    "holds nothing outside of its own folders, and neither conflicts nor replaces",
+    "has no files outside of its own folders, and no Conflicts or Replaces",
     () => {
       const listed = run("dpkg-deb", "--contents", deb).trim().split("\n");
       const files = listed.filter((line) => !line.startsWith("d")).map((line) => line.split(/\s+/)[5] ?? "");
@@ -112,7 +112,7 @@ describe.each(debs)("%s", (deb) => {
 
 describe.each(rpms)("%s", (rpm) => {
   test(
-    "is for its processor, needs the C library, and holds nothing outside of its own folders",
+    "is for its processor, requires the C library, and has no files outside of its own folders",
     () => {
       const query = (...words: string[]) =>
         run("rpm", "--query", "--package", `--dbpath=${database}`, ...words, rpm).trim();

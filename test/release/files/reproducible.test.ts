@@ -1,4 +1,4 @@
-// A second build, of the same sources in another folder and without a network, has the same bits.
+// A second build of the same sources, in another folder and without a network, is identical byte by byte.
 import { afterAll, expect, test } from "bun:test";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -12,7 +12,7 @@ const scratch = mkdtempSync(join(tmpdir(), "machined-reproducible-"));
 
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-/** The files that git knows or would, as they are now; the packages; and the archives with Bun. */
+/** The files that git tracks or would track, as they are now; the packages; and the archives with Bun. */
 function copySources(target: string): void {
   const listed = Bun.spawnSync(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], { cwd: TOP });
   for (const name of listed.stdout.toString().split("\0").filter(Boolean)) {
@@ -29,7 +29,7 @@ function copySources(target: string): void {
 const canCutOff = process.geteuid?.() === 0 && havePrograms("a build without a network", "unshare");
 
 test(
-  "two builds are the same to the bit",
+  "two builds are identical byte by byte",
   () => {
     const copy = join(scratch, "another/folder");
     copySources(copy);

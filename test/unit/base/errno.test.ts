@@ -3,7 +3,7 @@ import { errnoName, errnoNumber, errnoText } from "../../../src/base/errno.ts";
 
 test("every errno of Linux has a name and a text", () => {
   for (let errno = 1; errno <= 133; errno++) {
-    if (errno === 41 || errno === 58) continue; // numbers Linux leaves out
+    if (errno === 41 || errno === 58) continue; // Linux does not use these two numbers
     expect(errnoNumber(errnoName(errno))).toBe(errno);
     expect(errnoText(errno)).not.toStartWith("Unknown");
     expect(errnoText(errnoName(errno))).toBe(errnoText(errno));
@@ -19,7 +19,7 @@ test("names, second names and texts are those of glibc", () => {
   expect(errnoText(0)).toBe("Success");
 });
 
-test("a number that is no errno is called unknown", () => {
+test("the text of a number that is no errno begins with 'Unknown'", () => {
   expect(errnoName(4711)).toBe("4711");
   expect(errnoNumber("ENOSUCHTHING")).toBeUndefined();
   expect(errnoText(4711)).toBe("Unknown error 4711");

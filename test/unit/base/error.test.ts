@@ -20,11 +20,11 @@ test("errors of the kernel layer, node:fs, Bun and the bus all have an errno", (
   expect(errnoNameOf(new BusError("System.Error.ENXIO", "x"))).toBe("ENXIO");
   expect(errnoNameOf(thrown(() => writeFileSync("/proc/version/x", "")))).toBe("ENOTDIR");
   expect(errnoNameOf(thrown(() => Bun.spawn(["/nonexistent/program"])))).toBe("ENOENT");
-  // Bun fills in the number alone where it knows no name.
+  // Bun sets only the number when it does not know the name.
   expect(errnoNameOf(Object.assign(new Error("x"), { errno: -122, syscall: "write" }))).toBe("EDQUOT");
 });
 
-test("errors without an errno have none", () => {
+test("errnoNameOf() finds no errno in errors that carry none", () => {
   const damaged = deflateSync("hello").fill(0xff, 2);
   for (const error of [
     new Error("x"),
@@ -39,7 +39,7 @@ test("errors without an errno have none", () => {
   }
 });
 
-test("failures of the host are distinguished from bugs of this program", () => {
+test("errors that the host caused are distinguished from bugs of this program", () => {
   for (const name of ["ENOSPC", "EMFILE", "EACCES", "ENOTDIR"]) expect(hostFaultOf({ code: name })).toBe(name);
   for (const error of [{ code: "EBADF" }, { code: "EINVAL" }, new TypeError("x")])
     expect(hostFaultOf(error)).toBeNull();

@@ -1,4 +1,4 @@
-// Who gets a place when many want one.
+// FairPlaces: which of several users gets a place when all want one.
 import { describe, expect, test } from "bun:test";
 import { FairPlaces, type Place } from "../../../src/base/fair-places.ts";
 
@@ -14,7 +14,7 @@ function taker(places: FairPlaces<string>) {
 }
 
 describe("places", () => {
-  test("a user gets a limited number, and others still get theirs", async () => {
+  test("a user gets a limited number of places, and another user still gets one", async () => {
     const places = new FairPlaces<string>({ all: 3, each: 2, waiting: 10 });
     const { take, settled } = taker(places);
     for (let i = 0; i < 5; i++) take("greedy");
@@ -24,7 +24,7 @@ describe("places", () => {
     expect(places.taken).toBe(3);
   });
 
-  test("users who take what they can leave room for one who has nothing", async () => {
+  test("users that take as many places as they may leave room for a user that has none", async () => {
     const places = new FairPlaces<string>({ all: 16, each: 4, waiting: 10 });
     const { take, settled } = taker(places);
     for (const key of ["a", "b", "c", "d"]) for (let i = 0; i < 4; i++) take(key);
@@ -34,7 +34,7 @@ describe("places", () => {
     expect(places.taken).toBe(11);
   });
 
-  test("waiting users get places in turn", async () => {
+  test("users that wait get places in turn, one each", async () => {
     const places = new FairPlaces<string>({ all: 1, each: 1, waiting: 10 });
     const order: string[] = [];
     for (const key of ["a", "a", "a", "b", "b", "c"]) {

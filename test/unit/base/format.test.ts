@@ -18,12 +18,12 @@ describe("formatTimestamp", () => {
     expect(formatTimestamp(NOW, UTC)).toBe("Sun 2026-11-22 12:35:02 UTC");
   });
 
-  test("takes offset and name from the zone", () => {
+  test("uses the offset and the name of the time zone", () => {
     const tokyo = () => ({ offsetSeconds: 9 * 3600, abbreviation: "JST" });
     expect(formatTimestamp(NOW + 43_200n * SECOND, tokyo)).toBe("Mon 2026-11-23 09:35:02 JST");
   });
 
-  test("is empty for never, and for times no calendar holds", () => {
+  test("returns an empty text for 'never' and for times outside the calendar", () => {
     expect([0n, UINT64_MAX, UINT64_MAX - 1n].map((usec) => formatTimestamp(usec, UTC))).toEqual(["", "", ""]);
   });
 });
@@ -53,14 +53,14 @@ describe("formatRelative", () => {
     });
   }
 
-  test("says what is still to come, and now", () => {
+  test("writes '… left' for a time in the future, and 'now'", () => {
     expect(formatRelative(NOW + 90n * SECOND, NOW)).toBe("1min 30s left");
     expect(formatRelative(NOW, NOW)).toBe("now");
     expect(formatRelative(0n, NOW)).toBe("");
   });
 });
 
-test("formatSpan writes whole units, and fractions below a minute", () => {
+test("formatSpan writes whole units, and a fraction only below a minute", () => {
   const spans = [0n, 1n, 1500n, SECOND, 1_500_000n, 90n * SECOND, 86_400n * SECOND, 3_661n * SECOND, UINT64_MAX];
   expect(spans.map(formatSpan)).toEqual([
     "0",
@@ -81,17 +81,18 @@ test("formatBytes has one decimal at most", () => {
 });
 
 describe("ellipsize", () => {
-  test("leaves alone what fits", () => expect(ellipsize("container", 9, "…")).toBe("container"));
-  test("cuts at the end", () => expect(ellipsize("container", 8, "…")).toBe("contain…"));
-  test("cuts at nine tenths", () => {
+  test("leaves a text unchanged that fits", () => expect(ellipsize("container", 9, "…")).toBe("container"));
+  test("puts the ellipsis at the end by default", () => expect(ellipsize("container", 8, "…")).toBe("contain…"));
+  test("puts the ellipsis at 90 percent of the width where 90 is given", () => {
     expect(ellipsize("Debian GNU/Linux 12 alpha pts/0", 30, "…", 90)).toBe("Debian GNU/Linux 12 alpha …s/0");
   });
-  test("has three dots where there is no UTF-8", () => expect(ellipsize("MACHINE", 6, "...")).toBe("MAC..."));
-  test("keeps to widths smaller than the ellipsis", () => {
+  test("uses three dots where the ellipsis is three dots (no UTF-8)", () =>
+    expect(ellipsize("MACHINE", 6, "...")).toBe("MAC..."));
+  test("does not exceed a width that is smaller than the ellipsis", () => {
     expect([0, 1, 2].map((width) => ellipsize("abc def", width, "..."))).toEqual(["", ".", ".."]);
     expect(ellipsize("abc", 0, "…")).toBe("");
   });
-  test("counts columns, not characters", () => {
+  test("counts terminal columns, not characters", () => {
     expect(displayWidth("日本")).toBe(4);
     expect(ellipsize("日本語", 4, "…")).toBe("日…");
   });

@@ -34,6 +34,6 @@ for (const [pattern, text, matches] of CASES) {
   });
 }
 
-test("a pattern of many stars costs no more than the product of the lengths", () => {
+test("matching a pattern with many stars takes at most (length of pattern × length of text) steps", () => {
   expect(globMatcher(`${"*a".repeat(200)}b`)("a".repeat(5000))).toBeFalse();
 });

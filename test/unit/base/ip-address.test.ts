@@ -16,14 +16,15 @@ test("addresses are written as inet_ntop writes them", () => {
   expect(same.map((text) => formatAddress(addressBytes(text)))).toEqual(same);
 });
 
-test("of several runs of zeros the first of the longest is left out", () => {
+test("the longest run of zeros is abbreviated as '::', and the first one of several of that length", () => {
   expect(formatAddress(addressBytes("1:0:0:2::"))).toBe("1:0:0:2::");
   expect(formatAddress([0, 1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 3, 0, 4])).toBe("1::2:0:0:3:4");
 });
 
-test("addresses that carry an IPv4 address show it", () => {
+test("IPv6 addresses that contain an IPv4 address are written with it", () => {
   expect(formatAddress([...Array(10).fill(0), 255, 255, 192, 0, 2, 1])).toBe("::ffff:192.0.2.1");
   expect(formatAddress([...Array(12).fill(0), 192, 0, 2, 1])).toBe("::192.0.2.1");
 });
 
-test("other lengths are no addresses", () => expect([formatAddress([]), formatAddress([1, 2, 3])]).toEqual(["", ""]));
+test("bytes of another length than 4 or 16 are refused", () =>
+  expect([formatAddress([]), formatAddress([1, 2, 3])]).toEqual(["", ""]));

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { formatJson, parseJson } from "../../../src/base/json.ts";
 
-test("strings end at the first quote that no backslash takes away", () => {
+test("a string ends at the first quote that is not escaped by a backslash", () => {
   for (const text of ["", '"', "\\", '\\"', '\\\\"', 'a"b\\', "\u{1f600}", "\\".repeat(1000)]) {
     expect(parseJson(JSON.stringify({ a: text, b: text })).value).toEqual({ a: text, b: text });
   }
@@ -10,7 +10,7 @@ test("strings end at the first quote that no backslash takes away", () => {
   }
 });
 
-test("a string may be as long as a message", () => {
+test("a string of 15 MiB, the size of a large message, is encoded and parsed", () => {
   const long = 'x"\\'.repeat(5 << 20);
   expect(parseJson(formatJson({ long })).value).toEqual({ long });
 });

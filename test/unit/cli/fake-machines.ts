@@ -1,4 +1,4 @@
-// The machines the recordings were made with: what their manager knew and the service manager said.
+// The machines of the recordings: what the machine manager and the service manager returned for them.
 import { Variant } from "../../../src/base/variant.ts";
 
 export interface FakeMachine {
@@ -18,7 +18,7 @@ export interface FakeMachine {
   readonly since: bigint;
   readonly sinceMonotonic: bigint;
   readonly interfaces: readonly number[];
-  /** Null: the question is refused. */
+  /** Null: the call is refused. */
   readonly addresses: readonly string[] | null;
   readonly osRelease: Readonly<Record<string, string>> | null;
   readonly uidShift: number;
@@ -87,7 +87,7 @@ export const ALPHA: FakeMachine = {
   ]),
 };
 
-/** alpha once its network was up: four addresses, and only two journal lines kept apart. */
+/** alpha when its network was up: with four addresses. */
 export const ALPHA_ONLINE: FakeMachine = { ...ALPHA, addresses: ALPHA_ADDRESSES };
 
 /** alpha started again later, now also running a machine manager of its own. */

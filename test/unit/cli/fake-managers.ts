@@ -1,4 +1,4 @@
-// Stand-ins for the machine manager and the service manager: they answer the calls a client makes and remember them.
+// Stand-ins for the machine manager and the service manager: they answer the calls of a client and record them.
 import { readlinkSync } from "node:fs";
 import { errnoOfBusError } from "../../../src/base/error.ts";
 import { Variant } from "../../../src/base/variant.ts";
@@ -51,11 +51,11 @@ class FakeVarlinkError extends Error {
 
 type SignalHandler = Parameters<Bus["subscribe"]>[1];
 
-/** Both managers of a host, with what was asked of them. */
+/** Both managers of a host, with the calls that they got. */
 export class FakeManagers {
   readonly calls: BusCall[] = [];
   readonly varlinkCalls: { path: string; method: string; parameters: object | undefined }[] = [];
-  /** Where the files that went along with calls lead to. */
+  /** The paths of the descriptors that were sent with calls. */
   readonly filesSent: string[] = [];
   readonly enabled = new Set<string>();
   readonly #behaviour: Behaviour;
@@ -66,7 +66,7 @@ export class FakeManagers {
     this.#behaviour = behaviour;
   }
 
-  /** The members called, in order, as `Member(signature)`. */
+  /** The members that were called, in order, as `Member(signature)`. */
   get members(): string[] {
     return this.calls.map(({ member, signature }) => `${member}(${signature ?? ""})`);
   }
@@ -244,7 +244,7 @@ export class FakeManagers {
     return new Variant("s", this.#behaviour.machines.find(({ unit }) => unit === decoded)?.cgroup ?? "");
   }
 
-  /** The job is over by the time its starter hears of it, as happens with services that are up already. */
+  /** The job is finished before the reply arrives, as for services that run already. */
   #startJob(unit: string): string {
     const job = `/org/freedesktop/systemd1/job/${++this.#jobs}`;
     const result = this.#behaviour.failing?.[unit] === undefined ? "done" : "failed";

@@ -1,4 +1,4 @@
-// Surroundings for a client under test: a terminal that remembers, a clock that stands, connections to stand-ins.
+// Surroundings for a client under test: a terminal that records, a clock that stands still, connections to stand-ins.
 import { UTC } from "../../../src/base/format.ts";
 import type { Environment } from "../../../src/cli/format/terminal.ts";
 import { localZone } from "../../../src/cli/format/time-zone.ts";
@@ -8,7 +8,7 @@ import type { Fd } from "../../../src/kernel/file/fd.ts";
 import { ALPHA, ALPHA_LATER, ALPHA_ONLINE, DELTA, type FakeMachine, HOST, MINI } from "./fake-machines.ts";
 import { type Behaviour, FakeManagers } from "./fake-managers.ts";
 
-/** Failures of connecting, as the client library throws them. */
+/** Errors of connect(), as the client library throws them. */
 export class FakeSyscallError extends Error {
   readonly errnoName: string;
 
@@ -45,7 +45,7 @@ const KILL_NOTE =
 
 const LATER = { machines: [HOST, ALPHA_LATER, { ...MINI, journal: [KILL_NOTE] }], images: IMAGES };
 
-/** The worlds the recordings name. */
+/** The worlds that the recordings name. */
 export const WORLDS: Readonly<Record<string, World>> = {
   empty: { machines: [HOST], images: IMAGES, nowUsec: MORNING },
   one: { machines: [HOST, ALPHA], images: IMAGES, nowUsec: MORNING },
@@ -91,11 +91,11 @@ export interface Surroundings {
 
 const USUAL_SOCKETS = ["system", "/run/systemd/machine/io.systemd.Machine"];
 
-/** Ports of a process in a world; remembers what was printed and asked. */
+/** The ports of a process in a world; records what was printed and which calls were made. */
 export class FakeProcess implements Ports {
   stdout = "";
   stderr = "";
-  /** Both streams in order, as a terminal shows them. */
+  /** Standard output and standard error in order, as a terminal shows them. */
   screen = "";
   readonly managers: FakeManagers;
   readonly targets: BusTarget[] = [];
@@ -124,7 +124,7 @@ export class FakeProcess implements Ports {
 
   ttyColumns = () => this.#around.columns;
 
-  /** The distribution has an importctl of its own unless told otherwise. */
+  /** Whether the distribution has an importctl; true by default. */
   isThere = () => this.#around.hasImportctl ?? true;
 
   writeSome = (fd: number, bytes: Uint8Array): number => {
@@ -202,7 +202,7 @@ export class FakeProcess implements Ports {
   /** Resolves when Ctrl-C is pressed. */
   interrupt: Promise<void> = new Promise(() => {});
 
-  /** Called by a test when the terminal has got another size. */
+  /** A test calls it after it has changed the size of the terminal. */
   resized: () => void = () => {};
 
   onResize = (listener: () => void) => {
@@ -258,7 +258,7 @@ function message(line: string): string {
   return line.slice(line.indexOf("]: ") + 3);
 }
 
-/** journalctl's way with messages too long for the terminal: cut at nine tenths of the room. */
+/** Shortens messages that are too long for the terminal as journalctl does: at 90 percent of the width. */
 function cut(line: string, env: Environment | undefined): string {
   const width = Number(env?.["COLUMNS"]);
   const text = message(line);

@@ -1,4 +1,4 @@
-// A daemon, a machine or a file may say what it likes: nothing of it controls the terminal, whatever prints it.
+// Text from a daemon, a machine or a file does not control the terminal, whichever verb prints it.
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -24,13 +24,13 @@ const HOSTILE: FakeMachine = {
 };
 const WORLD = { machines: [HOST, HOSTILE], images: [`image${EVIL}`], nowUsec: ALPHA_ONLINE.since + 1n };
 
-/** What is left of a text without what a coloured terminal gets from us: colours and links. */
+/** Removes from a text what the client itself writes to a coloured terminal: colours and links. */
 function withoutOurs(text: string): string {
   const ours = /␛\[[0-9;:]*m|␛\]8;;[^\p{Cc}␛]*␛\\|\r+\n/gu;
   return text.replaceAll("\u001b", "␛").replaceAll(ours, "").replaceAll("␛", "\u001b");
 }
 
-describe("what others say", () => {
+describe("text from others", () => {
   const verbs: readonly string[][] = [
     ["list"],
     ["list", "--json=short"],
@@ -60,7 +60,7 @@ describe("what others say", () => {
         expect(text.length).toBeGreaterThan(0);
         const left = where === "on a coloured terminal" ? withoutOurs(process.screen) : text;
         expect(left.replaceAll(/[\n\t]/g, "")).not.toMatch(/\p{Cc}/u);
-        // Not even a colour that we would use ourselves. Those of the journal are journalctl's to choose.
+        // Not even a colour that the client uses itself. The colours of journal entries are chosen by journalctl.
         expect(text.replace(/\njournal.*/, "")).not.toContain("\u001b[31m");
       });
     }
@@ -73,24 +73,24 @@ describe("what others say", () => {
   });
 });
 
-describe("sequences of our own", () => {
-  test("are written as they are, and nobody else's are", () => {
+describe("the client's own escape sequences", () => {
+  test("are written unchanged, all others are escaped", () => {
     expect(asWritten(`${own("\u001b[0m")}a\u001b[0mb\tc\n`)).toBe("\u001b[0ma\\x1b[0mb\tc\n");
   });
 
-  test("cannot be guessed: a mark of another process is text", () => {
+  test("cannot be imitated: the mark of another process is printed as text", () => {
     const guess = own("\u001b").replace(/[0-9a-f]{8}/, "00000000");
     expect(asWritten(guess)).toBe(guess);
   });
 
-  test("are the colours of a program's output, and nothing else of it", () => {
+  test("are only the colours in a program's output, not its other sequences", () => {
     expect(asWritten(withColours("\u001b[0;1;31mred\u001b[0m \u001b]0;t\u0007"))).toBe(
       "\u001b[0;1;31mred\u001b[0m \\x1b]0;t\\x07",
     );
   });
 });
 
-test("clients write to their terminal through Output, and sessions in machines through the pseudo terminal alone", () => {
+test("only Output, and the pseudo terminal of a session, write to the terminal", () => {
   const directory = join(import.meta.dir, "../../../src/cli");
   const files = readdirSync(directory, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
   const writing = files.filter((file) =>

@@ -1,4 +1,4 @@
-// A session as its user sees it, on real terminals: machinectl is a child process, the machine manager is played.
+// A session as its user sees it, on real terminals: machinectl is a child process, the machine manager is simulated.
 import { expect, test } from "bun:test";
 import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { open } from "node:fs/promises";
@@ -21,7 +21,7 @@ async function connected(world: PtyWorld): Promise<void> {
   await waitFor(() => expect(getWindowSize(world.program).rows).toBeGreaterThan(0), "the session");
 }
 
-test("C87 C95 what the program prints is shown, between lines that say where; the exit status is 0", async () => {
+test("C87 C95 the program's output is shown between two lines that name the machine; the exit status is 0", async () => {
   await using world = new PtyWorld(["shell", "alpha", "/bin/x"], { env: { TERM: "dumb" } });
   await connected(world);
   world.print("hello\n");
@@ -39,14 +39,14 @@ test("C95 with -q only the output of the program is printed", async () => {
   expect(world.screen).toBe("hello\r\n");
 });
 
-test("a session on this host says that it is the local host", async () => {
+test("the first line of a session on this host says that it is the local host", async () => {
   await using world = new PtyWorld(["shell"], { env: { TERM: "dumb" } });
   await world.shows("Connected to the local host. Press");
   await world.hangUp();
   expect(world.screen).toContain("Connection to the local host terminated.\r\n");
 });
 
-test("C101 a missing final newline is added; C100 not where nothing was printed", async () => {
+test("C101 a missing final newline is added; C100 none is added where nothing was printed", async () => {
   for (const [printed, shown] of [
     ["", ""],
     ["text", "text\r\n"],
@@ -80,7 +80,7 @@ test("C97 ^C, ^Z, ^D and every other byte that is typed reach the program", asyn
   await waitFor(() => expect(getWindowSize(world.program).rows).toBe(30), "the session");
   makeRaw(world.program);
   const bytes = `\u0003\u001a\u0004\u0011\u0013\r\n\u0000\u00ff${KEY}x`;
-  // Not before our own terminal is raw: until then ^C is for the client.
+  // Not before the caller's terminal is in raw mode: until then ^C signals the client.
   await waitFor(() => {
     world.type("x");
     expect(readSome(world.program)?.toString()).toMatch(/^x+$/);
@@ -89,7 +89,7 @@ test("C97 ^C, ^Z, ^D and every other byte that is typed reach the program", asyn
   expect((await world.received(bytes.length)).replace(/^x+/, "")).toBe(bytes);
 });
 
-test("C98 the program's terminal is as big as ours, at the start and later", async () => {
+test("C98 the program's terminal has the size of the caller's, at the start and after changes", async () => {
   await using world = new PtyWorld(["-q", "shell", "alpha"], { size: { rows: 27, columns: 91 } });
   await waitFor(() => expect(getWindowSize(world.program)).toEqual({ rows: 27, columns: 91 }), "the size");
   setWindowSize(world.seat, { rows: 20, columns: 60 });
@@ -99,7 +99,7 @@ test("C98 the program's terminal is as big as ours, at the start and later", asy
   }, "the new size");
 });
 
-test("C98 without a terminal the environment says how big, else it is 24 by 80", async () => {
+test("C98 without a terminal the size is that of $LINES and $COLUMNS, or 24 by 80", async () => {
   for (const [env, size] of [
     [
       { COLUMNS: "77", LINES: "13" },
@@ -121,9 +121,9 @@ for (const [how, end, status] of [
   ["SIGINT", (world: PtyWorld) => world.child.kill("SIGINT"), 0],
   ["SIGHUP", (world: PtyWorld) => world.child.kill("SIGHUP"), 129],
   ["SIGQUIT", (world: PtyWorld) => world.child.kill("SIGQUIT"), 131],
-  ["the way out", (world: PtyWorld) => world.type(KEY + KEY + KEY), 0],
+  ["the escape sequence", (world: PtyWorld) => world.type(KEY + KEY + KEY), 0],
 ] as const) {
-  test(`C99 the terminal is as it was when ${how} ends the session`, async () => {
+  test(`C99 the terminal's settings are restored when ${how} ends the session`, async () => {
     await using world = new PtyWorld(["shell", "alpha"]);
     const before = world.settings;
     await connected(world);
@@ -134,7 +134,7 @@ for (const [how, end, status] of [
   });
 }
 
-test("a session that is stopped and continued is raw again", async () => {
+test("the terminal is in raw mode again after the session was stopped and continued", async () => {
   await using world = new PtyWorld(["-q", "shell", "alpha"]);
   const before = world.settings;
   await waitFor(() => expect(world.settings).not.toBe(before), "a raw terminal");
@@ -146,7 +146,7 @@ test("a session that is stopped and continued is raw again", async () => {
   await waitFor(() => expect(world.settings).toBe(raw), "a raw terminal again");
 });
 
-test("C102 a login continues when its program hangs up, C103 C104 and ends with its machine", async () => {
+test("C102 a login session continues when its program closes the terminal, C103 C104 and ends with its machine", async () => {
   await using world = new PtyWorld(["login", "alpha"], { env: { TERM: "dumb" }, isShared: true });
   await connected(world);
   world.print("logout\n");
@@ -159,7 +159,7 @@ test("C102 a login continues when its program hangs up, C103 C104 and ends with 
   expect(world.screen).toEndWith("login: \r\nMachine alpha terminated.\r\n");
 });
 
-test("C104 a login that somebody leaves says that the connection ended, not the machine", async () => {
+test("C104 when the user leaves a login session, the message says that the connection ended, not the machine", async () => {
   await using world = new PtyWorld(["login", "alpha"], { env: { TERM: "dumb" } });
   await connected(world);
   await waitFor(() => {
@@ -199,7 +199,7 @@ test("C107 a dumb terminal, a pipe and a terminal without colours get no OSC 300
   }
 });
 
-test("with -q nothing is added to what a program prints; a shell of the user is still announced", async () => {
+test("with -q no escape sequence is added to a program's output, but the OSC 3008 context of a user's shell is still sent", async () => {
   const env = { TERM: "xterm-256color" };
   await using program = new PtyWorld(["-q", "shell", "alpha", "/bin/true"], { env });
   program.print("x\n");
@@ -213,7 +213,7 @@ test("with -q nothing is added to what a program prints; a shell of the user is 
   expect(interactive.screen).toContain("]3008;");
 });
 
-test("the input of a pipe reaches the program, and so does its end", async () => {
+test("the program receives the input of a pipe, and its end", async () => {
   await using world = new PtyWorld(["-q", "shell", "alpha"], {
     stdin: new Blob(["one\ntwo"]),
     stdout: "pipe",
@@ -223,7 +223,7 @@ test("the input of a pipe reaches the program, and so does its end", async () =>
   expect(await world.child.exited).toBe(0);
 });
 
-test("each reader in turn gets the end of file", async () => {
+test("programs that read the terminal one after another each receive the end of file", async () => {
   await using world = new PtyWorld(["-q", "shell", "alpha"], {
     stdin: new Blob(["first\n"]),
     stdout: "pipe",
@@ -232,7 +232,7 @@ test("each reader in turn gets the end of file", async () => {
   expect(await new Response(world.child.stdout as ReadableStream).text()).toBe("first\r\nover\r\n");
 });
 
-test("the end of a file and of /dev/null reaches the program as well", async () => {
+test("the program receives the end of a file and of /dev/null", async () => {
   const directory = mkdtempSync(join(tmpdir(), "machinectl-pty-"));
   const file = join(directory, "input");
   writeFileSync(file, "from\na file\n");
@@ -244,17 +244,17 @@ test("the end of a file and of /dev/null reaches the program as well", async () 
   rmSync(directory, { recursive: true });
 });
 
-test("input is not sent before the program is there: what a service manager flushes would be lost", async () => {
+test("input is not sent before the program runs, because the service manager flushes the terminal first", async () => {
   const gate = join(mkdtempSync(join(tmpdir(), "machinectl-pty-")), "gate");
   Bun.spawnSync(["mkfifo", gate]);
   const flush = "import sys,termios; open(sys.argv[1]).read(); termios.tcflush(0, termios.TCIOFLUSH)";
   await using world = new PtyWorld(["-q", "shell", "alpha"], {
     stdin: new Blob(["kept\n"]),
     stdout: "pipe",
-    // As the service manager's child does, under a name in parentheses, before it becomes the program.
+    // As the service manager's child does before it executes the program; its name is in parentheses.
     run: ["sh", "-c", `printf '(sh)' >/proc/$$/comm; python3 -c '${flush}' ${gate}; stty -echo; exec cat`],
   });
-  // The client looks again and again whether the program is there: it has had the chance to be wrong.
+  // The client polls for the program: after some polls it has had the chance to send too early.
   const looks = () =>
     Number(/^voluntary_ctxt_switches:\t(\d+)/m.exec(readFileSync(`/proc/${world.child.pid}/status`, "latin1"))?.[1]);
   const writer = await open(gate, "w");
@@ -265,7 +265,7 @@ test("input is not sent before the program is there: what a service manager flus
   expect(await new Response(world.child.stdout as ReadableStream).text()).toBe("kept\r\n");
 });
 
-test("output that is read late is complete, and what a file gets too", async () => {
+test("output is complete in a pipe that is read late, and in a file", async () => {
   const directory = mkdtempSync(join(tmpdir(), "machinectl-pty-"));
   const file = join(directory, "output");
   writeFileSync(file, "before\n");
@@ -288,7 +288,7 @@ test("output that is read late is complete, and what a file gets too", async () 
   rmSync(directory, { recursive: true });
 });
 
-test("a reader that goes away ends the session", async () => {
+test("the session ends when the reader of its output closes the pipe", async () => {
   await using world = new PtyWorld(["-q", "shell", "alpha"], { stdin: "ignore", stdout: "pipe", run: ["yes"] });
   const reader = (world.child.stdout as ReadableStream).getReader();
   await reader.read();

@@ -1,4 +1,4 @@
-// What login, shell, copy-to, copy-from and bind ask of the machine manager, and what they say when they must not ask.
+// Which calls login, shell, copy-to, copy-from and bind send to the machine manager, and what they refuse themselves.
 import { describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,7 +11,7 @@ import { FakeProcess, type Surroundings, WORLDS, type World } from "./fake-world
 
 const REFUSAL = new FakeBusError("org.freedesktop.DBus.Error.InvalidArgs", "The manager's own words");
 
-/** A manager that notes every call and refuses it, or lets it pass. */
+/** A manager that records every call, and refuses it or not. */
 class Listener extends FakeProcess {
   readonly asked: BusCall[] = [];
   readonly rules: unknown[] = [];
@@ -48,31 +48,31 @@ const DUMB = ["TERM=dumb"];
 
 describe("shell", () => {
   const cases: [statements: string, args: string[], body: unknown[]][] = [
-    ["no words at all are root's shell here", [], [".host", "", "", [], DUMB]],
-    ["C91 an empty name is this host", [""], [".host", "", "", [], DUMB]],
-    ["C91 a user without a machine is one of this host", ["joe@"], [".host", "joe", "", [], DUMB]],
-    ["C91 only the first @ counts", ["root@alpha@x"], ["alpha@x", "root", "", [], DUMB]],
-    ["C92 USER@ goes before --uid", ["--uid=nobody", "root@alpha"], ["alpha", "root", "", [], DUMB]],
-    ["C92 --uid without USER@", ["--uid=65534", "alpha"], ["alpha", "65534", "", [], DUMB]],
-    ["a program without arguments has none in the call", ["alpha", "/bin/x"], ["alpha", "", "/bin/x", [], DUMB]],
+    ["without words it opens root's shell on this host", [], [".host", "", "", [], DUMB]],
+    ["C91 an empty name means this host", [""], [".host", "", "", [], DUMB]],
+    ["C91 a user without a machine means a user of this host", ["joe@"], [".host", "joe", "", [], DUMB]],
+    ["C91 the first @ ends the user's name", ["root@alpha@x"], ["alpha@x", "root", "", [], DUMB]],
+    ["C92 USER@ overrides --uid", ["--uid=nobody", "root@alpha"], ["alpha", "root", "", [], DUMB]],
+    ["C92 --uid is used without USER@", ["--uid=65534", "alpha"], ["alpha", "65534", "", [], DUMB]],
+    ["a program without arguments is sent without argv", ["alpha", "/bin/x"], ["alpha", "", "/bin/x", [], DUMB]],
     [
-      "with arguments its own name is the first",
+      "with arguments, argv[0] is the program's path",
       ["alpha", "/bin/x", "a b", ""],
       ["alpha", "", "/bin/x", ["/bin/x", "a b", ""], DUMB],
     ],
     [
-      "C90 options behind the name are the program's",
+      "C90 options after the program's path are passed to the program",
       ["-q", "alpha", "/bin/x", "-q", "--help"],
       ["alpha", "", "/bin/x", ["/bin/x", "-q", "--help"], DUMB],
     ],
-    ["two dashes between name and program are ours", ["alpha", "--", "/bin/x"], ["alpha", "", "/bin/x", [], DUMB]],
+    ["-- between name and program is removed", ["alpha", "--", "/bin/x"], ["alpha", "", "/bin/x", [], DUMB]],
     [
-      "so are options there, as with 262",
+      "options between name and program are those of machinectl, as in 262",
       ["joe@alpha", "-q", "--setenv=FOO=bar", "/bin/x", "--setenv=A=b"],
       ["alpha", "joe", "/bin/x", ["/bin/x", "--setenv=A=b"], [...DUMB, "FOO=bar"]],
     ],
     [
-      "two dashes before the name are ours",
+      "-- before the name is removed",
       ["--", "alpha", "/bin/x", "--help"],
       ["alpha", "", "/bin/x", ["/bin/x", "--help"], DUMB],
     ],
@@ -85,7 +85,7 @@ describe("shell", () => {
     });
   }
 
-  test("C89 what the manager says is printed, and the exit status is 1", async () => {
+  test("C89 an error of the manager is printed, and the exit status is 1", async () => {
     const { status, stderr } = await run(["shell", "alpha", "relative"]);
     expect([status, stderr]).toEqual([1, "Failed to get shell PTY: The manager's own words\n"]);
   });
@@ -96,7 +96,7 @@ describe("shell", () => {
     expect(asked).toEqual([]);
   });
 
-  test("the end of the machine is listened for before anything is opened", async () => {
+  test("the client subscribes to the end of the machine before it opens anything", async () => {
     const { rules } = await run(["shell", "alpha"]);
     expect(rules).toEqual([
       {
@@ -109,22 +109,32 @@ describe("shell", () => {
   });
 
   const environments: [title: string, args: string[], around: Surroundings, environment: string[]][] = [
-    ["C105 C106 without a terminal the program has a dumb one", [], { env: { TERM: "xterm", NO_COLOR: "1" } }, DUMB],
-    ["C106 a dumb one stays dumb", [], { env: { TERM: "dumb", COLORTERM: "x" }, columns: 80 }, DUMB],
+    ["C105 C106 without a terminal the program gets TERM=dumb", [], { env: { TERM: "xterm", NO_COLOR: "1" } }, DUMB],
     [
-      "C106 a terminal is described",
+      "C106 on a dumb terminal the program gets TERM=dumb",
+      [],
+      { env: { TERM: "dumb", COLORTERM: "x" }, columns: 80 },
+      DUMB,
+    ],
+    [
+      "C106 on a terminal the program gets TERM, COLORTERM and NO_COLOR",
       [],
       { env: { TERM: "xterm", COLORTERM: "truecolor", NO_COLOR: "" }, columns: 80 },
       ["TERM=xterm", "COLORTERM=truecolor", "NO_COLOR="],
     ],
     [
-      "what is given goes first",
+      "variables of --setenv replace the default ones",
       ["-E", "TERM=foo", "-E", "A=b"],
       { env: { TERM: "xterm" }, columns: 80 },
       ["TERM=foo", "A=b"],
     ],
-    ["the last assignment counts", ["-E", "A=1", "--setenv=A=2"], {}, ["TERM=dumb", "A=2"]],
-    ["a name alone takes our value", ["-E", "B", "-E", "C"], { env: { B: "own" } }, ["TERM=dumb", "B=own", "C="]],
+    ["the last assignment of a variable counts", ["-E", "A=1", "--setenv=A=2"], {}, ["TERM=dumb", "A=2"]],
+    [
+      "--setenv=NAME without a value passes the client's own value",
+      ["-E", "B", "-E", "C"],
+      { env: { B: "own" } },
+      ["TERM=dumb", "B=own", "C="],
+    ],
   ];
   for (const [title, words, around, environment] of environments) {
     test(title, async () => {
@@ -134,14 +144,14 @@ describe("shell", () => {
 });
 
 describe("login", () => {
-  test("asks for the machine, or for this host", async () => {
+  test("calls OpenMachineLogin for the machine, or for this host", async () => {
     expect((await run(["login", "alpha"])).call).toMatchObject({ member: "OpenMachineLogin", body: ["alpha"] });
     expect((await run(["login"])).body).toEqual([".host"]);
     const { status, stderr } = await run(["login", "alpha"]);
     expect([status, stderr]).toEqual([1, "Failed to get login PTY: The manager's own words\n"]);
   });
 
-  test("C93 it takes neither users nor variables", async () => {
+  test("C93 refuses users and variables", async () => {
     const text = "--setenv= and --uid= are not supported for 'login'. Use 'shell' instead.\n";
     for (const option of ["-EA=b", "--uid=joe"]) {
       const { status, stderr, asked } = await run([option, "login", "alpha"]);
@@ -153,15 +163,15 @@ describe("login", () => {
 describe("files", () => {
   const cases: [statements: string, args: string, member: string, body: unknown[]][] = [
     ["copy-to", "copy-to m /a /b", "CopyToMachine", ["m", "/a", "/b"]],
-    ["without a second path it is the first", "copy-to m /a", "CopyToMachine", ["m", "/a", "/a"]],
+    ["copy-to without a second path uses the first", "copy-to m /a", "CopyToMachine", ["m", "/a", "/a"]],
     ["copy-from", "copy-from m /a /b", "CopyFromMachine", ["m", "/a", "/b"]],
-    ["without a second path it is the first", "copy-from m /a", "CopyFromMachine", ["m", "/a", "/a"]],
+    ["copy-from without a second path uses the first", "copy-from m /a", "CopyFromMachine", ["m", "/a", "/a"]],
     ["C109 --force replaces", "--force copy-to m /a /b", "CopyToMachineWithFlags", ["m", "/a", "/b", 1n]],
     ["C109 --force replaces", "copy-from m /a /b --force", "CopyFromMachineWithFlags", ["m", "/a", "/b", 1n]],
     ["C111 bind without a destination", "bind m /a", "BindMountMachine", ["m", "/a", "", false, false]],
     ["bind", "bind m /a /b --read-only --mkdir", "BindMountMachine", ["m", "/a", "/b", true, true]],
     [
-      "what looks wrong in the machine is the manager's to refuse",
+      "paths of the machine are not checked by the client",
       "copy-from m a/../b /c",
       "CopyFromMachine",
       ["m", "a/../b", "/c"],
@@ -175,7 +185,7 @@ describe("files", () => {
     });
   }
 
-  test("C109 a target that exists is reported with both paths and the machine, with exit status 1", async () => {
+  test("C109 when the target exists, the error names both paths and the machine, and the exit status is 1", async () => {
     const there = new FakeBusError("org.freedesktop.DBus.Error.FileExists", "File exists");
     expect(await run(["copy-to", "m", "/a"], {}, there)).toMatchObject({
       status: 1,
@@ -186,11 +196,11 @@ describe("files", () => {
     );
   });
 
-  test("a copy has no time limit", async () => {
+  test("the call for a copy has no time limit", async () => {
     expect((await run(["copy-to", "m", "/a"], {}, null)).call?.timeoutMs).toBeGreaterThan(1e9);
   });
 
-  test("C110 paths of this host are relative to where we are, those of the machine are as given", async () => {
+  test("C110 relative paths of this host are made absolute, those of the machine are sent as given", async () => {
     const directory = mkdtempSync(join(tmpdir(), "machinectl-copy-"));
     mkdirSync(join(directory, "real/sub"), { recursive: true });
     symlinkSync("real/sub", join(directory, "link"));

@@ -1,4 +1,4 @@
-// Both ends of a session: the terminal on which somebody sits, and the terminal on which the program runs.
+// Both ends of a session: the user's terminal, and the terminal on which the program runs.
 import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { readSome, writeSome } from "../../../src/kernel/file/byte-io.ts";
@@ -9,26 +9,26 @@ import { waitFor } from "../../lib/wait-for.ts";
 const CLIENT = join(import.meta.dir, "pty-client.ts");
 
 interface SessionChoices {
-  /** Where standard input and output are: the terminal unless told otherwise. */
+  /** Standard input and output of the client; the terminal by default. */
   readonly stdin?: "terminal" | Blob | ReadableStream | "ignore" | number | "pipe";
   readonly stdout?: "terminal" | "pipe" | number;
   readonly env?: Readonly<Record<string, string>>;
   readonly size?: { readonly rows: number; readonly columns: number };
-  /** A program for the other terminal; without, the test plays it on `program`. */
+  /** A program for the other terminal; without it, the test reads and writes `program` itself. */
   readonly run?: readonly string[];
-  /** The terminal will be taken over by a second program. */
+  /** A second program will open the terminal after the first. */
   readonly isShared?: true;
 }
 
 export class PtyWorld implements AsyncDisposable {
-  /** The master of the terminal somebody sits at. */
+  /** The master of the user's terminal. */
   readonly seat: Fd;
   readonly own: Fd;
-  /** The terminal the program has; closed when a real program runs. */
+  /** The program's terminal; closed when a real program runs. */
   program: Fd;
   readonly child: Subprocess;
   readonly #inside: Subprocess | null;
-  /** Kept for a program that takes the terminal over from the first. */
+  /** Kept open for the second program. */
   readonly #master: Fd | null;
   #screen = "";
 
@@ -62,17 +62,17 @@ export class PtyWorld implements AsyncDisposable {
     if (this.#inside !== null) this.program.close();
   }
 
-  /** What somebody at the terminal types. */
+  /** Types a text on the user's terminal. */
   type(text: string): void {
     writeSome(this.seat, Buffer.from(text, "latin1"));
   }
 
-  /** What the program prints. */
+  /** Prints a text as the program. */
   print(text: string): void {
     writeSome(this.program, Buffer.from(text, "latin1"));
   }
 
-  /** All that the terminal showed so far. */
+  /** The output that the user's terminal has received so far. */
   get screen(): string {
     for (;;) {
       try {
@@ -91,7 +91,7 @@ export class PtyWorld implements AsyncDisposable {
     }, "the terminal");
   }
 
-  /** Waits until the program has been given `count` bytes, and returns all it has. */
+  /** Waits until the program has received `count` bytes, and returns all that it received. */
   async received(count: number): Promise<string> {
     let text = "";
     await waitFor(() => {
@@ -101,19 +101,19 @@ export class PtyWorld implements AsyncDisposable {
     return text;
   }
 
-  /** The settings of the terminal somebody sits at. */
+  /** The settings of the user's terminal. */
   get settings(): string {
     return terminalSettings(this.own).settings.toString("hex");
   }
 
-  /** The program hangs up, and another takes over the terminal. */
+  /** The program closes the terminal, and another one opens it. */
   replaceProgram(): void {
     this.program.close();
     if (this.#master === null) throw new Error("not shared");
     this.program = openPtyPeer(this.#master);
   }
 
-  /** The program hangs up; returns the client's exit code. */
+  /** The program closes the terminal; returns the client's exit code. */
   async hangUp(): Promise<number> {
     this.program.close();
     return this.child.exited;

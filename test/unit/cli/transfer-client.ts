@@ -1,4 +1,4 @@
-// importctl as a child process on a terminal of a test: the daemon of transfers is played. Each line of the file $EVENTS is
+// importctl as a child process on a terminal of a test: the transfer daemon is simulated. Each line of the file $EVENTS is
 // the member of a signal and its arguments, as JSON.
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";

@@ -1,4 +1,4 @@
-// From a row to the questions to polkit; a row and an action that contradict each other permit nothing.
+// The polkit questions that follow from a row of a table; where row and action contradict each other, nothing is permitted.
 import { expect, test } from "bun:test";
 import type { PolkitRule } from "../../../src/api/access.ts";
 import { permissionsOf } from "../../../src/daemon/access.ts";
@@ -7,7 +7,7 @@ const MANAGE = "org.freedesktop.machine1.manage-machines";
 const RULE: PolkitRule = { action: MANAGE, subject: "machine", verb: "copy", details: ["src", "?dest"] };
 const GRANT = { subject: "web", ownerUid: 1000, details: { src: "/a" } };
 
-test("subject, verb and details stand in this order, under the keys of the row", () => {
+test("polkit's details are subject, verb and the row's details, in this order", () => {
   const [permission] = permissionsOf(RULE, { ...GRANT, details: { dest: "/b", src: "/a", more: "x" } }, 262);
   expect(Object.entries(permission?.details ?? {})).toEqual([
     ["machine", "web"],
@@ -22,14 +22,14 @@ test("the owner is exempt only where the row says so", () => {
   expect(permissionsOf({ ...RULE, owner: true }, GRANT, 262)[0]).toHaveProperty("ownerUid", 1000);
 });
 
-test("the host has an action of its own where the row names one", () => {
+test("for the host, the row's host action is asked, where it has one", () => {
   const host = "org.freedesktop.machine1.host-shell";
   const rule: PolkitRule = { action: "org.freedesktop.machine1.shell", hostAction: host };
   expect(permissionsOf(rule, { isHost: true }, 262)).toEqual([{ action: host, details: {} }]);
   expect(permissionsOf(rule, {}, 262)).toEqual([{ action: "org.freedesktop.machine1.shell", details: {} }]);
 });
 
-test("releases decide whether a permission is needed, and whether another one is enough", () => {
+test("it depends on the emulated release of systemd whether a permission is needed, and whether another one is enough", () => {
   expect(permissionsOf({ ...RULE, since: 261 }, GRANT, 260)).toEqual([]);
   expect(permissionsOf({ ...RULE, since: 261 }, GRANT, 261)).toHaveLength(1);
   const pull = "org.freedesktop.import1.pull";
@@ -40,13 +40,13 @@ test("releases decide whether a permission is needed, and whether another one is
   expect(actions({ ...RULE, instead: { action: pull } }, 262)).toEqual([pull, MANAGE]);
 });
 
-test("an action that needs no permission for its arguments passes only where the row says when one is needed", () => {
+test("an action may ask for no permission only where the row says that it depends on the arguments", () => {
   expect(permissionsOf("everyone", null, 262)).toEqual([]);
   expect(permissionsOf({ ...RULE, when: "metadata is wanted" }, null, 262)).toEqual([]);
   expect(() => permissionsOf(RULE, null, 262)).toThrow("that its action does not need");
 });
 
-test("an action that needs a permission is refused where the row names none, no such variant, or other details", () => {
+test("an action that asks for a permission is refused where the row has no permission, another variant, or other details", () => {
   expect(() => permissionsOf("everyone", GRANT, 262)).toThrow("that the row of its method does not name");
   expect(() => permissionsOf({ variants: { tty: RULE } }, { ...GRANT, variant: "shell" }, 262)).toThrow("'shell'");
   expect(() => permissionsOf({ variants: { tty: RULE } }, null, 262)).toThrow("no permission for the variant");

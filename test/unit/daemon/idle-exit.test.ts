@@ -1,4 +1,4 @@
-// When a daemon that has nothing to do ends.
+// When an idle daemon exits.
 import { expect, test } from "bun:test";
 import { IdleExit, idleLimitMs } from "../../../src/daemon/idle-exit.ts";
 
@@ -29,7 +29,7 @@ test("a daemon that is busy or held does not exit, and is checked again later", 
   expect(stays).toBe(2);
 });
 
-test("without a limit no timer runs", () => {
+test("without a time limit no timer is started", () => {
   const idle = new IdleExit({
     afterMs: null,
     isIdle: () => true,

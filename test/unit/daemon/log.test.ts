@@ -19,12 +19,12 @@ afterEach(() => {
   }
 });
 
-test("LogTarget names the journal where the process writes to it", () => {
+test("LogTarget is 'journal' where the target is 'auto' and stderr is the journal", () => {
   expect(targetWith({ JOURNAL_STREAM: "8:1234" })).toBe("journal");
   expect(targetWith({ JOURNAL_STREAM: "8:1234", SYSTEMD_LOG_TARGET: "auto" })).toBe("journal");
 });
 
-test("what was asked for by name stays, and so does 'auto' elsewhere", () => {
+test("LogTarget is unchanged for an explicit target, and 'auto' where stderr is not the journal", () => {
   expect(targetWith({ JOURNAL_STREAM: "8:1234", SYSTEMD_LOG_TARGET: "console" })).toBe("console");
   expect(targetWith({})).toBe("auto");
 });

@@ -1,4 +1,4 @@
-// Who may run how many commands at a time.
+// How many commands each user may run at the same time.
 import { expect, test } from "bun:test";
 import type { MachinedError } from "../../../src/base/error.ts";
 import { Commands } from "../../../src/execd/commands.ts";
@@ -15,7 +15,7 @@ function fill(commands: Commands, uid: number): number {
   }
 }
 
-test("users who run all that they may leave room for a user who runs nothing, and for root", () => {
+test("when many users run as many commands as they may, a user that runs none and root can still run one", () => {
   const commands = new Commands(() => {});
   expect(fill(commands, 1000)).toBe(32);
   for (let uid = 1001; uid < 1080; uid++) expect(fill(commands, uid)).toBeGreaterThan(0);
@@ -24,14 +24,14 @@ test("users who run all that they may leave room for a user who runs nothing, an
   commands.take(2001, undefined);
 });
 
-test("users that only a user namespace of the same range has are counted as one", () => {
+test("user ids of one range of a user namespace are counted as one user", () => {
   const commands = new Commands(() => {});
   expect(fill(commands, 0x8000_0000)).toBe(32);
   expect(fill(commands, 0x8000_0001)).toBe(0);
   expect(fill(commands, 0x8001_0000)).toBe(32);
 });
 
-test("a command is known by its id to its own user alone", () => {
+test("a command's id is valid only for the user that started it", () => {
   const commands = new Commands(() => {});
   using _place = commands.take(0x8000_0000, "one");
   expect(() => commands.take(0x8000_0000, "one")).toThrow("is running already");

@@ -1,4 +1,4 @@
-// What is said where the fleet fails: what was tried, on what, why, and what helps.
+// Error messages of the fleet: what was tried, on what, why it failed, and what helps.
 import { expect, test } from "bun:test";
 import {
   answerError,
@@ -69,7 +69,7 @@ const ERRORS: readonly (readonly [FleetError, string, string])[] = [
 ];
 
 test.each(ERRORS.map(([error, message, help]) => ({ error, message, help })))(
-  "what helps: $message",
+  "the error says what helps: $message",
   ({ error, message, help }) => {
     expect(error.message).toBe(message);
     expect(error.hint).toContain(help);

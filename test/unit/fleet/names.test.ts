@@ -23,7 +23,7 @@ const ILLEGAL = [
   "x".repeat(65),
 ];
 
-test("every legal name is one token of the letters that keys may have, and comes back from it", () => {
+test("every valid name is encoded as one token of the characters that keys may have, and decoded to the same name", () => {
   for (const name of LEGAL) {
     const token = tokenOf(name) ?? "";
     expect(token).toMatch(/^[-_=a-zA-Z0-9]+$/);
@@ -32,7 +32,7 @@ test("every legal name is one token of the letters that keys may have, and comes
   expect(new Set(LEGAL.map(tokenOf)).size).toBe(LEGAL.length);
 });
 
-test("what is no name is no token, no key and no subject", () => {
+test("invalid names are refused for tokens, keys and subjects", () => {
   for (const name of ILLEGAL) {
     expect(tokenOf(name)).toBe(null);
     expect(() => recordSubject("h", name)).toThrow(TypeError);
@@ -44,14 +44,14 @@ test("what is no name is no token, no key and no subject", () => {
   expect(() => eventSubject("h", "*")).toThrow(TypeError);
 });
 
-test("subjects have the names as one token each", () => {
+test("in a subject each name is one token", () => {
   expect(recordSubject("a.b", "c.d")).toBe("$KV.machined_machines.a_b.c_d");
   expect(recordSubject("a.b", null)).toBe("$KV.machined_hosts.a_b");
   expect(eventSubject("a.b", "machine")).toBe("machined.events.a_b.machine");
   expect(requestSubject("a.b", "lifecycle", "start")).toBe("machined.a_b.lifecycle.start");
 });
 
-test("no host is called as the subjects of events begin", () => {
+test("the name 'events' is refused for a host, because subjects of events begin with it", () => {
   expect(isFleetHost("events")).toBe(false);
   expect(isFleetHost("events1")).toBe(true);
   expect(() => requestSubject("events", "read", "list")).toThrow(TypeError);

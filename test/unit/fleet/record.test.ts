@@ -20,13 +20,13 @@ const RECORD: MachineRecord = {
   time: 1_795_875_474_067_079,
 };
 
-test("a record has what list --json prints, with host and time, and is read back", () => {
+test("a record has the fields of list --json, the host and the time, and is parsed to the same values", () => {
   const text = machineText(RECORD);
   expect(JSON.parse(text)).toEqual({ ...RECORD, addresses: "10.0.0.2\nfe80::1" });
   expect(readMachine("h_example.web_1", text)).toEqual(RECORD);
 });
 
-test("a record of other names than those of its key is none, and fields of other types are empty", () => {
+test("a record whose names differ from its key is ignored, and fields of wrong types count as empty", () => {
   for (const lie of [{ host: "other", machine: "m" }, { host: "h", machine: "other" }, { host: "h" }, {}])
     expect(readMachine("h.m", JSON.stringify(lie))).toBe(null);
   expect(readHost("h", '{"host":"x","allow":[]}')).toBe(null);
@@ -39,13 +39,13 @@ test("a record of other names than those of its key is none, and fields of other
   });
 });
 
-test("what is no record is none", () => {
+test("invalid records and keys are ignored", () => {
   for (const text of ["", "[]", "null", "1", "{"]) expect(readMachine("h.m", text)).toBe(null);
   for (const key of ["h", "h.m.n", "h.", ".m", "h.a__b"]) expect(readMachine(key, "{}")).toBe(null);
   for (const key of ["", "h.m", "h_"]) expect(readHost(key, "{}")).toBe(null);
 });
 
-test("machines count while their host is there, as it has written them since it is", () => {
+test("a machine's record is valid only if its host has written it since the host's agent started", () => {
   const host = { host: "h.example", bootId: "", agent: "", machines: 1, names: ["a"], allow: [], time: 0 };
   expect(livingMachines([RECORD], [{ ...host, since: RECORD.time }])).toEqual([RECORD]);
   expect(livingMachines([RECORD], [{ ...host, since: RECORD.time + 1 }])).toEqual([]);
@@ -59,7 +59,7 @@ test("the names of a host's machines are left out where its record would be too 
   expect(JSON.parse(hostText({ ...host, names: many }))).toEqual({ ...host, names: null });
 });
 
-test("only inboxes are answered to", () => {
+test("replies are sent only to subjects below _INBOX", () => {
   for (const subject of ["_INBOX.a.b", "_INBOX_web-1.x"]) expect(isInbox(subject)).toBe(true);
   for (const subject of [
     undefined,

@@ -3,7 +3,7 @@ import { MOST_REQUEST_BYTES, readAnswer, readRequest } from "../../../src/fleet/
 
 const bytes = (value: unknown) => Buffer.from(typeof value === "string" ? value : JSON.stringify(value));
 
-test("a request has its defaults", () => {
+test("fields that a request leaves out have their defaults", () => {
   expect(readRequest("machined.h.read.list", bytes(""))).toEqual({
     ...{ scope: "read", verb: "list", machines: [], form: "text", lines: 10, until: "booted", timeoutMs: 0 },
     ...{ runner: "nspawn", command: [], user: "" },
@@ -43,7 +43,7 @@ test.each([
   expect(() => readRequest(subject, bytes(body))).toThrow(why);
 });
 
-test("what is no answer is none", () => {
+test("an invalid answer is ignored", () => {
   expect(readAnswer('{"status":0,"output":"a","error":""}')).toEqual({ status: 0, output: "a", error: "" });
   for (const text of ["", "{}", "null", '{"status":"0","output":"","error":""}']) expect(readAnswer(text)).toBe(null);
 });

@@ -6,7 +6,7 @@ function said(request: string, body: object): string {
   return machinectlArguments(readRequest(`machined.h.${request}`, Buffer.from(JSON.stringify(body)))).join(" ");
 }
 
-test("requests become command lines whose options end before the names", () => {
+test("requests are mapped to command lines with -- between options and names", () => {
   const common = "--no-ask-password --no-pager";
   expect(said("read.list", { form: "cells" })).toBe(`${common} --cells -- list`);
   expect(said("read.status", { machines: ["a"], form: "json", lines: 3 })).toBe(
@@ -19,7 +19,7 @@ test("requests become command lines whose options end before the names", () => {
   expect(said("lifecycle.terminate", { machines: ["a"] })).toBe(`${common} -- terminate a`);
 });
 
-test("the words of a command stay words of the command", () => {
+test("words of a command that look like options stay words of the command", () => {
   expect(said("exec.run", { machines: ["a"], command: ["--uid=root", "-t"], user: "u", timeoutMs: 9 })).toBe(
     "--no-ask-password --stdin=no --through-service --timeout=9ms --uid=u -- exec a --uid=root -t",
   );

@@ -1,4 +1,4 @@
-// Each parser on its seeds, on all that ever broke it, and on a second of new inputs from a fixed seed.
+// Runs each parser on its seeds, on all inputs that broke it before, and on new inputs from a fixed random seed.
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { mutate, Random } from "../../fuzz/mutate.ts";
 import { attempt, corpusOf } from "../../fuzz/run.ts";
@@ -8,12 +8,12 @@ import { GUARD_MS } from "../../lib/wait-for.ts";
 setDefaultTimeout(GUARD_MS);
 
 const INPUTS = 3_000;
-/** Of targets that make files of each input. */
+/** For targets that write files for each input. */
 const SLOW_INPUTS = 300;
 const SLOW = ["untar", "layer", "qcow2", "gpt"];
 
 for (const [name, target] of Object.entries(TARGETS)) {
-  test(`${name}: nothing that a peer can send breaks it`, async () => {
+  test(`${name}: no input from a peer breaks it`, async () => {
     const random = new Random(20260101);
     const known = [...target.seeds, ...corpusOf(name)];
     for (const bytes of known) expect(await attempt(target, bytes)).toBeNull();

@@ -1,5 +1,5 @@
-// Varlink's imageRoot once turned the permission to pull into one to write anywhere: polkit was not told of it, and a file of
-// this host, or an archive, could be put into any directory.
+// Varlink's imageRoot must not turn the permission to pull into one to write a file or an archive into any directory:
+// polkit is asked with the directory as a detail, and other directories are for root only.
 import { describe, expect, test } from "bun:test";
 import { IoSystemdImport } from "../../../src/api/io-systemd-import.ts";
 import type { Call } from "../../../src/daemon/call.ts";
@@ -10,7 +10,7 @@ import { pathsOf } from "../../../src/importd/paths.ts";
 
 const STARTED = "would start";
 
-/** A daemon whose polkit says yes to everything, and that stops short of a worker. */
+/** A daemon whose polkit permits everything, and that does not start the worker. */
 function daemonOf(scope: "system" | "user", asked: unknown[]): ImportDaemon {
   const authority = {
     ask: async (_call: unknown, _caller: unknown, { details }: Permission) => {
@@ -70,13 +70,13 @@ describe("imageRoot", () => {
   });
 
   test.each(["/var/lib/machines", "/var/lib/machines/", "//var//lib/machines", "/run/machines", "/etc/machines"])(
-    "%s is one of the class's own, and polkit is told of it",
+    "%s is a directory of the class: it is permitted, and polkit gets it as a detail",
     async (imageRoot) => {
       expect(await attempt(1000, { imageRoot })).toEqual({ result: STARTED, asked: [{ ...SHOWN, imageRoot }] });
     },
   );
 
-  test("root may name any directory, but for a file of this host", async () => {
+  test("root may name any directory, except for the download of a file of this host", async () => {
     expect((await attempt(0, { imageRoot: "/srv/pool" })).result).toBe(STARTED);
     for (const remote of ["file:///etc/shadow", "file:/etc/shadow"]) {
       expect((await attempt(0, { imageRoot: "/home/user", remote })).result).toBe("AccessDenied");
@@ -85,7 +85,7 @@ describe("imageRoot", () => {
     }
   });
 
-  test("a user's own daemon writes what is the user's", async () => {
+  test("a user's own daemon accepts any directory, and files of this host", async () => {
     expect((await attempt(1, { imageRoot: "/home/u/x", remote: "file:///home/u/y" }, "user")).result).toBe(STARTED);
   });
 });

@@ -1,4 +1,4 @@
-// The transfer daemon's part of an installation, on trees of files; and how it takes over, with a played systemctl.
+// The transfer daemon's part of an installation, on trees of files; and how it takes over, with a simulated systemctl.
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
   existsSync,
@@ -40,7 +40,7 @@ describe("on a tree of files", () => {
   });
   afterEach(() => rmSync(root, { recursive: true }));
 
-  test("a host without an importd gets all of it, and the workers where others call them", () => {
+  test("a host without an importd gets all files, and the workers at the paths that other programs call", () => {
     installed();
     for (const path of [
       "etc/systemd/system/systemd-importd.service",
@@ -68,7 +68,7 @@ describe("on a tree of files", () => {
     expect(existsSync(at("usr/local"))).toBe(false);
   });
 
-  test("units that start our workers may make executable memory, and only where it is ours that they start", () => {
+  test("units that start machined's workers may map executable memory; units that start the distribution's are unchanged", () => {
     const dropIn = at("etc/systemd/system/systemd-sysupdate@.service.d/machined.conf");
     installed();
     expect(readFileSync(dropIn, "utf8")).toContain("\nMemoryDenyWriteExecute=no\n");
@@ -80,7 +80,7 @@ describe("on a tree of files", () => {
     expect(existsSync(dropIn)).toBe(false);
   });
 
-  test("workers of the distribution stay, before and after", () => {
+  test("workers of the distribution stay, after installing and after uninstalling", () => {
     put("usr/lib/systemd/systemd-pull");
     installed();
     expect(readFileSync(at("usr/lib/systemd/systemd-pull"), "utf8")).toBe("the distribution's");
@@ -90,7 +90,7 @@ describe("on a tree of files", () => {
     expect(existsSync(at("usr/lib/systemd/systemd-import"))).toBe(false);
   });
 
-  test("a masked importd stays masked, and is no obstacle", () => {
+  test("a masked importd stays masked, and the installation succeeds", () => {
     mkdirSync(at("etc/systemd/system"), { recursive: true });
     symlinkSync("/dev/null", at("etc/systemd/system/systemd-importd.service"));
     installed();
@@ -98,7 +98,7 @@ describe("on a tree of files", () => {
     expect(readlinkSync(at("etc/systemd/system/systemd-importd.service"))).toBe("/dev/null");
   });
 
-  test("of the polkit actions only the missing one is added where 252 has three", () => {
+  test("where systemd 252 has three of the polkit actions, only the missing one is added", () => {
     const known = ["import", "export", "pull"].map((name) => `<action id="org.freedesktop.import1.${name}">`);
     put("usr/share/polkit-1/actions/org.freedesktop.import1.policy", known.join("\n"));
     installed();
@@ -125,14 +125,14 @@ describe("taking over", () => {
   }
   const stops = (lines: string[]) => lines.filter((line) => /^systemctl (stop|start) /.test(line));
 
-  test("a daemon that does nothing is ended: the next call starts the other one", () => {
+  test("an idle daemon is stopped, so that the next call starts the other one", () => {
     const { run, lines } = fake({ busctl: { code: 0, stdout: '{"type":"a(usssdo)","data":[[]]}' } });
     takeOverImports(false, () => {}, run);
     giveBackImports(() => {}, run);
     expect(stops(lines)).toEqual(["systemctl stop systemd-importd.service", "systemctl stop systemd-importd.service"]);
   });
 
-  test("active transfers are not cut off", () => {
+  test("a daemon with active transfers is not stopped", () => {
     const said: string[] = [];
     const { run, lines } = fake({ busctl: { code: 0, stdout: '{"data":[[[1,"pull-tar"]]]}' } });
     takeOverImports(true, (line) => said.push(line), run);
@@ -153,14 +153,14 @@ describe("taking over", () => {
     expect(said[0]).toContain("did not say whether it has active transfers");
   });
 
-  test("a warning of the bus client does not hide active transfers", () => {
+  test("a warning on standard error of busctl does not hide active transfers", () => {
     const reply = '{"data":[[[1,"pull-tar"]]]}';
     const { run, lines } = fake({ busctl: { code: 0, stdout: reply, output: `${reply}\na warning` } });
     takeOverImports(true, () => {}, run);
     expect(stops(lines)).toEqual([]);
   });
 
-  test("a socket of our own is started while the service is down", () => {
+  test("machined's own socket unit is started while the service is stopped", () => {
     const { run, lines } = fake({ "systemctl is-active": { code: 3 } });
     takeOverImports(true, () => {}, run);
     expect(stops(lines)).toEqual(["systemctl start systemd-importd.socket"]);

@@ -1,4 +1,4 @@
-// Names, URLs and references of transfers, and what daemon and workers make of texts.
+// Names, URLs and references of transfers, and how daemon and workers parse texts.
 import { describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -53,7 +53,7 @@ test("I132 references of container images may have ports and digests", () => {
   }
 });
 
-test("I124 I125 what a reference stands for, by the host's rules; the folder of the administrator wins", async () => {
+test("I124 I125 a reference is resolved by the host's rules; those in the administrator's directory win", async () => {
   const top = mkdtempSync(join(tmpdir(), "oci-rules-"));
   const folders = ["etc", "run", "local", "usr"].map((name) => join(top, name));
   const [etc, run, local, usr] = folders as [string, string, string, string];
@@ -90,7 +90,7 @@ test("I124 I125 what a reference stands for, by the host's rules; the folder of 
 });
 
 describe("names of images", () => {
-  test("I101 lose their suffixes", () => {
+  test("I101 have no suffix of the format", () => {
     expect(stripSuffixes("a.tar.xz", "tar")).toBe("a");
     expect(stripSuffixes("a.tgz", "tar")).toBe("a");
     expect(stripSuffixes("a.tar.zst", "tar")).toBe("a");
@@ -100,7 +100,7 @@ describe("names of images", () => {
     expect(stripSuffixes("a.tar", "fs")).toBe("a.tar");
   });
 
-  test("of downloads come from the URL", () => {
+  test("of downloads are derived from the URL", () => {
     expect(pullName("http://h/d/i.tar.gz?token=1#x", undefined, "tar")).toBe("i");
     expect(pullName("http://h/d/i.tar.gz/", undefined, "tar")).toBe("i");
     expect(pullName("http://h/d", "-", "tar")).toBe("");
@@ -109,7 +109,7 @@ describe("names of images", () => {
     expect(() => pullName("http:///", undefined, "tar")).toThrow("Failed to get final component of URL");
   });
 
-  test("of imports come from the path; bad ones are refused", () => {
+  test("of imports are derived from the path; invalid ones are refused", () => {
     expect(importName("/d/x.tar.gz", null, "tar")).toBe("x");
     expect(importName("/d/x/", null, "fs")).toBe("x");
     expect(() => importName("/", null, "fs")).toThrow("Cannot extract container name");
@@ -134,17 +134,17 @@ describe("a worker's log", () => {
     return lines.map(({ priority, text }) => `${priority} ${text}`);
   };
 
-  test("comes in any pieces", () => {
+  test("is split into lines, wherever its pieces end", () => {
     expect(linesOf("<3", "0>one\n<2", "7>two", "\n", "three")).toEqual(["30 one", "27 two", "6 three"]);
   });
 
-  test("I16 a line of exactly 2048 bytes is one line, and longer ones are cut", () => {
+  test("I16 has a line of 2048 bytes as one line, and splits longer ones", () => {
     expect(linesOf(`${"a".repeat(2048)}\nb\n`).map((line) => line.length)).toEqual([2050, 3]);
     expect(linesOf(`${"a".repeat(5000)}\n`).map((line) => line.length - 2)).toEqual([2048, 2048, 904]);
   });
 });
 
-test("a worker inherits the settings of proxies and imports, and no variable that controls the daemon", () => {
+test("a worker inherits the variables for proxies and imports, and none that control the daemon", () => {
   const own = {
     https_proxy: "p",
     NO_PROXY: "n",
@@ -167,7 +167,7 @@ test("a worker inherits the settings of proxies and imports, and no variable tha
   expect(workerOverride({ SYSTEMD_IMPORT_FS_PATH: "" }, "systemd-import-fs")).toBeUndefined();
 });
 
-test("each scope has its own sockets and image directories", () => {
+test("the system and each user have their own sockets and image directories", () => {
   const system = pathsOf("system", {});
   expect(system.varlink).toBe("/run/systemd/io.systemd.Import");
   expect(system.imageRoot("sysext")).toBe("/var/lib/extensions");

@@ -2,13 +2,13 @@ import { expect, test } from "bun:test";
 import { FairTurns } from "../../../src/ipc/fair-turns.ts";
 import { until } from "../../kernel/support.ts";
 
-/** Keeps the processor for more than any slice. */
+/** Uses the CPU for longer than any time slice. */
 function work(ms: number): void {
   const end = performance.now() + ms;
   while (performance.now() < end) {}
 }
 
-test("work of a user with little use is begun at once, and continues", async () => {
+test("work of a user that has used little time is started at once, and continues in later turns", async () => {
   const turns = new FairTurns();
   let done = 0;
   turns.run(0, () => ++done < 3);
@@ -16,7 +16,7 @@ test("work of a user with little use is begun at once, and continues", async () 
   await until(() => done === 3, "the rest");
 });
 
-test("a user that is always busy does not delay another by more than a piece of its work", async () => {
+test("a user that is always busy delays another user by at most one piece of its work", async () => {
   const turns = new FairTurns();
   const log: string[] = [];
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -33,7 +33,7 @@ test("a user that is always busy does not delay another by more than a piece of 
     return false;
   });
   expect(log).toEqual(["busy", "other"]);
-  // In a later turn as well, while the crowd still waits.
+  // Also in a later turn, while the busy user's work still waits.
   setImmediate(() => {
     const at = log.length;
     turns.run(0, () => {
@@ -47,7 +47,7 @@ test("a user that is always busy does not delay another by more than a piece of 
   expect(log.length).toBeLessThan(32);
 });
 
-test("a user's connections take turns, and nothing is lost", async () => {
+test("the connections of a user take turns, and all their work is done", async () => {
   const turns = new FairTurns();
   const log: string[] = [];
   const { promise, resolve } = Promise.withResolvers<void>();

@@ -9,10 +9,10 @@ const LIMITS: AllLimits = {
 };
 
 function caller(uid: number): Caller {
-  return { uid } as Caller; // all that is looked at
+  return { uid } as Caller; // the only field that is read
 }
 
-/** Takes places for a user until there is none. */
+/** Takes places for a user until none is left. */
 function fill(peers: Peers, uid: number): PeerPlace[] {
   const places: PeerPlace[] = [];
   for (;;) {
@@ -22,7 +22,7 @@ function fill(peers: Peers, uid: number): PeerPlace[] {
   }
 }
 
-test("a user has its share, users who take what they can leave room for others, and root always finds room", () => {
+test("each user has a share, users that take all they can leave room for others, and root always gets a place", () => {
   const limits = { total: 100, others: 64, user: 16 };
   const peers = new Peers({
     total: { connections: limits.total, bytes: 1000 },
@@ -31,7 +31,7 @@ test("a user has its share, users who take what they can leave room for others, 
   });
   const first = fill(peers, 1000);
   const next = [1001, 1002, 1003, 1004, 1005].map((uid) => fill(peers, uid).length);
-  // Half of the places is for everybody, the last eighth for those who have none.
+  // Half of the places are for everybody, the last eighth is for users that have none.
   expect([first.length, ...next]).toEqual([16, 16, 10, 10, 4, 1]);
   expect(fill(peers, 0).length).toBe(43);
   expect(peers.connections).toBe(100);
@@ -52,7 +52,7 @@ function tenants(peers: Peers) {
   return { evicted, enter };
 }
 
-test("the connection that holds the most is ended when its user holds too much", () => {
+test("when a user holds too much memory, its connection that holds the most is closed", () => {
   const { evicted, enter } = tenants(new Peers(LIMITS));
   const [small, large, late] = [enter("small", 1000), enter("large", 1000), enter("late", 1000)];
   const other = enter("other", 1001);
@@ -67,7 +67,7 @@ test("the connection that holds the most is ended when its user holds too much",
   expect(evicted).toEqual(["large", "late"]);
 });
 
-test("users together do not take more than theirs, and root's memory is no part of it", () => {
+test("all users except root have a common limit of memory, and root's memory does not count", () => {
   const { evicted, enter } = tenants(new Peers(LIMITS));
   const root = enter("root", 0);
   const [a, b] = [enter("a", 1000), enter("b", 1001)];
@@ -81,7 +81,7 @@ test("users together do not take more than theirs, and root's memory is no part 
   expect(evicted).toEqual(["a", "root"]);
 });
 
-test("memory that is freed is free for others", () => {
+test("memory that one connection frees can be used by another", () => {
   const { evicted, enter } = tenants(new Peers(LIMITS));
   const places = [enter("a", 1000), enter("b", 1000)];
   for (let round = 0; round < 100; round++) {
@@ -92,7 +92,7 @@ test("memory that is freed is free for others", () => {
   expect(evicted).toEqual([]);
 });
 
-test("many small holdings of one user are taken back before the larger one of a user who holds less", () => {
+test("a user with many small connections loses one before a user whose single larger connection holds less in all", () => {
   const { evicted, enter } = tenants(new Peers({ ...LIMITS, others: { connections: 12, bytes: 300 } }));
   const other = enter("other", 1001);
   other.hold(60);
@@ -102,7 +102,7 @@ test("many small holdings of one user are taken back before the larger one of a 
   expect(evicted).toEqual(["small 0"]);
 });
 
-test("users of one range of a user namespace have one share together", () => {
+test("user ids of one range of a user namespace have one share together", () => {
   const peers = new Peers(LIMITS);
   expect(fill(peers, 0x8000_0000).length).toBe(3);
   expect(fill(peers, 0x8000_0001).length).toBe(0);

@@ -1,4 +1,4 @@
-// What is checked before anybody is asked for permission, in which order, and what permission is asked for.
+// What is checked before polkit is asked, in which order, and which permission is asked for.
 import { afterAll, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -40,7 +40,7 @@ const daemon = {} as Daemon;
 const onBus = { transport: "bus" } as Call;
 const one = { images, name: "one" };
 
-test("M131: operations that have no room are refused before anything else is looked at", () => {
+test("M131: when too many operations run, another one is refused before its arguments are checked", () => {
   const subject = { images: fullImages, name: "a/b" };
   const text = "Too many ongoing operations.";
   expect(() => remove.prepare(daemon, subject, onBus)).toThrow(text);
@@ -48,14 +48,14 @@ test("M131: operations that have no room are refused before anything else is loo
   expect(() => cleanPool.prepare(daemon, { images: fullImages, mode: "bogus" }, onBus)).toThrow(text);
 });
 
-test("M161 M159 M152: bad arguments are refused before anybody is asked", () => {
+test("M161 M159 M152: invalid arguments are refused before polkit is asked", () => {
   expect(() => cleanPool.prepare(daemon, { images, mode: "bogus" }, onBus)).toThrow("Unknown mode 'bogus'.");
   expect(() => setPoolLimit.prepare(daemon, { images, bytes: 1n << 63n }, onBus)).toThrow("New limit out of range");
   expect(() => rename.prepare(daemon, { ...one, newName: "a/b" }, onBus)).toThrow("Image name 'a/b' is invalid.");
   expect(() => remove.prepare(daemon, { images, name: "nosuch" }, onBus)).toThrow("No image 'nosuch' known");
 });
 
-test("the permissions are those of the original, with their details in order", () => {
+test("the permissions are those of systemd, with their details in order", () => {
   const { RemoveImage, RenameImage, CloneImage, MarkImageReadOnly, SetImageLimit } = Manager.methods;
   const { Update } = IoSystemdMachineImage.methods;
   const asked = (row: { readonly access: Access }, { grant }: { readonly grant: Grant }): unknown[] =>
@@ -73,7 +73,7 @@ test("the permissions are those of the original, with their details in order", (
   expect(asked(Update, limited)).toEqual(manage({ image: "one", verb: "update" }));
 });
 
-test("the permission for the pool is that to manage machines over D-Bus, that to manage images over Varlink", () => {
+test("the permission for the pool is manage-machines over D-Bus and manage-images over Varlink", () => {
   const plans = {
     SetPoolLimit: setPoolLimit.prepare(daemon, { images, bytes: 1n }, onBus),
     CleanPool: cleanPool.prepare(daemon, { images, mode: "all" }, onBus),

@@ -1,4 +1,4 @@
-// Copying with helpers: the same copy, and their failures are failures of the copy.
+// Copying with helper processes: the copy is the same, and their failures are failures of the copy.
 import { afterAll, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
@@ -16,6 +16,8 @@ afterAll(() => {
 });
 
 const isRoot = process.geteuid?.() === 0;
+const hasHelpers = isRoot && availableParallelism() > 1;
+const helpersReason = hasHelpers ? "" : " (left out: needs root and two processors)";
 const FILES = 4500;
 
 const from = join(base, "from");
@@ -27,7 +29,7 @@ if (isRoot) {
   }
 }
 
-/** The kernel's own copies may share data, which leaves nothing for helpers; on this file system or another they do not. */
+/** Copies `from`. No helpers are started on file systems where the kernel copies by sharing data (reflinks). */
 function copy(to: string, startHelpers: () => CopyHelpers | null): { started: number } {
   mkdirSync(to, { recursive: true });
   using source = openPath(from, "directory");
@@ -42,13 +44,13 @@ function copy(to: string, startHelpers: () => CopyHelpers | null): { started: nu
   return seen;
 }
 
-test.skipIf(!isRoot || availableParallelism() < 2)(
-  "a copy with helpers is the same copy",
+test.skipIf(!hasHelpers)(
+  `a copy with helpers equals the original tree${helpersReason}`,
   () => {
     const { started } = copy(join(base, "to"), startCopyHelpers);
     expect(describeTree(join(base, "to"))).toBe(describeTree(from));
     expect(started).toBeLessThanOrEqual(1);
-    // Ended helpers are nobody's children any more once the loop has seen it.
+    // Ended helpers stay children of this process until the event loop has reaped them.
     expect(
       Bun.spawnSync(["pgrep", "-P", String(process.pid), "-r", "R,S,D"])
         .stdout.toString()
@@ -58,8 +60,8 @@ test.skipIf(!isRoot || availableParallelism() < 2)(
   GUARD_MS,
 );
 
-test.skipIf(!isRoot || availableParallelism() < 2)(
-  "a helper that cannot write makes the copy fail, with the name of the file",
+test.skipIf(!hasHelpers)(
+  `a helper that cannot write makes the copy fail, with the name of the file${helpersReason}`,
   () => {
     mkdirSync(join(base, "small"));
     run("mount", "-t", "tmpfs", "-o", "size=18m,nr_inodes=10k", "tmpfs", join(base, "small"));
@@ -69,8 +71,8 @@ test.skipIf(!isRoot || availableParallelism() < 2)(
   GUARD_MS,
 );
 
-test.skipIf(!isRoot || availableParallelism() < 2)(
-  "a helper that is killed makes the copy fail",
+test.skipIf(!hasHelpers)(
+  `a helper that is killed makes the copy fail${helpersReason}`,
   () => {
     const killed = (): CopyHelpers | null => {
       const helpers = startCopyHelpers();
@@ -83,7 +85,7 @@ test.skipIf(!isRoot || availableParallelism() < 2)(
 );
 
 test.skipIf(!isRoot)(
-  "a tree is copied without helpers, too",
+  isRoot ? "a tree can be copied without helpers" : "a tree can be copied without helpers (left out: needs root)",
   () => {
     const { started } = copy(join(base, "alone"), () => null);
     expect(started).toBeLessThanOrEqual(1);

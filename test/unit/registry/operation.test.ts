@@ -7,10 +7,10 @@ import { GUARD_MS, waitFor } from "../../lib/wait-for.ts";
 
 const LOG = { info: () => {}, warning: () => {}, debug: () => {} };
 
-/** Workers that are played: each says what it is told to and ends when it is told to. */
+/** Simulated workers: the test decides what each of them sends and when it ends. */
 class FakeWorkers {
   readonly started: { args: readonly string[]; options: SpawnOptions }[] = [];
-  /** What a signal does; a killed process ends at some time. */
+  /** The effect of a signal; a killed process ends at some time. */
   onKill: (index: number) => void = (index) => this.end(index, { code: null, signal: "SIGKILL" });
   readonly #pipes: Fd[] = [];
   readonly #ends: ((status: ExitStatus) => void)[] = [];
@@ -37,7 +37,7 @@ class FakeWorkers {
     writeSync((this.#pipes[index] as Fd).number, text);
   }
 
-  /** For more than a pipe holds: whoever reads it is in this thread and must not be held up. */
+  /** Writes more than a pipe holds, without blocking: the reader runs in this thread. */
   sayMuch(index: number, text: string): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     write((this.#pipes[index] as Fd).number, text, (error) => (error === null ? resolve() : reject(error)));
@@ -55,7 +55,7 @@ function start() {
   return { workers, operations: new Operations(LOG, workers.spawn as never) };
 }
 
-/** How a promise ends: its value, or name and text of its error. */
+/** The outcome of a promise: its value, or name and text of its error. */
 async function endOf(promise: Promise<unknown>): Promise<unknown> {
   try {
     return await promise;
@@ -81,7 +81,7 @@ test("an operation returns its worker's result, after any number of progress rep
   expect(operations.size).toBe(0);
 });
 
-test("a worker that says nothing and ends well has succeeded", async () => {
+test("a worker that sends nothing and exits with 0 has succeeded", async () => {
   const { workers, operations } = start();
   const result = operations.run(request);
   workers.end(0);
@@ -96,7 +96,7 @@ test.each([
   ['{"code":"toString","errno":"EIO"}\n', "EIO: Input/output error"],
   ["", "Failed: Child failed."],
   ["nonsense\n", "Failed: Child failed."],
-])("a worker's error comes back: %p", async (line, expected) => {
+])("a worker's error is the error of the operation: %p", async (line, expected) => {
   const { workers, operations } = start();
   const result = operations.run(request);
   workers.say(0, line);
@@ -111,7 +111,7 @@ test("a killed worker is reported as ESHUTDOWN", async () => {
   expect(await endOf(result)).toBe("ESHUTDOWN: Child died abnormally.");
 });
 
-test("M131: the 65th operation at the same time is refused, with the text its caller wants", async () => {
+test("M131: the 65th operation at the same time is refused, with the text that its action names", async () => {
   const { workers, operations } = start();
   const results = Array.from({ length: 64 }, () => operations.run(request));
   expect(operations.size).toBe(64);
@@ -125,7 +125,7 @@ test("M131: the 65th operation at the same time is refused, with the text its ca
   expect(operations.size).toBe(0);
 });
 
-test("operations end with their owner, those of others continue", async () => {
+test("when an owner disconnects, its operations end and those of others continue", async () => {
   const { workers, operations } = start();
   const [mine, theirs] = [{}, {}];
   const first = operations.run({ ...request, owner: mine });
@@ -137,7 +137,7 @@ test("operations end with their owner, those of others continue", async () => {
   expect(await second).toBeNull();
 });
 
-test("a killed worker is waited for, however long the machine takes to end it", async () => {
+test("an operation waits without a limit until its killed worker has ended", async () => {
   const { workers, operations } = start();
   workers.onKill = () => {};
   const owner = {};
@@ -162,7 +162,7 @@ test("a killed worker is waited for, however long the machine takes to end it", 
 });
 
 test(
-  "a worker that talks without end is cut off",
+  "the pipe of a worker that sends data without end is closed",
   async () => {
     const { workers, operations } = start();
     const result = operations.run(request);

@@ -1,4 +1,4 @@
-// The number of a leader that is gone belongs to another process one day: nothing is said about that one.
+// The process number of a leader that ended may be used for another process later: nothing is reported about that process.
 import { afterAll, describe, expect, test } from "bun:test";
 import { PidRef } from "../../../src/kernel/process/pidref.ts";
 import { Addresses } from "../../../src/registry/machine/addresses.ts";
@@ -8,14 +8,14 @@ import { MachineSet } from "../../../src/registry/machine/set.ts";
 import { idMapsOf } from "../../../src/registry/machine/uid-map.ts";
 import type { ServiceManager } from "../../../src/registry/ports.ts";
 
-describe("a dead leader whose number another process has", () => {
+describe("the process that got the number of an ended leader", () => {
   const other = Bun.spawn(["unshare", "--user", "--net", "sleep", "1000"], { stdio: ["ignore", "ignore", "ignore"] });
   afterAll(async () => {
     other.kill("SIGKILL");
     await other.exited;
   });
 
-  /** The pidfd is of a process that is gone, the number of one that lives. */
+  /** The pidfd refers to a process that has ended, the number belongs to a running one. */
   async function reused(pid = other.pid): Promise<PidRef> {
     const child = Bun.spawn(["sleep", "1000"], { stdio: ["ignore", "ignore", "ignore"] });
     const gone = PidRef.of(child.pid);
@@ -41,12 +41,12 @@ describe("a dead leader whose number another process has", () => {
     expect(set.findByProcess(other.pid)).toBeNull();
   });
 
-  test("has no users", async () => {
+  test("is not read for user ids: the error is ESRCH", async () => {
     const leader = await reused();
     expect(() => idMapsOf(leader)).toThrow("No such process");
   });
 
-  test("has no addresses, nor is it known to share the host's network", async () => {
+  test("is not read for addresses, also where it shares the host's network: the error is ESRCH", async () => {
     for (const pid of [other.pid, process.pid]) {
       const machine = machineOf(await reused(pid));
       expect(() => new Addresses().of(machine)).toThrow("No such process");

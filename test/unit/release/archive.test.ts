@@ -1,4 +1,4 @@
-// Archives are the same to the bit for the same files.
+// Archives of the same files are identical, byte by byte.
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import {
   chmodSync,
@@ -36,7 +36,7 @@ function folder(name: string, order: readonly string[], seconds: number): string
   return path;
 }
 
-test("neither the order of making nor times nor places are in an archive", () => {
+test("an archive does not depend on the order in which files were made, their times, or their directory", () => {
   const [one, two] = [join(scratch, "one.tar.gz"), join(scratch, "two.tar.gz")];
   packFolder(folder("x", ["a", "b"], 1), one, 1000);
   packFolder(folder("y", ["b", "a"], 2), two, 1000);
@@ -45,7 +45,7 @@ test("neither the order of making nor times nor places are in an archive", () =>
   expect(readFileSync(one).equals(readFileSync(two))).toBe(false);
 });
 
-test("the checksums are what sha256sum --check reads", async () => {
+test("the list of checksums can be checked with sha256sum --check", async () => {
   writeFileSync(join(scratch, "b"), "b");
   writeFileSync(join(scratch, "a"), "a");
   writeFileSync(join(scratch, "SHA256SUMS"), await checksums(scratch, ["b", "a"]));
@@ -55,7 +55,7 @@ test("the checksums are what sha256sum --check reads", async () => {
   expect(check()).toBe(1);
 });
 
-test("a package's tree has no file of the distribution, and none in /etc or /usr/local", () => {
+test("all files of a package are in /usr/lib/machined, none in /etc, /usr/local or a directory of the distribution", () => {
   const executable = join(scratch, "machined");
   writeFileSync(executable, "");
   const root = join(scratch, "root");

@@ -1,4 +1,4 @@
-// The guides that come with a release: whoever has a package reads them where manual pages say.
+// The guides in a release: a user of the package finds them where manual pages say.
 import { expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import { GUIDES, guidesBelow } from "../../../install/release/documents.ts";
 const TOP = join(import.meta.dir, "../../..");
 const MANUALS = join(TOP, "install/man");
 
-test("every guide that a manual page names is in a release, and exists", () => {
+test("every guide that a manual page names exists and is in a release", () => {
   const texts = readdirSync(MANUALS).map((name) => readFileSync(join(MANUALS, name), "utf8"));
   const named = texts.flatMap((text) =>
     [...text.matchAll(/(?:docs|doc\/machined)\/([a-z-]+\.md)/g)].map(([, name]) => name),

@@ -1,4 +1,4 @@
-// The generators of a release: who is named, and in what form.
+// The generators of a release: which parts and licences are named, and in what form.
 import { describe, expect, test } from "bun:test";
 import { lockedPackage, requireIntegrity } from "../../../install/release/bun-package.ts";
 import { control, debianChangelog, debianVersion } from "../../../install/release/deb/control.ts";
@@ -33,17 +33,17 @@ function parts() {
 }
 
 describe("parts of the executable", () => {
-  test("packages are those that the bundler took code from, by their innermost folder", () => {
+  test("packages are those that the bundler took code from, found by their innermost node_modules folder", () => {
     expect(packageFolders(METAFILE)).toEqual(["node_modules/citty/node_modules/consola", "node_modules/openpgp"]);
   });
 
-  test("a package without a licence stops the release", () => {
+  test("a package without a licence is an error", () => {
     expect(() => npmPart(TOP, "install/without-usocket")).toThrow(
       "is bundled, but its licence or the file LICENSE is missing",
     );
   });
 
-  test("what a package carries is named while the package is bundled, and not else", () => {
+  test("code inside a package is named only if that package is bundled", () => {
     expect(parts().filter(({ within }) => within === "openpgp").length).toBeGreaterThan(4);
     expect(parts().filter(({ within }) => within === "citty")).toEqual([]);
     expect(CARRIED.every(({ within }) => within !== undefined)).toBe(true);
@@ -79,7 +79,7 @@ describe("THIRD-PARTY-NOTICES", () => {
     expect(notices("1", [{ name: "x", licence: "LGPL-3.0-or-later", ownText: "own" }])).toContain("Licence GPL-3.0");
   });
 
-  test("every part has a text of its licence, its own or a common one", () => {
+  test("every part has a licence text, its own or a common one", () => {
     for (const part of parts())
       expect([part.name, (part.texts ?? []).length > 0 || part.ownText !== undefined]).toEqual([part.name, true]);
   });
@@ -103,7 +103,7 @@ describe("the list of parts (CycloneDX)", () => {
     expect(versions["openpgp"]).toMatch(/^\d+\./);
   });
 
-  test("every reference is unique, and every dependency leads to one", () => {
+  test("every reference is unique, and every dependency names one of them", () => {
     const refs: string[] = list.components.map((one: { "bom-ref": string }) => one["bom-ref"]);
     expect(new Set(refs).size).toBe(refs.length);
     const wanted: string[] = list.dependencies.flatMap(({ ref, dependsOn }: { ref: string; dependsOn: string[] }) => [
@@ -114,7 +114,7 @@ describe("the list of parts (CycloneDX)", () => {
     expect(refs.filter((ref) => !wanted.includes(ref))).toEqual([]);
   });
 
-  test("is the same text for the same parts, with another serial number for others", () => {
+  test("is the same text for the same parts, and has another serial number for other parts", () => {
     expect(sbom(options)).toBe(sbom(options));
     expect(list.serialNumber).toMatch(/^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
     expect(JSON.parse(sbom({ ...options, version: "1.2.4" })).serialNumber).not.toBe(list.serialNumber);
@@ -123,7 +123,7 @@ describe("the list of parts (CycloneDX)", () => {
 });
 
 describe("packages", () => {
-  test("Debian's copyright has a paragraph for every licence that it names", () => {
+  test("Debian's copyright file has a paragraph for every licence that it names", () => {
     const text = copyright("MIT License\n\nCopyright (c) 2026 somebody\n", parts());
     const stanzas = text.split("\n\n");
     const defined = new Set(stanzas.flatMap((one) => /^License: (.+)\n /.exec(one)?.[1] ?? []));
@@ -134,18 +134,18 @@ describe("packages", () => {
     expect(text).toContain("Copyright: 2026 somebody\n");
   });
 
-  test("versions before a release sort before it", () => {
+  test("versions of pre-releases sort before the release", () => {
     expect(debianVersion("1.0.0")).toBe("1.0.0-1");
     expect(debianVersion("1.0.0-rc.1")).toBe("1.0.0~rc.1-1");
     expect(rpmVersion("1.0.0-rc.1")).toBe("1.0.0~rc.1");
   });
 
-  test("the C library that is asked for is the newest that the executable names, by number", () => {
+  test("the required version of glibc is the highest one that the executable names, compared by number", () => {
     expect(requiredGlibc("GLIBC_2.9\nGLIBC_2.17\nGLIBC_2.2.5")).toBe("2.17");
     expect(() => requiredGlibc("")).toThrow("names no version");
   });
 
-  test("control names the size in KiB and wraps the description", () => {
+  test("the control file has the size in KiB and a wrapped description", () => {
     const text = control({
       version: "1.0.0",
       architecture: "arm64",
@@ -159,14 +159,14 @@ describe("packages", () => {
     expect(wrap("a bb ccc", 4)).toEqual(["a bb", "ccc"]);
   });
 
-  test("the changelog and the time come from the source date", () => {
+  test("the dates in the changelog are the source date", () => {
     expect(debianChangelog("1.0.0", "A <a@b>", 0)).toEndWith(" -- A <a@b>  Thu, 01 Jan 1970 00:00:00 +0000\n");
     expect(sourceDate({ SOURCE_DATE_EPOCH: "12" })).toBe(12);
     expect(() => sourceDate({ SOURCE_DATE_EPOCH: "today" })).toThrow("'today'");
     expect(maintainer({ DEBFULLNAME: "A B", DEBEMAIL: "a@b.example" })).toBe("A B <a@b.example>");
   });
 
-  test("the spec file has no open place", () => {
+  test("the spec file has no placeholder left", () => {
     expect(spec("/tree")).not.toMatch(/@[A-Z]+@/);
     expect(spec("/tree")).toContain("cp -a /tree/. %{buildroot}/");
   });
@@ -187,7 +187,7 @@ describe("Bun for other machines", () => {
   });
 });
 
-test("the C library and the compiler's are named for the program that enters machines", () => {
+test("the C library and the compiler's library are listed for the program that enters machines", () => {
   expect(cParts("12.2.0", "2.36").map(({ name, version }) => `${name} ${version}`)).toEqual([
     "GNU C Library 2.36",
     "libgcc and libstdc++ 12.2.0",

@@ -30,7 +30,7 @@ const silent = () => {};
 const bin = (host: Host) => readdirSync(host.locate("/usr/bin")).sort();
 const read = (host: Host, name: string) => readFileSync(host.locate(`/usr/bin/${name}`), "utf8");
 
-test("the distribution's clients make room, and come back to the byte", () => {
+test("the distribution's clients are renamed, and restored unchanged by uninstalling", () => {
   const host = tree({ machinectl: "theirs" });
   for (let round = 0; round < 2; round++) divert(host, PROGRAM, silent, nothing);
   expect(bin(host)).toEqual(["machinectl", "machinectl.distrib"]);
@@ -44,7 +44,7 @@ test("the distribution's clients make room, and come back to the byte", () => {
   rmSync(host.root, { recursive: true });
 });
 
-test("what a package manager without diversions wrote anew is diverted again, and is what comes back", () => {
+test("a client that a package manager without diversions has replaced is diverted again, and the new one is restored", () => {
   const host = tree({ machinectl: "old", importctl: "theirs" });
   divert(host, PROGRAM, silent, nothing);
   rmSync(host.locate("/usr/bin/machinectl"));
@@ -56,7 +56,7 @@ test("what a package manager without diversions wrote anew is diverted again, an
   rmSync(host.root, { recursive: true });
 });
 
-test("a file that took the link's place since stays", () => {
+test("a file that has replaced the link is not removed", () => {
   const host = tree({ machinectl: "old" });
   divert(host, PROGRAM, silent, nothing);
   rmSync(host.locate("/usr/bin/machinectl"));
@@ -68,7 +68,7 @@ test("a file that took the link's place since stays", () => {
   rmSync(host.root, { recursive: true });
 });
 
-test("a file that has the other name is not overwritten, and nothing is done", () => {
+test("an existing file of the diverted name is not overwritten: it is an error, and nothing is changed", () => {
   const host = tree({ machinectl: "theirs", "machinectl.distrib": "somebody's" });
   expect(() => divert(host, PROGRAM, silent, nothing)).toThrow("in the way");
   expect([read(host, "machinectl"), read(host, "machinectl.distrib")]).toEqual(["theirs", "somebody's"]);
@@ -92,7 +92,7 @@ test("dpkg-divert moves the files of a Debian host; where it fails, nothing is r
 });
 
 test.each(["null", "{}", "[7]", '[{"path":"/usr/bin/machinectl"}]', '[{"path":"/etc/passwd","by":"rename"}]', "["])(
-  "a record that is none (%s) is named with what helps, and nothing is done",
+  "an invalid record (%s) is an error that names it and says what helps, and nothing is changed",
   (text) => {
     const host = tree({ machinectl: "theirs" });
     writeFileSync(host.locate("/usr/local/lib/machined/divert.json"), text);

@@ -44,7 +44,7 @@ afterEach(() => rmSync(top, { recursive: true }));
 
 const say = (line: string) => void lines.push(line.replaceAll(root, ""));
 
-/** Notes commands without the name of the tree; those that start with `failing` fail. */
+/** Records commands without the path of the tree; those that start with `failing` fail. */
 const noting =
   (failing?: string): Run =>
   (...words) => {
@@ -123,12 +123,12 @@ describe("an init is recognised", () => {
     expect(initOf({ first, has: has(...paths) })).toBe(init);
   });
 
-  test("by what /sbin/init of a tree leads to", () => {
+  test("as systemd by the target of the tree's /sbin/init", () => {
     leadsInit("../lib/systemd/systemd");
     expect(new Host(root).init).toBe("systemd");
   });
 
-  test("and a tree that boots another one gets no units, whatever it has of systemd", () => {
+  test("and a tree that boots another init gets no units, even if it contains systemd", () => {
     TREES.OpenRC();
     put("usr/lib/systemd/systemd");
     installed();
@@ -144,7 +144,7 @@ describe.each(Object.keys(TREES) as (keyof typeof TREES)[])("with %s", (name) =>
       .filter((path) => !path.startsWith("usr/"))
       .sort();
 
-  test("the scripts are programs that start the daemons, and all goes away again", () => {
+  test("the scripts are executable and start the daemons, and uninstalling removes them", () => {
     TREES[name]();
     const before = everything();
     installed();
@@ -161,7 +161,7 @@ describe.each(Object.keys(TREES) as (keyof typeof TREES)[])("with %s", (name) =>
     expect(everything()).toEqual(before);
   });
 
-  test("--dry-run names the files and makes none", () => {
+  test("--dry-run prints the files and creates none", () => {
     TREES[name]();
     const before = everything();
     installed({ dryRun: true });
@@ -174,7 +174,7 @@ describe.each(Object.keys(TREES) as (keyof typeof TREES)[])("with %s", (name) =>
 });
 
 describe("sysvinit", () => {
-  test("without an index has links in the directories of the runlevels, in the order of the services", () => {
+  test("without update-rc.d gets links in the directories of the runlevels, in the order of the services", () => {
     TREES.sysvinit();
     installed();
     expect(readdirSync(join(root, "etc/rc2.d"))).toEqual(["S90machined", "S91machined-import"]);
@@ -183,7 +183,7 @@ describe("sysvinit", () => {
     expect(commands).toEqual([]);
   });
 
-  test("of Debian is told to make the links, in the tree", () => {
+  test("of Debian gets its links from update-rc.d, run inside the tree", () => {
     TREES.sysvinit();
     put("usr/sbin/update-rc.d");
     installed();
@@ -197,7 +197,7 @@ describe("sysvinit", () => {
     ]);
   });
 
-  test("that cannot be told leaves nothing of a first installation", () => {
+  test("whose update-rc.d fails: a first installation is undone", () => {
     TREES.sysvinit();
     put("usr/sbin/update-rc.d");
     expect(() => installed({ command: noting("machined-import defaults") })).toThrow(
@@ -299,14 +299,14 @@ describe("s6", () => {
   });
 });
 
-/** Returns the script of the first service, with a process number file in the tree. */
+/** Returns the script of the first service, with a PID file in the tree. */
 function scriptOf(name: "sysvinit"): string {
   const [file] = treeOf(name).files(SERVICES[0] as Service, () => false);
   if (file?.kind !== "file") throw new Error(`${name} has no script`);
   return file.text.replace("PIDFILE=/run/", `PIDFILE=${root}/`);
 }
 
-test("a daemon that SIGKILL does not end is not waited for without end, and is not started twice", async () => {
+test("when SIGKILL does not end a daemon, the script stops waiting after a while and does not start a second daemon", async () => {
   const calls = join(root, "calls");
   const played = `
     tr() { echo "$PROGRAM "; }
@@ -339,7 +339,7 @@ describe("services that run", () => {
     startServices(treeOf("OpenRC"), isUnchanged, say, command);
   };
 
-  test("are started again after a change, and left alone without one", () => {
+  test("are restarted after a change of the installation only", () => {
     start(false, noting());
     expect(commands.filter((line) => line.endsWith("restart"))).toEqual([
       "rc-service machined restart",
@@ -351,7 +351,7 @@ describe("services that run", () => {
     expect(lines).toContain("machined runs already");
   });
 
-  test("are started where they do not run, and what fails is said", () => {
+  test("are started if they do not run, and a command that fails is an error", () => {
     expect(() => start(true, noting("machined st"))).toThrow("'rc-service machined start' failed: it failed");
   });
 });

@@ -1,4 +1,4 @@
-// machined install and uninstall on trees of files (--root); the running host is the host suite's.
+// machined install and uninstall on trees of files (--root); the host suite tests running hosts.
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import {
   existsSync,
@@ -102,7 +102,7 @@ function stockHost(): void {
   put(join(root, "usr/bin/machinectl"), "the distribution's");
 }
 
-test("a host without systemd gets the executable and its names", () => {
+test("a host without systemd gets only the executable and links to it", () => {
   const lines = installed();
   expect(readFileSync(join(root, "usr/local/lib/machined/machined"), "utf8")).toBe("the executable, version 1");
   expect(lstatSync(join(root, "usr/local/lib/machined/machined")).mode & 0o777).toBe(0o755);
@@ -119,7 +119,7 @@ test("a host without systemd gets the executable and its names", () => {
   );
 });
 
-test("a host without a machined of its own gets everything that one needs", () => {
+test("a host without a distribution's machined gets units, policies and all other files", () => {
   bareHost();
   installed();
   for (const path of [
@@ -147,7 +147,7 @@ test("a host without a machined of its own gets everything that one needs", () =
   );
 });
 
-test("what the distribution has is neither overwritten nor made again", () => {
+test("files of the distribution are neither overwritten nor duplicated", () => {
   stockHost();
   const before = snapshot();
   installed();
@@ -176,7 +176,7 @@ test("what the distribution has is neither overwritten nor made again", () => {
   expect(made).not.toContain("usr/local/share/dbus-1/");
 });
 
-test("of the polkit actions only those are added that the host lacks", () => {
+test("only those polkit actions are added that the host lacks", () => {
   bareHost();
   const action = (name: string) => `<action id="org.freedesktop.machine1.${name}"></action>`;
   put(join(root, ACTIONS, "org.freedesktop.machine1.policy"), action("login") + action("shell"));
@@ -192,7 +192,7 @@ test("of the polkit actions only those are added that the host lacks", () => {
   expect(existsSync(join(root, ACTIONS, "machined.policy"))).toBe(false);
 });
 
-test("uninstall leaves the tree as it was, whatever the host had", () => {
+test("uninstalling restores the tree, with and without files of the distribution", () => {
   for (const host of [() => {}, bareHost, stockHost]) {
     rmSync(root, { recursive: true });
     mkdirSync(root);
@@ -205,7 +205,7 @@ test("uninstall leaves the tree as it was, whatever the host had", () => {
   }
 });
 
-test("installing again changes nothing, and says so", () => {
+test("installing again changes nothing, and prints that everything exists", () => {
   bareHost();
   installed();
   const before = snapshot();
@@ -214,13 +214,13 @@ test("installing again changes nothing, and says so", () => {
   expect(lines.slice(0, -1).every((line) => line.startsWith("exists"))).toBe(true);
 });
 
-test("uninstalling again says that nothing is installed", () => {
+test("uninstalling again prints that nothing is installed", () => {
   installed();
   uninstalled();
   expect(uninstalled()).toEqual(["Nothing is installed"]);
 });
 
-test("a newer executable replaces the older one and its leftovers", () => {
+test("a newer version replaces the executable and removes files that it does not need any more", () => {
   bareHost();
   installed();
   const manifest = join(root, "usr/local/lib/machined/manifest.json");
@@ -237,14 +237,14 @@ test("a newer executable replaces the older one and its leftovers", () => {
   expect(existsSync(join(root, "etc/old"))).toBe(false);
 });
 
-test("a dry run says what it would do and does nothing", () => {
+test("a dry run prints what it would do and does nothing", () => {
   bareHost();
   const before = snapshot();
   expect(installed({ dryRun: true })).toContain("would make /etc/systemd/system/systemd-machined.service");
   expect(snapshot()).toEqual(before);
 });
 
-test("a file of somebody else in the way is refused, and nothing is made", () => {
+test("an existing file of another origin is an error, and nothing is created", () => {
   bareHost();
   put(join(root, "usr/local/bin/machinectl"), "a script of the administrator");
   const before = snapshot();
@@ -254,14 +254,14 @@ test("a file of somebody else in the way is refused, and nothing is made", () =>
   expect(snapshot()).toEqual(before);
 });
 
-test("a masked unit is refused with the command that helps", () => {
+test("a masked unit is an error with the command that helps", () => {
   bareHost();
   mkdirSync(join(root, "etc/systemd/system"), { recursive: true });
   symlinkSync("/dev/null", join(root, "etc/systemd/system/systemd-machined.service"));
   expect(() => installed()).toThrow("systemctl unmask systemd-machined.service");
 });
 
-test("a file that was edited since is kept under another name", () => {
+test("a file that was edited after the installation is kept under another name", () => {
   bareHost();
   installed();
   const unit = join(root, "etc/systemd/system/systemd-machined.service");
@@ -281,14 +281,14 @@ test("a file that was edited since is kept under another name", () => {
   expect(saved).toEqual(["edited", "edited again", "edited for the last time"]);
 });
 
-test("a directory that got files of others is left by uninstall", () => {
+test("uninstall does not remove a directory that contains other files", () => {
   installed();
   put(join(root, "usr/local/share/bash-completion/completions/other"), "theirs");
   uninstalled();
   expect(readFileSync(join(root, "usr/local/share/bash-completion/completions/other"), "utf8")).toBe("theirs");
 });
 
-test("a file where a directory must be is named, and nothing is made", () => {
+test("a file in place of a needed directory is an error that names it, and nothing is created", () => {
   bareHost();
   put(join(root, "etc/dbus-1"), "not a directory");
   const before = snapshot();
@@ -298,18 +298,18 @@ test("a file where a directory must be is named, and nothing is made", () => {
 
 test("an installation that fails at its last file leaves nothing behind", () => {
   bareHost();
-  // The unit is written beside its place first: there, a directory stands in the way.
+  // The unit is written under a temporary name first: a directory has that name.
   mkdirSync(join(root, "etc/systemd/system/.systemd-machined.service.machined-new"), { recursive: true });
   const before = snapshot();
   expect(() => installed()).toThrow(/Cannot write '.*systemd-machined.service'/);
   expect(snapshot()).toEqual(before);
 });
 
-test("an installation that was cut short can be uninstalled", () => {
+test("an installation that was interrupted can be uninstalled", () => {
   bareHost();
   const before = snapshot();
   installed();
-  // As after a power cut: the manifest is there, most of the files are not, one is half written beside its place.
+  // As after a power cut: the manifest exists, but some of its files do not.
   for (const path of ["etc/systemd/system/systemd-machined.service", "usr/local/bin/machinectl"]) {
     rmSync(join(root, path));
   }
@@ -338,7 +338,7 @@ test("the files have their modes whatever the umask is", () => {
   expect(lstatSync(join(root, "usr/local/lib/machined")).mode & 0o777).toBe(0o755);
 });
 
-test("a manifest that names paths outside its own words is refused", () => {
+test("an invalid manifest, also one with relative paths, is refused", () => {
   const manifest = join(root, "usr/local/lib/machined/manifest.json");
   for (const text of [
     "",
@@ -356,6 +356,6 @@ test("--now is refused for a tree of files", () => {
   expect(() => uninstall({ host: new Host(root), now: true, say: () => {} })).toThrow("--now");
 });
 
-test("a directory that is not there is named", () => {
+test("a --root= that does not exist is an error that names it", () => {
   expect(() => new Host(join(top, "nosuch"))).toThrow(`The directory '${top}/nosuch' of --root= does not exist`);
 });

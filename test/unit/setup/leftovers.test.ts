@@ -1,4 +1,4 @@
-// What `machined uninstall` removes below /run, where somebody else may have put something in the places of ours.
+// What `machined uninstall` removes below /run, where other files may have replaced machined's own.
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { existsSync, linkSync, lstatSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -19,7 +19,7 @@ const at = (path: string) => join(run, path);
 const isThere = (path: string) => lstatSync(at(path), { throwIfNoEntry: false }) !== undefined;
 const deadSocket = (path: string) => listenUnix(at(path)).close();
 
-test("dead sockets, files and empty directories of ours go, a socket on which somebody answers stays", () => {
+test("machined's dead sockets, files and empty directories are removed, a socket with a listener stays", () => {
   deadSocket("systemd/machine/names");
   writeFileSync(at("systemd/machine/events"), "x");
   using _alive = listenUnix(at("systemd/import/private"));
@@ -33,7 +33,7 @@ test("dead sockets, files and empty directories of ours go, a socket on which so
   expect(isThere("systemd/machines")).toBe(false);
 });
 
-test("no symbolic link is followed or removed, whether it stands for a socket, a file or a directory", () => {
+test("symbolic links in place of a socket, a file or a directory are neither followed nor removed", () => {
   mkdirSync(at("other"));
   for (const name of ["names", "private"]) deadSocket(`other/${name}`);
   writeFileSync(at("other/events"), "x");
@@ -53,7 +53,7 @@ test("no symbolic link is followed or removed, whether it stands for a socket, a
   expect(existsSync(at("systemd/import/private"))).toBe(true);
 });
 
-test("what is neither a file nor a socket stays, and does not keep the rest from going", () => {
+test("directories in place of files and regular files in place of sockets are not removed, but everything else is", () => {
   mkdirSync(at("systemd/machine/events"));
   mkdirSync(at("systemd/machine/names"));
   writeFileSync(at("systemd/machine/private"), "no socket");
@@ -65,10 +65,10 @@ test("what is neither a file nor a socket stays, and does not keep the rest from
 
 const ROUNDS = 1000;
 
-test("a socket that answers is not removed in place of a dead one while directories are exchanged", async () => {
+test("while directories are exchanged, a socket with a listener is not removed in place of a dead one", async () => {
   mkdirSync(at("other"));
   const places = ["systemd/machine", "other"];
-  // They are never empty, so that they stay.
+  // The directories are never empty, so that they are not removed.
   for (const place of places) writeFileSync(at(`${place}/filler`), "x");
   deadSocket("dead");
   using _alive = listenUnix(at("other/names"));
@@ -89,7 +89,7 @@ test("a socket that answers is not removed in place of a dead one while director
   expect(answering).toHaveLength(1);
 });
 
-/** Where there is no socket now, and the directory is there. */
+/** Puts a dead socket at a path, if there is none and the directory exists. */
 function putDeadSocket(path: string): void {
   try {
     linkSync(at("dead"), at(path));
@@ -103,7 +103,7 @@ function isAnswering(path: string): boolean {
     connectUnix(at(path)).close();
     return true;
   } catch (error) {
-    // A listener whose queue is full (EAGAIN) is there.
+    // The socket has a listener whose queue is full (EAGAIN).
     return !isErrno(error, "ECONNREFUSED", "ENOENT");
   }
 }

@@ -14,7 +14,7 @@ hosts:          files resolve [!UNAVAIL=return] dns # last
 networks:       files
 `;
 
-/** A tree that has the distribution's module already: what is tested is the configuration. */
+/** A tree that has the distribution's NSS module already, so that only the configuration changes. */
 function tree(files: Record<string, string>): Host {
   const root = mkdtempSync(join(tmpdir(), "machined-nss-"));
   for (const [path, text] of Object.entries({ "/usr/lib/libnss_mymachines.so.2": "theirs", ...files })) {
@@ -27,7 +27,7 @@ function tree(files: Record<string, string>): Host {
 
 const read = (host: Host, path: string) => readFileSync(host.locate(path), "utf8");
 
-test("the word is put before the network's services, once, and nowhere else", () => {
+test("the word 'mymachines' is inserted before services of the network, once, and in no other lines", () => {
   const after = addWord(DEBIAN);
   expect(after).toBe(
     DEBIAN.replace("passwd:         files systemd", "passwd:         files mymachines systemd")
@@ -38,7 +38,7 @@ test("the word is put before the network's services, once, and nowhere else", ()
   expect(addWord("hosts: files\n#hosts: dns\nhosts:\n")).toBe("hosts: files mymachines\n#hosts: dns\nhosts:\n");
 });
 
-test("what was changed is restored to the byte, also after installing twice", () => {
+test("uninstalling restores the file unchanged, also after installing twice", () => {
   const host = tree({ "/etc/nsswitch.conf": DEBIAN });
   installNss(host, () => {});
   installNss(host, () => {});
@@ -49,7 +49,7 @@ test("what was changed is restored to the byte, also after installing twice", ()
   rmSync(host.root, { recursive: true });
 });
 
-test("what was taken out by hand since is put back by installing again", () => {
+test("installing again adds the word where the administrator has removed it", () => {
   const host = tree({ "/etc/nsswitch.conf": DEBIAN });
   installNss(host, () => {});
   writeFileSync(host.locate("/etc/nsswitch.conf"), `${DEBIAN}netgroup: nis\n`);
@@ -60,7 +60,7 @@ test("what was taken out by hand since is put back by installing again", () => {
   rmSync(host.root, { recursive: true });
 });
 
-test("an edit that was made in between stays; only our word goes", () => {
+test("uninstalling keeps an edit of the administrator and removes only the word", () => {
   const host = tree({ "/etc/nsswitch.conf": DEBIAN });
   installNss(host, () => {});
   const edited = `${read(host, "/etc/nsswitch.conf")}netgroup: nis\n`;
@@ -70,7 +70,7 @@ test("an edit that was made in between stays; only our word goes", () => {
   rmSync(host.root, { recursive: true });
 });
 
-test("in a file that was edited, lines that had the word before keep it", () => {
+test("in a file that was edited, lines that had the word before the installation keep it", () => {
   const mixed = DEBIAN.replace("group:          files", "group:          files mymachines");
   const host = tree({ "/etc/nsswitch.conf": mixed });
   installNss(host, () => {});
@@ -80,7 +80,7 @@ test("in a file that was edited, lines that had the word before keep it", () => 
   rmSync(host.root, { recursive: true });
 });
 
-test("in a file that was edited, the word goes with its actions, and comments stay", () => {
+test("in a file that was edited, the word is removed with its actions, and comments stay", () => {
   const host = tree({ "/etc/nsswitch.conf": "hosts: files dns # before mymachines was there\n" });
   installNss(host, () => {});
   const edited = "hosts: files mymachines [NOTFOUND=continue] dns # before mymachines was there\n";
@@ -90,7 +90,7 @@ test("in a file that was edited, the word goes with its actions, and comments st
   rmSync(host.root, { recursive: true });
 });
 
-test("a word that was taken out of one line by hand, and put back by installing again, goes from all lines", () => {
+test("a word that was removed from one line by hand and added again by installing is removed from all lines", () => {
   const host = tree({ "/etc/nsswitch.conf": DEBIAN });
   installNss(host, () => {});
   const edited = read(host, "/etc/nsswitch.conf").replace("passwd:         files mymachines", "passwd:         files");
@@ -102,7 +102,7 @@ test("a word that was taken out of one line by hand, and put back by installing 
 });
 
 test.each(["null", "[]", "7", '{"library":7,"nsswitch":null}', '{"library":null,"nsswitch":{"before":7}}', "{"])(
-  "a record that is none (%s) is named with what helps, and nothing is changed",
+  "an invalid record (%s) is an error that names it and says what helps, and nothing is changed",
   (text) => {
     const host = tree({ "/etc/nsswitch.conf": DEBIAN, "/usr/local/lib/machined/nss.json": text });
     for (const act of [installNss, uninstallNss])
@@ -112,7 +112,7 @@ test.each(["null", "[]", "7", '{"library":7,"nsswitch":null}', '{"library":null,
   },
 );
 
-test("the distribution's module stays, and without a module built in a missing one is an error", () => {
+test("the distribution's module stays; a missing one is an error when the executable contains no module", () => {
   const host = tree({ "/etc/nsswitch.conf": DEBIAN, "/usr/lib/libc.so.6": "" });
   installNss(host, () => {});
   uninstallNss(host, () => {});

@@ -1,4 +1,4 @@
-// An installation by a package: what it carries, the links to it, and changes of the administrator.
+// An installation by a package: its files, the links to them, and changes of the administrator.
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import {
   existsSync,
@@ -69,7 +69,7 @@ function links(): string[] {
   );
 }
 
-test("every link of an installation leads into the package, to a unit, or to what the package owns", () => {
+test("every link of an installation leads to a file of the package or to a unit", () => {
   unpack();
   installed();
   const found = links();
@@ -83,7 +83,7 @@ test("every link of an installation leads into the package, to a unit, or to wha
   expect(readlinkSync(join(root, CLIENT))).toBe(PACKAGED_PROGRAM);
 });
 
-test("nothing of ours but the policy, which the host decides, is a file that no package owns", () => {
+test("the only files that no package owns are the manifest and the polkit policies, which depend on the host", () => {
   unpack();
   const before = new Set(readdirSync(root, { recursive: true, encoding: "utf8" }));
   installed();
@@ -103,7 +103,7 @@ test("the units of a package start the package's own program", () => {
   expect(texts.filter((text) => text.includes("/usr/local/lib/machined"))).toEqual([]);
 });
 
-test("removal leaves what was there before", () => {
+test("removal restores the tree", () => {
   unpack();
   const before = readdirSync(root, { recursive: true, encoding: "utf8" }).sort();
   installed();
@@ -125,7 +125,7 @@ test("an upgrade leaves what the administrator removed or replaced", () => {
   expect(installed(false).filter((line) => line.startsWith("made"))).toHaveLength(2);
 });
 
-test("what stood there before the package stays, also when the package goes", () => {
+test("a file that was there before the package stays, also after the package is removed", () => {
   unpack();
   put(CLIENT, "the administrator's");
   installed();
@@ -133,7 +133,7 @@ test("what stood there before the package stays, also when the package goes", ()
   expect(lstatSync(join(root, CLIENT)).isFile()).toBe(true);
 });
 
-test("a package takes over from an installation without one, and leaves nothing of it", () => {
+test("a package replaces an installation that 'machined install' made, and leaves nothing of it", () => {
   const source = join(root, "machined");
   put("machined", "an earlier executable");
   const before = readdirSync(root, { recursive: true, encoding: "utf8" }).sort();
@@ -147,7 +147,7 @@ test("a package takes over from an installation without one, and leaves nothing 
   expect(readdirSync(root, { recursive: true, encoding: "utf8" }).sort()).toEqual(before);
 });
 
-test("a program that the distribution brings later, in the place of a link, stays", () => {
+test("a program of the distribution that replaced a link later stays", () => {
   const program = "usr/lib/systemd/systemd-pull";
   unpack();
   installed();
@@ -159,7 +159,7 @@ test("a program that the distribution brings later, in the place of a link, stay
   expect(lstatSync(join(root, program)).isFile()).toBe(true);
 });
 
-test("a unit that was edited in the place of a link is put aside, so that the distribution's counts again", () => {
+test("an edited unit in place of a link is renamed on removal, so that the distribution's unit is used again", () => {
   unpack();
   installed();
   rmSync(join(root, UNIT));

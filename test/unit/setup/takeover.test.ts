@@ -1,4 +1,4 @@
-// The order in which the daemons change places; a real systemd is the host suite's.
+// The order in which machined replaces the distribution's daemon; the host suite tests a real systemd.
 import { expect, test } from "bun:test";
 import { giveBack, type Run, run, takeOver } from "../../../src/setup/takeover.ts";
 
@@ -16,7 +16,7 @@ interface Answer {
   readonly output?: string;
 }
 
-/** Notes the commands; `answers` maps the start of a command line to its outcome. */
+/** Records the commands; `answers` maps the start of a command line to its outcome. */
 function fake(answers: Record<string, Answer> = {}): { run: Run; lines: string[] } {
   const lines: string[] = [];
   const run: Run = (...command) => {
@@ -30,7 +30,7 @@ function fake(answers: Record<string, Answer> = {}): { run: Run; lines: string[]
   return { run, lines };
 }
 
-test("the bus reads its files again before systemd does", () => {
+test("the bus reloads its configuration before systemd does", () => {
   const { run, lines } = fake();
   takeOver(INSTALLED, () => {}, run);
   const at = (text: string) => lines.findIndex((line) => line.includes(text));
@@ -39,7 +39,7 @@ test("the bus reads its files again before systemd does", () => {
   expect(at("daemon-reload")).toBeLessThan(at("restart systemd-machined.service"));
 });
 
-test("a socket unit of our own is started while the service is stopped", () => {
+test("machined's own socket unit is started while the service is stopped", () => {
   const { run, lines } = fake({ "systemctl is-active": { code: 3 } });
   takeOver({ ...INSTALLED, ownSocket: true }, () => {}, run);
   const verbs = lines.filter((line) => /^systemctl (stop|start) /.test(line));
@@ -50,24 +50,24 @@ test("a socket unit of our own is started while the service is stopped", () => {
   ]);
 });
 
-test("a daemon that does not start is reported with its journal", () => {
+test("the error about a daemon that does not start has its journal", () => {
   const { run } = fake({ "systemctl restart": { code: 1 }, journalctl: { output: "what went wrong" } });
   expect(() => takeOver(INSTALLED, () => {}, run)).toThrow(/did not start[\s\S]*what went wrong/);
 });
 
-test("a unit of higher rank is named", () => {
+test("a unit of higher precedence is an error that names it", () => {
   const { run } = fake({ "systemctl show --property=FragmentPath": { output: "/etc/systemd/system.control/x" } });
   expect(() => takeOver(INSTALLED, () => {}, run)).toThrow("'/etc/systemd/system.control/x' takes precedence over");
 });
 
-test("a bus that does not run is no obstacle", () => {
+test("without a running bus, the daemon is replaced as well", () => {
   const { run, lines } = fake({ busctl: { code: 1, output: "no bus" } });
   takeOver(INSTALLED, () => {}, run);
   expect(lines).toContain("systemctl restart systemd-machined.service");
 });
 
 test.each(["", "Warning: not JSON", "null", '{"data":7}', '{"data":[{}]}', '{"data":[[7]]}'])(
-  "a bus client that prints another reply than the list of machines (%p) is no obstacle",
+  "a bus client that prints another reply than the list of machines (%p) is not an error",
   (stdout) => {
     const said: string[] = [];
     takeOver(INSTALLED, (line) => said.push(line), fake({ busctl: { stdout } }).run);
@@ -75,7 +75,7 @@ test.each(["", "Warning: not JSON", "null", '{"data":7}', '{"data":[{}]}', '{"da
   },
 );
 
-test("what commands warn of is not taken for what they return", () => {
+test("warnings of a command are not taken for its result", () => {
   const answers = {
     "systemctl show --property=FragmentPath": { stdout: UNIT, output: `${UNIT}\na warning` },
     "systemctl show --property=MainPID": { stdout: "77", output: "77\na warning" },
@@ -86,18 +86,18 @@ test("what commands warn of is not taken for what they return", () => {
   expect(said).toEqual(["systemd-machined.service runs as process 77, 0 machines kept"]);
 });
 
-test("standard output is returned alone, and with standard error for messages", () => {
+test("standard output is returned alone, and together with standard error for error messages", () => {
   const { code, stdout, output } = run("sh", "-c", "echo out; echo err >&2; exit 3");
   expect([code, stdout, output]).toEqual([3, "out", "out\nerr"]);
 });
 
-test("the distribution's daemon comes back where it ran before", () => {
+test("uninstalling starts the distribution's daemon if it ran before", () => {
   const { run, lines } = fake({ "systemctl show --property=FragmentPath": { output: "/usr/lib/systemd/system/x" } });
   giveBack(true, () => {}, run);
   expect(lines).toContain("systemctl restart systemd-machined.service");
 });
 
-test("where the distribution has none, ours ends", () => {
+test("uninstalling stops the daemon where the distribution has none", () => {
   const { run, lines } = fake({ "systemctl show --property=FragmentPath": { output: "" } });
   const said: string[] = [];
   giveBack(true, (line) => said.push(line), run);

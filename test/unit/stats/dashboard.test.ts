@@ -5,7 +5,7 @@ import { MACHINE_METRICS } from "../../../src/stats/machine-metrics.ts";
 import { sampleName } from "../../../src/stats/metrics.ts";
 import { dashboardQueries } from "../../lib/dashboard.ts";
 
-test("queries are about metrics that there are, and all variables are known", () => {
+test("queries use metrics of the table, and only variables that the dashboard defines", () => {
   const known = new Set([...MACHINE_METRICS, ...DAEMON_METRICS].map(sampleName));
   const queries = dashboardQueries().map(({ query }) => query);
   expect(queries.length).toBeGreaterThan(15);

@@ -1,8 +1,8 @@
-// Which control group has a machine's numbers, and the counters of its network.
+// Which control group has a machine's counters, and the counters of its network.
 import { expect, test } from "bun:test";
 import { groupOf } from "../../../src/stats/meter.ts";
 
-test("the group is that of the unit, in version 1 only where the unit has one", () => {
+test("the group is that of the unit, in cgroup version 1 only where the unit has one there", () => {
   const path = "/machine.slice/web.service/payload/init.scope";
   expect(groupOf("web.service", path, "")).toBe("/machine.slice/web.service");
   expect(groupOf("web.service", path, "memory")).toBe("/machine.slice/web.service");
@@ -11,7 +11,7 @@ test("the group is that of the unit, in version 1 only where the unit has one", 
   expect(groupOf("web.service", "/elsewhere", "")).toBe("/elsewhere");
 });
 
-test("the numbers of the whole host are no machine's", () => {
+test("the counters of the root group are not used for a machine", () => {
   expect(groupOf("", "/", "")).toBeNull();
   expect(groupOf("web.service", "/", "memory")).toBeNull();
 });

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { parsePort, reachableAddress, targetGroups } from "../../../src/stats/targets.ts";
 
-test("the address is one that others reach: routed before link-local, never one that needs an interface", () => {
+test("a target's address can be reached from other hosts: routed before link-local, never one that needs an interface", () => {
   expect(reachableAddress(["10.0.0.2", "fd00::2"])).toBe("10.0.0.2");
   expect(reachableAddress(["169.254.3.4", "fd00::2", "fe80::1"])).toBe("fd00::2");
   expect(reachableAddress(["169.254.3.4", "fe80::1"])).toBe("169.254.3.4");
@@ -10,7 +10,7 @@ test("the address is one that others reach: routed before link-local, never one 
   expect(reachableAddress([])).toBeNull();
 });
 
-test("a target has the machine's name, class and service as labels; one without an address is none", () => {
+test("a target has the machine's name, class and service as labels; a machine without an address is left out", () => {
   const machine = { class: "container", service: "systemd-nspawn" };
   expect(
     targetGroups(

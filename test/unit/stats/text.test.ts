@@ -1,4 +1,4 @@
-// The two text formats, and which one is wanted.
+// The two text formats, and how the Accept header selects one.
 import { expect, test } from "bun:test";
 import { DAEMON_METRICS } from "../../../src/stats/daemon-metrics.ts";
 import { MACHINE_METRICS } from "../../../src/stats/machine-metrics.ts";
@@ -53,7 +53,7 @@ const DAEMON: DaemonSource = {
   startedSeconds: 1_795_828_400,
 };
 
-test("OpenMetrics is what its specification allows, with all metrics and their numbers", () => {
+test("the OpenMetrics text is valid and has all metrics with their values", () => {
   const families = parseOpenMetrics(metricsText(MACHINES, DAEMON, "openmetrics"));
   expect([...families.keys()].sort()).toEqual(
     [...MACHINE_METRICS, ...DAEMON_METRICS]
@@ -80,7 +80,7 @@ test("both formats have the same series", () => {
   expect(lines("text")).toEqual(lines("openmetrics"));
 });
 
-test("unknown values have no line, and a metric without lines has no head", () => {
+test("unknown values are left out, and a metric without values has no HELP and TYPE", () => {
   const text = metricsText(MACHINES, null, "text");
   expect(text).not.toContain("memory_limit");
   expect(text).not.toContain("machined_build");
@@ -90,7 +90,7 @@ test("unknown values have no line, and a metric without lines has no head", () =
   expect(metricsText([], null, "openmetrics")).toBe("# EOF\n");
 });
 
-test("the older format calls metrics by the names of their samples, and infos gauges", () => {
+test("the older format names metrics like their samples, and has gauges in place of infos", () => {
   const text = metricsText(MACHINES, null, "text");
   expect(text).toContain("# TYPE machined_machine_cpu_seconds_total counter\n");
   expect(text).toContain("# TYPE machined_machine_info gauge\n");
@@ -98,7 +98,7 @@ test("the older format calls metrics by the names of their samples, and infos ga
   expect(text).not.toContain("# EOF");
 });
 
-test("names say the unit, and every label that a line has is in the table", () => {
+test("names of metrics end with the unit, and the table has every label that a line has", () => {
   for (const { name, unit } of [...MACHINE_METRICS, ...DAEMON_METRICS]) {
     expect(name).toMatch(/^machined_[a-z_]+$/);
     if (unit !== undefined) expect(name).toEndWith(`_${unit}`);
@@ -134,7 +134,7 @@ test.each([
   expect<string>(acceptedFormat(accept)).toBe(format);
 });
 
-test("the reader of the tests refuses what is no OpenMetrics", () => {
+test("the parser of the tests refuses invalid OpenMetrics", () => {
   for (const text of [
     "",
     "# TYPE a gauge\na 1\n",

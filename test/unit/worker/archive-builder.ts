@@ -1,4 +1,4 @@
-// Tar archives made byte by byte, so that tests can make those that no proper program would.
+// Tar archives made byte by byte, so that tests can make invalid ones that tar programs do not.
 
 export interface BuiltMember {
   readonly name: string;
@@ -9,10 +9,10 @@ export interface BuiltMember {
   readonly gid?: number;
   readonly mtime?: number;
   readonly data?: string | Buffer;
-  /** What the size field says, where that is not the length of the data. */
+  /** The value of the size field, where that is not the length of the data. */
   readonly size?: number | Buffer;
   readonly device?: readonly [major: number, minor: number];
-  /** Written in front as a pax header. */
+  /** Written before the entry as a pax header. */
   readonly pax?: Readonly<Record<string, string | Buffer>>;
   readonly magic?: string;
   readonly prefix?: string;
@@ -51,7 +51,7 @@ export function header(member: BuiltMember, dataBytes: number): Buffer {
   return withSum(block);
 }
 
-/** Puts the right sum into a header. */
+/** Writes the correct checksum into a header. */
 export function withSum(block: Buffer): Buffer {
   block.fill(0x20, 148, 156);
   const sum = block.reduce((total, byte) => total + byte, 0);
@@ -71,7 +71,7 @@ export function member(one: BuiltMember): Buffer {
 
 export const END = Buffer.alloc(2 * BLOCK);
 
-/** An archive of these members, with its end mark. */
+/** An archive of these members, with its end marker. */
 export function archive(...members: readonly (BuiltMember | Buffer)[]): Buffer {
   return Buffer.concat([...members.map((one) => (Buffer.isBuffer(one) ? one : member(one))), END]);
 }

@@ -23,7 +23,7 @@ const SOURCES = join(import.meta.dir, "../../../../src");
 const LISTS = { COMPRESSIONS, IMAGE_CLASSES: IMAGE_CLASSES.values, VERIFY_MODES: VERIFY_MODES.values };
 
 for (const [list, words] of Object.entries(LISTS)) {
-  test(`no other file repeats ${list}`, async () => {
+  test(`no file outside src/base/vocabulary repeats the words of ${list}`, async () => {
     const word = `["'\`]?\\b(?:${words.join("|")})\\b["'\`]?`;
     const repeated = new RegExp(`(?:${word}\\s*[,|]\\s*){2}${word}`);
     const found: string[] = [];
@@ -37,7 +37,7 @@ for (const [list, words] of Object.entries(LISTS)) {
   });
 }
 
-test("options, Varlink types and file names agree about the formats", () => {
+test("options, Varlink types and suffixes of file names have the same compression formats", () => {
   const { types } = IoSystemdImport;
   expect(types["ExportFormat"]).toEqual(COMPRESSIONS);
   expect(types["TransferType"]).toEqual(STOCK_TRANSFER_TYPES.map((type) => type.replace("-", "_")));
@@ -51,7 +51,7 @@ test("options, Varlink types and file names agree about the formats", () => {
   expect(parseCompression("toString")).toBeUndefined();
 });
 
-test("every class is searched in its own directories, the pool among them", () => {
+test("images of every class are searched for in directories of that class, the pool among them", () => {
   for (const name of IMAGE_CLASSES.values) {
     expect(IMAGE_SEARCH_PATHS[name]).toContain(imagePool(name));
     const foreign = IMAGE_SEARCH_PATHS[name].filter((path) => !path.endsWith(`/${CLASS_DIRECTORIES[name]}`));

@@ -41,13 +41,13 @@ describe("options and words", () => {
     });
   });
 
-  test("are told apart by --", () => {
+  test("are separated by --: what follows it is a word", () => {
     expect(parse("-a", "--", "-a", "--lines").words).toEqual(["-a", "--lines"]);
   });
 
   test("a single dash is a word", () => expect(parse("-").words).toEqual(["-"]));
 
-  test("behind the fixed words of a verb everything is a word", () => {
+  test("after the fixed words of a verb, everything is a word", () => {
     expect(parse("shell", "-a", "m", "/bin/ls", "-n", "--", "--help")).toEqual({
       words: ["shell", "m", "/bin/ls", "-n", "--", "--help"],
       seen: ["all"],
@@ -62,7 +62,7 @@ describe("options and words", () => {
 });
 
 describe("values", () => {
-  test("follow a short option with or without blank", () => {
+  test("follow a short option with or without a blank", () => {
     expect(parse("-n5", "-n", "6", "-an7").seen).toEqual(["lines=5", "lines=6", "all", "lines=7"]);
   });
 
@@ -70,24 +70,25 @@ describe("values", () => {
 
   test("may be empty after an equals sign", () => expect(parse("--lines=").seen).toEqual(["lines"]));
 
-  test("of repeated options are all seen", () => expect(parse("-sA", "-sB").seen).toEqual(["signal=A", "signal=B"]));
+  test("of an option that is repeated are all kept", () =>
+    expect(parse("-sA", "-sB").seen).toEqual(["signal=A", "signal=B"]));
 });
 
 describe("long options", () => {
-  test("may be shortened while only one fits", () =>
+  test("may be shortened to a prefix that only one option has", () =>
     expect(parse("--k=x", "--al").seen).toEqual(["kill-whom=x", "all"]));
 
-  test("are ambiguous when several fit, named in table order", () => {
+  test("are refused as ambiguous when several have the prefix; the error lists these in table order", () => {
     expect(() => parse("--s")).toThrow("prog: option '--s' is ambiguous; possibilities: --signal, --setenv");
   });
 
-  test("mean the original's options before those that were added", () => {
+  test("that are shortened mean an option of systemd rather than one that was added", () => {
     expect(parse("--si=9").seen).toEqual(["signal=9"]);
     expect(() => parse("--s=x")).toThrow("possibilities: --signal, --setenv");
     expect(parse("--st=no", "--ti=1").seen).toEqual(["stdin=no", "timeout=1"]);
   });
 
-  test("have no form for those of one letter", () => {
+  test("do not exist for options of one letter", () => {
     expect(() => parse("--P=x")).toThrow("prog: unrecognized option '--P'");
     expect(parse("-Px").seen).toEqual(["P=x"]);
   });
@@ -104,6 +105,6 @@ describe("mistakes", () => {
   for (const [args, text] of cases) test(args.join(" "), () => expect(() => parse(...args)).toThrow(text));
 });
 
-test("an option that acts at once ends parsing, and mistakes after it do not matter", () => {
+test("an option that acts at once, such as --help, ends parsing: mistakes after it are not reported", () => {
   expect(parse("-ah", "--bogus")).toEqual({ words: [], seen: ["all"], stopped: true });
 });

@@ -1,4 +1,4 @@
-// The checks of `machinectl doctor` over facts that are written by hand: what they find, and the command that they name.
+// The checks of `machinectl doctor`, called with facts that the test makes up: what they find, and which command they name.
 import { describe, expect, test } from "bun:test";
 import { DAEMON_CHECKS } from "../../../../src/cli/doctor/daemon-checks.ts";
 import type { Check, Finding, Learned } from "../../../../src/cli/doctor/finding.ts";
@@ -68,13 +68,13 @@ function run<Facts extends object>(checks: readonly Check<Facts>[], id: string, 
 const host = (id: string, changes: Partial<HostFacts>) =>
   run([...DAEMON_CHECKS, ...HOST_CHECKS], id, { ...WELL, ...changes });
 
-test("a host that is well has no finding, and each check a name of its own", () => {
+test("on a host without problems every check reports 'ok', and every check has its own name", () => {
   const checks = [...DAEMON_CHECKS, ...HOST_CHECKS];
   expect(checks.map((check) => check.run(learned(WELL))).filter(({ level }) => level !== "ok")).toEqual([]);
   expect(new Set(checks.map(({ id }) => id)).size).toBe(checks.length);
 });
 
-test("a fact that could not be learned makes the checks that need it unknown, with the reason", () => {
+test("checks that need a fact which could not be read report 'unknown' with the reason", () => {
   const facts: Learned<HostFacts> = { ...learned(WELL), pool: { reason: "no answer" } };
   const found = [...DAEMON_CHECKS, ...HOST_CHECKS].map((check) => [check.id, check.run(facts)] as const);
   const unknown = found.filter(([, { level }]) => level === "unknown");
@@ -90,16 +90,11 @@ describe("the daemons", () => {
       "warning",
       "systemctl restart",
     ],
-    ["no way to start it", { owner: null, isActivatable: false }, "problem", "machined install --now"],
+    ["a daemon that cannot be started", { owner: null, isActivatable: false }, "problem", "machined install --now"],
     ["another process", { mainPid: 8 }, "problem", "kill 7 && systemctl restart systemd-machined.service"],
-    [
-      "a unit of the distribution's",
-      { owner: null, starts: { program: "stock", path: "/x" } },
-      "problem",
-      "install --now",
-    ],
-    ["silence", { answers: false }, "problem", "systemctl kill --signal=SIGKILL"],
-    ["nobody now", { owner: null }, "ok", undefined],
+    ["the distribution's unit", { owner: null, starts: { program: "stock", path: "/x" } }, "problem", "install --now"],
+    ["a daemon that does not answer", { answers: false }, "problem", "systemctl kill --signal=SIGKILL"],
+    ["a daemon that does not run", { owner: null }, "ok", undefined],
   ];
   test.each(cases)("%s", (_what, changes, level, mend) => {
     const found = host("machined", { machined: { ...DAEMON, ...changes } });
@@ -108,7 +103,7 @@ describe("the daemons", () => {
     else expect(found.mend).toContain(mend);
   });
 
-  test("the distribution's daemons are well where machined is not installed", () => {
+  test("running the distribution's daemons is 'ok' where machined is not installed", () => {
     const stock = { path: "/usr/lib/systemd/systemd-machined", program: "stock", pid: 7, isReplaced: false } as const;
     const machined = { ...DAEMON, owner: stock, starts: stock, forbidsExecutableMemory: true };
     const caller = { ...WELL.caller, isInstalled: false };
@@ -119,14 +114,14 @@ describe("the daemons", () => {
 });
 
 describe("the host", () => {
-  test("without a bus and with the private socket nothing is wrong, unless there should be a bus", () => {
+  test("a missing bus is 'ok' while the private socket answers, unless a bus is expected", () => {
     const bus = { failure: "No such file or directory", isSilent: false, isExpected: false };
     expect(host("bus", { bus }).level).toBe("ok");
     expect(host("bus", { bus: { ...bus, isExpected: true } }).mend).toBe("systemctl start dbus.socket");
     expect(host("bus", { bus, privateSocket: { answers: false } })).toMatchObject({ level: "problem" });
   });
 
-  test("a hook of systemd-resolved stands in for the hosts line, and for no other", () => {
+  test("with systemd-resolved's hook the line 'hosts' needs no NSS module, but the other lines do", () => {
     const nss = { without: ["hosts"], module: null };
     expect(host("nss-configuration", { nss }).level).toBe("warning");
     const hook = { release: 259, hasSocket: true, resolvedRuns: true };
@@ -137,14 +132,14 @@ describe("the host", () => {
     expect(host("resolved-hook", { hook: { ...hook, hasSocket: false } }).level).toBe("warning");
   });
 
-  test("a pool at its limit, and one that is nearly full", () => {
+  test("a pool near its quota is reported with set-limit, a file system that is nearly full without a command", () => {
     expect(host("quota", { quota: { usageBytes: 96n, limitBytes: 100n } }).mend).toBe("machinectl set-limit 200");
     expect(host("quota", { quota: { usageBytes: 94n, limitBytes: 100n } }).level).toBe("ok");
     expect(host("space", { pool: { ...WELL.pool, availableBytes: GIB / 4 } }).level).toBe("warning");
     expect(host("space", { pool: { ...WELL.pool, availableBytes: 1 } })).not.toHaveProperty("mend");
   });
 
-  test("denials, a wrong clock, an old kernel and lines of cron are found, with what mends them", () => {
+  test("denials of AppArmor and SELinux, a wrong clock, an old kernel and lines of cron are found, with the command that helps", () => {
     const denials = ['audit: apparmor="DENIED" operation="open" profile="machined x" comm="machined"'];
     expect(host("denials", { denials }).mend).toBe("aa-complain 'machined x'");
     expect(host("denials", { denials: ["avc:  denied  { read } comm=machined"] }).mend).toStartWith("restorecon ");
@@ -157,7 +152,7 @@ describe("the host", () => {
 });
 
 describe("the files", () => {
-  test("nsswitch.conf: databases without our module are found, and comments do not count", () => {
+  test("nsswitch.conf: databases without the NSS module are found; comments are ignored", () => {
     expect(databasesWithout("hosts: files mymachines\npasswd: files # mymachines\n", "mymachines")).toEqual([
       "passwd",
       "group",
@@ -201,11 +196,11 @@ describe("a machine", () => {
     run(MACHINE_CHECKS, id, { ...MACHINE, ...changes });
   const none = { ...MACHINE.network, addresses: [] };
 
-  test("that is well has no finding", () => {
+  test("without problems: every check reports 'ok'", () => {
     expect(MACHINE_CHECKS.filter((check) => check.run(learned(MACHINE)).level !== "ok")).toEqual([]);
   });
 
-  test("without an address: the host's networkd, the machine's, nobody's answer, or no interface", () => {
+  test("without an address: the finding depends on the host's networkd, the machine's networkd and the interface", () => {
     const off = { load: "masked", active: "inactive", enabled: "masked" };
     expect(machine("address", { network: none, hostNetworkd: off }).mend).toStartWith("systemctl unmask ");
     expect(machine("address", { network: none, ownNetworkd: { active: "inactive", enabled: "masked" } }).mend).toBe(
@@ -216,13 +211,13 @@ describe("a machine", () => {
     expect(machine("address", { network: { ...none, isPrivate: false } }).level).toBe("ok");
   });
 
-  test("without a name: of another user, or not asked for", () => {
+  test("whose name does not resolve: 'install --nss' helps, but not where another user registered it", () => {
     expect(machine("name", { lookup: [] }).mend).toBe("machined install --nss");
     const { mend, why } = machine("name", { lookup: [], machine: { ...MACHINE.machine, uid: 1000 } });
     expect([mend, why]).toEqual([undefined, "user 1000 registered it, not root"]);
   });
 
-  test("whose unit is not delegated: names of units are quoted for the shell, a scope is not restarted", () => {
+  test("whose unit is not delegated: the unit's name is quoted for the shell, and a restart is not proposed for a scope", () => {
     const { mend } = machine("delegation", { delegates: false });
     expect(mend).toEndWith("systemctl restart 'a\\x2db.service'");
     const scope = { ...MACHINE.machine, unit: "a.scope" };

@@ -1,4 +1,4 @@
-// What `machinectl doctor` takes for left over in the pool: temporary files that nobody has locked.
+// What `machinectl doctor` regards as left over in the pool: temporary files that no process has locked.
 import { afterAll, expect, test } from "bun:test";
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -15,7 +15,7 @@ const LOCKS = `1: FLOCK  ADVISORY  WRITE 4101 00:2f:77 0 EOF
 2: -> FLOCK  ADVISORY  WRITE 812 103:02:99 0 EOF
 `;
 
-test("a lock counts for files of its own file system", () => {
+test("a lock in /proc/locks counts only for the file with its device and inode number", () => {
   expect([...lockedInodes(LOCKS, "00:2f")]).toEqual(["77"]);
   expect([...lockedInodes(LOCKS, "fd:01")]).toEqual(["1311"]);
   expect([...lockedInodes(LOCKS, "103:02")]).toEqual(["99"]);
@@ -26,12 +26,12 @@ test("a lock counts for files of its own file system", () => {
 const pool = mkdtempSync(join(tmpdir(), "pool-test-"));
 afterAll(() => rmSync(pool, { recursive: true }));
 
-test("a temporary file that a worker has locked is not left over", async () => {
+test("a temporary file that a worker has locked is not reported as left over", async () => {
   const [used, left] = ["used", "left"].map((name) => OPERATION_TEMPORARY_PREFIX + name) as [string, string];
   for (const name of [used, left]) writeFileSync(join(pool, name), "");
   const fd = openSync(join(pool, used), "r");
   try {
-    // The lock is that of the open file, which this process has as well.
+    // The lock belongs to the open file description, which this process shares.
     expect(Bun.spawnSync(["flock", "3"], { stdio: ["ignore", "inherit", "inherit", fd] }).exitCode).toBe(0);
     const process = new FakeProcess(WORLDS["empty"] as World);
     expect(await doctorPool(new Session(defaultSettings(), process), [pool])).toBe(0);

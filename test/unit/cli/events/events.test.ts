@@ -1,4 +1,4 @@
-// `machinectl events`: what is printed, and what is done with a manager that keeps no log.
+// `machinectl events`: what is printed, also with a manager that keeps no log of events.
 import { describe, expect, test } from "bun:test";
 import { ErrnoError } from "../../../../src/base/error.ts";
 import { eventLine } from "../../../../src/cli/events/event.ts";
@@ -9,7 +9,7 @@ import { FakeProcess, WORLDS, type World } from "../fake-world.ts";
 const ONE = WORLDS["one"] as World;
 const TIME = 1795828416674092;
 
-/** Said when it is asked, which is after what is in the log. */
+/** Its time is that of the question, which is later than the events in the log. */
 const BEGIN = { cursor: "c0", time: TIME + 60e6, type: "log", event: "begin" };
 const STARTED = {
   ...{ cursor: "c1", time: TIME, type: "machine", event: "started", machine: "deb1", class: "container" },
@@ -27,7 +27,7 @@ const ENDED = {
 const MISSED = { cursor: "c3", time: TIME + 6e6, type: "log", event: "missed", count: 12 };
 const END = { cursor: "c3", time: TIME + 6e6, type: "log", event: "end" };
 
-/** A client whose manager has a log: each connection gives some replies, or fails after them. */
+/** A client whose manager has a log: each connection returns some replies, and may fail after them. */
 class LoggedProcess extends FakeProcess {
   readonly asked: unknown[] = [];
   readonly connections: (readonly object[] | { readonly replies: readonly object[]; readonly error: Error })[] = [];
@@ -55,7 +55,7 @@ async function run(args: readonly string[], ...connections: LoggedProcess["conne
 }
 
 describe("machinectl events", () => {
-  test("there is a line for each event, and one about missed events on stderr", async () => {
+  test("each event is one line on stdout, and missed events are counted on stderr", async () => {
     const { code, stdout, stderr } = await run([], [BEGIN, STARTED, ENDED, MISSED, END]);
     expect(stdout).toBe(
       "2026-11-28T01:13:36Z machine started  deb1 (container, systemd-nspawn, leader 1186)\n" +
@@ -64,7 +64,7 @@ describe("machinectl events", () => {
     expect([code, stderr]).toEqual([0, "12 events were missed\n"]);
   });
 
-  test("JSON has an object on each line, what was missed among them", async () => {
+  test("with --json each line is an object, also the one about missed events", async () => {
     const { stdout, stderr } = await run(["--json=short"], [BEGIN, STARTED, MISSED, END]);
     expect(
       stdout
@@ -75,7 +75,7 @@ describe("machinectl events", () => {
     expect(stderr).toBe("");
   });
 
-  test("names, patterns, types and times are asked for, or left out here", async () => {
+  test("names, types and --since are sent to the daemon; patterns and --until are applied by the client", async () => {
     const named = await run(["deb1,web-2", "--type=machine", "--no-follow"], [BEGIN, ENDED, END]);
     expect(named.asked).toEqual([{ sinceUSec: 0, names: ["deb1", "web-2"], types: ["machine"], follow: false }]);
     const pattern = await run(["web*", "--since=@1795828000"], [BEGIN, STARTED, ENDED, END]);
@@ -89,14 +89,14 @@ describe("machinectl events", () => {
     expect(past.stdout).toContain("started");
   });
 
-  test("a daemon that ends meanwhile is read on from the last event", async () => {
+  test("after a daemon ends, the client reconnects and continues behind the last event", async () => {
     const lost = new ErrnoError("ECONNRESET", "Connection terminated");
     const { code, stdout, asked } = await run([], { replies: [BEGIN, STARTED], error: lost }, [BEGIN, ENDED, END]);
     expect(asked).toEqual([{ follow: true }, { cursor: "c1", follow: true }]);
     expect([code, stdout.split("\n").length]).toEqual([0, 3]);
   });
 
-  test("an end of the connection before the first event is a failure with a reason, and a silent daemon is not asked again", async () => {
+  test("a connection that is lost before the first event is an error with the reason, and a silent daemon is not asked again", async () => {
     const lost = { replies: [], error: new ErrnoError("ECONNRESET", "Connection terminated") };
     const stderr = "Failed to read events of systemd-machined: Connection reset by peer\n";
     expect(await run([], lost)).toMatchObject({ code: 1, stderr });
@@ -109,12 +109,12 @@ describe("machinectl events", () => {
     expect(asked).toHaveLength(1);
   });
 
-  test("bad times and types are refused", async () => {
+  test("invalid times and types are refused", async () => {
     expect(await run(["--since=soon"])).toMatchObject({ code: 1, stderr: "Failed to parse timestamp: soon\n" });
     expect(await run(["--type=machine,weather"])).toMatchObject({ code: 1 });
   });
 
-  test("a manager without a log is followed by its signals, and what is not seen is said", async () => {
+  test("a manager without a log is followed by its signals, and the client prints what these do not show", async () => {
     const process = new FakeProcess(ONE);
     const pressed = Promise.withResolvers<void>();
     process.interrupt = pressed.promise;
@@ -133,7 +133,7 @@ describe("machinectl events", () => {
     expect(other.stderr).toBe("This manager keeps no events: only the starts and ends of machines can be shown\n");
   });
 
-  test("an event is one line, whatever others call their things", () => {
+  test("an event is printed as one line, also when a field has a line end", () => {
     const line = eventLine({ ...STARTED, service: "a\nb" });
     expect(line).not.toContain("\n");
   });

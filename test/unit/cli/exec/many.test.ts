@@ -1,4 +1,4 @@
-// What commands in several machines say, side by side.
+// Output of a command that runs in several machines at the same time.
 import { expect, test } from "bun:test";
 import { copyLines } from "../../../../src/cli/exec/many.ts";
 import { asWritten } from "../../../../src/cli/format/own-sequence.ts";
@@ -15,27 +15,27 @@ async function printed(...chunks: (string | readonly number[])[]): Promise<strin
   return texts;
 }
 
-test("each line has its machine's name in front, wherever the pieces end", async () => {
+test("each line begins with its machine's name, wherever the chunks of output end", async () => {
   expect(await printed("on", "e\ntwo\nthr", "ee")).toEqual(["web | one\n", "web | two\n", "web | three\n"]);
 });
 
-test("a line may end as on a terminal", async () => {
+test("a line may end with carriage return and line feed", async () => {
   expect(await printed("one\r\ntwo\r", "\n")).toEqual(["web | one\n", "web | two\n"]);
 });
 
-test("no machine speaks for another or controls the terminal; colours stay", async () => {
+test("control characters of a machine are escaped, so that it cannot imitate another one's lines; colours stay", async () => {
   expect(await printed("\r\u001b[2Kdb | hello\n\u001b[31mred\u001b[0m\n")).toEqual([
     "web | \\x0d\\x1b[2Kdb | hello\n",
     "web | \u001b[31mred\u001b[0m\n",
   ]);
 });
 
-test("a line that never ends is not kept", async () => {
+test("a line without an end is printed in parts, not kept in memory", async () => {
   const piece = "x".repeat(70_000);
   expect(await printed(piece, piece, "y")).toEqual([`web | ${piece}\n`, `web | ${piece}\n`, "web | y\n"]);
 });
 
-test("a character that is cut by the end of the output is seen", async () => {
+test("an incomplete character at the end of the output is printed as U+FFFD", async () => {
   expect(await printed("x", [0xe2, 0x82])).toEqual(["web | x\ufffd\n"]);
   expect(await printed("x", [0xe2, 0x82], [0xac])).toEqual(["web | x€\n"]);
 });

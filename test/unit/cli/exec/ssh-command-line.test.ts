@@ -15,14 +15,14 @@ test("the command line of Ansible is understood", () => {
   });
 });
 
-test("the user stands before the name, behind -l, or in a setting; the first counts", () => {
+test("the user is before the name, after -l, or in an option -o; the first one counts", () => {
   expect(parseSshCommandLine(["a@web", "true"])).toEqual({ ...PLAIN, user: "a" });
   expect(parseSshCommandLine(["-l", "b", "a@web", "true"])).toEqual({ ...PLAIN, user: "a" });
   expect(parseSshCommandLine(["-lb", "-o", "User=c", "web", "true"])).toEqual({ ...PLAIN, user: "b" });
   expect(parseSshCommandLine(["-oUser c", "web", "true"])).toEqual({ ...PLAIN, user: "c" });
 });
 
-test("words behind the machine are the command, options included", () => {
+test("words after the machine's name are the command, also those that look like options", () => {
   expect(parseSshCommandLine(["-nq", "web", "ls", "-l", "/a b"])).toEqual({
     ...PLAIN,
     command: "ls -l /a b",

@@ -1,4 +1,4 @@
-// What other hosts and virtual machines are told by `machinectl exec`, as their shells read it.
+// The scripts that `machinectl exec` sends to other hosts and virtual machines over ssh, run by a shell.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -35,7 +35,7 @@ function run(script: string, machinectl: string): [string, number] {
 }
 
 describe("another host", () => {
-  test("runs a verb that its client knows, and else says what helps", () => {
+  test("runs a verb that its client knows, and otherwise prints what helps", () => {
     const script = clientScript({ program: "machinectl", verb: "exec" }, ["machinectl", "exec", "it's"]);
     expect(run(script, OURS)).toEqual(["machinectl|exec|it's", 0]);
     const missing =
@@ -47,7 +47,7 @@ describe("another host", () => {
     ]);
   });
 
-  test("that knows exec gets the options and words of this call", () => {
+  test("whose machinectl has exec gets the options and words of this call", () => {
     const settings = { directory: "/a b", environment: ["K=x y"], timeoutMs: 1500, tty: true, verbose: true };
     expect(run(remoteScript(session(settings), { ...ORDER, user: "u" }), OURS)).toEqual([
       "machinectl|exec|--chdir=/a b|--setenv=K=x y|--timeout=1500ms|--tty|--verbose|--|u@deb1|ls|it's|$HOME|-t",
@@ -55,7 +55,7 @@ describe("another host", () => {
     ]);
   });
 
-  test("that has the original programs runs systemd-run with all that it can do", () => {
+  test("that has systemd's programs runs systemd-run with the options that both have", () => {
     const settings = { directory: "/a b", environment: ["K=x y"], tty: true };
     expect(run(remoteScript(session(settings), ORDER), ORIGINAL)).toEqual([
       "systemd-run|--quiet|--wait|--collect|--pty|--machine=deb1|--uid=root|--working-directory=/a b|--setenv=K=x y|--|ls|it's|$HOME|-t",
@@ -64,7 +64,7 @@ describe("another host", () => {
   });
 
   test.each([{ timeoutMs: 1 }, { detach: true }])(
-    "that has the original programs refuses what they cannot do: %p",
+    "that has systemd's programs refuses options that systemd-run does not have: %p",
     (settings) => {
       const [text, status] = run(remoteScript(session(settings), ORDER), ORIGINAL);
       expect(text).toStartWith("The machinectl of this host has no verb 'exec'");
@@ -74,16 +74,16 @@ describe("another host", () => {
 });
 
 describe("a virtual machine", () => {
-  test("gets the directory, the variables and the time limit", () => {
+  test("runs the command with the directory, the variables and the time limit", () => {
     const settings = { directory: directory, environment: ["K=x y"], timeoutMs: 1500 };
     expect(run(guestScript(session(settings), ORDER), OURS)).toEqual(["env|K=x y|timeout|2|ls|it's|$HOME|-t", 0]);
   });
 
-  test("runs the words alone where there is nothing else", () => {
+  test("runs the plain command where no option is given", () => {
     expect(run(guestScript(session(), ORDER), OURS)).toEqual(["ls|it's|$HOME|-t", 0]);
   });
 
-  test("leaves nothing running", () => {
+  test("does not run detached commands: --detach is refused", () => {
     expect(() => guestScript(session({ detach: true }), ORDER)).toThrow("--detach is for containers");
   });
 });

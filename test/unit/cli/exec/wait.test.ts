@@ -1,4 +1,4 @@
-// `machinectl wait --any`: which of several machines decides. The manager is played, with its signals.
+// `machinectl wait --any`: which of several machines decides. The test plays the manager and its signals.
 import { describe, expect, test } from "bun:test";
 import { anyMet } from "../../../../src/cli/machine/any-met.ts";
 import { runMachinectl } from "../../../../src/cli/program/machinectl.ts";
@@ -33,7 +33,7 @@ class SignalledProcess extends FakeProcess {
 }
 
 describe("wait --any", () => {
-  test("a machine that ends does not decide while another one can meet the condition", async () => {
+  test("a machine that ends does not end the wait while another one can still meet the condition", async () => {
     const machines: FakeMachine[] = [];
     const process = new SignalledProcess(machines, 2);
     const status = runMachinectl(["wait", "--any", "--for=running", "mini", "alpha"], process);
@@ -43,7 +43,7 @@ describe("wait --any", () => {
     expect([await status, process.stderr]).toEqual([0, ""]);
   });
 
-  test("the status is 1 when all have ended instead", async () => {
+  test("the status is 1 when all machines ended without meeting the condition", async () => {
     const process = new SignalledProcess([], 2);
     const status = runMachinectl(["wait", "--any", "mini", "alpha"], process);
     await process.signal("MachineRemoved", "mini");
@@ -51,7 +51,7 @@ describe("wait --any", () => {
     expect(await status).toBe(1);
   });
 
-  test("an error of one machine is not the end of the wait for another, and is printed when none is left", async () => {
+  test("an error for one machine does not end the wait for another, and is reported when no machine is left", async () => {
     const failed = Promise.reject(new Error("no such host"));
     const late = Promise.withResolvers<number>();
     const met = anyMet([failed, late.promise]);
@@ -63,14 +63,14 @@ describe("wait --any", () => {
     expect(await anyMet([Promise.resolve(1), Promise.resolve(124)])).toBe(124);
   });
 
-  test("an error that comes later is nobody's", async () => {
+  test("an error that comes after the decision is ignored", async () => {
     const late = Promise.withResolvers<number>();
     expect(await anyMet([Promise.resolve(0), late.promise])).toBe(0);
     late.reject(new Error("closed"));
     await new Promise((resolve) => setImmediate(resolve));
   });
 
-  test("without --any, all have to meet the condition", async () => {
+  test("without --any, all machines have to meet the condition", async () => {
     const machines: FakeMachine[] = [ALPHA];
     const process = new SignalledProcess(machines, 2);
     const status = runMachinectl(["wait", "--for=running", "mini", "alpha"], process);

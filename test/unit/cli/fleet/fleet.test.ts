@@ -10,7 +10,7 @@ const MACHINES = fleetMachines([
   { ...FACTS, host: "h1.x", machine: "web", class: "container", addresses: ["fe80::1", "10.0.0.2"] },
 ]);
 
-test("machines are named HOST/NAME, and asked for host by host", () => {
+test("machines are named HOST/NAME and grouped by host", () => {
   expect(placesOf(["a/x", "b.c/y", "a/z", "a/x"], null)).toEqual([
     { host: "a", machines: ["x", "z"] },
     { host: "b.c", machines: ["y"] },
@@ -20,14 +20,14 @@ test("machines are named HOST/NAME, and asked for host by host", () => {
   expect(() => placesOf(["a/x"], ["b"])).toThrow("not among those of -H");
 });
 
-test("a cursor of the fleet is the stream and the number in it", () => {
+test("a cursor of the fleet consists of the stream's identity and the number of the message in it", () => {
   const cursor = formatFleetCursor(1_795_875_474_067, 255);
   expect(parseFleetCursor(cursor)).toEqual({ createdMs: 1_795_875_474_067, sequence: 255 });
   for (const text of ["", "1", "1-", "-1", "b3d4a82dc01652fe-2-1f", "1-g"])
     expect(() => parseFleetCursor(text)).toThrow("no cursor of the fleet");
 });
 
-test("the inventory has a group for each class and each host, and leads over the host", () => {
+test("the inventory has a group for each class and each host, and ssh jumps over the machine's host", () => {
   const inventory = fleetInventory(MACHINES) as Record<string, unknown>;
   expect(inventory["host_h1_x"]).toEqual({ hosts: ["h1.x/web"] });
   expect(inventory["vms"]).toEqual({ hosts: ["h2/db"] });
@@ -36,7 +36,7 @@ test("the inventory has a group for each class and each host, and leads over the
   });
 });
 
-test("targets have their host as a label; machines without an address are none", () => {
+test("targets have their host as a label; machines without an address are left out", () => {
   expect(fleetTargets(MACHINES, 9100)).toEqual([
     { targets: ["10.0.0.2:9100"], labels: { host: "h1.x", machine: "web", class: "container", service: "s" } },
   ]);

@@ -1,4 +1,4 @@
-// Moments of the past and the future as options take them.
+// Times that options such as --since= accept.
 import { expect, test } from "bun:test";
 import { UTC } from "../../../../src/base/format.ts";
 import { parseMoment } from "../../../../src/cli/format/moment.ts";
@@ -10,7 +10,7 @@ const at = (text: string, zone = UTC) => {
   return usec === undefined ? undefined : new Date(usec / 1000).toISOString().replace(".000Z", "Z");
 };
 
-test("dates, times of day and days by name are the reader's own", () => {
+test("dates, times of day, 'today', 'yesterday' and 'tomorrow' are in the local time zone", () => {
   expect(at("2026-11-27 10:30:05")).toBe("2026-11-27T10:30:05Z");
   expect(at("Fri 2026-11-27 10:30")).toBe("2026-11-27T10:30:00Z");
   expect(at("2026-11-27")).toBe("2026-11-27T00:00:00Z");
@@ -25,7 +25,7 @@ test("dates, times of day and days by name are the reader's own", () => {
   expect(at("today", auckland)).toBe("2026-11-27T11:00:00Z");
 });
 
-test("a zone, a distance and a number mean the same everywhere", () => {
+test("times with a zone, relative times and seconds since 1970 do not depend on the local time zone", () => {
   expect(at("2026-11-28T01:13:36Z")).toBe("2026-11-28T01:13:36Z");
   expect(at("2026-11-28T01:13:36.5+01:30")).toBe("2026-11-27T23:43:36.500Z");
   expect(at("2026-11-28 01:13 UTC", localZone("EST5"))).toBe("2026-11-28T01:13:00Z");

@@ -43,23 +43,23 @@ describe("processTree (C42)", () => {
     );
   });
 
-  test("keeps apart what is elsewhere, also where names only begin alike", () => {
+  test("returns processes outside the unit separately, also those of a group whose name begins like the unit's", () => {
     const list = [process(`${UNIT}/x`, 1), process("/other", 3), process(`${UNIT}2`, 2)];
     const { elsewhere } = processTree(list, UNIT);
     expect(elsewhere.map(({ pid }) => pid)).toEqual([2, 3]);
     expect(drawElsewhere(elsewhere, form(null))).toBe("‣ 2 command 2\n‣ 3 command 3\n");
   });
 
-  test("has no root when nothing runs in it", () => {
+  test("returns no root when no process is in the unit", () => {
     expect(processTree([process("/other", 3)], UNIT).root).toBeNull();
     expect(treeJson(null)).toBeNull();
   });
 
-  test("takes the root of all groups as root", () => {
+  test("draws the whole hierarchy when the root is the root group", () => {
     expect(draw([process("/", 1), process("/a", 2)], "")).toBe("├─1 command 1\n└─a\n  └─2 command 2\n");
   });
 
-  test("as JSON nests groups", () => {
+  test("is written as JSON with nested groups", () => {
     expect(treeJson(processTree([process(`${UNIT}/p`, 8)], UNIT).root)).toEqual({
       cgroup: UNIT,
       processes: [],
@@ -71,16 +71,16 @@ describe("processTree (C42)", () => {
 describe("drawTree", () => {
   const long = "x".repeat(60);
 
-  test("shortens commands to the width left at their depth", () => {
+  test("shortens commands to the width that their depth leaves", () => {
     expect(draw([process(UNIT, 7, long)], UNIT, 40)).toBe(`└─7 ${"x".repeat(35)}…\n`);
     expect(draw([process(`${UNIT}/g`, 7, long)], UNIT, 40)).toBe(`└─g\n  └─7 ${"x".repeat(33)}…\n`);
   });
 
-  test("leaves commands twenty columns at least", () => {
+  test("leaves at least twenty columns to commands", () => {
     expect(draw([process(UNIT, 7, long)], UNIT, 10)).toBe(`└─7 ${"x".repeat(19)}…\n`);
   });
 
-  test("has plain glyphs without UTF-8 (C19), and grey processes with colours", () => {
+  test("draws ASCII characters without UTF-8 (C19), and processes in grey with colours", () => {
     const list = [process(UNIT, 7, "a"), process(UNIT, 8, "b")];
     expect(draw(list, UNIT, null, { LC_ALL: "C" })).toBe("|-7 a\n`-8 b\n");
     expect(asWritten(draw([process(UNIT, 7, "a")], UNIT, null, { SYSTEMD_COLORS: "16" }))).toBe(
@@ -89,7 +89,7 @@ describe("drawTree", () => {
   });
 });
 
-test("the control group of a unit ends with its name", () => {
+test("upToUnit() cuts the path of a control group behind the unit's name", () => {
   expect(upToUnit("/machine.slice/a.scope/payload/init.scope", "a.scope")).toBe(UNIT);
   expect(upToUnit("/elsewhere", "a.scope")).toBe("/elsewhere");
 });

@@ -9,7 +9,7 @@ function text(name: string, signature: string, value: unknown): string | null {
   return propertyText(name, { signature, value }, UTC);
 }
 
-test("numbers are written by what their name says they are (C57, C59)", () => {
+test("the format of a number follows from the property's name, such as Timestamp or UID (C57, C59)", () => {
   expect(text("Timestamp", "t", 1795350902752697n)).toBe("Sun 2026-11-22 12:35:02 UTC");
   expect(text("CreationTimestamp", "t", 0n)).toBe("");
   expect(text("TimestampMonotonic", "t", 987029024n)).toBe("987029024");
@@ -32,7 +32,7 @@ test("numbers are written by what their name says they are (C57, C59)", () => {
   ]);
 });
 
-test("other types have their own forms, and some have none (C55, C56)", () => {
+test("other types have a format each; some types are not printed (C55, C56)", () => {
   expect(text("Id", "ay", Buffer.from("00ff10", "hex"))).toBe("00ff10");
   expect(text("ReadOnly", "b", true)).toBe("yes");
   expect(text("List", "as", ["a b", "c", "", 'q"$'])).toBe('"a b" c "" "q\\"\\$"');
@@ -45,11 +45,11 @@ test("other types have their own forms, and some have none (C55, C56)", () => {
   ]);
 });
 
-test("words that a shell would read otherwise are quoted", () => {
+test("words that a shell would interpret are quoted", () => {
   expect(["a", "a-b_c/d.e", "it's", "*"].map(shellWord)).toEqual(["a", "a-b_c/d.e", '"it\'s"', '"*"']);
 });
 
-test("as JSON every type has a form", () => {
+test("every type can be written as JSON", () => {
   expect(propertyJson(Buffer.from([1, 255]))).toBe("01ff");
   expect(propertyJson([1, [2n, "x"]])).toEqual([1, [2n, "x"]]);
   expect(propertyJson(new Map([["k", new Variant("as", ["v"])]]))).toEqual({ k: ["v"] });

@@ -1,17 +1,17 @@
 import { expect, test } from "bun:test";
 import { allSignals, parseSignal, signalName } from "../../../../src/cli/format/signals.ts";
 
-test("signals are known by name, with SIG in front, and by number", () => {
+test("signals are parsed from names, names with SIG before them, and numbers", () => {
   expect(["TERM", "SIGTERM", "15", "HUP", "SIGSYS", "SIG33"].map(parseSignal)).toEqual([15, 15, 15, 1, 31, 33]);
 });
 
-test("real-time signals count from both ends", () => {
+test("real-time signals are counted from RTMIN and from RTMAX", () => {
   expect(["RTMIN", "SIGRTMIN+4", "RTMIN+30", "RTMAX", "RTMAX-30", "64"].map(parseSignal)).toEqual([
     34, 38, 64, 64, 34, 64,
   ]);
 });
 
-test("C83 other text is no signal", () => {
+test("C83 text that names no signal is refused", () => {
   const none = ["term", "sigterm", "0", "65", "", "SIG", "RTMIN-1", "RTMAX+1", "RTMIN+31", "-1", "1x", "SIG0"];
   expect(none.filter((text) => parseSignal(text) !== undefined)).toEqual([]);
 });

@@ -16,43 +16,43 @@ const TABLE: Table = {
 };
 
 describe("shareWidth", () => {
-  test("every column has its full width if all fit", () => expect(shareWidth([3, 4], 10)).toEqual([3, 4]));
+  test("gives every column its full width if all fit", () => expect(shareWidth([3, 4], 10)).toEqual([3, 4]));
 
-  test("settles small wishes first and shares the rest", () => {
+  test("gives narrow columns their full width first, and shares the rest", () => {
     expect(shareWidth([7, 9, 14, 6, 7, 10], 45)).toEqual([7, 8, 8, 6, 7, 9]);
     expect(shareWidth([7, 9, 14, 6, 7, 10], 35)).toEqual([5, 6, 6, 6, 6, 6]);
   });
 
-  test("never goes below one column", () => expect(shareWidth([5, 5, 5], 1)).toEqual([1, 1, 1]));
+  test("gives every column a width of at least one", () => expect(shareWidth([5, 5, 5], 1)).toEqual([1, 1, 1]));
 });
 
 describe("renderTable", () => {
-  test("aligns, limits lines, and leaves no blanks at line ends (C16)", () => {
+  test("aligns cells, limits the lines of a cell, and writes no blanks at line ends (C16)", () => {
     expect(renderTable(TABLE, { terminal: terminal(), heading: true, width: null })).toBe(
       ["NAME   USAGE NOTE", "b         8M one", "             two…", "long 1007.5K", ""].join("\n"),
     );
   });
 
-  test("measures without the heading when there is none", () => {
+  test("ignores the heading's width when no heading is printed", () => {
     const rows = [[textCell("a"), textCell("b")]];
     const table = { columns: ["first", "second"], rows };
     expect(renderTable(table, { terminal: terminal(), heading: false, width: null })).toBe("a b\n");
   });
 
-  test("cuts to the width, cell by cell", () => {
+  test("shortens each cell where the table is wider than the terminal", () => {
     expect(renderTable(TABLE, { terminal: terminal(), heading: true, width: 12 })).toBe(
       ["NA… US… NOTE", "b    8M one", "        two…", "lo… 10…", ""].join("\n"),
     );
   });
 
-  test("colours cells, blanks included", () => {
+  test("colours cells, and a '-' in an empty one", () => {
     const table: Table = { columns: ["ro", "x"], rows: [[{ text: "no", json: false, color: "red" }, textCell("")]] };
     const form = { terminal: terminal({ SYSTEMD_COLORS: "16" }), heading: false, width: null };
     expect(asWritten(renderTable(table, form))).toBe("\u001b[0;1;31mno\u001b[0m \u001b[0;90m-\u001b[0m\n");
   });
 });
 
-test("tableJson has one object for each row, whole values, null for empty ones", () => {
+test("tableJson has one object for each row, with values that are not shortened, and null for empty ones", () => {
   expect(tableJson(TABLE)).toEqual([
     { name: "b", usage: 8, note: "x" },
     { name: "long", usage: 9n, note: null },

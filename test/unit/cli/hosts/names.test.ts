@@ -12,14 +12,14 @@ function said(verb: string, ...words: string[]): Record<string, string[] | null>
   return Object.fromEntries(HOSTS.map((host) => [host, wordsFor(host, HOSTS, row, words)]));
 }
 
-test("hosts are named once, in their order, by words and by files", async () => {
+test("hosts are read from words and files, in order, each once", async () => {
   expect(await hostsOf("b,@/f,a,,b", readText)).toEqual(["b", "x", "y:22", "z#z", "a"]);
   await expect(hostsOf("a,@/g", readText)).rejects.toThrow("Cannot read hosts from '/g'");
   await expect(hostsOf(",", readText)).rejects.toThrow("',' names no host");
   await expect(hostsOf("a,-oProxyCommand=x/../y z", readText)).rejects.toThrow("names no host");
 });
 
-test("a name is one of all hosts, HOST/NAME of one, by the longest host that fits", () => {
+test("NAME means the machine on every host, HOST/NAME on one; the longest matching host wins", () => {
   expect(said("poweroff", "web")).toEqual({ a: ["web"], "u@b:22": ["web"], "a/inner": ["web"] });
   expect(said("poweroff", "a/web", "u@b:22/db", "u@b:22/web")).toEqual({
     a: ["web"],
@@ -30,7 +30,7 @@ test("a name is one of all hosts, HOST/NAME of one, by the longest host that fit
   expect(() => said("poweroff", "c/web")).toThrow("'c/web' names a host that is not among those of -H");
 });
 
-test("words that name no machine or image are for all", () => {
+test("words that name no machine or image are passed to every host", () => {
   expect(said("rename", "a/old", "new")).toEqual({ a: ["old", "new"], "u@b:22": null, "a/inner": null });
   expect(said("exec", "a/web,db", "ls", "/a/b")).toEqual({
     a: ["web,db", "ls", "/a/b"],

@@ -1,4 +1,4 @@
-// How Ansible is told to reach machines.
+// The variables that tell Ansible how to reach machines.
 import { expect, test } from "bun:test";
 import {
   hostVariables,
@@ -61,20 +61,20 @@ test("a container of this host is reached without ssh, a virtual machine at its 
   });
 });
 
-test("without the program for that, and on another host, a container is reached at its address", () => {
+test("a container is reached at its address where machined's ssh program is missing, and on another host", () => {
   expect(hostVariables(WEB, { hasRemoteShell: false, through: null })).toMatchObject({ ansible_host: "10.0.0.2" });
   const far = hostVariables(WEB, { hasRemoteShell: true, through: "admin@big:2222" });
   expect(far).toMatchObject({ ansible_host: "10.0.0.2", ansible_ssh_common_args: "-o ProxyJump=admin@big:2222" });
   expect(far).not.toHaveProperty("ansible_ssh_executable");
 });
 
-test("a key of another host is not named, and a machine without an address has none", () => {
+test("the path of a key on another host is left out, and so is the address of a machine that has none", () => {
   const far = hostVariables(VM, { hasRemoteShell: false, through: "big" });
   expect(far).not.toHaveProperty("ansible_ssh_private_key_file");
   expect(hostVariables({ ...VM, sshAddress: "" }, HERE)).not.toHaveProperty("ansible_host");
 });
 
-test("a machine without an address is reached on its own host alone, where it is a container", () => {
+test("a machine without an address is reachable only if it is a container of this host", () => {
   const there = { hasRemoteShell: false, through: "a" };
   const plain = { ...WEB, addresses: [] };
   expect([isReachable(plain, HERE), isReachable(plain, there), isReachable(WEB, there)]).toEqual([true, false, true]);

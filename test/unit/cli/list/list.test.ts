@@ -1,4 +1,4 @@
-// Rows of a list in the order, and in the text, that options ask for; without managers.
+// Sorting, filtering and formatting of lists by options, without managers.
 import { expect, test } from "bun:test";
 import { UTC } from "../../../../src/base/format.ts";
 import { textCell } from "../../../../src/cli/format/table.ts";
@@ -58,37 +58,37 @@ function names(list: Partial<Settings["list"]>): string[] {
   return arranged(ROWS, planned(list), CONTEXT).map(({ name }) => name);
 }
 
-test("rows without a value come last, whichever way the others are sorted", () => {
+test("rows without a value come last, in ascending and in descending order", () => {
   expect(names({ sort: "size" })).toEqual(["", "web10", "db", "web9"]);
   expect(names({ sort: "-size" })).toEqual(["db", "web10", "", "web9"]);
   expect(names({ sort: "size:desc" })).toEqual(["db", "web10", "", "web9"]);
   expect(names({ sort: "-size:desc" })).toEqual(["", "web10", "db", "web9"]);
 });
 
-test("numbers in texts and addresses count as numbers", () => {
+test("numbers in texts and addresses are compared as numbers", () => {
   expect(names({ sort: "name" })).toEqual(["db", "web9", "web10", ""]);
   expect(names({ sort: "addresses" })).toEqual(["", "db", "web10", "web9"]);
 });
 
-test("later columns of an order decide among equal rows, and rows that stay equal keep their place", () => {
+test("rows equal in the first sort column are sorted by the next one; rows equal in all keep their order", () => {
   const twins: Row[] = [1, 2, 3].map((size) => ({ name: `n${size}`, size: size === 2 ? 0 : 1, addresses: [] }));
   const sorted = (sort: string) => arranged(twins, planned({ sort }), CONTEXT).map(({ name }) => name);
   expect(sorted("size,-name")).toEqual(["n2", "n3", "n1"]);
   expect(sorted("-size")).toEqual(["n1", "n3", "n2"]);
 });
 
-test("a filter is compared with the text, the JSON, or each of several values", () => {
+test("a filter matches the text, the JSON value, or one of several values", () => {
   expect(names({ filters: ["name=web*"] })).toEqual(["web10", "web9"]);
   expect(names({ filters: ["machine=web*", "addresses=fe80:*"] })).toEqual(["web10"]);
   expect(names({ filters: ["size=2K"] })).toEqual(["web10"]);
   expect(names({ filters: ["size=2048"] })).toEqual(["web10"]);
   expect(names({ filters: ["addresses="] })).toEqual(["web9"]);
   expect(names({ filters: ["size=?*", "name=?*"] })).toEqual(["web10", "db"]);
-  // One pattern of each column has to match.
+  // Filters of the same column are alternatives: one has to match.
   expect(names({ filters: ["name=db", "name=web9"] })).toEqual(["web9", "db"]);
 });
 
-test("what is needed is what is shown, sorted by, filtered by, or in the template", () => {
+test("the columns that are read are those that are shown, sorted by, filtered by, or in the template", () => {
   const needs = (list: Partial<Settings["list"]>) => [...planned(list).needs].sort();
   expect(needs({})).toEqual(["addresses"]);
   expect(needs({ columns: "name" })).toEqual([]);
@@ -98,14 +98,14 @@ test("what is needed is what is shown, sorted by, filtered by, or in the templat
   expect(needs({ template: "{{size}}" })).toEqual(["size"]);
 });
 
-test("columns are those that are named, once each, those added to the usual ones, or all", () => {
+test("--columns= takes names (duplicates count once), +NAME to add one to the default columns, or 'all'", () => {
   const keys = (columns: string) => planned({ columns }).shown.map(({ key }) => key);
   expect(keys("size,machine,name")).toEqual(["size", "name"]);
   expect(keys("+size")).toEqual(["name", "addresses", "size"]);
   expect(keys("all")).toEqual(["name", "size", "addresses"]);
 });
 
-test("mistakes name what was meant and what there is", () => {
+test("errors suggest the likely column and list all columns", () => {
   const all = "The columns are: name, size, addresses";
   expect(() => planned({ columns: "sise" })).toThrow(
     `Unknown column 'sise' of --columns=, did you mean 'size'?\n${all}`,
@@ -120,7 +120,7 @@ test("mistakes name what was meant and what there is", () => {
   expect(() => planned({ template: "{{name}}", columns: "name" })).toThrow("leave out --columns=");
 });
 
-test("a template has values as in JSON, on one line", () => {
+test("a template is filled with the values of the JSON output, on one line", () => {
   const rendered = (template: string, row: Row) => {
     const { template: parsed } = planned({ template });
     if (parsed === null) throw new Error("no template");
@@ -135,7 +135,7 @@ test("a template has values as in JSON, on one line", () => {
   expect(rendered("{{name}}", { ...web9, name: "a\nb\u001b[1m" })).toBe("a\\x0ab\\x1b[1m\n");
 });
 
-test("JSON of version 2 has an array where there are several values", () => {
+test("JSON of version 2 has an array in columns that may have several values", () => {
   const json = (version: "1" | "2") => ROWS.slice(0, 2).map((row) => rowJson(row, COLUMNS.slice(2), CONTEXT, version));
   expect(json("1")).toEqual([{ addresses: "10.0.0.10\nfe80::1" }, { addresses: null }]);
   expect(json("2")).toEqual([{ addresses: ["10.0.0.10", "fe80::1"] }, { addresses: [] }]);

@@ -1,4 +1,4 @@
-// `machinectl logs`: which entries journalctl is asked for. The journal is played: journalctl prints its arguments.
+// `machinectl logs`: which entries journalctl is asked for. In place of journalctl, a program prints its arguments.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -41,7 +41,7 @@ describe("logs of a supervisor", () => {
     return client.stdout.split("\n").filter((word) => /^--(since|lines)=/.test(word));
   }
 
-  test("begin with the machine, because the process number may have been another's before", async () => {
+  test("begin at the start of the machine, because another process may have had the number before", async () => {
     const first = `--since=@${seconds(ALPHA.since - 60n * SECOND_USEC)}`;
     expect(await since()).toEqual([first]);
     expect(await since("--since=2020-01-01")).toEqual([first]);

@@ -1,4 +1,4 @@
-// Which image a machine was started from, by what its manager knows.
+// Which image a machine was started from, derived from its unit and root directory.
 import { expect, test } from "bun:test";
 import { imageOf } from "../../../../src/cli/machine/extras.ts";
 
@@ -14,7 +14,7 @@ const CASES: readonly (readonly [unit: string, rootDirectory: string, image: str
 ];
 
 for (const [unit, rootDirectory, image] of CASES) {
-  test(`a machine in ${unit} on '${rootDirectory}' was started from ${image ?? "no image that is known"}`, () => {
+  test(`a machine in ${unit} on '${rootDirectory}' was started from ${image ?? "no known image"}`, () => {
     expect(imageOf({ unit, rootDirectory })).toBe(image);
   });
 }

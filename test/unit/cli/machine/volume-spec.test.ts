@@ -3,7 +3,7 @@ import { parseVolumeName, parseVolumeSpec } from "../../../../src/cli/machine/vo
 
 const NAMED = { provider: "fs", volume: "disk" };
 
-// What the original of 262 makes of the same texts.
+// The results of systemd 262 for the same texts.
 test.each([
   ["fs:disk", { ...NAMED, acquisition: {} }],
   ["fs:disk:", { ...NAMED, acquisition: {} }],
@@ -35,7 +35,7 @@ test.each([
   expect(parseVolumeSpec(text)).toEqual(wanted as ReturnType<typeof parseVolumeSpec>);
 });
 
-test("a name to unbind may have more colons", () => {
+test("the volume in PROVIDER:VOLUME of unbind-volume may contain colons", () => {
   expect(parseVolumeName("a:b:c")).toEqual({ provider: "a", volume: "b:c" });
   expect([":b", "a:", "a", "a/b:c"].map(parseVolumeName)).toEqual([null, null, null, null]);
 });

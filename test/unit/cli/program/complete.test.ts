@@ -1,4 +1,4 @@
-// What the completion scripts are answered. Paths are looked up in a directory that plays the root of a machine.
+// The answers to the completion scripts. Paths are looked up in a directory that stands for the root of a machine.
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -39,16 +39,16 @@ const machines = (async () => ({
 })) as unknown as Session["manager"];
 const openRoot = (async () => ({ fd: openPath(root, "directory") })) as unknown as Session["manager"];
 
-test("machines are names and nothing else", async () => {
+test("machines are completed by name, without the .host unless it is allowed", async () => {
   expect(await answer(["machine"], machines)).toEqual(["web", "deb1"]);
   expect(await answer(["machine-or-host"], machines)).toEqual(["web", "deb1", ".host"]);
 });
 
-test("paths of a machine end with a slash where they are directories, and have no line ends", async () => {
+test("directories of a machine are completed with a slash, and paths with line ends are left out", async () => {
   expect((await answer(["machine-path", "deb1", "/etc/"], openRoot)).sort()).toEqual(["/etc/deep/", "/etc/hosts"]);
 });
 
-test("links of a machine lead nowhere but into it", async () => {
+test("symbolic links of a machine are followed inside its root only", async () => {
   expect((await answer(["machine-path", "deb1", "/outside/"], openRoot)).sort()).toEqual([
     "/outside/deep/",
     "/outside/hosts",
@@ -60,14 +60,14 @@ test("links of a machine lead nowhere but into it", async () => {
   ]);
 });
 
-test("an unknown kind, a name of every object and a manager that refuses print nothing", async () => {
+test("nothing is printed for an unknown kind, for 'toString', or when the manager refuses", async () => {
   expect(await answer(["nonsense"])).toEqual([]);
   expect(await answer(["toString"])).toEqual([]);
   const refuse: Session["manager"] = () => Promise.reject(new Error("refused"));
   expect(await answer(["machine"], refuse)).toEqual([]);
 });
 
-test("columns are those of the verb; the keys that are typed already stay, and are not offered again", async () => {
+test("columns are those of the verb; keys that are typed already stay and are not proposed again", async () => {
   expect(await answer(["column", "list-images", "ty"])).toEqual(["name", "type", "ro", "usage", "created", "modified"]);
   expect(await answer(["column", "list-images", "name,ro,u"])).toEqual(
     ["type", "usage", "created", "modified"].map((key) => `name,ro,${key}`),

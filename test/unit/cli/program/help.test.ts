@@ -1,4 +1,4 @@
-// `--help` of both clients on terminals of all widths.
+// `--help` of both clients on terminals of several widths.
 import { describe, expect, test } from "bun:test";
 import type { ClientProgram } from "../../../../src/cli/command-line/verb-row.ts";
 import { runClient } from "../../../../src/cli/program/client-program.ts";
@@ -15,7 +15,7 @@ async function lines(program: ClientProgram, args: readonly string[], columns: n
   return process.stdout.split("\n");
 }
 
-/** Without line ends and indentation: what is said, in order. */
+/** The words of a page in order, without line ends and indentation. */
 function words(text: readonly string[]): string {
   return text.join(" ").replace(/\s+/g, " ");
 }
@@ -24,23 +24,26 @@ for (const program of [MACHINECTL, IMPORTCTL]) {
   const shown = program.verbs.filter(({ meta }) => meta.name !== "help").map(({ meta }) => meta.name);
   for (const columns of [50, 64, 80]) {
     describe(`${program.name} --help in ${columns} columns`, () => {
-      test("fits", async () => {
+      test("is not wider than the terminal", async () => {
         const text = await lines(program, ["--help"], columns);
         expect(text.filter((line) => Bun.stringWidth(line) > columns)).toEqual([]);
       });
 
-      test.each(shown)("fits behind %s, says all that it says in 80, and is what 'help' prints", async (verb) => {
-        const text = await lines(program, [verb, "--help"], columns);
-        expect(text[0]).toStartWith(`> ${program.name} ${verb} [OPTION…]`);
-        expect(text.filter((line) => Bun.stringWidth(line) > columns)).toEqual([]);
-        expect(words(text)).toBe(words(await lines(program, [verb, "--help"], 80)));
-        expect(await lines(program, ["help", verb], columns)).toEqual(text);
-      });
+      test.each(shown)(
+        "of %s is not wider than the terminal, has the words that it has in 80 columns, and equals 'help VERB'",
+        async (verb) => {
+          const text = await lines(program, [verb, "--help"], columns);
+          expect(text[0]).toStartWith(`> ${program.name} ${verb} [OPTION…]`);
+          expect(text.filter((line) => Bun.stringWidth(line) > columns)).toEqual([]);
+          expect(words(text)).toBe(words(await lines(program, [verb, "--help"], 80)));
+          expect(await lines(program, ["help", verb], columns)).toEqual(text);
+        },
+      );
     });
   }
 }
 
-test("where two columns do not fit, the meaning stands under its term", async () => {
+test("where two columns do not fit, the explanation is on the line below its term", async () => {
   const text = await lines(MACHINECTL, ["kill", "--help"], 50);
   const at = text.indexOf("     --kill-whom=WHOM");
   expect(text.slice(at, at + 2)).toEqual([
@@ -49,7 +52,7 @@ test("where two columns do not fit, the meaning stands under its term", async ()
   ]);
 });
 
-test("names the arguments of a verb and every option made for it, and no others", async () => {
+test("the page of a verb names its arguments and all its options, and no other options", async () => {
   for (const { name, verbs, options } of [MACHINECTL, IMPORTCTL]) {
     const program = name === "machinectl" ? MACHINECTL : IMPORTCTL;
     const table = await options();

@@ -1,4 +1,4 @@
-// What `run` reads from the files of an image: of one tree, and of a stack of layers.
+// What `run` reads from the files of an image: one tree, or a stack of layers.
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -17,7 +17,7 @@ function put(path: string, text: string): void {
   writeFileSync(join(scratch, path), text);
 }
 
-test("what a machine wrote to a stack comes before the layers, the uppermost layer first", () => {
+test("files that a machine wrote are preferred to those of the layers, and upper layers to lower ones", () => {
   put("layers/0/etc/passwd", "web:x:10:10::/low:/bin/sh\n");
   put("layers/0/sbin/init", "");
   put("layers/1/etc/passwd", "web:x:11:11::/upper:/bin/sh\n");
@@ -32,13 +32,13 @@ test("what a machine wrote to a stack comes before the layers, the uppermost lay
   put("web.mstack/rw/data/etc/passwd", "web:x:12:12::/written:/bin/sh\nnew:x:13:13::/new:/bin/sh\n");
   put("web.mstack/rw/data/added", "");
   mkdirSync(join(scratch, "web.mstack/rw/work"));
-  // The machine removed it: overlayfs writes that as a device 0:0.
+  // The machine removed the file: overlayfs records that as a device 0:0.
   if (isRoot) Bun.spawnSync(["mknod", join(scratch, "web.mstack/rw/data/removed"), "c", "0", "0"]);
   put("layers/1/removed", "");
   using tree = ImageTree.open(place);
   if (isRoot) expect(tree?.has("/removed")).toBe(false);
   expect(tree?.accountOf("web")).toMatchObject({ uid: 12, home: "/written" });
   expect(tree?.accountOf("new")).toMatchObject({ uid: 13 });
-  // Neither the directory of the kernel nor the names of both are files of the machine.
+  // The directory `work` of overlayfs and the names `work` and `data` are not part of the machine's tree.
   expect([tree?.has("/added"), tree?.has("/work"), tree?.has("/data")]).toEqual([true, false, false]);
 });

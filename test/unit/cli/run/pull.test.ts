@@ -10,7 +10,7 @@ import { FakeProcess, WORLDS, type World } from "../fake-world.ts";
 const PATH = "/org/freedesktop/import1/transfer/_7";
 const REGISTRIES = { search: ["one.example", "two.example"], aliases: {} };
 
-/** A transfer daemon that plays `end` when a transfer has been started, or after it was cancelled. */
+/** A transfer daemon whose transfers end with `end` after they were started, or after they were cancelled. */
 function daemon(end: "failed" | "done", when: "PullOci" | "CancelTransfer"): { bus: () => Bus; calls: string[] } {
   const calls: string[] = [];
   const handlers: Parameters<Bus["subscribe"]>[1][] = [];
@@ -46,7 +46,7 @@ async function provide(played: ReturnType<typeof daemon>, interrupt?: Promise<vo
   );
 }
 
-test("the next registry is tried where one does not have the image", async () => {
+test("when a registry does not have the image, the next one is tried", async () => {
   const played = daemon("failed", "PullOci");
   expect(await provide(played)).toBe("Image 'debian' was not pulled");
   expect(played.calls).toEqual(["PullOci one.example/debian", "PullOci two.example/debian"]);

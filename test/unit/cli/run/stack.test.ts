@@ -1,4 +1,4 @@
-// Stacks of layers: the account of an image's program is looked up in them, and a temporary machine gets a clone.
+// Stacks of layers: the lookup of a user's account, and the clone for a temporary machine.
 import { expect, test } from "bun:test";
 import {
   existsSync,
@@ -27,7 +27,7 @@ function stack(): string {
   return path;
 }
 
-test("a file that the upper layer lacks is the lower layer's; one that cannot be read is an error", () => {
+test("a file that the upper layer lacks is read from the lower one; a file that cannot be read is an error", () => {
   const path = stack();
   const account = () => {
     using tree = ImageTree.open({ path, type: "mstack" });
@@ -44,7 +44,7 @@ test("a file that the upper layer lacks is the lower layer's; one that cannot be
   rmSync(path, { recursive: true });
 });
 
-test("a clone of a stack has its layers; one that cannot be completed is removed, and what was there before stays", () => {
+test("a clone of a stack has its layers; an incomplete clone is removed, and an existing target stays", () => {
   const path = stack();
   symlinkSync("/elsewhere", join(path, "layer@2"));
   const clone = `${path}-clone`;

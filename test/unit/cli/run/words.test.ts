@@ -1,4 +1,4 @@
-// What `machinectl run` makes of its words: images and their names, short names, settings beside an image, nspawn's arguments.
+// How `machinectl run` interprets its words: images and their names, short names, settings of an image, nspawn's arguments.
 import { describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -14,13 +14,13 @@ import { settingsOf } from "../../../../src/worker/oci/settings.ts";
 const word = (text: string, ...here: string[]) => readImageWord(text, async (name) => here.includes(name));
 
 describe("the image", () => {
-  test("an image that is here wins over a registry's, unless oci: is said", async () => {
+  test("a local image is preferred to one in a registry, unless the word begins with oci:", async () => {
     expect(await word("debian", "debian")).toEqual({ kind: "local", name: "debian" });
     expect(await word("debian")).toMatchObject({ kind: "oci", remote: "debian" });
     expect(await word("oci:debian", "debian")).toMatchObject({ kind: "oci", remote: "debian" });
   });
 
-  test("names of what is pulled follow from the word, differ with it, and can be machines'", async () => {
+  test("names of pulled images are derived from the word, are unique to it, and are valid as machine names", async () => {
     const words = [
       "debian:13",
       "debian:12",
@@ -35,14 +35,14 @@ describe("the image", () => {
     expect(names.filter((name) => !isHostName(name))).toEqual([]);
   });
 
-  test("the name of a file says what it is", async () => {
+  test("the suffix of a file name decides between tar and raw", async () => {
     expect(await word("https://x.example/a/debian.tar.xz?v=1")).toMatchObject({ kind: "tar" });
     expect(await word("https://x.example/disk.raw.zst")).toMatchObject({ kind: "raw" });
     expect(word("https://x.example/what")).rejects.toThrow("does not say whether");
     expect(word("Not/An_Image!")).rejects.toThrow("There is no local image");
   });
 
-  test("any text can begin a machine's name", () => {
+  test("from any text a valid beginning of a machine name is made", () => {
     for (const text of ["a_b", "-x-", "..", "a..b", "x".repeat(99), "ä", "a.-b"])
       expect([text, isHostName(nameBase(text))]).toEqual([text, true]);
     expect(isHostName(madeName("x".repeat(99)))).toBe(true);
@@ -51,7 +51,7 @@ describe("the image", () => {
 });
 
 describe("short names", () => {
-  test("an alias, the registries in their order, or the name as it is", () => {
+  test("a short name is replaced by its alias, tried in all registries, or used unchanged", () => {
     const registries = { search: ["a.example", "b.example"], aliases: { tool: "c.example/x/tool" } };
     expect(candidates("tool:1", registries)).toEqual(["c.example/x/tool:1"]);
     expect(candidates("debian:13", registries)).toEqual(["a.example/debian:13", "b.example/debian:13"]);
@@ -59,7 +59,7 @@ describe("short names", () => {
     expect(candidates("debian", { search: [], aliases: {} })).toEqual(["debian"]);
   });
 
-  test("later files win, aliases add up, and a file that is no TOML is named", () => {
+  test("later files override earlier ones, aliases are merged, and the error about invalid TOML names the file", () => {
     const top = mkdtempSync(join(tmpdir(), "machined-registries-"));
     mkdirSync(join(top, "registries.conf.d"));
     writeFileSync(join(top, "registries.conf"), 'unqualified-search-registries = ["a"]\n[aliases]\n"x" = "a/x"\n');
@@ -74,7 +74,7 @@ describe("short names", () => {
 });
 
 describe("settings beside an image", () => {
-  test("what pull-oci writes is read back", () => {
+  test("what pull-oci writes is parsed to the same settings", () => {
     const config = {
       Entrypoint: ["/a b", 'say "x\\y"'],
       Cmd: ["$z"],
@@ -93,7 +93,7 @@ describe("settings beside an image", () => {
     });
   });
 
-  test("other sections and files without settings say nothing", () => {
+  test("settings in other sections are ignored", () => {
     expect(parseImageSettings("[Network]\nUser=x\n")).toMatchObject({ boots: null, user: null, command: [] });
     expect(wordsOf('a "b c" d')).toEqual(["a", "b c", "d"]);
   });
@@ -123,7 +123,7 @@ describe("nspawn's arguments", () => {
     type: "subvolume" | "mstack" = "subvolume",
   ) => nspawnArguments({ ...ORDER, ...order }, { path: "/i", type }, SETTINGS, { ...AROUND, ...around });
 
-  test("an init gets a network of its own and its variables, an image's program the host's and its user", () => {
+  test("an init gets a private network and the variables; an image's program gets the host's network and its user", () => {
     expect(made({}, { boots: true })).toEqual(
       expect.arrayContaining(["--directory=/i", "--network-veth", "-U", "--setenv=A=b", "--boot"]),
     );
@@ -134,16 +134,16 @@ describe("nspawn's arguments", () => {
     expect(made({}, { isConfigured: true })).not.toContain("--settings=no");
   });
 
-  test("a program that waits stands in while a command is run", () => {
+  test("with a command, the machine's own program is replaced by one that only waits", () => {
     expect(made({ hasCommand: true }, {}).slice(-2)).toEqual(["--", "/run/machined-keeper"]);
   });
 
-  test("a stack has ids of its own only where the host hands them out", () => {
+  test("a stack gets a private range of user ids only where the host manages such ranges", () => {
     expect(made({}, {}, "mstack")).toContain("--private-users=no");
     expect(made({}, { hasManagedUsers: true }, "mstack")).toContain("--private-users=managed");
   });
 
-  test("networks become options, and a port needs a network and an init", () => {
+  test("--network= is mapped to nspawn's options, and --port= needs a network and an init", () => {
     expect(networkOptions("bridge:br0")).toEqual(["--network-bridge=br0"]);
     expect(networkOptions("moon")).toBeUndefined();
     expect(() => made({ options: ["--port=80"] }, {})).toThrow("--port= needs a network");
@@ -152,7 +152,7 @@ describe("nspawn's arguments", () => {
     );
   });
 
-  test("an order comes through as it is, in letters that mean nothing to systemd", () => {
+  test("an order is encoded in letters without meaning to systemd, and decoded unchanged", () => {
     const order = { ...ORDER, options: ["%n $x", '"\\'], environment: ["Ä=ö\n"] };
     expect(packOrder(order)).toMatch(/^[\w-]+$/);
     expect(unpackOrder(packOrder(order))).toEqual(order);

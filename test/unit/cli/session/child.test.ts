@@ -32,7 +32,7 @@ describe("runChild", () => {
 });
 
 describe("startPagerChild", () => {
-  test("starts the first that is there and waits until it ends", async () => {
+  test("starts the first pager that is installed and waits until it ends", async () => {
     const [shown, quit] = [join(directory, "shown"), join(directory, "quit")];
     Bun.spawnSync(["mkfifo", quit]);
     const path = program("pages", `sed s/^/page:/ > "${shown}"; read -r _ < "${quit}"; echo done >> "${shown}"`);
@@ -54,12 +54,12 @@ describe("startPagerChild", () => {
     expect(pager?.write("more")).toBe(false);
   });
 
-  test("returns null if none is installed", () =>
+  test("returns null if no pager is installed", () =>
     expect(startPagerChild([{ argv: ["no-such-program-here"] }])).toBeNull());
 });
 
 describe("startAgentChild", () => {
-  test("waits until the agent closes the notify descriptor, and terminates it at the end (C118)", async () => {
+  test("waits until the agent closes the notify descriptor; dispose() terminates the agent (C118)", async () => {
     const ready = join(directory, "ready");
     const ended = join(directory, "ended");
     const script = [
@@ -77,7 +77,7 @@ describe("startAgentChild", () => {
     await waitFor(() => expect(existsSync(ended)).toBe(true), "the agent's end");
   });
 
-  test("does not wait for one that ends by itself", async () => {
+  test("does not wait for an agent that exits before it is ready", async () => {
     const agent = await startAgentChild({ argv: [program("fails", "exit 1")], waitForReady: true });
     expect(agent).not.toBeNull();
   });

@@ -12,7 +12,7 @@ class Refusal extends Error {
   }
 }
 
-/** A descriptor that takes three bytes at a time, and has no room every second time. */
+/** A descriptor that accepts three bytes in each write, and fails with EAGAIN every second time. */
 function slowWriter(written: string[]) {
   let calls = 0;
   return (_fd: number, bytes: Uint8Array) => {
@@ -44,7 +44,7 @@ describe("Output", () => {
     expect(output.failure).toBeNull();
   });
 
-  test("remembers why stdout could not be written", () => {
+  test("keeps the errno of a failed write to stdout, but not to stderr", () => {
     const output = new Output(() => {
       throw new Refusal("ENOSPC");
     });
@@ -73,18 +73,18 @@ describe("Output", () => {
   });
 });
 
-describe("a process that writes a lot", () => {
+describe("a process that writes four million bytes", () => {
   const script = join(import.meta.dir, "write-much.ts");
   const bun = process.execPath;
 
-  test("gets all of it through a slow pipe", async () => {
+  test("delivers all of it through a slow pipe", async () => {
     const child = Bun.spawn(["sh", "-c", `"${bun}" "${script}" | { ${WAIT_FOR_FULL_PIPE}; wc -c; }`], {
       stdout: "pipe",
     });
     expect((await new Response(child.stdout).text()).trim()).toBe("4000000");
   });
 
-  test("gets all of it through a pipe in non-blocking mode", async () => {
+  test("delivers all of it through a pipe in non-blocking mode", async () => {
     const child = Bun.spawn(["sh", "-c", `"${bun}" "${script}" nonblocking | { ${WAIT_FOR_FULL_PIPE}; wc -c; }`], {
       stdout: "pipe",
     });

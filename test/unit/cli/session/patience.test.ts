@@ -11,7 +11,7 @@ const timedOut = expect.objectContaining({ errnoName: "ETIMEDOUT" });
 
 const CALL: BusCall = { destination: "org.freedesktop.machine1", path: "/", interface: "a.b", member: "Ask" };
 
-/** A bus whose peer answers by `answer`. */
+/** A bus whose peer answers calls with `answer`. */
 function busOf(answer: (call: BusCall) => Promise<unknown[]>): Bus & { readonly calls: string[] } {
   const calls: string[] = [];
   const call = (asked: BusCall) => {
@@ -21,7 +21,7 @@ function busOf(answer: (call: BusCall) => Promise<unknown[]>): Bus & { readonly 
   return { calls, call, subscribe: async () => async () => {}, onClose: () => {}, close: () => {} };
 }
 
-test("a service that is silent is named once, then given up, and not asked again", async () => {
+test("a silent service is named once; then its calls fail, and no further call is sent to it", async () => {
   const said: string[] = [];
   const patience = new Patience((line) => said.push(line), QUICK);
   const bus = busOf(never);
@@ -33,7 +33,7 @@ test("a service that is silent is named once, then given up, and not asked again
   expect(bus.calls).toHaveLength(3);
 });
 
-test("the limit holds for the whole verb, whatever it is asked over", async () => {
+test("the time limit holds for the whole verb, over Varlink, D-Bus and new connections together", async () => {
   const patience = new Patience(() => {}, QUICK);
   const varlink = { callAll: never, call: never, descriptors: [], close: () => {} } as unknown as Varlink;
   await expect(patience.varlink(varlink, "systemd-machined").callAll("io.systemd.Machine.List")).rejects.toEqual(
@@ -49,14 +49,14 @@ test("the limit holds for the whole verb, whatever it is asked over", async () =
   expect(connections).toBe(1);
 });
 
-test("a long call is waited for as long as its service answers pings, without a word", async () => {
+test("a long call is waited for while its service answers pings, and nothing is printed", async () => {
   const said: string[] = [];
   const patience = new Patience((line) => said.push(line), QUICK);
   const { promise, resolve } = Promise.withResolvers<unknown[]>();
   let pings = 0;
   const bus = busOf(async ({ member }) => {
     if (member !== "Ping") return promise;
-    // Far more pings than the limit has room for.
+    // Far more pings than fit into the time limit.
     if (++pings === 40) resolve(["done"]);
     return [];
   });
@@ -64,7 +64,7 @@ test("a long call is waited for as long as its service answers pings, without a 
   expect(said).toEqual([]);
 });
 
-test("a silent service is given up, though another one answers", async () => {
+test("calls to a silent service fail, although another service answers", async () => {
   const said: string[] = [];
   const patience = new Patience((line) => said.push(line), QUICK);
   const { promise: done, resolve } = Promise.withResolvers<unknown[]>();
@@ -80,7 +80,7 @@ test("a silent service is given up, though another one answers", async () => {
   expect(await lively).toEqual(["done"]);
 });
 
-test("a Varlink call is waited for as long as its service answers on another connection", async () => {
+test("a Varlink call is waited for while its service answers on another connection", async () => {
   const patience = new Patience(() => {}, QUICK);
   const { promise, resolve } = Promise.withResolvers<{ id: number }>();
   let pings = 0;
@@ -98,7 +98,7 @@ test("a Varlink call is waited for as long as its service answers on another con
   await expect(patience.varlink(silent, "systemd-importd", never).callMore("a.b.C").next()).rejects.toEqual(timedOut);
 });
 
-test("an error reply is an answer, also one that says that something else timed out", async () => {
+test("an error reply counts as an answer, also one that reports a timeout", async () => {
   const patience = new Patience(() => {}, QUICK);
   const errors = ["org.freedesktop.DBus.Error.Timeout", "org.freedesktop.DBus.Error.NoReply"];
   for (const name of errors) {
@@ -108,7 +108,7 @@ test("an error reply is an answer, also one that says that something else timed 
   expect(patience.isOver).toBe(false);
 });
 
-test("what is connected too late is closed", async () => {
+test("a connection that is established after the time limit is closed", async () => {
   const patience = new Patience(() => {}, QUICK);
   const { promise, resolve } = Promise.withResolvers<{ close(): void }>();
   await expect(patience.connect("the message bus", () => promise)).rejects.toEqual(timedOut);
@@ -117,7 +117,7 @@ test("what is connected too late is closed", async () => {
   await closed.promise;
 });
 
-test("a call with its own limit is reported after a while, but not ended", async () => {
+test("a call with its own time limit is reported as slow, but not ended by the verb's limit", async () => {
   const said = Promise.withResolvers<string>();
   const patience = new Patience(said.resolve, { ...QUICK, giveUpMs: 4 });
   const { promise, reject } = Promise.withResolvers<never>();

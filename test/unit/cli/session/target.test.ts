@@ -36,7 +36,7 @@ const U1 = { uid: 1000, name: "u1" };
 
 const login = (machine: string, user: string) => `systemd-run -M${machine} -PGq --wait -pUser=${user} -pPAMName=login`;
 const BRIDGE = "systemd-stdio-bridge";
-/** Hosts without a bus have ours; on all others it is the bridge that the original names (docs/decisions/0013-bridge.md). */
+/** On hosts without a bus, machined's bridge; on all others the bridge that systemd names (docs/decisions/0013-bridge.md). */
 const BUS_OR_BRIDGE = `sh -c '[ -S /run/dbus/system_bus_socket ] || ! command -v machined >/dev/null || exec machined bridge; exec ${BRIDGE}'`;
 // biome-ignore lint/suspicious/noTemplateCurlyInString: the service manager replaces it
 const USER_BUS = "-punix:path=${XDG_RUNTIME_DIR}/bus";
@@ -116,19 +116,19 @@ describe("every combination of scope and -H", () => {
   }
 });
 
-test("without -H and -M it is the caller's own bus of the scope", async () => {
+test("without -H and -M the caller's own bus of the scope is used", async () => {
   expect(await roadOf({ kind: "local" }, "system", U1)).toBe("bus system");
   expect(await roadOf({ kind: "local" }, "user", U1)).toBe("bus user");
 });
 
-test("sockets are below the runtime directory of the scope, which the environment may move", () => {
+test("sockets are below the runtime directory of the scope, which the environment can change", () => {
   expect(managerDirectory("system", {})).toBe("/run/systemd/machine");
   expect(managerDirectory("system", { MACHINED_RUNTIME_DIRECTORY: "/tmp/x" })).toBe("/tmp/x/machine");
   expect(managerDirectory("user", { XDG_RUNTIME_DIR: "/run/user/7" })).toBe("/run/user/7/systemd/machine");
   expect(managerDirectory("user", {})).toBeNull();
 });
 
-test("a named bus means the manager there, unless the directory is named too", () => {
+test("local sockets are not used where the environment names a bus, unless it names the directory of the sockets as well", () => {
   const bus = { DBUS_SYSTEM_BUS_ADDRESS: "unix:path=/x" };
   expect(meansLocalSockets(defaultSettings(), {})).toBe(true);
   expect(meansLocalSockets(defaultSettings(), bus)).toBe(false);

@@ -1,4 +1,4 @@
-// What top shows, from numbers and a size.
+// What `machinectl top` draws, given numbers and a size of the terminal.
 import { expect, test } from "bun:test";
 import { readTerminal } from "../../../../src/cli/format/terminal.ts";
 import { machineScreen, ordered, sparkline, tableScreen, type View } from "../../../../src/cli/stats/screen.ts";
@@ -39,7 +39,7 @@ function view(columns: number, rows: number, more: Partial<View> = {}): View {
 
 const names = (stats: readonly Stats[]) => stats.map(({ machine }) => machine);
 
-test("lines are sorted by what the key says, equal ones by name", () => {
+test("lines are sorted by the chosen column, equal ones by name", () => {
   expect(names(ordered(MACHINES, "c"))).toEqual(["web", "db", "idle"]);
   expect(names(ordered(MACHINES, "m"))).toEqual(["db", "web", "idle"]);
   expect(names(ordered(MACHINES, "i"))).toEqual(["idle", "db", "web"]);
@@ -47,7 +47,7 @@ test("lines are sorted by what the key says, equal ones by name", () => {
   expect(names(ordered(MACHINES, "p"))).toEqual(["db", "idle", "web"]);
 });
 
-test("no line is wider and no screen higher than the terminal", () => {
+test("no line is wider than the terminal, and no screen is higher", () => {
   for (const [columns, rows] of [
     [80, 24],
     [200, 50],
@@ -60,16 +60,16 @@ test("no line is wider and no screen higher than the terminal", () => {
   }
 });
 
-test("bars are drawn where there is room", () => {
+test("bars are drawn where the terminal is wide enough", () => {
   expect(tableScreen(view(200, 24)).join("\n")).toContain("▅█");
   expect(tableScreen(view(80, 24)).join("\n")).not.toContain("█");
 });
 
-test("the selected machine stays in sight", () => {
+test("the screen scrolls so that the selected machine is visible", () => {
   expect(tableScreen(view(80, 5, { selected: "idle" })).join("\n")).toContain("> idle");
 });
 
-test("a page has the numbers of one machine, and what fits of the rest", () => {
+test("the page of a machine has its numbers, and as many further lines as fit", () => {
   const [, web] = MACHINES;
   const lines = machineScreen(view(80, 16), web as Stats, ["one", "two", "three", "four"]);
   expect(lines[0]).toBe("web");
@@ -77,7 +77,7 @@ test("a page has the numbers of one machine, and what fits of the rest", () => {
   expect(lines).toHaveLength(16);
 });
 
-test("a bar is as high as its share of the greatest value", () => {
+test("the height of a bar is its value's share of the greatest value", () => {
   expect(sparkline([0, 50, 100], 5, 100)).toBe("  ▁▅█");
   expect(sparkline([0, 0], 2, 1)).toBe("▁▁");
   expect(sparkline([1, 2, 3, 4], 2, 1)).toBe("▇█");

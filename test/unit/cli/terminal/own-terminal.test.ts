@@ -37,11 +37,11 @@ const canMount = (() => {
   return devpts.isMounted;
 })();
 
-/** The same settings are the same text. */
+/** The settings of a terminal as text, for comparison. */
 const modesOf = (terminal: Parameters<typeof terminalSettings>[0]) => JSON.stringify(terminalSettings(terminal));
 
 test.skipIf(!canMount)(
-  `two terminals with the same number are two${canMount ? "" : " (left out: needs permission to mount)"}`,
+  `terminals of two devpts with the same number are treated as different terminals${canMount ? "" : " (left out: needs permission to mount)"}`,
   () => {
     using one = new OwnDevpts();
     using other = new OwnDevpts();

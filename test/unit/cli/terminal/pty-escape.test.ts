@@ -3,7 +3,7 @@ import { EscapeCounter } from "../../../../src/cli/terminal/pty-escape.ts";
 
 const KEY = "\u001d";
 
-/** Whether inputs at their times end the session; one a line. */
+/** Whether inputs at their times end the session; one per line. */
 function ends(...inputs: [atMs: number, text: string][]): boolean {
   const counter = new EscapeCounter();
   return inputs.some(([atMs, text]) => counter.feed(Buffer.from(text), atMs));

@@ -13,7 +13,7 @@ function processOf(): FakeProcess {
   return new FakeProcess({ machines: [] } as unknown as ConstructorParameters<typeof FakeProcess>[0]);
 }
 
-/** The signals of a terminal: each call of press() resolves what has been waited for by then. */
+/** The signals of a terminal: each call of press() resolves the promises that were handed out before. */
 class Keys {
   #waiting: (() => void)[] = [];
   readonly interrupted = () => {
@@ -26,7 +26,7 @@ class Keys {
   }
 }
 
-test("a second Ctrl-C ends the wait for a daemon that does not cancel the transfer", async () => {
+test("a second Ctrl-C ends the client when the daemon does not cancel the transfer", async () => {
   const process = processOf();
   const keys = new Keys();
   const asked: string[] = [];
@@ -55,7 +55,7 @@ test("a second Ctrl-C ends the wait for a daemon that does not cancel the transf
   expect(process.stderr).toContain('Use "importctl cancel-transfer 7" to abort transfer.');
 });
 
-test("a call that ends without having named its transfer is a failure", async () => {
+test("a call that ends before the daemon named its transfer is an error", async () => {
   const session = new Session(defaultSettings(), processOf());
   async function* replies(): AsyncGenerator<FollowedReply> {
     yield { log: { message: "hello" } };

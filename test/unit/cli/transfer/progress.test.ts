@@ -1,4 +1,4 @@
-// What a transfer's follower shows on a real terminal and in a pipe; the daemon is played.
+// What a client that follows a transfer prints on a real terminal and into a pipe; the daemon is simulated.
 import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
@@ -59,9 +59,9 @@ class Follower implements AsyncDisposable {
   }
 }
 
-/** The lines that a terminal of endless width still shows in the end. */
+/** The lines that a terminal of unlimited width shows at the end. */
 function remaining(screen: string): string[] {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the test searches for them
   const plain = screen.replace(/\u001b\]9;4;[^\u001b]*\u001b\\/g, "").replace(/\u001b\[[0-9;:]*m/g, "");
   return plain.split("\n").map((line) => {
     let shown = "";
@@ -76,7 +76,7 @@ function remaining(screen: string): string[] {
 const ENQUEUED = "Enqueued transfer job 7. Press C-c to continue download in background.";
 const left = (percent: number) => `Got ${percent}% of ${URL}. 6s left at 129.6K/s.`;
 
-test("a terminal has one live line, which no percentage leaves behind, and other lines stay above it", async () => {
+test("a terminal shows one live line that is erased after each update, and other lines stay above it", async () => {
   await using follower = new Follower(["-m", "pull-tar", URL], 80);
   await follower.shows("Enqueued");
   for (const percent of [1, 2, 15, 30]) await follower.progress(percent, left(percent));
@@ -89,7 +89,7 @@ test("a terminal has one live line, which no percentage leaves behind, and other
   expect(remaining(follower.screen)).toEqual([ENQUEUED, "Downloading 2 layers.", "evil \\x1b[2J\\x0dname", ""]);
 });
 
-test("the live line shows time and rate where there is room, and never fills the last column", async () => {
+test("the live line shows time and rate where the terminal is wide enough, and leaves the last column free", async () => {
   for (const [columns, isDetailed] of [
     [80, true],
     [50, false],
@@ -108,7 +108,7 @@ test("the live line shows time and rate where there is room, and never fills the
   }
 });
 
-test("a terminal that becomes narrower gets the line anew in its width, and nothing of the old one", async () => {
+test("when the terminal becomes narrower, the live line is drawn again in the new width and the old one is erased", async () => {
   await using follower = new Follower(["-m", "pull-tar", URL], 80, { NO_COLOR: "1" });
   await follower.progress(40, "Got 40% of it.");
   await follower.shows(" 40%");
@@ -121,7 +121,7 @@ test("a terminal that becomes narrower gets the line anew in its width, and noth
   expect(await follower.end()).toBe(0);
 });
 
-test("Ctrl-C removes the live line and leaves the transfer", async () => {
+test("Ctrl-C erases the live line, and the transfer continues", async () => {
   await using follower = new Follower(["-m", "pull-tar", URL], 120);
   await follower.progress(40, left(40));
   await follower.shows(" 40%");
@@ -135,7 +135,7 @@ test("Ctrl-C removes the live line and leaves the transfer", async () => {
   ]);
 });
 
-test("with TERM=dumb there is a line for each tenth and no sequence, with -q nothing at all", async () => {
+test("with TERM=dumb a line is printed for each tenth without escape sequences; with -q nothing is printed", async () => {
   await using dumb = new Follower(["-m", "pull-tar", URL], 80, { TERM: "dumb" });
   for (const percent of [1, 2, 15, 16]) await dumb.progress(percent, `Got ${percent}% of it.`);
   await dumb.end();
@@ -146,7 +146,7 @@ test("with TERM=dumb there is a line for each tenth and no sequence, with -q not
   expect([await quiet.end(), quiet.screen]).toEqual([0, ""]);
 });
 
-test("a pipe gets a line for each tenth", async () => {
+test("into a pipe, a line is printed for each tenth", async () => {
   await using follower = new Follower(["-m", "pull-tar", URL], null);
   for (let percent = 1; percent <= 100; percent++) await follower.progress(percent, `Imported ${percent}%.`);
   await follower.send("LogMessage", INFO, "Imported 100% by hand");

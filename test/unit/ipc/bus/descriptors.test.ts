@@ -1,4 +1,4 @@
-// Who owns the descriptors that come over a bus connection.
+// Which object owns the descriptors that are received on a bus connection.
 import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ import { socketPair } from "../../../../src/kernel/socket/unix.ts";
 import { scratchDirectory, until } from "../../../kernel/support.ts";
 import { descriptorsTo } from "../../../lib/descriptors.ts";
 
-/** A connection of ours with a played peer, which answers every call with `answer`. */
+/** A connection under test to a simulated peer, which handles every call with `answer`. */
 async function connected(policy: DescriptorPolicy, answer: (call: Incoming, peer: BusStream) => void) {
   const [ours, theirs] = socketPair();
   const uid = process.geteuid?.() ?? 0;
@@ -32,11 +32,11 @@ const directory = scratchDirectory();
 const CALL = { path: "/", interface: "a.b", member: "C" };
 let serial = 1;
 
-/** Sends `count` descriptors, of which the values name the first `named`. */
+/** Sends `count` descriptors; the first `named` of them are values of type h. */
 function send(peer: BusStream, head: { type: number; replySerial?: number }, file: Fd, count: number, named: number) {
   const shown = Array.from({ length: named }, () => file);
   const hidden = Array.from({ length: count - named }, () => file);
-  // Behind the values that are looked at: an array of structures that nobody finds a descriptor in.
+  // The other descriptors are in an array of structures, which the receiver does not search.
   const signature = `${"h".repeat(named)}${hidden.length > 0 ? "a(h)" : ""}`;
   const body = [...shown, ...(hidden.length > 0 ? [hidden.map((fd) => [fd])] : [])];
   peer.send({ ...CALL, ...head, serial: ++serial, signature, body });
@@ -45,7 +45,7 @@ function send(peer: BusStream, head: { type: number; replySerial?: number }, fil
 const POLICIES: readonly DescriptorPolicy[] = ["none", "lent", "kept"];
 
 for (const policy of POLICIES) {
-  test(`${policy}: nothing is left of signals, of calls without a handler, of answers that nobody waits for`, async () => {
+  test(`${policy}: descriptors of signals, of calls without a handler and of unexpected replies are closed`, async () => {
     const path = join(directory, policy);
     writeFileSync(path, "");
     using file = openPath(path, "read");
@@ -59,7 +59,7 @@ for (const policy of POLICIES) {
       send(peer, { type: 2, replySerial: 4000 + i }, file, 8, 8);
       send(peer, { type: 77 }, file, 8, 8);
     }
-    // What was sent before has been received when this is answered, or the connection has ended.
+    // When this call is answered, everything that was sent before has been received, or the connection has ended.
     const answer = await connection.call(CALL).catch((error: Error) => error.message);
     expect(answer).toEqual(policy === "none" ? "Connection terminated: recvmsg: Exchange full" : []);
     close();
@@ -67,7 +67,7 @@ for (const policy of POLICIES) {
   });
 }
 
-test("an answer's descriptors: refused, lent until the turn is over, or the caller's", async () => {
+test("by the policy, descriptors of a reply are refused, closed after the current turn of the event loop, or owned by the caller", async () => {
   using file = openPath("/dev/null", "read");
   const seen: Record<string, [atOnce: boolean | undefined, later: boolean | undefined]> = {};
   for (const policy of POLICIES) {

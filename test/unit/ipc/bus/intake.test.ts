@@ -14,7 +14,7 @@ function message(sender: string, { size = 1, descriptors = [] as Fd[], text = ""
   return { ...head, sender, member: text, size, descriptors, values: () => [] };
 }
 
-/** An intake on a played broker, with calls that are answered when they are told to. */
+/** An intake on a simulated broker; the test decides when calls are answered. */
 function intake(users: Readonly<Record<string, number>> = {}, workMs = 0) {
   const log: string[] = [];
   const refused: string[] = [];
@@ -49,7 +49,7 @@ function intake(users: Readonly<Record<string, number>> = {}, workMs = 0) {
   };
 }
 
-test("a sender's unanswered calls are limited in number and size; answered ones do not count", async () => {
+test("a sender's unanswered calls are limited in number and in size; answered calls do not count", async () => {
   const { take, log, refused, answers } = intake();
   for (let i = 0; i < 100; i++) {
     take(message("a", { size: 1000 }));
@@ -69,7 +69,7 @@ test("a sender's unanswered calls are limited in number and size; answered ones 
   expect(refused.at(-1)).toBe("Calls that wait for an answer take too much memory");
 });
 
-test("when all calls together take too much, small ones of others are still taken", () => {
+test("when all calls together take too much memory, small calls of other senders are still accepted", () => {
   const { take, log, refused } = intake();
   take(message("a", { size: 1200, text: "later" }));
   take(message("b", { size: 1200, text: "later" }));
@@ -78,7 +78,7 @@ test("when all calls together take too much, small ones of others are still take
   expect([log.join(""), refused.length]).toEqual(["abd", 1]);
 });
 
-test("descriptors of unanswered calls are limited, and those of calls that are never begun are closed", () => {
+test("descriptors of unanswered calls are limited, and descriptors of calls that are never started are closed", () => {
   const { take, refused, made, broker } = intake();
   const files = Array.from({ length: 6 }, () => openPath("/dev/null", "read"));
   take(message("a", { descriptors: files.slice(0, 4), text: "later" }));
@@ -91,7 +91,7 @@ test("descriptors of unanswered calls are limited, and those of calls that are n
   for (const fd of files) fd.close();
 });
 
-test("no call is begun while the broker does not take what it is sent", async () => {
+test("no call is started while the broker does not read what it is sent", async () => {
   const { take, goOn, log, broker } = intake();
   broker.takesMore = false;
   for (let i = 0; i < 5; i++) take(message("a"));
@@ -102,7 +102,7 @@ test("no call is begun while the broker does not take what it is sent", async ()
   await until(() => log.length === 5, "all of them");
 });
 
-test("many connections of one user are one in the round: another user's call is next", async () => {
+test("many connections of one user take one turn together: another user's call is next", async () => {
   const names = Array.from({ length: 9 }, (_, index) => `a${index}`);
   const { take, log } = intake(Object.fromEntries(names.map((name) => [name, 1000])), 5);
   for (let i = 0; i < 9; i++) for (const name of names) take(message(name));

@@ -1,4 +1,4 @@
-// Messages are written once: the number of descriptors, which is in the head, is known when the body has been written.
+// A body is serialised once: the number of descriptors, a field of the header, is filled in after the body.
 import { expect, test } from "bun:test";
 import { Variant } from "../../../../src/base/variant.ts";
 import { decodeBody, decodeHead, encodeMessage, MESSAGE_TYPE, measure } from "../../../../src/ipc/bus/message.ts";
@@ -17,7 +17,7 @@ function sent(destination: string, signature: string, body: readonly unknown[]) 
   return { head: decodeHead(bytes), values: decodeBody(bytes, head, signature, descriptors as Fd[]), descriptors };
 }
 
-test("a body with descriptors, also in variants, is read as it was written, however long its head is", () => {
+test("a body with descriptors, also in variants, is parsed to the same values, for headers of all lengths", () => {
   const variant = new Variant("h", FILES[1]);
   const body = [FILES[0], 2n ** 60n, [["LeaderPIDFD", variant]]];
   for (let length = 1; length < 20; length++) {
@@ -29,7 +29,7 @@ test("a body with descriptors, also in variants, is read as it was written, howe
   }
 });
 
-test("a variant without descriptors has a head without their number", () => {
+test("the header of a message with a variant but without descriptors has no number of descriptors", () => {
   const { head, values, descriptors } = sent(":1.5", "v", [new Variant("s", "running")]);
   expect(head.descriptorCount).toBe(0);
   expect(values).toEqual([new Variant("s", "running")]);

@@ -1,4 +1,4 @@
-// The client for short calls: what it answers, what becomes of descriptors, of a lost peer, and of a wish for signals.
+// The client for short calls: replies, descriptors, a lost peer, and subscriptions to signals.
 import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -16,7 +16,7 @@ const directory = scratchDirectory();
 let serial = 1;
 let servers = 0;
 
-/** A played peer that hands each call to `answer`, with a client of ours for it. */
+/** A simulated peer that passes each call to `answer`, and a client that is connected to it. */
 async function connected(answer: (call: Incoming, peer: BusStream) => void) {
   const path = join(directory, `bus-${servers++}`);
   const peers: BusStream[] = [];
@@ -40,7 +40,7 @@ async function connected(answer: (call: Incoming, peer: BusStream) => void) {
   return { client, peers, others, end };
 }
 
-test("a reply's values are the caller's, an error has its name and text, and replies may come in any order", async () => {
+test("a call returns the reply's values or fails with the error's name and text, and replies may come in any order", async () => {
   const held: Incoming[] = [];
   const { client, end } = await connected((call, peer) => {
     if (call.member === "Late") held.push(call);
@@ -61,7 +61,7 @@ test("a reply's values are the caller's, an error has its name and text, and rep
   end();
 });
 
-test("descriptors among the values belong to the caller, all others are closed", async () => {
+test("descriptors among the values are owned by the caller, all others are closed", async () => {
   const path = join(directory, "file");
   writeFileSync(path, "");
   using file = openPath(path, "read");
@@ -78,7 +78,7 @@ test("descriptors among the values belong to the caller, all others are closed",
   end();
 });
 
-test("a call of the peer is answered: there is no such method", async () => {
+test("a call from the peer is answered with UnknownMethod", async () => {
   const { client, others, end } = await connected((call, peer) => {
     peer.send({ type: 1, ...CALL, serial: 7000 });
     peer.send({ type: 2, replySerial: call.serial, serial: ++serial });
@@ -89,7 +89,7 @@ test("a call of the peer is answered: there is no such method", async () => {
   end();
 });
 
-test("a lost peer fails the calls that wait and those to come, and is told once", async () => {
+test("when the peer is lost, pending and later calls fail, and onClose() is called once", async () => {
   const { client, end } = await connected((_call, peer) => peer.close());
   let told = 0;
   client.onClose(() => told++);
@@ -104,7 +104,7 @@ test("a lost peer fails the calls that wait and those to come, and is told once"
   end();
 });
 
-test("who subscribes gets one connection for signals and all later calls, so that both arrive in order", async () => {
+test("after subscribe(), signals and all calls use one connection, so that both arrive in order", async () => {
   const { client, peers, end } = await connected((call, peer) => {
     if (call.member === "C") peer.send({ type: 4, ...CALL, serial: ++serial, signature: "s", body: ["news"] });
     peer.send({ type: 2, replySerial: call.serial, serial: ++serial });
@@ -126,7 +126,7 @@ test("who subscribes gets one connection for signals and all later calls, so tha
   expect(told).toBe(1);
 });
 
-test("a second reply to a call is nobody's, with its descriptors", async () => {
+test("a second reply to a call is dropped, and its descriptors are closed", async () => {
   const path = join(directory, "file-of-replies");
   writeFileSync(path, "");
   using file = openPath(path, "read");
@@ -141,7 +141,7 @@ test("a second reply to a call is nobody's, with its descriptors", async () => {
   end();
 });
 
-test("a call that cannot be encoded fails at once, and leaves nothing behind", async () => {
+test("a call that cannot be encoded fails at once, and no call stays pending", async () => {
   const { client, end } = await connected(() => {});
   const call = client.call({ ...CALL, signature: "i", body: [2 ** 40] });
   expect(await call.catch((error: unknown) => error)).toBeInstanceOf(Error);

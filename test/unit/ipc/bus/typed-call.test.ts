@@ -1,4 +1,4 @@
-// Calls of clients. Types: `@ts-expect-error` fails the type check (`npm run types`) where the line below it compiles.
+// Typed calls of clients. `@ts-expect-error` fails the type check (`npm run types`) where the line below it compiles.
 import { expect, test } from "bun:test";
 import { Manager } from "../../../../src/api/machine1.ts";
 import type { BusCall } from "../../../../src/ipc/bus/connection.ts";
@@ -15,7 +15,7 @@ function answering(...reply: unknown[]) {
   return { calls, send };
 }
 
-test("the arguments are sent in the order of the row, with its signature, whatever their order in the code", async () => {
+test("arguments are sent in the order and with the signature of the row, whatever their order in the call", async () => {
   const { calls, send } = answering();
   await callTyped(send, { ...WHERE, timeoutMs: 5 }, Manager, "KillMachine", { signal: 9, whom: "leader", name: "web" });
   expect(calls).toEqual([
@@ -30,13 +30,13 @@ test("the arguments are sent in the order of the row, with its signature, whatev
   ]);
 });
 
-test("results are returned by their names", async () => {
+test("results are returned as an object with the names of the row", async () => {
   const { send } = answering("web", "/machine/web", 33);
   const result = await callTyped(send, WHERE, Manager, "MapToMachineUser", { uid_outer: 65569 });
   expect(result).toEqual({ machine_name: "web", machine_path: "/machine/web", uid_inner: 33 });
 });
 
-test("another name or type of an argument, a missing one and another type of a result do not compile", async () => {
+test("an argument of another name or type, a missing argument and a result of another type do not compile", async () => {
   const { send } = answering("/machine/web");
   // @ts-expect-error there is no such method
   const missing = callTyped(send, WHERE, Manager, "GetMachines", {}).catch(() => "refused");

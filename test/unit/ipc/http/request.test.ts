@@ -1,10 +1,10 @@
-// The head of an HTTP request: what is understood, and what is refused.
+// The header of an HTTP request: what is parsed, and what is refused.
 import { expect, test } from "bun:test";
 import { type HttpRequest, parseHead } from "../../../../src/ipc/http/request.ts";
 
 const head = (...lines: string[]) => parseHead(lines.join("\r\n"));
 
-test("a request has a path, a query and what it accepts", () => {
+test("a request is parsed to path, query and accepted types", () => {
   const request = head("GET /sd?port=9200&x HTTP/1.1", "Host: a", "Accept: text/plain", "accept:\t*/* ") as HttpRequest;
   expect({ ...request, query: [...request.query] }).toEqual({
     method: "GET",
@@ -49,6 +49,6 @@ test.each<[number, string[]]>([
   [405, ["POST /metrics HTTP/1.1", HOST, "Content-Length: 3"]],
   [405, ["OPTIONS * HTTP/1.1", HOST]],
   [505, ["GET / HTTP/2.0", HOST]],
-])("%d for %j", (status, lines) => {
+])("the status is %d for %j", (status, lines) => {
   expect(head(...lines)).toBe(status as never);
 });

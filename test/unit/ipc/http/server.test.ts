@@ -1,4 +1,4 @@
-// The HTTP server on a real socket, with peers that are slow, greedy, or lie.
+// The HTTP server on a real socket, with peers that are slow, greedy, or break the protocol.
 import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -18,7 +18,7 @@ const into = pin(1 << 20);
 const GET = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
 const SHUT_WR = 1;
 
-/** A peer that does only what it is told. */
+/** A peer that only sends and reads when a test calls it. */
 class Peer {
   readonly socket: Fd;
   text = "";
@@ -31,14 +31,14 @@ class Peer {
     sendMessage(this.socket, Buffer.from(text, "latin1"));
   }
 
-  /** Reads what is there; false when the connection is over. */
+  /** Reads the available bytes; false when the connection has ended. */
   read(): boolean {
     for (;;) {
       let received: ReturnType<typeof receiveMessage>;
       try {
         received = receiveMessage(this.socket, into);
       } catch {
-        return false; // closed with bytes of ours unread
+        return false; // the server closed it before it had read all bytes
       }
       if (received === "again") return true;
       if (received === "end") return false;
@@ -46,7 +46,7 @@ class Peer {
     }
   }
 
-  /** The whole answer, when the server has closed. */
+  /** The whole answer, once the server has closed the connection. */
   async answer(): Promise<string> {
     await until(() => !this.read(), "the end of the connection");
     this.socket.close();
@@ -68,7 +68,7 @@ function serve(answer: HttpServerOptions["answer"], more: Partial<HttpServerOpti
 const hello = (): HttpAnswer => plainAnswer(200, "hello");
 const statusOf = (answer: string) => answer.slice(0, 12);
 
-test("a request is answered, and the connection closed", async () => {
+test("a request is answered, and the connection is closed", async () => {
   using server = serve(({ method, path }) => plainAnswer(200, `${method} ${path}`));
   const peer = new Peer(server.path);
   peer.send(GET);
@@ -84,7 +84,7 @@ test("a request is answered, and the connection closed", async () => {
   ]);
 });
 
-test("HEAD has the head alone, and a client of the engine understands the answer", async () => {
+test("the answer to HEAD has headers only, and fetch() understands the server's answers", async () => {
   using server = serve(hello);
   const peer = new Peer(server.path);
   peer.send("HEAD / HTTP/1.0\r\n\r\n");
@@ -93,7 +93,7 @@ test("HEAD has the head alone, and a client of the engine understands the answer
   expect([reply.status, await reply.text()]).toEqual([200, "hello\n"]);
 });
 
-test("a request may come byte for byte, and its sender may shut that direction down", async () => {
+test("a request may arrive byte by byte, and its sender may shut down its writing side", async () => {
   using server = serve(hello);
   const peer = new Peer(server.path);
   for (const byte of GET) peer.send(byte);
@@ -101,7 +101,7 @@ test("a request may come byte for byte, and its sender may shut that direction d
   expect(await peer.answer()).toEndWith("hello\n");
 });
 
-test("what is sent behind a request is not read, and not answered", async () => {
+test("bytes that are sent after a request are neither read nor answered", async () => {
   let count = 0;
   using server = serve(() => plainAnswer(200, String(++count)));
   const peer = new Peer(server.path);
@@ -110,7 +110,7 @@ test("what is sent behind a request is not read, and not answered", async () => 
   expect(count).toBe(1);
 });
 
-test("wrong requests have their status", async () => {
+test("invalid requests are answered with status 400, 405 or 431", async () => {
   using server = serve(hello);
   const ask = async (text: string) => {
     const peer = new Peer(server.path);
@@ -123,7 +123,7 @@ test("wrong requests have their status", async () => {
   expect(await ask(`GET / HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(9000)}\r\n\r\n`)).toBe("HTTP/1.1 431");
 });
 
-test("a bug is told to the log, and to the peer only that there was one", async () => {
+test("an exception is logged, and the peer gets status 500 without details", async () => {
   using server = serve(() => {
     throw new TypeError("secret");
   });
@@ -135,7 +135,7 @@ test("a bug is told to the log, and to the peer only that there was one", async 
   expect(String(server.bugs[0])).toContain("secret");
 });
 
-test("a peer that sends no whole request loses its connection, and others are answered meanwhile", async () => {
+test("a peer that sends an incomplete request is disconnected, and others are answered meanwhile", async () => {
   using server = serve(hello, { patienceMs: { request: 50, answer: 60_000 } });
   const [mute, slow] = [new Peer(server.path), new Peer(server.path)];
   slow.send("GET / HT");
@@ -147,7 +147,7 @@ test("a peer that sends no whole request loses its connection, and others are an
   expect(server.peers.connections).toBe(0);
 });
 
-test("a peer that does not read its answer loses it, and it is counted until then", async () => {
+test("a peer that does not read its answer is disconnected before it has received all of it", async () => {
   const large = { status: 200, type: "text/plain", body: Buffer.alloc(8 << 20, "x") };
   let count = 0;
   const answer = () => {
@@ -162,7 +162,7 @@ test("a peer that does not read its answer loses it, and it is counted until the
   expect((await peer.answer()).length).toBeLessThan(large.body.length);
 });
 
-test("answers that nobody reads are limited by what their user may hold", async () => {
+test("the memory of unread answers is limited for each user", async () => {
   const limits = { connections: 100, bytes: 10 << 20, descriptors: 10 };
   const all: AllLimits = { total: limits, others: limits, user: limits };
   const large = { status: 200, type: "text/plain", body: Buffer.alloc(4 << 20, "x") };
@@ -174,12 +174,12 @@ test("answers that nobody reads are limited by what their user may hold", async 
   using server = serve(answer, { peers: new Peers(all) });
   const peers = Array.from({ length: 5 }, () => new Peer(server.path));
   for (const peer of peers) peer.send(GET);
-  // Two of 4 MiB fit into 10.
+  // Two answers of 4 MiB fit into 10 MiB.
   await until(() => count === peers.length && server.peers.connections === 2, "two connections that are left");
   for (const peer of peers) peer.socket.close();
 });
 
-test("more connections than a user may have are turned away", async () => {
+test("connections beyond a user's limit are closed", async () => {
   const limits = { connections: 3, bytes: 10 << 20, descriptors: 10 };
   using server = serve(hello, { peers: new Peers({ total: limits, others: limits, user: limits }) });
   const held = Array.from({ length: 3 }, () => new Peer(server.path));
@@ -193,7 +193,7 @@ test("more connections than a user may have are turned away", async () => {
   for (const one of held.slice(1)) one.socket.close();
 });
 
-test("a peer that leaves before its answer is there costs nothing", async () => {
+test("when a peer disconnects before its answer is ready, its connection is released without an error", async () => {
   const answer = Promise.withResolvers<HttpAnswer>();
   using server = serve(() => answer.promise);
   const peer = new Peer(server.path);

@@ -25,11 +25,11 @@ const HANDLERS: Bound = {
   },
 };
 
-test("a table is bound to a handler for each method; a method that is only described needs none", () => {
+test("a table is bound to one handler for each method; a method that is only described needs no handler", () => {
   expect(Object.keys(bindVarlink(TABLE, HANDLERS).handlers)).toEqual(["Paint", "Watch"]);
 });
 
-test("a missing handler and one without a method do not compile", () => {
+test("a missing handler and a handler without a method do not compile", () => {
   // @ts-expect-error Watch is missing
   bindVarlink(TABLE, { Paint: HANDLERS.Paint });
   // @ts-expect-error the table has no method Erase

@@ -1,4 +1,4 @@
-// Replies that come in any pieces, and all at once: what a client makes of them.
+// How a client parses replies that arrive in any pieces, or all at once.
 import { describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,7 +10,7 @@ import { connectPlainVarlink } from "../../../../src/ipc/varlink/plain.ts";
 const more = (name: unknown) => `${JSON.stringify({ parameters: { name }, continues: true })}\0`;
 const last = (name: unknown) => `${JSON.stringify({ parameters: { name } })}\0`;
 
-/** A service that answers its first call with these pieces; null hangs up. */
+/** A service that answers its first call with these pieces; null closes the connection. */
 async function ask<T>(
   connect: typeof connectVarlink,
   pieces: readonly (string | Uint8Array | null)[],
@@ -53,31 +53,31 @@ const MANY = Array.from({ length: 2000 }, (_, i) => `n${i}`);
 
 const CASES: readonly [what: string, pieces: readonly (string | Uint8Array | null)[], answer: unknown][] = [
   ["one reply", [last("a")], ["a"]],
-  ["several in one piece", [more("a") + more("b") + last("c")], ["a", "b", "c"]],
-  ["several pieces", [more("a") + more("b"), more("c"), last("d")], ["a", "b", "c", "d"]],
-  ["cut anywhere", [`${more("a")}{"param`, `eters":{"name":"b"},"continues":true}\0${more("c").slice(0, 9)}`, more("c").slice(9) + last("d")], ["a", "b", "c", "d"]], // biome-ignore format: a case a line
-  ["many", [MANY.map(more).join("") + last("end")], [...MANY, "end"]],
+  ["several replies in one piece", [more("a") + more("b") + last("c")], ["a", "b", "c"]],
+  ["several replies in several pieces", [more("a") + more("b"), more("c"), last("d")], ["a", "b", "c", "d"]],
+  ["replies that are cut at any place", [`${more("a")}{"param`, `eters":{"name":"b"},"continues":true}\0${more("c").slice(0, 9)}`, more("c").slice(9) + last("d")], ["a", "b", "c", "d"]], // biome-ignore format: a case a line
+  ["2001 replies in one piece", [MANY.map(more).join("") + last("end")], [...MANY, "end"]],
   ["a reply without parameters", [`${more("a")}{"continues":true}\0${last("c")}`], ["a", undefined, "c"]],
   [
     "integers beyond 2^53",
     [`${more("a")}{"parameters":{"name":18446744073709551615}}\0`],
     ["a", 18446744073709551615n],
   ],
-  ["an error behind replies", [`${more("a") + more("b")}{"error":"a.b.No"}\0`], "a.b.No"],
-  ["an error alone", ['{"error":"a.b.No","parameters":{}}\0'], "a.b.No"],
-  ["text that is no object", [`${more("a")}17\0${last("c")}`], "The service sent no valid reply"],
-  ["text that is only together an array", [`${more("a")}{"parameters":{}\0"continues":true}\0`], "The service sent no valid reply"], // biome-ignore format: a case a line
-  ["more than one text in a message", [`${more("a")}{},{}\0${last("c")}`], "The service sent no valid reply"],
-  ["text that is not UTF-8", [Buffer.from(`${more("a")}{"error":"\xff"}\0`, "latin1")], /message is not UTF-8/],
-  ["a hang-up at once", [null], /Connection terminated/],
-  ["a hang-up in between", [more("a") + more("b"), null], /Connection terminated/],
+  ["an error after replies", [`${more("a") + more("b")}{"error":"a.b.No"}\0`], "a.b.No"],
+  ["only an error", ['{"error":"a.b.No","parameters":{}}\0'], "a.b.No"],
+  ["a message that is no object", [`${more("a")}17\0${last("c")}`], "The service sent no valid reply"],
+  ["two messages that are valid JSON only when joined", [`${more("a")}{"parameters":{}\0"continues":true}\0`], "The service sent no valid reply"], // biome-ignore format: a case a line
+  ["two objects in a message", [`${more("a")}{},{}\0${last("c")}`], "The service sent no valid reply"],
+  ["a message that is not UTF-8", [Buffer.from(`${more("a")}{"error":"\xff"}\0`, "latin1")], /message is not UTF-8/],
+  ["a connection that is closed at once", [null], /Connection terminated/],
+  ["a connection that is closed between replies", [more("a") + more("b"), null], /Connection terminated/],
 ];
 
 for (const [how, connect] of [
   ["with descriptors", connectVarlink],
-  ["plain", connectPlainVarlink],
+  ["without descriptors", connectPlainVarlink],
 ] as const) {
-  describe(`replies together, ${how}`, () => {
+  describe(`callAll() of a client ${how}`, () => {
     for (const [what, pieces, answer] of CASES) {
       test(what, async () => {
         const given = await ask(connect, pieces, names);
@@ -86,19 +86,19 @@ for (const [how, connect] of [
       });
     }
 
-    test("a second call on the same connection", async () => {
+    test("a second call on the same connection returns its own reply", async () => {
       const both = await ask(connect, [more("a") + last("b")], async (client) => {
         return [await names(client), await client.call("a.b.Get"), await names(client)];
       });
       expect(both).toEqual([["a", "b"], { name: "a" }, ["a", "b"]]);
     });
 
-    test("a service that stops in the middle is given up", async () => {
+    test("a service that stops answering in the middle is a timeout", async () => {
       const call = (client: VarlinkClient) => client.callAll("a.b.List", {}, { timeoutMs: 100 });
       await expect(ask(connect, [more("a"), more("b")], call)).rejects.toThrow("No answer to a.b.List() in time");
     });
 
-    test("a service that closes each connection", async () => {
+    test("a service that closes each connection is an error", async () => {
       const directory = mkdtempSync(join(tmpdir(), "varlink-client-"));
       const path = join(directory, "socket");
       const server = Bun.listen({ unix: path, socket: { open: (socket) => void socket.end(), data: () => {} } });
@@ -114,7 +114,7 @@ for (const [how, connect] of [
       rmSync(directory, { recursive: true });
     });
 
-    test("nobody there", async () => {
+    test("connecting to a socket that does not exist is an error", async () => {
       await expect(connect("/nowhere/socket")).rejects.toThrow();
     });
   });

@@ -28,7 +28,7 @@ const TABLE = defineVarlinkInterface({
 
 const into = pin(1 << 20);
 
-/** A client that does only what it is told. */
+/** A client that only sends and reads when a test calls it. */
 class Client {
   readonly socket: Fd;
   text = "";
@@ -41,7 +41,7 @@ class Client {
     return sendMessage(this.socket, Buffer.from(frame(method, n)), fds) > 0;
   }
 
-  /** Reads what is there; false when the connection is over. */
+  /** Reads the available bytes; false when the connection has ended. */
   read(): boolean {
     for (;;) {
       const received = this.#receive();
@@ -51,7 +51,7 @@ class Client {
     }
   }
 
-  /** A server that closes before it has read everything resets the connection, behind what it sent. */
+  /** A server that closes before it has read everything resets the connection, after the bytes that it sent. */
   #receive() {
     try {
       return receiveMessage(this.socket, into);
@@ -89,7 +89,7 @@ function serve(handlers: Partial<Record<keyof typeof TABLE.methods, AnyVarlinkHa
 
 const echo: AnyVarlinkHandler = (_call, { n }: { n: number }) => ({ n });
 
-test("40 000 calls behind each other are answered in their order, behind one that takes its time", async () => {
+test("40 000 calls in a row are answered in order, after a slow one before them", async () => {
   const waiting = Promise.withResolvers<object>();
   using served = serve({ Echo: echo, Wait: () => waiting.promise });
   const client = new Client(served.path);
@@ -108,7 +108,7 @@ test("40 000 calls behind each other are answered in their order, behind one tha
   client.socket.close();
 });
 
-test("while a call is being answered at most one piece of its peer's stream is read", async () => {
+test("while a call waits for its answer, at most one chunk of its peer's stream is read", async () => {
   using served = serve({ Wait: () => new Promise<object>(() => {}), Echo: echo });
   const client = new Client(served.path);
   client.send("Wait");
@@ -126,7 +126,7 @@ test("while a call is being answered at most one piece of its peer's stream is r
   await until(() => served.server.connections === 0, "the end");
 });
 
-test("no call is taken from a peer while it does not read what it was answered", async () => {
+test("no further call of a peer is handled while it does not read the answers to earlier ones", async () => {
   let calls = 0;
   using served = serve({
     Large: () => {
@@ -148,7 +148,7 @@ test("no call is taken from a peer while it does not read what it was answered",
   for (const { socket } of [client, other]) socket.close();
 });
 
-test("a disconnecting peer is noticed, waiting or not, also after it shut down its writing side", async () => {
+test("the disconnect of a peer is noticed, with and without a pending call, also after it shut down its writing side", async () => {
   let gone = 0;
   const wait: AnyVarlinkHandler = (call: VarlinkCall) => {
     call.onGone(() => gone++);
@@ -171,7 +171,7 @@ test("a disconnecting peer is noticed, waiting or not, also after it shut down i
   expectNothingLeft(before);
 });
 
-test("a handler registered after the disconnect is called at once", async () => {
+test("a function that is passed to onGone() after the disconnect is called at once", async () => {
   const call = Promise.withResolvers<VarlinkCall>();
   using served = serve({
     Late: (given: VarlinkCall) => {
@@ -189,7 +189,7 @@ test("a handler registered after the disconnect is called at once", async () => 
   await until(() => told === 1, "the news");
 });
 
-test("descriptors wait in the connection for the handler; a call that leaves them there is the last one", async () => {
+test("descriptors stay in the socket until the handler receives them; a handler that does not ends the connection", async () => {
   const seen: (number | null)[] = [];
   const take: AnyVarlinkHandler = ({ descriptors }: VarlinkCall, p: { n: number }) => {
     seen.push(descriptors === null ? null : descriptors.bytes);
@@ -221,7 +221,7 @@ test("descriptors wait in the connection for the handler; a call that leaves the
   }
 });
 
-test("descriptors with the beginning of a message end the connection", async () => {
+test("descriptors that arrive with the beginning of a message end the connection", async () => {
   using served = serve({ Echo: (_call: VarlinkCall, p: object) => p });
   using file = openPath("/dev/null", "read");
   const client = new Client(served.path);

@@ -5,7 +5,7 @@ import { SocketStream } from "../../../../src/kernel/socket/stream.ts";
 import { sendMessage, socketPair } from "../../../../src/kernel/socket/unix.ts";
 import { descriptorsTo } from "../../../lib/descriptors.ts";
 
-/** What a stream makes of pieces that were all sent before it reads: each message with the number of its descriptors. */
+/** The messages that a stream reads from pieces that were all sent before: each with the number of its descriptors. */
 async function received(pieces: readonly [text: string, descriptors: number][]): Promise<[string, number][]> {
   const [ours, theirs] = socketPair();
   using file = openPath("/dev/null", "read");
@@ -24,7 +24,7 @@ async function received(pieces: readonly [text: string, descriptors: number][]):
   return messages;
 }
 
-test("V48 descriptors go to the message they were sent with, however the kernel glues the pieces", async () => {
+test("V48 descriptors belong to the message that they were sent with, however the kernel joins the pieces", async () => {
   const before = descriptorsTo("/dev/null");
   expect(await received([["a\0", 0], ["b\0", 1]])).toEqual([["a", 0], ["b", 1]]); // biome-ignore format: pairs
   expect(

@@ -1,4 +1,4 @@
-// What the files of a control group say about limits.
+// Events from the files of a control group: limits, pausing and resuming.
 import { expect, test } from "bun:test";
 import { ErrnoError } from "../../../../src/base/error.ts";
 import { numberOf, Reading, WATCHED_FILES } from "../../../../src/machined/events/cgroup-events.ts";
@@ -21,7 +21,7 @@ function readings(file: string, texts: (string | null)[]): string[] {
   return told;
 }
 
-test("earlier counts are not logged, and later ones are logged as the difference", () => {
+test("counts from before the watch are not logged, and increases are logged as the difference", () => {
   const more = MEMORY.replace("oom_kill 2", "oom_kill 5");
   expect(readings("memory.events", [MEMORY, MEMORY, more, more])).toEqual(["resource oom 3"]);
   expect(readings("pids.events", ["max 0\n", "max 1\n", "max 1\n", "max 9\n"])).toEqual([
@@ -30,7 +30,7 @@ test("earlier counts are not logged, and later ones are logged as the difference
   ]);
 });
 
-test("a group that is frozen pauses, and resumes", () => {
+test("freezing a group logs 'paused', thawing it logs 'resumed'", () => {
   const state = (frozen: number) => `populated 1\nfrozen ${frozen}\n`;
   expect(readings("cgroup.events", [state(0), state(1), state(1), state(0)])).toEqual([
     "machine paused",
@@ -38,7 +38,7 @@ test("a group that is frozen pauses, and resumes", () => {
   ]);
 });
 
-test("a group that was removed logs nothing", () => {
+test("nothing is logged for a group that was removed", () => {
   expect(readings("memory.events", [MEMORY, null, null])).toEqual([]);
   expect(numberOf(MEMORY, "oom")).toBe(2);
   expect(numberOf(MEMORY, "nothing")).toBe(null);

@@ -1,4 +1,4 @@
-// The log of events: places, what is kept, and what the next daemon finds.
+// The log of events: cursors, how much is kept, and what the next daemon reads.
 import { afterAll, beforeEach, expect, test } from "bun:test";
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -35,7 +35,7 @@ function end(log: EventLog, machine: string): void {
   log.append({ type: "machine", event: "ended", machine, how: "exited", status: 0 });
 }
 
-/** What a reader gets, in short: the machine, or what is said about the log. */
+/** The events that a reader gets, in short form: the machine's name, or the event about the log. */
 function read(log: EventLog, wanted: Partial<ConstructorParameters<typeof Reader>[1]> = {}): string[] {
   let isDone = false;
   const reader = new Reader(log, { ...ALL, ...wanted }, () => {
@@ -53,7 +53,7 @@ function read(log: EventLog, wanted: Partial<ConstructorParameters<typeof Reader
 const cursors = (log: EventLog) =>
   Array.from({ length: log.next - log.oldest }, (_, i) => log.cursorOf(log.oldest + i));
 
-test("a reader begins now, at a time, or behind an event, and gets what it asks for", () => {
+test("a reader starts now, at a time, or after a cursor, and gets only the names and types that it asks for", () => {
   const log = opened();
   for (const name of ["a", "b", "c"]) start(log, name);
   expect(read(log)).toEqual(["begin", "a", "b", "c"]);
@@ -66,7 +66,7 @@ test("a reader begins now, at a time, or behind an event, and gets what it asks 
   }
 });
 
-test("the last 10 000 are kept, and who comes later is told how many it missed", () => {
+test("the last 10 000 events are kept, and a later reader gets the number of events that it missed", () => {
   const log = opened();
   start(log, "first");
   const [cursor] = cursors(log);
@@ -78,7 +78,7 @@ test("the last 10 000 are kept, and who comes later is told how many it missed",
   expect(read(log).slice(0, 2)).toEqual(["begin", "m15000"]);
 });
 
-test("the next daemon goes on with the log, its cursors and the machines that run", () => {
+test("the next daemon continues the log, its cursors and the list of running machines", () => {
   const first = opened();
   for (let i = 0; i < 12_000; i++) start(first, `m${i}`);
   for (let i = 0; i < 11_000; i++) end(first, `m${i}`);
@@ -94,7 +94,7 @@ test("the next daemon goes on with the log, its cursors and the machines that ru
   expect(opened().running.get("later")).toBe(100);
 });
 
-test("the next daemon knows which machines are paused, also of those that the log no longer tells of", () => {
+test("the next daemon knows which machines are paused, also where the events about them are no longer kept", () => {
   const tell = (log: EventLog, event: "paused" | "resumed", machine: string) =>
     log.append({ type: "machine", event, machine });
   const first = opened();
@@ -112,7 +112,7 @@ test("the next daemon knows which machines are paused, also of those that the lo
   expect([...opened().paused]).toEqual(["a"]);
 });
 
-test("after a kill no cursor means two events, and half a line is none", () => {
+test("after a kill no cursor is used for two events, and an incomplete line is ignored", () => {
   const killed = opened();
   start(killed, "written");
   killed.close();
@@ -127,7 +127,7 @@ test("after a kill no cursor means two events, and half a line is none", () => {
   expect(next.cursorOf(2)).not.toBe(told);
 });
 
-test("files that overlap, because a daemon was killed while it put them in order, tell each event once", () => {
+test("from files that overlap, because a daemon was killed while it rotated them, each event is read once", () => {
   const first = opened();
   for (const name of ["a", "b", "c"]) start(first, name);
   first.close();
@@ -137,7 +137,7 @@ test("files that overlap, because a daemon was killed while it put them in order
   expect(read(log)).toEqual(["begin", "a", "b", "c", "d"]);
 });
 
-test("a reader whose cursor is of a lost log is told so", () => {
+test("a reader whose cursor belongs to a lost log gets 'missed'", () => {
   const gone = opened();
   start(gone, "a");
   const cursor = gone.cursorOf(1);
@@ -167,7 +167,7 @@ test("the size of the files is limited", () => {
   const log = opened();
   for (let round = 0; round < 7; round++) {
     for (let i = 0; i < 6000; i++) start(log, `machine-${i}`);
-    // As the timer does.
+    // As the timer calls it.
     log.flush();
   }
   log.close();
@@ -189,7 +189,7 @@ test("events that cannot be written cause a warning, are kept, and are written l
   expect(read(opened())).toEqual(["begin", "a"]);
 });
 
-test("the documentation has every field of an event, and no other", () => {
+test("the documentation lists exactly the fields of events", () => {
   const page = readFileSync(join(import.meta.dir, "../../../../docs/events.md"), "utf8");
   const rows = (heading: string) => (page.split(`## ${heading}`)[1] ?? "").split("\n## ")[0]?.match(/^\| `.*$/gm) ?? [];
   const documented = rows("Fields").map((row) => row.split("`")[1]);

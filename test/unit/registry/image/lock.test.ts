@@ -12,7 +12,7 @@ const locks = join(base, "run/locks");
 const image = join(base, "image");
 mkdirSync(image);
 
-test("M158: an image is locked beside it and by its inode, with record locks", () => {
+test("M158: an image is locked by a lock file beside it and one named after its inode, with record locks", () => {
   const { dev, ino } = statSync(image, { bigint: true });
   {
     using _lock = lockImage(locks, image, "exclusive");
@@ -36,19 +36,19 @@ test("M158: a holder of either lock prevents locking, and locks taken before are
   expect(() => lockImage(locks, image, "shared")).toThrow("Device or resource busy");
 });
 
-test("M158: a flock(2) on the lock file does not count", async () => {
+test("M158: a flock(2) on the lock file does not prevent locking", async () => {
   writeFileSync(join(base, ".#image.lck"), "");
   await using _held = await holdLock(join(base, ".#image.lck"));
   lockImage(locks, image, "exclusive")[Symbol.dispose]();
 });
 
-test("the host's own tree cannot be locked for a change, and need not be to be read", () => {
+test("the host's own tree cannot be locked exclusively; a shared lock succeeds without a lock file", () => {
   expect(() => lockImage(locks, "/", "exclusive")).toThrow("Device or resource busy");
   lockImage(locks, "/", "shared")[Symbol.dispose]();
   expect(() => lockName(locks, ".host")).toThrow("Device or resource busy");
 });
 
-test("a name is reserved once", () => {
+test("a name can be locked by one holder only", () => {
   using _name = lockName(locks, "new");
   expect(readdirSync(locks)).toEqual(["name-new"]);
   expect(() => lockName(locks, "new")).toThrow("Device or resource busy");
@@ -62,7 +62,7 @@ test("names that are too long for a lock file are locked by a derived name", () 
   lockName(locks, "y".repeat(255))[Symbol.dispose]();
 });
 
-test("without a directory for locks nothing is locked", () => {
+test("where there is no directory for locks, locking succeeds without effect", () => {
   using _one = lockImage(null, image, "exclusive");
   using _two = lockImage(null, image, "exclusive");
   expect(readdirSync(locks).filter((name) => name.startsWith("name"))).toEqual([]);

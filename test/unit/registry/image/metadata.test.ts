@@ -26,7 +26,7 @@ function metadata(path: string) {
 
 const EMPTY = { hostname: "", id: null, machineInfo: [], osRelease: [] };
 
-test("an image says its host name, machine id, machine-info and os-release", () => {
+test("host name, machine id, machine-info and os-release are read from an image", () => {
   const path = tree({
     "etc/hostname": "# mine\n\n web-1 \n",
     "etc/machine-id": "0123456789abcdef0123456789abcdef\n",
@@ -47,21 +47,21 @@ test("an image says its host name, machine id, machine-info and os-release", () 
   });
 });
 
-test("M163: missing and invalid values are empty", () => {
+test("M163: missing and invalid values are returned as empty", () => {
   expect(metadata(tree({}))).toEqual(EMPTY);
   const path = tree({ "etc/hostname": "-\n", "etc/machine-id": "uninitialized\n", "etc/machine-info": "nonsense" });
   expect(metadata(path)).toEqual(EMPTY);
   expect(metadata(tree({ "etc/machine-id": "0".repeat(32) }))).toEqual(EMPTY);
 });
 
-test("os-release is looked for in /etc, then in /usr/lib, and links stay inside the tree", () => {
+test("os-release is looked up in /etc, then in /usr/lib, and links are followed inside the tree", () => {
   const path = tree({ "usr/lib/os-release": "ID=vendor\n" });
   expect(metadata(path).osRelease).toEqual([["ID", "vendor"]]);
   symlinkSync("/usr/lib/os-release", join(path, "etc/os-release"));
   expect(metadata(path).osRelease).toEqual([["ID", "vendor"]]);
 });
 
-test("nothing of the host comes out through links, and nothing that is no regular file is opened", () => {
+test("links do not lead to files of the host, and only regular files are read", () => {
   const path = tree({});
   symlinkSync("/../../../../../etc/hostname", join(path, "etc/hostname"));
   symlinkSync(join(base, "../../etc/machine-id"), join(path, "etc/machine-id"));
@@ -75,7 +75,7 @@ test("a file that is too long counts as missing", () => {
   expect(metadata(tree({ "etc/os-release": `ID=${"x".repeat(300 << 10)}\n` }))).toEqual(EMPTY);
 });
 
-test("bytes that are no text do no harm", () => {
+test("a value that is not UTF-8 does not prevent reading the others", () => {
   const path = tree({});
   writeFileSync(join(path, "etc/os-release"), Buffer.from([0x49, 0x44, 0x3d, 0xff, 0x00, 0x0a, 0x41, 0x3d, 0x62]));
   expect(metadata(path).osRelease.map(([key]) => key)).toEqual(["ID", "A"]);

@@ -23,7 +23,7 @@ afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 let count = 0;
 
-/** Search directories with these entries: a name ending in a slash is a directory, others are files of 1000 bytes. */
+/** Makes search directories with these entries: a name that ends in a slash is a directory, others are files of 1000 bytes. */
 function search(...directories: string[][]): { search: ImageSearch; paths: string[] } {
   const paths = directories.map((entries) => {
     const path = join(root, `d${count++}`);
@@ -43,7 +43,7 @@ const names = (images: readonly Image[]) =>
     .filter((name) => name !== ".host")
     .sort();
 
-test("M145: the host's own tree is always there, hidden and read-only", () => {
+test("M145: the host's own tree is always listed, hidden and read-only", () => {
   const { search: s } = search([]);
   const [host] = s.list();
   expect(host).toMatchObject({
@@ -66,7 +66,7 @@ test("M146: temporary names and other files are no images; hidden ones and names
   }
 });
 
-test("M147: of a tree the time of its last change and its size are not known", () => {
+test("M147: the modification time and the size of a tree are unknown", () => {
   const { search: s, paths } = search(["dir/"]);
   const born = statSync(join(paths[0] as string, "dir")).birthtimeMs;
   const { facts } = s.find("dir") as Image;
@@ -91,7 +91,7 @@ test("M148: a disk image is read-only without a write bit, uses its blocks and i
   expect(s.find("disk")?.isReadOnly).toBe(false);
 });
 
-test("M150: a tree beats the disk image of the same name, in the list as well", () => {
+test("M150: a tree is preferred to a disk image of the same name, in lookups and in the list", () => {
   const { search: s } = search(["both/", "both.raw"]);
   expect(s.find("both")?.type).toBe("directory");
   expect(
@@ -102,7 +102,7 @@ test("M150: a tree beats the disk image of the same name, in the list as well", 
   ).toEqual(["directory"]);
 });
 
-test("the first directory that has a name wins", () => {
+test("of images with the same name, the one in the first search directory is used", () => {
   const { search: s, paths } = search(["a.raw"], ["a/", "b/"]);
   expect(s.find("a")?.type).toBe("raw");
   expect(s.list().find(({ name }) => name === "a")?.type).toBe("raw");
@@ -116,7 +116,7 @@ test("a search directory that is missing, or no directory, is skipped", () => {
   expect(s.find("a")).not.toBeNull();
 });
 
-test("a link is an image where it leads to one; its path is where it leads", () => {
+test("a link to an image is an image; its path is the target of the link", () => {
   const { search: s, paths } = search(["elsewhere.txt/"], ["dir/", "disk.raw"]);
   const [here, there] = paths as [string, string];
   symlinkSync(join(there, "dir"), join(here, "linked"));
@@ -140,7 +140,7 @@ test("M165: a hidden image is read-only", () => {
   expect(s.find(".pristine")).toMatchObject({ isHidden: true, isReadOnly: true, mayChange: true });
 });
 
-test("M166: of several versions the newest is the image, under the name of the folder", () => {
+test("M166: in a folder of versions the newest one is the image, with the folder's name", () => {
   const { search: s, paths } = search([
     "foo.raw.v/",
     "foo.raw.v/foo_1.raw",
@@ -158,7 +158,7 @@ test("M166: of several versions the newest is the image, under the name of the f
   for (const name of ["foo.v", "foo.raw.v", "tree.v", "empty", "none"]) expect(s.find(name)).toBeNull();
 });
 
-test("a folder of layers is an image of its own kind", () => {
+test("a folder of layers is an image of type mstack", () => {
   const { search: s } = search(["app.mstack/", "x.mstack.v/x_1.mstack/"]);
   expect(s.find("app")?.type).toBe("mstack");
   expect(s.find("x")?.type).toBe("mstack");
@@ -166,7 +166,7 @@ test("a folder of layers is an image of its own kind", () => {
   expect(names(s.list())).toEqual(["app", "x"]);
 });
 
-test("a change is seen at once, whatever was asked before", () => {
+test("a change is visible in the next list or lookup", () => {
   const { search: s, paths } = search(["a.raw", "t/"]);
   const path = join(paths[0] as string, "a.raw");
   s.list();
@@ -184,7 +184,7 @@ test("a change is seen at once, whatever was asked before", () => {
   }
 });
 
-test("unchanged images are not read again, and every change is noticed", async () => {
+test("the same object is returned for an unchanged image, and every change is noticed", async () => {
   const { search: s, paths } = search(["a.raw", "t/"]);
   const [disk, tree] = ["a.raw", "t"].map((entry) => join(paths[0] as string, entry)) as [string, string];
   const image = (name: string) => s.list().find((one) => one.name === name);
@@ -217,7 +217,7 @@ test("a name of an image is a file name in UTF-8 that is not temporary", () => {
   }
 });
 
-test("a list in which nothing has changed is the same array, by name; every change makes another", async () => {
+test("while no image changes, list() returns the same array, sorted by name; every change makes a new one", async () => {
   const { search: s, paths } = search(["b.raw", "a/", "plain", "v.raw.v/", "ü/"], ["z/", "a/"]);
   const [here, there] = paths as [string, string];
   symlinkSync(join(there, "later.raw"), join(here, "link.raw"));

@@ -23,13 +23,13 @@ test.each([
   expect(compareVersions(newer, older)).toBeGreaterThan(0);
 });
 
-test("versions that differ in leading zeros and signs without meaning are the same", () => {
+test("versions that differ only in leading zeros and separators are equal", () => {
   expect(compareVersions("1.01", "1.1")).toBe(0);
   expect(compareVersions("1_0", "1+0")).toBe(0);
   expect(compareVersions("", "")).toBe(0);
 });
 
-test("an entry says version, architecture and attempts", () => {
+test("the name of an entry has version, architecture and attempts", () => {
   expect(parseVersionedEntry("foo_1.2.raw", "foo", ".raw")).toMatchObject({ version: "1.2", triesLeft: null });
   expect(parseVersionedEntry("foo_7+3-2.raw", "foo", ".raw")).toMatchObject({
     version: "7",
@@ -48,11 +48,11 @@ test.each([
   ["another form", "foo_1"],
   ["another architecture", "foo_1_sparc64.raw"],
   ["a version with a blank", "foo_1 2.raw"],
-])("no version of an image: %s", (_why, entry) => {
+])("the entry is not a version of the image: %s", (_why, entry) => {
   expect(parseVersionedEntry(entry, "foo", ".raw")).toBeNull();
 });
 
-test("the newest comes first, what has no attempts left last, this machine's own before a generic one", () => {
+test("entries are sorted: newest first, the own architecture before a generic one, those without attempts left last", () => {
   const ours = process.arch === "arm64" ? "arm64" : "x86-64";
   const entries = ["foo_1", "foo_3+0", "foo_2+1-4", "foo_2+5", `foo_2_${ours}`, "foo_10+0-9"];
   const sorted = entries

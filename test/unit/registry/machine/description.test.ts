@@ -1,4 +1,4 @@
-// The bounds of what is said of a machine: a caller is refused, a state file is read without the field.
+// The limits of a machine's description: a caller is refused, a state file is read without the field.
 import { describe, expect, test } from "bun:test";
 import {
   type MachineDescription,
@@ -29,14 +29,14 @@ const BAD: { readonly [Field in keyof MachineDescription]: readonly MachineDescr
 const FIELDS = Object.keys(NO_DESCRIPTION) as (keyof MachineDescription)[];
 
 describe("a description of a machine", () => {
-  test("within its bounds is taken as it is", () => {
+  test("within the limits is accepted unchanged", () => {
     expect(() => requireBounds(GOOD, ...FIELDS)).not.toThrow();
     expect(() => requireBounds(NO_DESCRIPTION, ...FIELDS)).not.toThrow();
     expect(withinBounds(GOOD)).toEqual(GOOD);
   });
 
   for (const field of FIELDS) {
-    test(`whose ${field} is out of bounds is refused, and read without it from a state file`, () => {
+    test(`whose ${field} exceeds the limits is refused, and read from a state file without that field`, () => {
       for (const value of BAD[field]) {
         const bad = { ...GOOD, [field]: value };
         expect(() => requireBounds(bad, ...FIELDS)).toThrow(/InvalidArgs|Invalid|must be|too long|Too many/);
@@ -46,7 +46,7 @@ describe("a description of a machine", () => {
     });
   }
 
-  test("loses single interfaces that are wrong, and those above the limit", () => {
+  test("is read without invalid interfaces and without those above the limit", () => {
     const networkInterfaces = [0, 5, -1, ...Array(1030).fill(6)];
     const kept = withinBounds({ ...GOOD, networkInterfaces }).networkInterfaces;
     expect(kept).toEqual([5, ...Array(1023).fill(6)]);

@@ -25,7 +25,7 @@ const limits = {
   parallel: { fromBytes: 1 << 20, trialBytes: 128 << 10, fastBytesPerSecond: 2 ** 50, connections: 4 },
 };
 
-/** A server that can send parts; `fault` may end one of them early, and what is `after` that. */
+/** A server that can send parts; `fault` returns where to end a part early, and `after` what happens then. */
 function partServer(fault: (start: number) => number | null = () => null, after: "close" | "wait" = "close") {
   const starts: number[] = [];
   const sent: number[] = [];
@@ -62,13 +62,13 @@ async function download(url: string): Promise<Buffer> {
   return Buffer.concat(parts);
 }
 
-test("a large file from a slow server comes on several connections, and is the same", async () => {
+test("a large file from a slow server is downloaded on several connections, and its content is correct", async () => {
   const { url, starts } = partServer();
   expect((await download(url)).equals(BODY)).toBe(true);
   expect(starts.length).toBe(4);
 });
 
-test("what is left of a large file comes on several connections, too", async () => {
+test("the rest of a resumed large file is downloaded on several connections, too", async () => {
   let isBroken = true;
   const { url, starts } = partServer(() => (isBroken ? 100_000 : null), "wait");
   {
@@ -84,7 +84,7 @@ test("what is left of a large file comes on several connections, too", async () 
 });
 
 test(
-  "a further connection that breaks costs time, not content",
+  "when one of the further connections breaks, the content is still correct",
   async () => {
     let broken = 0;
     const { url, starts } = partServer((start) => (start > 0 && broken++ < 2 ? start + 100_000 : null));
@@ -94,7 +94,7 @@ test(
   GUARD_MS,
 );
 
-test("a later call fetches the gaps between the parts that an earlier one left, and nothing else", async () => {
+test("a resumed download requests only the gaps between the parts that it already has", async () => {
   let isBroken = true;
   const { url, starts, sent } = partServer((start) => (isBroken ? Math.max(start, 400_000) + 300_000 : null), "wait");
   {
@@ -113,7 +113,7 @@ test("a later call fetches the gaps between the parts that an earlier one left, 
   expect(again).toBe(0);
 });
 
-test("a part that the beginning has reached is resumed at its end, even if they were not joined yet", () => {
+test("when the first part has reached a later part, the download is resumed at the end of the later part", () => {
   using root = openPath(scratch, "directory");
   const url = "http://x/joined";
   {

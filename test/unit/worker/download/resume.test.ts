@@ -1,4 +1,4 @@
-// A file that is another one by the time its download goes on: what is put together is one of the two, never parts of both.
+// A file that changes before its download is resumed: the result is one of the two versions, never parts of both.
 import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -15,7 +15,7 @@ afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 const SIZE = 400_000;
 const HALF = SIZE / 2;
-/** Versions of a file that begin alike. */
+/** Versions of a file with the same beginning. */
 const version = (fill: number) => Buffer.concat([Buffer.alloc(HALF, 1), Buffer.alloc(HALF, fill)]);
 const [OLD, NEW] = [version(2), version(3)];
 const limits: JobLimits = { ...JOB_LIMITS, firstPauseMs: 1, slowMs: 100 };
@@ -33,7 +33,7 @@ async function fetchAll(root: ReturnType<typeof openPath>, url: string, jobLimit
   return Buffer.concat(parts);
 }
 
-/** A download as a pull makes it: begun anew when the file changed. */
+/** A download as a pull does it: restarted when the file has changed. */
 async function download(url: string, jobLimits = limits): Promise<Buffer> {
   using root = openPath(scratch, "directory");
   for (let tries = 0; ; tries++) {
@@ -49,7 +49,7 @@ const LENGTH = `Content-Length: ${SIZE}`;
 const whole = (body: Buffer, headers: string[], upTo = SIZE): RawReply => ({
   head: ["200 OK", LENGTH, ...headers],
   body: body.subarray(0, upTo),
-  // A connection that is closed early may lose what was sent before.
+  // A connection that is closed early may lose bytes that were sent before.
   after: upTo < SIZE ? "wait" : "close",
 });
 const part = (body: Buffer, { from }: RawRequest, headers: string[], range?: string): RawReply => ({
@@ -67,20 +67,20 @@ const STRONG = 'ETag: "s"';
 
 for (const [what, first, second, range] of [
   ["no validator", [], []],
-  ["a weak tag", ['ETag: W/"w"'], ['ETag: W/"w"']],
-  ["a weak tag in small letters", ['ETag: w/"w"'], ['ETag: w/"w"']],
+  ["a weak ETag", ['ETag: W/"w"'], ['ETag: W/"w"']],
+  ["a weak ETag in lower case", ['ETag: w/"w"'], ['ETag: w/"w"']],
   ["a date", [DATE], [DATE]],
-  ["a strong tag that the part does not repeat", [STRONG], []],
-  ["a strong tag, of which the part has a weak one", [STRONG], ['ETag: W/"s"']],
-  ["a strong tag and a date, of which the part repeats the date only", [STRONG, DATE], [DATE]],
-  ["a strong tag, and another one of the part", [STRONG], ['ETag: "t"']],
-  ["a strong tag, and a part that does not say where it is from", [STRONG], [STRONG], ""],
-  ["a strong tag, and a part of another place", [STRONG], [STRONG], `bytes 0-${SIZE - 1}/${SIZE}`],
-  ["a strong tag, and a part of a file of another size", [STRONG], [STRONG], `bytes ${HALF}-${SIZE - 1}/${SIZE + 1}`],
-  ["a strong tag, and a part of a file of unknown size", [STRONG], [STRONG], `bytes ${HALF}-${SIZE - 1}/*`],
-  ["a strong tag, and a part of something that is not counted in bytes", [STRONG], [STRONG], `pages 2-3/4`],
+  ["a strong ETag that the part does not repeat", [STRONG], []],
+  ["a strong ETag, and a weak one of the part", [STRONG], ['ETag: W/"s"']],
+  ["a strong ETag and a date, of which the part repeats only the date", [STRONG, DATE], [DATE]],
+  ["a strong ETag, and another one of the part", [STRONG], ['ETag: "t"']],
+  ["a strong ETag, and a part without its position", [STRONG], [STRONG], ""],
+  ["a strong ETag, and a part from another position", [STRONG], [STRONG], `bytes 0-${SIZE - 1}/${SIZE}`],
+  ["a strong ETag, and a part of a file of another size", [STRONG], [STRONG], `bytes ${HALF}-${SIZE - 1}/${SIZE + 1}`],
+  ["a strong ETag, and a part of a file of unknown size", [STRONG], [STRONG], `bytes ${HALF}-${SIZE - 1}/*`],
+  ["a strong ETag, and a part in another unit than bytes", [STRONG], [STRONG], `pages 2-3/4`],
 ] as const) {
-  test(`a download that was cut after ${what} does not become a mixture`, async () => {
+  test(`a download that was interrupted after ${what} has no mixed content`, async () => {
     const server = new RawServer((request) => {
       if (request.count === 1) return whole(OLD, [...first], HALF + 1000);
       if (request.headers.has("range")) return part(NEW, request, [...second], range);
@@ -90,7 +90,7 @@ for (const [what, first, second, range] of [
   });
 }
 
-test("a download with the same strong ETag is resumed, with If-Range", async () => {
+test("a download with a strong ETag is resumed, with If-Range", async () => {
   const server = new RawServer((request) => {
     return request.count === 1 ? whole(OLD, [STRONG], HALF) : part(OLD, request, [STRONG]);
   });
@@ -99,7 +99,7 @@ test("a download with the same strong ETag is resumed, with If-Range", async () 
   expect(server.requests[1]?.headers.get("if-range")).toBe('"s"');
 });
 
-test("a server whose parts cannot be used is asked for the whole file, once", async () => {
+test("after a partial reply that cannot be used, the whole file is requested once", async () => {
   const server = new RawServer((request) => {
     if (request.count === 1) return whole(OLD, [STRONG], HALF);
     return request.headers.has("range") ? part(OLD, request, []) : whole(OLD, [STRONG]);
@@ -108,7 +108,7 @@ test("a server whose parts cannot be used is asked for the whole file, once", as
   expect(server.requests.map(({ headers }) => headers.has("range"))).toEqual([false, true, false]);
 });
 
-test("a download that was left by an earlier call obeys the same rule", async () => {
+test("a spool that an earlier call left is resumed only with a strong ETag", async () => {
   for (const [headers, from] of [
     [[STRONG], HALF],
     [[DATE], 0],
@@ -131,8 +131,8 @@ test("a download that was left by an earlier call obeys the same rule", async ()
   }
 });
 
-test("a new version that is cut before the end of the old one is not resumed", async () => {
-  // The first half of both is the same: the tag of the second version must not be taken for that of what is here.
+test("a download of a new version that is shorter than the stored part of the old one is not resumed", async () => {
+  // The first half of both is the same: the ETag of the second version must not be used for the stored bytes of the first.
   const server = new RawServer((request) => {
     if (request.count === 1) return whole(OLD, ['ETag: "old"'], HALF + 5000);
     if (request.count === 2) return whole(NEW, ['ETag: "new"'], HALF - 5000);
@@ -141,13 +141,13 @@ test("a new version that is cut before the end of the old one is not resumed", a
   expect((await download(server.url("file"))).equals(NEW)).toBe(true);
 });
 
-test("a part that was not requested is refused", async () => {
+test("a partial reply to a request without a range is an error", async () => {
   const server = new RawServer((request) => part(OLD, request, [STRONG]));
   await expect(download(server.url("file"))).rejects.toThrow("sent a part of the file that was not requested");
 });
 
 for (const second of [[], ['ETag: W/"s"']]) {
-  test(`parts of further connections that say '${second[0] ?? "nothing"}' are not used`, async () => {
+  test(`parts of further connections with the header '${second[0] ?? "nothing"}' are not used`, async () => {
     const large = Buffer.alloc(4 << 20, 1);
     const other = Buffer.alloc(4 << 20, 2);
     let parts = 0;

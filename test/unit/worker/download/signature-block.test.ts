@@ -1,4 +1,4 @@
-// Signatures that bring the key they were made with.
+// Signatures that contain the key they were made with.
 import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -44,14 +44,14 @@ async function signWithSubkey(key: openpgp.PrivateKey, date = new Date()): Promi
   return Buffer.from((await openpgp.sign(signed)) as Uint8Array);
 }
 
-/** The ring as it was before the sub-key was made. */
+/** The keyring as it was before the sub-key was made. */
 async function ringWithout(key: openpgp.Key): Promise<Keyring> {
   const publicKey = key.isPrivate() ? (key as openpgp.PrivateKey).toPublic() : key;
   publicKey.subkeys = [];
   return readKeyring([Buffer.from(publicKey.write())]);
 }
 
-/** What becomes of a signature by the key's sub-key that brings `block`. */
+/** The verdict on a signature by the key's sub-key that contains the key block `block`. */
 async function verdict(key: openpgp.PrivateKey, block: Uint8Array | null, ring: Keyring, date?: Date): Promise<string> {
   const issuerKeyID = (key.subkeys[0] as openpgp.Subkey).getKeyID();
   const body = block === null ? null : Uint8Array.from([0, ...block]);
@@ -62,7 +62,7 @@ async function verdict(key: openpgp.PrivateKey, block: Uint8Array | null, ring: 
 const bytesOf = (key: openpgp.Key) => (key.isPrivate() ? (key as openpgp.PrivateKey).toPublic() : key).write();
 const INVALID = expect.stringContaining("DOWNLOAD INVALID: Signature verification failed.");
 
-test("a sub-key that a signature brings counts where its primary key is in the ring", async () => {
+test("a sub-key inside a signature is accepted if its primary key is in the keyring", async () => {
   const key = await newKey();
   const ring = await ringWithout(key);
   expect(await verdict(key, null, ring)).toEqual(INVALID);
@@ -71,7 +71,7 @@ test("a sub-key that a signature brings counts where its primary key is in the r
   expect(await verdict(key, Buffer.concat([bytesOf(await newKey()), bytesOf(key)]), ring)).toBe("good");
 });
 
-test("a primary key that is not in the ring stays unknown, whatever it brings", async () => {
+test("a primary key that is not in the keyring stays unknown, whichever key blocks the signature contains", async () => {
   const [stranger, known] = [await newKey(), await newKey()];
   expect(await verdict(stranger, bytesOf(stranger), await ringWithout(known))).toEqual(INVALID);
   expect(await verdict(stranger, Buffer.concat([bytesOf(known), bytesOf(stranger)]), await ringWithout(known))).toEqual(
@@ -80,19 +80,19 @@ test("a primary key that is not in the ring stays unknown, whatever it brings", 
   expect(await verdict(stranger, bytesOf(stranger), [])).toEqual(INVALID);
 });
 
-test("a sub-key that its primary key does not call its own does not count", async () => {
+test("a sub-key without a binding signature of its primary key is not accepted", async () => {
   const [stranger, known] = [await newKey(), await newKey()];
   const ring = await ringWithout(known);
   const unbound = known.toPublic();
   unbound.subkeys = stranger.toPublic().subkeys;
-  // Bound by the stranger's primary key.
+  // The sub-key is bound by a primary key that is not in the keyring.
   expect(await verdict(stranger, bytesOf(unbound), ring)).toEqual(INVALID);
   // Not bound at all.
   for (const subkey of unbound.subkeys) subkey.bindingSignatures = [];
   expect(await verdict(stranger, bytesOf(unbound), ring)).toEqual(INVALID);
 });
 
-test("a sub-key that has expired or was revoked does not count", async () => {
+test("a sub-key that has expired or was revoked is not accepted", async () => {
   const past = new Date(Date.now() - 10 * DAY);
   const expired = await newKey({
     date: past,
@@ -108,7 +108,7 @@ test("a sub-key that has expired or was revoked does not count", async () => {
   expect(await verdict(key, bytesOf(revoked), await ringWithout(key))).toContain("Subkey is revoked");
 });
 
-test("a sub-key that the ring knows as expired counts again where its primary key says so", async () => {
+test("a sub-key that is expired in the keyring is accepted if the signature contains a renewal by its primary key", async () => {
   const past = new Date(Date.now() - 10 * DAY);
   const key = await newKey({ date: past, subkeys: [{ sign: true, date: past, keyExpirationTime: 86_400 }] });
   const old = await readKeyring([Buffer.from(bytesOf(key))]);
@@ -121,7 +121,7 @@ test("a sub-key that the ring knows as expired counts again where its primary ke
   expect(await verdict(renewed, bytesOf(renewed), old)).toBe("good");
 });
 
-test("a sub-key that the ring knows as revoked stays revoked, whatever a signature brings", async () => {
+test("a sub-key that is revoked in the keyring stays revoked, whatever the signature contains", async () => {
   const key = await newKey();
   const revoked = key.toPublic();
   const [subkey] = revoked.subkeys as [openpgp.Subkey];
@@ -130,7 +130,7 @@ test("a sub-key that the ring knows as revoked stays revoked, whatever a signatu
   expect(await verdict(key, bytesOf(key), ring)).toEqual(INVALID);
 });
 
-test("a primary key that has expired or was revoked makes no sub-key good", async () => {
+test("no sub-key of a primary key that has expired or was revoked is accepted", async () => {
   const past = new Date(Date.now() - 10 * DAY);
   const key = await newKey({ date: past, keyExpirationTime: 86_400 });
   const ring = await ringWithout(key);
@@ -155,7 +155,7 @@ test("key blocks that cannot be parsed are ignored", async () => {
 });
 
 test.skipIf(!havePrograms("signatures that gpg makes", "gpg"))(
-  "what gpg --include-key-block makes is verified, detached and clear-signed",
+  "signatures by gpg --include-key-block are verified, detached and clear-signed",
   async () => {
     const home = mkdtempSync(join(scratch, "gpg-"));
     const gpg = (args: string[], input = "") => {

@@ -58,7 +58,7 @@ const outcome = async (work: Promise<unknown>): Promise<string> => {
 
 const INVALID = "DOWNLOAD INVALID: Signature verification failed.";
 
-test("I80: a detached signature counts over exactly its bytes, armoured or not, main key or sub-key", async () => {
+test("I80: a detached signature is valid for exactly the signed bytes, armoured or not, by a primary key or a sub-key", async () => {
   const key = await newKey({ subkeys: [{ sign: true }] });
   const ring = await ringOf(key);
   const signature = await sign(key, SUMS);
@@ -73,7 +73,7 @@ test("I80: a detached signature counts over exactly its bytes, armoured or not, 
   }
 });
 
-test("keys of strangers, expired and revoked ones do not count; of two signatures one is enough", async () => {
+test("signatures by unknown, expired and revoked keys are not accepted; one valid signature of two is enough", async () => {
   const [good, stranger] = [await newKey(), await newKey()];
   const ring = await ringOf(good);
   const foreign = await sign(stranger, SUMS);
@@ -87,34 +87,37 @@ test("keys of strangers, expired and revoked ones do not count; of two signature
   expect(await outcome(verifyDetached(SUMS, await sign(good, SUMS), await ringOf(revoked)))).toStartWith(INVALID);
 });
 
-test("a signature by a key that has expired since is none", async () => {
+test("a signature by a key that has expired since then is not accepted", async () => {
   const past = new Date(Date.now() - 10 * DAY);
   const expired = await newKey({ date: past, keyExpirationTime: 86_400 });
   const signature = await sign(expired, SUMS, new Date(past.getTime() + 1000));
   expect(await outcome(verifyDetached(SUMS, signature, await ringOf(expired)))).toStartWith(INVALID);
 });
 
-test.skipIf(!havePrograms("a signature over a weak hash", "gpg"))("a signature over a weak hash is none", async () => {
-  const home = mkdtempSync(join(scratch, "gpg-"));
-  const gpg = (args: string[], input = "") =>
-    Bun.spawnSync(
-      ["gpg", "--homedir", home, "--batch", "--quiet", "--passphrase", "", "--pinentry-mode", "loopback", ...args],
-      {
-        stdin: Buffer.from(input),
-        stderr: "ignore",
-      },
-    ).stdout;
-  gpg(["--quick-generate-key", "weak@example.com", "rsa2048", "sign"]);
-  const ring = await readKeyring([Buffer.from(gpg(["--export"]))]);
-  const signed = (hashName: string) =>
-    Buffer.from(gpg(["--allow-weak-digest-algos", "--digest-algo", hashName, "--detach-sign"], SUMS.toString()));
-  expect(await outcome(verifyDetached(SUMS, signed("SHA512"), ring))).toBe("good");
-  for (const weak of ["SHA1", "MD5"])
-    expect(await outcome(verifyDetached(SUMS, signed(weak), ring))).toStartWith(INVALID);
-  Bun.spawnSync(["gpgconf", "--homedir", home, "--kill", "all"]);
-});
+test.skipIf(!havePrograms("a signature over a weak hash", "gpg"))(
+  "a signature with a weak hash is not accepted",
+  async () => {
+    const home = mkdtempSync(join(scratch, "gpg-"));
+    const gpg = (args: string[], input = "") =>
+      Bun.spawnSync(
+        ["gpg", "--homedir", home, "--batch", "--quiet", "--passphrase", "", "--pinentry-mode", "loopback", ...args],
+        {
+          stdin: Buffer.from(input),
+          stderr: "ignore",
+        },
+      ).stdout;
+    gpg(["--quick-generate-key", "weak@example.com", "rsa2048", "sign"]);
+    const ring = await readKeyring([Buffer.from(gpg(["--export"]))]);
+    const signed = (hashName: string) =>
+      Buffer.from(gpg(["--allow-weak-digest-algos", "--digest-algo", hashName, "--detach-sign"], SUMS.toString()));
+    expect(await outcome(verifyDetached(SUMS, signed("SHA512"), ring))).toBe("good");
+    for (const weak of ["SHA1", "MD5"])
+      expect(await outcome(verifyDetached(SUMS, signed(weak), ring))).toStartWith(INVALID);
+    Bun.spawnSync(["gpgconf", "--homedir", home, "--kill", "all"]);
+  },
+);
 
-test("I84: of a text that carries its signature only the signed part counts", async () => {
+test("I84: only the signed part of a clear-signed text is used", async () => {
   const key = await newKey();
   const message = await openpgp.createCleartextMessage({ text: SUMS.toString() });
   const signed = Buffer.from(await openpgp.sign({ message, signingKeys: key }));
@@ -135,7 +138,7 @@ test("I84: of a text that carries its signature only the signed part counts", as
   expect(await outcome(verifyClearSigned(signed, await ringOf(await newKey())))).toStartWith(INVALID);
 });
 
-test("I76, I86: a list of checksums is read by file name, in text and binary form", () => {
+test("I76, I86: the checksum of a file is found by its name, in lists in text and in binary form", () => {
   const file = { name: "a b.raw", sha256: hash };
   for (const line of [`${hash}  a b.raw\n`, `${hash} *a b.raw\n`, `${hash} a b.raw\n`, `x\n${hash}  a b.raw`]) {
     expect(listsChecksum(Buffer.from(line), file)).toBe(true);
@@ -151,7 +154,7 @@ test("I76, I86: a list of checksums is read by file name, in text and binary for
   for (const line of others) expect(listsChecksum(Buffer.from(line), file)).toBe(false);
 });
 
-test("I79, I80: verify=signature needs a signature, verify=checksum only a list, verify=no neither", async () => {
+test("I79, I80: verify=signature needs a signature, verify=checksum only a list of checksums, verify=no neither", async () => {
   const key = await newKey();
   const ring = () => ringOf(key);
   const files = [{ name: "image.raw", sha256: hash }];
@@ -190,7 +193,7 @@ test("I75, I81: lists and signatures are requested in a fixed order", async () =
   expect(mixed.asked.slice(-2)).toEqual(["SHA256SUMS.gpg", "SHA256SUMS.asc"]);
 });
 
-test("I83: a keyring given by the environment is absolute, and the only one", async () => {
+test("I83: a keyring in the environment has an absolute path, and is the only one that is used", async () => {
   const path = join(scratch, "ring.pgp");
   writeFileSync(path, (await newKey()).toPublic().write() as Uint8Array);
   expect((await keyringFiles({ SYSTEMD_OPENPGP_KEYRING: path })).length).toBe(1);
@@ -200,7 +203,7 @@ test("I83: a keyring given by the environment is absolute, and the only one", as
   await expect(keyringFiles({ SYSTEMD_OPENPGP_KEYRING: "/nonexistent" })).rejects.toThrow("No keyring at");
 });
 
-test("I82: the admin's ring and the vendor's are both used, the newer name of each before the older one", async () => {
+test("I82: the administrator's keyring and the vendor's are both used, the newer file name of each before the older one", async () => {
   const host = join(scratch, "host");
   const put = async (path: string) => {
     const key = await newKey();
@@ -220,7 +223,7 @@ test("I82: the admin's ring and the vendor's are both used, the newer name of ea
   await expect(keyringFiles({}, join(scratch, "empty"))).rejects.toThrow("There is no keyring");
 });
 
-test("a keyring with unknown packets still has its keys", async () => {
+test("the keys of a keyring with unknown packets are read", async () => {
   const key = await newKey();
   const unknown = Buffer.from([0xc0 | 60, 3, 1, 2, 3]);
   const ring = await readKeyring([Buffer.concat([Buffer.from(key.toPublic().write() as Uint8Array), unknown])]);

@@ -1,4 +1,4 @@
-// Files beside an image that may be large: they go to where they are wanted as they come.
+// Files beside an image, which may be large: they are written piece by piece as they arrive.
 import { expect, test } from "bun:test";
 import { gzipSync } from "node:zlib";
 import type { HttpReply } from "../../../../src/worker/download/http.ts";
@@ -8,13 +8,13 @@ import { fetchSideInto } from "../../../../src/worker/download/small-file.ts";
 const LIMITS = { ...JOB_LIMITS, sideBytes: 4 << 20, tries: 3, firstPauseMs: 0 };
 const URL = "http://server.invalid/image.verity";
 
-/** A server's answer; the body is made by a generator. */
+/** A server's answer, whose body comes from a generator. */
 function reply(headers: Record<string, string>, body: AsyncIterable<Buffer>, status = 200): HttpReply {
   const disposable = Object.assign(body, { [Symbol.dispose]: () => {} });
   return { status, headers: new Headers(headers), body: disposable } as unknown as HttpReply;
 }
 
-/** A sink that remembers its bytes. */
+/** A sink that collects its bytes. */
 function memory() {
   const chunks: Buffer[] = [];
   return {
@@ -27,7 +27,7 @@ function memory() {
   };
 }
 
-test("each piece is passed on before the next one is taken", async () => {
+test("each piece is written before the next one is read", async () => {
   const sink = memory();
   async function* body() {
     for (let i = 0; i < 64; i++) {
@@ -52,7 +52,7 @@ test("a file beyond the limit is refused, whether its length was announced or no
   expect(sink.chunks.length).toBe(4);
 });
 
-test("a small file that the server compressed unasked is decompressed", async () => {
+test("a small file that the server compressed without being asked is decompressed", async () => {
   const packed = (size: number) =>
     (async function* () {
       yield gzipSync(Buffer.alloc(size, 7));

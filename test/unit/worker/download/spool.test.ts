@@ -11,9 +11,9 @@ afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 for (const [what, change] of [
   ["removed", (path: string) => rmSync(path)],
-  ["made an image", (path: string) => renameSync(path, `${path}.image`)],
+  ["renamed to an image", (path: string) => renameSync(path, `${path}.image`)],
   [
-    "replaced by that of a third one",
+    "replaced by that of a third process",
     (path: string) => {
       rmSync(path);
       writeFileSync(path, "");
@@ -32,14 +32,14 @@ for (const [what, change] of [
   });
 }
 
-test("a spool that another process fills is busy, and stays unchanged", () => {
+test("a spool that another process writes to is busy, and stays unchanged", () => {
   using root = openPath(scratch, "directory");
   using file = openSpoolFile(root, "held");
   expect([file === null, openSpoolFile(root, "held")]).toEqual([false, null]);
   expect(existsSync(join(scratch, "held"))).toBe(true);
 });
 
-test("each use of an address has a spool of its own, at the same time", () => {
+test("downloads of one URL for different uses have separate spools at the same time", () => {
   using root = openPath(scratch, "directory");
   const url = "http://x/one";
   {
@@ -50,7 +50,7 @@ test("each use of an address has a spool of its own, at the same time", () => {
   expect(readdirSync(scratch).filter((name) => name.startsWith(".#pull-"))).toEqual([]);
 });
 
-test("a transfer that waits for a spool gets it when it is free, or learns that the download is complete", async () => {
+test("a transfer that waits for a spool gets it when it is free, or is told that the download is complete", async () => {
   using root = openPath(scratch, "directory");
   const first = Spool.open(root, "oci", "http://x/layer");
   let isHere = false;

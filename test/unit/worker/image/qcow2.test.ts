@@ -87,16 +87,16 @@ for (const version of [2, 3]) {
 const HOSTILE: readonly (Made & { name: string; says: string })[] = [
   { name: "a backing file (CVE-2024-4467)", change: (h) => void h.writeBigUInt64BE(512n, 8), says: "backing file" },
   {
-    name: "the name of a backing file without place",
+    name: "a backing file's name without a position",
     change: (h) => void h.writeUInt32BE(9, 16),
     says: "backing file",
   },
   { name: "an external data file", change: (h) => void h.writeBigUInt64BE(4n, 72), says: "external file" },
-  { name: "the mark of a corrupt image", change: (h) => void h.writeBigUInt64BE(2n, 72), says: "marked as corrupt" },
+  { name: "the flag of a corrupt image", change: (h) => void h.writeBigUInt64BE(2n, 72), says: "marked as corrupt" },
   { name: "extended L2 entries", change: (h) => void h.writeBigUInt64BE(16n, 72), says: "extended L2 entries" },
-  { name: "a feature of the future", change: (h) => void h.writeBigUInt64BE(1n << 40n, 72), says: "0x10000000000" },
+  { name: "an unknown feature", change: (h) => void h.writeBigUInt64BE(1n << 40n, 72), says: "0x10000000000" },
   {
-    name: "a compression of the future",
+    name: "an unknown compression",
     change: (h) => {
       h.writeBigUInt64BE(8n, 72);
       h.writeUInt8(7, 104);
@@ -108,7 +108,7 @@ const HOSTILE: readonly (Made & { name: string; says: string })[] = [
   { name: "clusters of one byte", change: (h) => void h.writeUInt32BE(0, 20), says: "cluster size" },
   { name: "clusters of a gigabyte", change: (h) => void h.writeUInt32BE(30, 20), says: "cluster size" },
   {
-    name: "a size without tables for it",
+    name: "a size that its tables do not cover",
     change: (h) => void h.writeBigUInt64BE(1n << 49n, 24),
     says: "number of tables",
   },
@@ -122,20 +122,20 @@ const HOSTILE: readonly (Made & { name: string; says: string })[] = [
     says: "table outside",
   },
   {
-    name: "a table beyond the end",
+    name: "an L1 table beyond the end of the file",
     change: (h) => void h.writeBigUInt64BE(BigInt(1000 * CLUSTER), 40),
     says: "table outside",
   },
-  { name: "a second table beyond the end", l1: BigInt(1000 * CLUSTER), says: "table outside" },
-  { name: "a cluster beyond the end", l2: { 1: BigInt(1000 * CLUSTER) }, says: "cluster outside" },
-  { name: "a cluster between clusters", l2: { 1: BigInt(3 * CLUSTER + 512) }, says: "cluster outside" },
+  { name: "an L2 table beyond the end of the file", l1: BigInt(1000 * CLUSTER), says: "table outside" },
+  { name: "a cluster beyond the end of the file", l2: { 1: BigInt(1000 * CLUSTER) }, says: "cluster outside" },
+  { name: "a cluster that is not aligned", l2: { 1: BigInt(3 * CLUSTER + 512) }, says: "cluster outside" },
   {
-    name: "a compressed cluster beyond the end",
+    name: "a compressed cluster beyond the end of the file",
     l2: { 1: (1n << 62n) | BigInt(1000 * CLUSTER) },
     says: "cluster outside",
   },
   {
-    name: "one cluster in place of all (a bomb)",
+    name: "one cluster used in place of all (a bomb)",
     change: (h) => void h.writeBigUInt64BE(BigInt(8000 * CLUSTER), 24),
     l2: Object.fromEntries(Array.from({ length: 8000 }, (_, index) => [index, BigInt(3 * CLUSTER)])),
     says: "used more than once",
@@ -149,13 +149,13 @@ for (const { name, says, ...made } of HOSTILE) {
   });
 }
 
-test("a file that ends anywhere is refused or read, but never beyond its end", async () => {
+test("a file that is cut off at any length is refused, or converted without missing data", async () => {
   const whole = make();
   const content = readFileSync((await convert(whole)).path);
   const outcomes = new Map<string, number>();
   for (let length = 4; length < whole.length; length += 3001) {
     const { path, error } = await convert(whole.subarray(0, length));
-    // What is cut off is never taken for zeros: either all clusters are there, or the file is refused by name.
+    // Missing bytes are never read as zeros: either all clusters are complete, or the file is refused.
     if (error === null) expect([length, readFileSync(path).equals(content)]).toEqual([length, true]);
     else expect(error).toMatch(/^QCOW2 image is (damaged|not supported): /);
     outcomes.set(error ?? "read", (outcomes.get(error ?? "read") ?? 0) + 1);
@@ -163,12 +163,12 @@ test("a file that ends anywhere is refused or read, but never beyond its end", a
   expect(outcomes.size).toBeGreaterThan(1);
 });
 
-test("an image that was not closed is read: only writers need its refcounts", async () => {
+test("an image that was not closed properly is read, because only writers need its reference counts", async () => {
   const { path, error } = await convert(make({ change: (h) => void h.writeBigUInt64BE(1n, 72) }));
   expect([error, readFileSync(path).subarray(0, CLUSTER).equals(A)]).toEqual([null, true]);
 });
 
-test("one compressed cluster in place of all is refused before it fills the disk", async () => {
+test("an image that uses one compressed cluster many times is refused before it fills the disk", async () => {
   const bytes = make();
   const packed = bytes.readBigUInt64BE(2 * CLUSTER + 16);
   for (let index = 0; index < 8192; index++) bytes.writeBigUInt64BE(packed, 2 * CLUSTER + index * 8);
@@ -181,25 +181,28 @@ test("one compressed cluster in place of all is refused before it fills the disk
 const hasQemu = havePrograms("images that qemu-img makes", "qemu-img");
 const OPTIONS = ["compression_type=zstd", "compression_type=zlib", "compression_type=zstd,cluster_size=4k"];
 for (const [options, flags] of OPTIONS.flatMap((one) => [[one, ["-c"]] as const, [one, []] as const])) {
-  test.skipIf(!hasQemu)(`what qemu-img packs ${flags.join("")} with ${options} is unpacked again`, async () => {
-    const raw = join(scratch, `${count}.img`);
-    const wanted = Buffer.concat([
-      A,
-      B,
-      Buffer.alloc(5 * CLUSTER),
-      randomBytes(3 * CLUSTER),
-      B,
-      B,
-      Buffer.alloc(4096, 7),
-    ]);
-    writeFileSync(raw, wanted);
-    const packed = join(scratch, `${count}.packed`);
-    const command = ["qemu-img", "convert", ...flags, "-f", "raw", "-O", "qcow2", "-o", options, raw, packed];
-    expect(Bun.spawnSync(command).exitCode).toBe(0);
-    const { path, error } = await convert(readFileSync(packed));
-    expect(error).toBeNull();
-    expect(readFileSync(path).equals(wanted)).toBe(true);
-  });
+  test.skipIf(!hasQemu)(
+    `an image by qemu-img convert ${flags.join("")} with ${options} is converted back to the same bytes`,
+    async () => {
+      const raw = join(scratch, `${count}.img`);
+      const wanted = Buffer.concat([
+        A,
+        B,
+        Buffer.alloc(5 * CLUSTER),
+        randomBytes(3 * CLUSTER),
+        B,
+        B,
+        Buffer.alloc(4096, 7),
+      ]);
+      writeFileSync(raw, wanted);
+      const packed = join(scratch, `${count}.packed`);
+      const command = ["qemu-img", "convert", ...flags, "-f", "raw", "-O", "qcow2", "-o", options, raw, packed];
+      expect(Bun.spawnSync(command).exitCode).toBe(0);
+      const { path, error } = await convert(readFileSync(packed));
+      expect(error).toBeNull();
+      expect(readFileSync(path).equals(wanted)).toBe(true);
+    },
+  );
 }
 
 for (const [format, name] of [
@@ -209,7 +212,7 @@ for (const [format, name] of [
   ["vdi", "VDI"],
   ["qed", "QED"],
 ] as const) {
-  test.skipIf(!hasQemu)(`a ${name} image is known by name`, () => {
+  test.skipIf(!hasQemu)(`the error about a ${name} image names the format`, () => {
     const path = join(scratch, `disk.${format}`);
     expect(Bun.spawnSync(["qemu-img", "create", "-q", "-f", format, path, "4M"]).exitCode).toBe(0);
     using file = openPath(path, "read");
@@ -218,7 +221,7 @@ for (const [format, name] of [
   });
 }
 
-test("a VHD without blocks is known by its footer, and what is raw is not taken for anything", () => {
+test("a VHD without blocks is recognised by its footer, and a raw image is not taken for another format", () => {
   const path = join(scratch, "fixed");
   const bytes = Buffer.concat([randomBytes(8192), Buffer.alloc(512)]);
   for (const name of [null, "VHD"]) {

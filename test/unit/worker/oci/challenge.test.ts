@@ -13,11 +13,11 @@ for (const [what, header, wanted] of [
     [["bearer", { realm: REALM, service: "registry.docker.io", scope: "repository:library/alpine:pull" }]],
   ],
   [
-    "an error behind the scope, with commas in the quotes",
+    "an error after the scope, with commas in quotes",
     `Bearer realm="${REALM}", scope="repository:a:pull,push", error="invalid_token"`,
     [["bearer", { realm: REALM, scope: "repository:a:pull,push", error: "invalid_token" }]],
   ],
-  ["neither service nor scope", `Bearer realm="${REALM}"`, [["bearer", { realm: REALM }]]],
+  ["no service and no scope", `Bearer realm="${REALM}"`, [["bearer", { realm: REALM }]]],
   [
     "no quotes",
     `Bearer realm=${REALM},service=registry,scope=repository:a/b:pull`,
@@ -34,7 +34,7 @@ for (const [what, header, wanted] of [
     [["bearer", { realm: REALM, service: "x" }]],
   ],
   [
-    "Basic in front of Bearer, in one line",
+    "Basic before Bearer, in one line",
     `Basic realm="Artifactory Realm", Bearer realm="${REALM}",service="art"`,
     [
       ["basic", { realm: "Artifactory Realm" }],
@@ -42,7 +42,7 @@ for (const [what, header, wanted] of [
     ],
   ],
   [
-    "Basic behind Bearer, without quotes",
+    "Basic after Bearer, without quotes",
     `Bearer realm=${REALM},service=x, Basic realm=r`,
     [
       ["bearer", { realm: REALM, service: "x" }],
@@ -50,7 +50,7 @@ for (const [what, header, wanted] of [
     ],
   ],
   [
-    "ways with a word of their own, and without any",
+    "schemes with a token in place of parameters, and without any",
     `Negotiate, NTLM abcd==, Bearer realm="${REALM}"`,
     [
       ["negotiate", {}],
@@ -58,7 +58,7 @@ for (const [what, header, wanted] of [
       ["bearer", { realm: REALM }],
     ],
   ],
-  ["small and large letters", `bEARER ReAlM="${REALM}"`, [["bearer", { realm: REALM }]]],
+  ["lower and upper case", `bEARER ReAlM="${REALM}"`, [["bearer", { realm: REALM }]]],
   [
     "quotes that are escaped",
     'Basic realm="a \\"b\\", Bearer realm=\\"c\\""',
@@ -66,18 +66,18 @@ for (const [what, header, wanted] of [
   ],
   ["quotes that are not closed", 'Basic realm="a, b', [["basic", { realm: "a, b" }]]],
   [
-    "a parameter that is there twice",
+    "a parameter that occurs twice",
     `Bearer realm="${REALM}",realm="https://evil.example"`,
     [["bearer", { realm: REALM }]],
   ],
   ["nothing", "", []],
-  ["no more than commas", " ,, , ", []],
-  ["a parameter of no way", 'realm="x"', []],
+  ["only commas", " ,, , ", []],
+  ["a parameter without a scheme", 'realm="x"', []],
 ] as const) {
   test(`WWW-Authenticate with ${what}`, () => expect(parsed(header)).toEqual(JSON.parse(JSON.stringify(wanted))));
 }
 
-test("a header of any bytes is read in a time that grows with its length only", () => {
+test("the time to parse a header grows only linearly with its length", () => {
   for (const piece of ['"', "a=", "a,", "\\", " ", "=", 'a="\\', "a a", "a=a,a"]) {
     const before = performance.now();
     parseChallenges(`Bearer x=${piece.repeat(16_384 / piece.length)}`);

@@ -10,7 +10,7 @@ const LAYERS: readonly PushedLayer[] = [
   { digest: digest("c"), size: 20, compression: "zstd", diffId: digest("d"), comment: "the difference" },
 ];
 
-test("the documents are those that a pull reads, and the same for the same layers", () => {
+test("a pull can read the documents, and they are identical for the same layers", () => {
   const config = configOf(LAYERS, null);
   expect(contentDigests(config.bytes)).toEqual([digest("b"), digest("d")]);
   expect(JSON.parse(config.bytes.toString())).toMatchObject({ architecture: NATIVE_ARCHITECTURE, os: "linux" });
@@ -31,7 +31,7 @@ test("the documents are those that a pull reads, and the same for the same layer
   ]);
 });
 
-test("of a pulled image's configuration the platform and how it is run stay, and nothing else", () => {
+test("of a pulled image's configuration, only the platform and the settings for running it are kept", () => {
   const known = {
     architecture: "arm64",
     variant: "v8",

@@ -11,10 +11,13 @@ test.each([
   ["", "SIGTERM"],
   ["SIGINT\nBind=/", "SIGTERM"],
   ["rm -rf", "SIGTERM"],
-])("an image that wants to be stopped by %j is stopped by %s, never killed at once", (StopSignal, signal) => {
-  expect(of({ StopSignal })).toBe(`[Exec]\nBoot=no\nKillSignal=${signal}\n`);
-});
+])(
+  "an image with the stop signal %j gets KillSignal=%s: SIGTERM where it is missing or invalid",
+  (StopSignal, signal) => {
+    expect(of({ StopSignal })).toBe(`[Exec]\nBoot=no\nKillSignal=${signal}\n`);
+  },
+);
 
-test("an image that says nothing of how to run it has no settings", () => {
+test("an image whose configuration does not say how to run it gets no settings file", () => {
   expect(settingsOf(Buffer.from("{}"))).toBeNull();
 });

@@ -1,4 +1,4 @@
-// The session of an upload against a played registry: what is sent from where, and what counts as progress.
+// The session of an upload to a simulated registry: which bytes are sent, and what counts as progress.
 import { expect, test } from "bun:test";
 import { ErrnoError } from "../../../../src/base/error.ts";
 import type { HttpReply, HttpRequest } from "../../../../src/worker/download/http.ts";
@@ -33,7 +33,7 @@ function replied(status: number, headers: Record<string, string> = {}, url = HOS
 
 type Sent = readonly [method: string, range: string, body: string];
 
-/** Sends the blob to a server that answers so; returns what was sent. */
+/** Sends the blob to a server that answers with `answer`; returns what was sent. */
 async function upload(
   answer: (sent: Sent, count: number) => HttpReply,
   blob = BLOB,
@@ -68,7 +68,7 @@ async function upload(
 
 const range = (end: number) => ({ Range: `0-${end}` });
 
-test("a blob goes in parts, each where the one before ended; a small one goes whole", async () => {
+test("a blob is sent in parts, each from where the one before ended; a small blob is sent in one request", async () => {
   const all = await upload(([method]) => replied(method === "PUT" ? 201 : 202));
   expect(all).toEqual({
     sent: [
@@ -87,7 +87,7 @@ test("a blob goes in parts, each where the one before ended; a small one goes wh
   ]);
 });
 
-test("a registry that takes a part of a part is sent the rest", async () => {
+test("when the registry stored only the beginning of a part, the rest is sent", async () => {
   const { sent, error } = await upload(([method], count) =>
     replied(method === "PUT" ? 201 : 202, method === "PATCH" && count === 1 ? range(1) : {}),
   );
@@ -95,7 +95,7 @@ test("a registry that takes a part of a part is sent the rest", async () => {
   expect(sent.map(([, , body]) => body).join("")).toBe("0123" + "23456789");
 });
 
-test("after a cut the registry is asked how much it has", async () => {
+test("after a failed request the registry is asked how much it has stored", async () => {
   const { sent, error } = await upload(([method], count) => {
     if (method === "GET") return replied(204, range(5));
     if (method === "PATCH" && count === 2) return replied(503);
@@ -112,22 +112,22 @@ test("after a cut the registry is asked how much it has", async () => {
   ]);
 });
 
-test("sessions that are forgotten again and again are no progress: the tries come to an end", async () => {
+test("when the registry forgets every session, the upload fails after a limited number of tries", async () => {
   const { sent, error } = await upload(([method], count) =>
     method === "GET" || count % 2 === 0 ? replied(404) : replied(202),
   );
   expect((error as Error).message).toBe("Registry 'registry.example' no longer has the upload");
-  // What the first session took is no progress of the others.
+  // Bytes that the first session accepted are not progress of the others.
   expect(sent.filter(([method]) => method === "POST").length).toBe(3);
 });
 
-test("a lost answer to the last request sends nothing again where the blob is there", async () => {
+test("when the answer to the last request is lost and the registry has the blob, nothing is sent again", async () => {
   const { sent, error } = await upload(([method]) => replied(method === "PUT" ? 502 : 202), BLOB, true);
   expect(error).toBeNull();
   expect(sent.filter(([method]) => method === "PUT").length).toBe(1);
 });
 
-test("a registry that takes nothing, or has more than was sent, is not believed", async () => {
+test("a registry that reports that it stored nothing, or more than was sent, is an error", async () => {
   const nothing = await upload(() => replied(202, range(0)));
   expect((nothing.error as Error).message).toBe(
     "Registry 'registry.example' has stored nothing of the part that was sent",
@@ -138,13 +138,13 @@ test("a registry that takes nothing, or has more than was sent, is not believed"
   );
 });
 
-test("the range of a reply says how far the registry is", () => {
+test("the Range of a reply tells how much the registry has stored", () => {
   const of = (value: string) => offsetOf(new Headers({ Range: value }));
   expect(["0-0", "0-9", "bytes=0-9", "1-9", "x", "0-9999999999999999"].map(of)).toEqual([0, 10, 10, null, null, null]);
   expect(offsetOf(new Headers())).toBeNull();
 });
 
-test("an upload goes on at http and https only, and from https never without it", () => {
+test("an upload is continued at http and https URLs only, and from https only at https", () => {
   const at = (location: string) => () =>
     locationOf(replied(202, { Location: location }, `${HOST}/v2/`), new URL(HOST)).href;
   expect(at("/a?b=1")()).toBe(`${HOST}/a?b=1`);
@@ -154,7 +154,7 @@ test("an upload goes on at http and https only, and from https never without it"
     expect(at(bad)).toThrow("names no usable address to continue the upload");
 });
 
-test("parts grow on a fast line and shrink on a slow one, within the limits and the registry's wish", () => {
+test("parts grow on a fast connection and shrink on a slow one, within the limits and the registry's minimum", () => {
   const parts = new PartSize(PART_LIMITS);
   const first = parts.bytes;
   for (let i = 0; i < 20; i++) parts.took(parts.bytes, 1);
@@ -166,6 +166,6 @@ test("parts grow on a fast line and shrink on a slow one, within the limits and 
   parts.atLeast(2 ** 40);
   expect(parts.bytes).toBe(64 << 20);
   expect(first).toBe(PART_LIMITS.firstBytes);
-  // Whoever sends more may take longer.
+  // The time limit grows with the size of a part.
   expect(parts.httpLimits(8 << 20).answerMs).toBeGreaterThan(parts.httpLimits(0).answerMs);
 });

@@ -16,12 +16,12 @@ describe("an image that a worker is to change", () => {
   if (found === null) throw new Error("the tree is no image");
   const target = { name: found.name, path: found.path, identity: found.facts.identity };
 
-  test("is the one that was found, also when it has changed meanwhile", () => {
+  test("is the one that the daemon found, also when its content has changed meanwhile", () => {
     mkdirSync(join(pool, "tree/etc"));
     expect(imageOf({ layout, target }).path).toBe(found.path);
   });
 
-  test("is not another one that has its name and path now", () => {
+  test("is not another one that has the same name and path now", () => {
     renameSync(join(pool, "tree"), join(root, "old"));
     mkdirSync(join(pool, "tree"));
     expect(() => imageOf({ layout, target })).toThrow("No image 'tree' known");

@@ -1,4 +1,4 @@
-// One budget for a transfer, whatever parts it has.
+// All parts of a transfer share one budget.
 import { expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,7 +8,7 @@ import { Budget } from "../../../../src/worker/program/budget.ts";
 
 const MEBIBYTE = 1 << 20;
 
-test("parts that are each below the limit are stopped when they are beyond it together", () => {
+test("parts that are each below the limit are stopped when their sum exceeds it", () => {
   using directory = openPath(tmpdir(), "directory");
   const budget = new Budget({ writtenBytes: 10 * MEBIBYTE });
   const make = () => budget.part(directory, { limitBytes: 4 * MEBIBYTE }).wrote(3 * MEBIBYTE);
@@ -18,7 +18,7 @@ test("parts that are each below the limit are stopped when they are beyond it to
   expect(make).toThrow("File overly large, refusing.");
 });
 
-test("files of all parts are counted together", () => {
+test("the limit on the number of files holds for all parts together", () => {
   using directory = openPath(tmpdir(), "directory");
   const budget = new Budget({ entries: 5 });
   for (let part = 0; part < 5; part++) budget.part(directory).entered(512);
@@ -27,7 +27,7 @@ test("files of all parts are counted together", () => {
   expect(() => budget.part(directory).entered(512)).toThrow("Transfer makes more than 5 files, refusing.");
 });
 
-test("many small parts together check the free space, too", () => {
+test("the free space is also checked after many small parts", () => {
   using directory = openPath(tmpdir(), "directory");
   const budget = new Budget();
   const make = () => budget.part(directory, { reserveBytes: Number.MAX_SAFE_INTEGER }).wrote(5 * MEBIBYTE);
@@ -35,7 +35,7 @@ test("many small parts together check the free space, too", () => {
   expect(make).toThrow(/^Disk is full/);
 });
 
-test("a part that reserves nothing does not count as a check of free space for the others", () => {
+test("a part without a reserve does not replace the check of free space for the others", () => {
   using directory = openPath(tmpdir(), "directory");
   const budget = new Budget();
   const first = budget.part(directory, { reserveBytes: 0 });
@@ -45,7 +45,7 @@ test("a part that reserves nothing does not count as a check of free space for t
   first.wrote(70 * MEBIBYTE);
 });
 
-test("there is one budget in a worker", () => {
+test("a worker creates one Budget", () => {
   const root = join(import.meta.dir, "../../../../src");
   const sources = readdirSync(root, { recursive: true }).map(String);
   const found = sources.flatMap((path) => {

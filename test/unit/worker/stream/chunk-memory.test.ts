@@ -16,7 +16,7 @@ import {
 } from "../../../../src/worker/stream/chunk-memory.ts";
 import { decompress } from "../../../../src/worker/stream/compression.ts";
 
-test("a returned chunk is lent again, once, also when only a part of it was returned", () => {
+test("a returned chunk is lent again only once, also when a part of it was returned as well", () => {
   const first = lendChunk();
   giveBack(first.subarray(10, 20));
   giveBack(first);
@@ -30,7 +30,7 @@ test("memory that does not belong to the pool is ignored", () => {
   expect(lendChunk().buffer).not.toBe(foreign.buffer);
 });
 
-test("a chunk that is used in parts is lent until the last of them comes back", () => {
+test("a chunk that is lent in parts is free when the last part is returned", () => {
   const chunk = lendChunkInParts();
   const [head, tail] = [chunk.subarray(0, 100), chunk.subarray(100, 300)];
   giveBack(head);
@@ -41,7 +41,7 @@ test("a chunk that is used in parts is lent until the last of them comes back", 
   expect(lendChunk().buffer).toBe(chunk.buffer);
 });
 
-test("memory is freed with the part that reaches its end", () => {
+test("memory is freed when the part at its end is returned", () => {
   const memory = Buffer.allocUnsafeSlow(1000);
   const [head, tail] = [memory.subarray(0, 400), memory.subarray(400)];
   freeAtItsEnd(head);
@@ -52,7 +52,7 @@ test("memory is freed with the part that reaches its end", () => {
   expect(memory.buffer.byteLength).toBe(0);
 });
 
-/** Noise, which does not shrink, between stretches that shrink to nothing: output in pieces of all sizes. */
+/** Random bytes, which cannot be compressed, between zeros, which can: the output has pieces of all sizes. */
 function uneven(): Buffer {
   const parts = Array.from({ length: 40 }, (_, index) => {
     const size = ((index * 7919) % 50) * 9973 + 1;
@@ -64,30 +64,27 @@ function uneven(): Buffer {
 test.each([
   ["gzip", (content: Buffer) => Buffer.concat([gzipSync(content), gzipSync(content)])],
   ["zstd", (content: Buffer) => Buffer.concat([zstdCompressSync(content), zstdCompressSync(content)])],
-])(
-  "%s: what is decoded stays as it is until it is given back, and nothing that is needed is freed",
-  async (_, pack) => {
-    const content = uneven();
-    const packed = pack(content);
-    async function* source() {
-      for (let at = 0; at < packed.length; at += 65_521) yield packed.subarray(at, at + 65_521);
-    }
-    const expected = Buffer.concat([content, content]);
-    const unused: Buffer[] = [];
-    let at = 0;
-    for await (const chunk of decompress(source())) {
-      unused.push(chunk);
-      if (unused.length < 3) continue;
-      const oldest = unused.shift() as Buffer;
-      expect(oldest.equals(expected.subarray(at, at + oldest.length))).toBe(true);
-      at += oldest.length;
-      giveBack(oldest);
-    }
-    expect(Buffer.concat(unused).equals(expected.subarray(at))).toBe(true);
-  },
-);
+])("%s: decoded bytes do not change until they are returned, and memory in use is not freed", async (_, pack) => {
+  const content = uneven();
+  const packed = pack(content);
+  async function* source() {
+    for (let at = 0; at < packed.length; at += 65_521) yield packed.subarray(at, at + 65_521);
+  }
+  const expected = Buffer.concat([content, content]);
+  const unused: Buffer[] = [];
+  let at = 0;
+  for await (const chunk of decompress(source())) {
+    unused.push(chunk);
+    if (unused.length < 3) continue;
+    const oldest = unused.shift() as Buffer;
+    expect(oldest.equals(expected.subarray(at, at + oldest.length))).toBe(true);
+    at += oldest.length;
+    giveBack(oldest);
+  }
+  expect(Buffer.concat(unused).equals(expected.subarray(at))).toBe(true);
+});
 
-/** A file of three chunks and a bit, each with bytes of its own. */
+/** A file of a little more than three chunks, each with different bytes. */
 async function withFile<T>(use: (path: string, content: Buffer) => Promise<T>): Promise<T> {
   const directory = mkdtempSync(join(tmpdir(), "chunks-"));
   const content = Buffer.concat([1, 2, 3, 4].map((byte) => Buffer.alloc(byte === 4 ? 7 : CHUNK, byte)));
@@ -99,7 +96,7 @@ async function withFile<T>(use: (path: string, content: Buffer) => Promise<T>): 
   }
 }
 
-test("a file that is read ahead arrives whole and in order, whether chunks are kept or returned", async () => {
+test("a file that is read ahead is complete and in order, whether chunks are kept or returned", async () => {
   await withFile(async (path, content) => {
     using kept = openPath(path, "read");
     const parts: Buffer[] = [];

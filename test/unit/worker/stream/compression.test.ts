@@ -8,6 +8,7 @@ import { checkedBzip2 } from "../../../../src/worker/stream/compression-bzip2.ts
 import { findProgram } from "../../../../src/worker/stream/compression-program.ts";
 import { needsMuchMemory } from "../../../../src/worker/stream/compression-zstd.ts";
 import { havePrograms } from "../../../lib/programs.ts";
+import { waitFor } from "../../../lib/wait-for.ts";
 
 const text = Buffer.concat(
   Array.from({ length: 3000 }, (_, i) => Buffer.from(`line ${i * 7919} of some text\n`.repeat(i % 40))),
@@ -32,7 +33,7 @@ async function failure(bytes: Buffer, step = 1000): Promise<string> {
   }
 }
 
-/** An empty stream, and one for each number of zeros that fill up the last byte. */
+/** An empty stream, and one for each number of padding bits in the last byte. */
 const BZIP2_STREAMS = [
   "425a683917724538509000000000",
   "425a6839314159265359b2e52e900000034900004030002000200030cd3418c8e0af177245385090b2e52e90",
@@ -50,7 +51,7 @@ const formats = (["gzip", "zstd", "xz", "bzip2", "lz4"] as const).filter((format
   return !(format in program) || havePrograms(`compression by ${format}`, program[format as keyof typeof program]);
 });
 
-test("I68: garbage behind bzip2 is an error, whatever the host's program makes of it", async () => {
+test("I68: garbage after a bzip2 stream is an error, also where the host's bzip2 ignores it", async () => {
   for (const hex of BZIP2_STREAMS) {
     const stream = Buffer.from(hex, "hex");
     for (const step of [1, 7, 1000]) expect(await collect(checkedBzip2(pieces(stream, step)))).toEqual(stream);
@@ -69,7 +70,7 @@ for (const format of formats) {
     }
   });
 
-  test(`an empty stream survives ${format}`, async () => {
+  test(`an empty stream is compressed and decompressed by ${format}`, async () => {
     const packed = await collect(compress(pieces(Buffer.alloc(0), 1), format));
     expect((await collect(decompress(pieces(packed, 5)))).length).toBe(0);
   });
@@ -81,13 +82,13 @@ for (const format of formats) {
     }
   });
 
-  test(`I67: several ${format} streams one behind the other are one`, async () => {
+  test(`I67: several ${format} streams in a row are decompressed as one`, async () => {
     const packed = await collect(compress(pieces(text, 100_001), format));
     const twice = await collect(decompress(pieces(Buffer.concat([packed, packed]), 64 << 10)));
     expect(twice.equals(Buffer.concat([text, text]))).toBe(true);
   });
 
-  test(`I68: garbage behind ${format} is an error, not a loop`, async () => {
+  test(`I68: garbage after a ${format} stream is an error, not an endless loop`, async () => {
     const packed = await collect(compress(pieces(text, 100_001), format));
     for (const step of [64 << 10, packed.length]) {
       expect(await failure(Buffer.concat([packed, Buffer.from("garbage behind the end")]), step)).toBe("EBADMSG");
@@ -127,7 +128,7 @@ test("a missing program for a format is reported with the package to install", (
   }
 });
 
-test("our gzip is what gzip makes of it, whatever the size of the pieces", async () => {
+test("compressed gzip data is a single member that Bun's gunzip decompresses, for all sizes around a block", async () => {
   for (const size of [0, 1, (512 << 10) - 1, 512 << 10, (512 << 10) + 1, 1 << 20, 3_000_000]) {
     const bytes = Buffer.alloc(size, "abcdefg\n1234");
     const packed = await collect(compress(pieces(bytes, 77_777), "gzip"));
@@ -143,7 +144,7 @@ test("skippable frames in zstd streams are ignored", async () => {
 });
 
 test("a zstd stream that needs too much memory is refused with that reason", async () => {
-  // Magic, descriptor of the frame, descriptor of the window, and the head of a last empty block.
+  // Magic number, frame descriptor, window descriptor, and the header of a last empty block.
   const frame = (log: number) => Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, (log - 10) << 3, 1, 0, 0]);
   expect(await collect(decompress(pieces(frame(27), 9)))).toEqual(Buffer.alloc(0));
   await expect(collect(decompress(pieces(frame(31), 9)))).rejects.toThrow(
@@ -152,7 +153,7 @@ test("a zstd stream that needs too much memory is refused with that reason", asy
 });
 
 test("the window of a zstd frame in a single segment is limited as well", async () => {
-  // Magic, descriptor of a single segment, its size in four bytes, and the head of a last empty block.
+  // Magic number, descriptor of a single segment, its size in four bytes, and the header of a last empty block.
   const frame = (size: number) => {
     const bytes = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0xa0, 0, 0, 0, 0, 1, 0, 0]);
     bytes.writeUInt32LE(size, 5);
@@ -166,7 +167,7 @@ test("the window of a zstd frame in a single segment is limited as well", async 
 /** ZSTD_c_windowLog (zstd.h). */
 const ZSTD_C_WINDOW_LOG = 101;
 
-/** A stream whose size nobody knew when it began, with a window of so many bits. */
+/** A stream without a content size, with a window of so many bits. */
 async function packedWith(windowLog: number, content: Buffer): Promise<Buffer> {
   const stream = createZstdCompress({ params: { [ZSTD_C_WINDOW_LOG]: windowLog } });
   stream.end(content);
@@ -202,7 +203,7 @@ test("data without a known magic number counts as uncompressed", async () => {
   }
 });
 
-test("a consumer that stops early leaves nothing running", async () => {
+test("no program keeps running when the consumer stops early", async () => {
   for (const format of formats) {
     const packed = await collect(compress(pieces(Buffer.alloc(8 << 20, "xyz"), 1 << 20), format));
     for await (const chunk of decompress(pieces(packed, 1 << 16))) {
@@ -210,6 +211,10 @@ test("a consumer that stops early leaves nothing running", async () => {
       break;
     }
   }
+  const running = () =>
+    Bun.spawnSync(["pgrep", "-P", `${process.pid}`, "-r", "R,S,D", "-x", Object.values(program).join("|")]).exitCode ===
+    0;
+  await waitFor(() => expect(running()).toBe(false), "the programs to end");
 });
 
 test("the suffix of a file name selects the compression", () => {
@@ -228,7 +233,7 @@ test("the suffix of a file name selects the compression", () => {
 const SKIPPABLE = Buffer.concat([Buffer.from("5a2a4d1805000000", "hex"), Buffer.from("other")]);
 
 for (const format of formats.filter((one) => one === "zstd" || one === "lz4")) {
-  test(`${format} behind skippable frames, as pzstd writes them, is recognised and read`, async () => {
+  test(`${format} after skippable frames, as pzstd writes them, is recognised and decompressed`, async () => {
     const packed = await collect(compress(pieces(text, 100_001), format));
     const bytes = Buffer.concat([SKIPPABLE, SKIPPABLE, packed]);
     expect(detectCompression(bytes)).toBe(format);
@@ -246,7 +251,7 @@ async function packedByXz(dictionary: string): Promise<Buffer> {
 }
 
 test.skipIf(!havePrograms("xz with a large dictionary", "xz"))(
-  "xz with a dictionary of 128 MiB is read, one of more is named",
+  "xz with a dictionary of 128 MiB is decompressed; a larger dictionary is an error that says so",
   async () => {
     expect((await collect(decompress(pieces(await packedByXz("128MiB"), 1000)))).equals(text)).toBe(true);
     const larger = await packedByXz("192MiB");

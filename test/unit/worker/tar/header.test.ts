@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { BLOCK, hasValidSum, number } from "../../../../src/worker/tar/header.ts";
 
-/** A block with some bytes above 127 that tells `sum`. */
+/** A block with some bytes above 127, whose checksum field is `sum`. */
 function telling(sum: (bytes: Buffer) => number): Buffer {
   const block = Buffer.from(Array.from({ length: BLOCK }, (_, at) => (at % 9 === 0 ? 200 : 100)));
   block.fill(" ", 148, 156);
@@ -9,7 +9,7 @@ function telling(sum: (bytes: Buffer) => number): Buffer {
   return block;
 }
 
-test("I88: a sum is right over bytes with and without sign, and wrong by any byte", () => {
+test("I88: a checksum over signed or over unsigned bytes is accepted, and a change of any byte is detected", () => {
   const unsigned = telling((bytes) => bytes.reduce((total, byte) => total + byte, 0));
   const signed = telling((bytes) => new Int8Array(bytes).reduce((total, byte) => total + byte, 0));
   expect([hasValidSum(unsigned), hasValidSum(signed)]).toEqual([true, true]);
