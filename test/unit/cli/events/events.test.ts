@@ -109,6 +109,18 @@ describe("machinectl events", () => {
     expect(asked).toHaveLength(1);
   });
 
+  test("a parameter that the daemon does not accept is named, and no cursor is blamed for it", async () => {
+    const refused = (parameter: string) => {
+      const id = "org.varlink.service.InvalidParameter";
+      return { replies: [], error: Object.assign(new Error(id), { id, parameters: { parameter } }) };
+    };
+    expect((await run(["--after-cursor=c1"], refused("cursor"))).stderr).toContain("has the cursor 'c1'");
+    const types = await run(["--after-cursor=c1", "--type=machine"], refused("types"));
+    expect(types.stderr).toBe(
+      "Failed to read events: the daemon, which may be of an older release, does not accept 'types'\n",
+    );
+  });
+
   test("bad times and types are refused", async () => {
     expect(await run(["--since=soon"])).toMatchObject({ code: 1, stderr: "Failed to parse timestamp: soon\n" });
     expect(await run(["--type=machine,weather"])).toMatchObject({ code: 1 });
