@@ -51,7 +51,7 @@ function hasHidden(directory: string): boolean {
   try {
     return readdirSync(directory).some((name) => HIDDEN.test(name));
   } catch {
-    // No such directory, or none of ours: nothing to sweep.
+    // No such directory, or one that cannot be read now: what is left over in it stays for the next time.
     return false;
   }
 }

@@ -176,6 +176,7 @@ export function hasLeftovers(layout: ImageLayout): boolean {
   return workplaces(layout).some(hasTemporaries) || lockFiles(layout).some(isLeftOver);
 }
 
+/** Returns false where that cannot be found out now: the file stays for the next time. */
 function isLeftOver(lock: string): boolean {
   try {
     return isLockFree(lock);
@@ -198,7 +199,10 @@ export function unlessUnable(act: () => void): void {
   }
 }
 
-/** Looks at names only: a process may be working on the entry. */
+/**
+ * Looks at names only: a process may be working on the entry. Returns false for a directory that cannot be read now, which is swept the
+ * next time.
+ */
 function hasTemporaries(path: string): boolean {
   try {
     using directory = openPath(path, "directory");
