@@ -18,7 +18,7 @@ import { Host } from "../../../src/setup/host.ts";
 import { initNamed } from "../../../src/setup/init/inits.ts";
 import { initOf } from "../../../src/setup/init/recognise.ts";
 import { SERVICES, type Service } from "../../../src/setup/init/services.ts";
-import { startServices } from "../../../src/setup/init/takeover.ts";
+import { startServices, stopServices } from "../../../src/setup/init/takeover.ts";
 import { install } from "../../../src/setup/install.ts";
 import { asPackaged } from "../../../src/setup/packaged.ts";
 import type { Run } from "../../../src/setup/takeover.ts";
@@ -238,6 +238,43 @@ describe("services that run", () => {
     start(true, noting());
     expect(commands).toEqual(["rc-service machined status", "rc-service machined-import status"]);
     expect(lines).toContain("machined runs already");
+  });
+
+  test("a service with active transfers, or that cannot be asked, is not started again", () => {
+    const answering =
+      (list: { code: number; stdout: string }): Run =>
+      (...words) => {
+        commands.push(words.join(" "));
+        return words.includes("list-transfers") ? { ...list, output: "" } : { code: 0, stdout: "", output: "" };
+      };
+    const restarts = () => commands.filter((line) => line.endsWith("restart"));
+    for (const [list, reason] of [
+      [{ code: 0, stdout: '[{"id":1}]' }, "has active transfers"],
+      [{ code: 1, stdout: "" }, "did not say whether it has active transfers"],
+    ] as const) {
+      commands = [];
+      start(false, answering(list));
+      expect(restarts()).toEqual(["rc-service machined restart"]);
+      expect(lines).toContain(
+        `machined-import ${reason}: it is replaced by 'rc-service machined-import restart', when they are done`,
+      );
+      expect(lines).not.toContain("machined-import runs");
+    }
+    commands = [];
+    start(false, answering({ code: 0, stdout: "" }));
+    expect(restarts()).toHaveLength(2);
+  });
+
+  test("transfers that end with a service that is removed are printed", () => {
+    const init = initNamed("OpenRC");
+    const busy: Run = (...words) => ({
+      ...{ code: 0, output: "" },
+      stdout: words.includes("list-transfers") ? "[1]" : "",
+    });
+    if (init !== null) stopServices(init, new Host(root), say, busy);
+    expect(lines).toContain(
+      "machined-import has active transfers: they end with it; a pull that is asked for again is resumed",
+    );
   });
 
   test("are started where they do not run, and what fails is said", () => {
