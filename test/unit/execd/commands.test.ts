@@ -24,6 +24,22 @@ test("users who run all that they may leave room for a user who runs nothing, an
   commands.take(2001, undefined);
 });
 
+test("where users have taken all places, other users are refused, and root is not", () => {
+  const commands = new Commands(() => {});
+  for (let uid = 1000; commands.size < 256; uid++) fill(commands, uid);
+  expect(fill(commands, 5000)).toBe(0);
+  const root = Array.from({ length: 300 }, () => commands.take(0, undefined));
+  // Root's commands take no place of others.
+  for (const place of root) place[Symbol.dispose]();
+  expect(fill(commands, 5000)).toBe(0);
+});
+
+test("a user who acts as every subordinate user leaves the last quarter to others", () => {
+  const commands = new Commands(() => {});
+  for (let uid = 0x8000_0000; uid < 0x8000_0400; uid++) fill(commands, uid);
+  expect(commands.size).toBe(32);
+});
+
 test("users that only a user namespace of the same range has are counted as one", () => {
   const commands = new Commands(() => {});
   expect(fill(commands, 0x8000_0000)).toBe(32);
