@@ -1,5 +1,6 @@
 // The records of machines and hosts in the buckets. Whoever reads one trusts only the fields that are checked here: they
 // were written by another host.
+import { isIP } from "node:net";
 import { INBOX, nameOf } from "./names.ts";
 
 /** A machine as `machinectl list --json` has it, with its host and when that was so. */
@@ -88,7 +89,8 @@ export function readMachine(key: string, value: string): MachineRecord | null {
     service: text(fields, "service"),
     os: text(fields, "os"),
     version: text(fields, "version"),
-    addresses: addresses === "" ? [] : addresses.split("\n").filter((address) => address !== ""),
+    // Other programs connect to them, by the inventories.
+    addresses: addresses.split("\n").filter((address) => isIP(address) !== 0),
     time: number(fields, "time"),
   };
 }

@@ -72,3 +72,22 @@ test("only inboxes are answered to", () => {
   ])
     expect(isInbox(subject)).toBe(false);
 });
+
+test("a record's members are its own, and its addresses are addresses", () => {
+  const addresses = ["10.0.0.2", "-oProxyCommand=id", "{{ x }}", "host.example", "fe80::1%eth0", "", "1.2.3.4:80"];
+  const text = `{"host":"h","machine":"m","__proto__":{"service":"s","time":1},"addresses":${JSON.stringify(addresses.join("\n"))}}`;
+  expect(readMachine("h.m", text)).toMatchObject({ service: "", time: 0, addresses: ["10.0.0.2", "fe80::1%eth0"] });
+  for (const wrong of [
+    '[{"host":"h"}]',
+    '"h"',
+    "null",
+    '{"host":"h","machine":["m"]}',
+    '{"host":{"toString":1},"machine":"m"}',
+  ]) {
+    expect(readMachine("h.m", wrong)).toBeNull();
+    expect(readHost("h", wrong)).toBeNull();
+  }
+  for (const key of ["h", "h.m.x", ".m", "h.", "__proto__.m", "h.*", "h.m\n"]) {
+    expect(readMachine(key, text)).toBeNull();
+  }
+});

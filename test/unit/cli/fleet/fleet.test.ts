@@ -36,6 +36,16 @@ test("the inventory has a group for each class and each host, and leads over the
   });
 });
 
+test("nothing that a host writes of its machines is a template for Ansible", () => {
+  const template = "{{ lookup('pipe', 'id') }}";
+  const facts = { service: template, os: template, version: template, time: 1 };
+  const record = { ...facts, host: "h", machine: "m", class: template, addresses: [template] };
+  const text = JSON.stringify(fleetInventory(fleetMachines([record])));
+  expect(text).toContain('"machined_os":""');
+  expect(text).not.toContain("lookup");
+  expect(text).not.toContain("ansible_host");
+});
+
 test("targets have their host as a label; machines without an address are none", () => {
   expect(fleetTargets(MACHINES, 9100)).toEqual([
     { targets: ["10.0.0.2:9100"], labels: { host: "h1.x", machine: "web", class: "container", service: "s" } },
