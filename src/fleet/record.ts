@@ -116,6 +116,30 @@ export function readHost(key: string, value: string): HostRecord | null {
   };
 }
 
+/** An event: its members are texts, numbers and booleans. */
+interface EventRecord extends Fields {
+  readonly host: string;
+  readonly type: string;
+  readonly event: string;
+  /** Microseconds since 1970. */
+  readonly time: number;
+}
+
+/**
+ * Reads an event of the subject of a host's token; null for none. The host must be that of the subject, which agents of others may
+ * not publish to. Members that are objects or arrays, which no event has, are left out.
+ */
+export function readEvent(token: string, value: string): EventRecord | null {
+  const fields = fieldsOf(value);
+  if (fields === null) return null;
+  const { host, type, event, time } = fields;
+  if (typeof host !== "string" || host !== nameOf(token) || typeof type !== "string" || typeof event !== "string")
+    return null;
+  if (typeof time !== "number") return null;
+  const plain = Object.entries(fields).filter(([, member]) => typeof member !== "object");
+  return Object.fromEntries(plain) as unknown as EventRecord;
+}
+
 /** The machines whose hosts are there, and which their agents have written since they are. */
 export function livingMachines(machines: readonly MachineRecord[], hosts: readonly HostRecord[]): MachineRecord[] {
   const since = new Map(hosts.map((one) => [one.host, one.since]));

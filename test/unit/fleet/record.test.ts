@@ -5,6 +5,7 @@ import {
   livingMachines,
   type MachineRecord,
   machineText,
+  readEvent,
   readHost,
   readMachine,
 } from "../../../src/fleet/record.ts";
@@ -90,4 +91,22 @@ test("a record's members are its own, and its addresses are addresses", () => {
   for (const key of ["h", "h.m.x", ".m", "h.", "__proto__.m", "h.*", "h.m\n"]) {
     expect(readMachine(key, text)).toBeNull();
   }
+});
+
+test("an event is of the host of its subject, and has no members that are objects", () => {
+  const event = { host: "h", type: "machine", event: "started", time: 1, machine: "m", readOnly: true };
+  const deep = `${"[".repeat(50_000)}${"]".repeat(50_000)}`;
+  const text = `${JSON.stringify({ ...event, list: [1], leader: { toString: 1 } }).slice(0, -1)},"__proto__":{"x":1},"deep":${deep}}`;
+  expect(readEvent("h", text)).toEqual(event);
+  for (const wrong of [
+    { ...event, host: "g" },
+    { ...event, host: undefined },
+    { ...event, time: "1" },
+    { ...event, time: { valueOf: 1 } },
+    { ...event, type: ["machine"] },
+    [event],
+  ]) {
+    expect(readEvent("h", JSON.stringify(wrong))).toBeNull();
+  }
+  expect(readEvent("H*", JSON.stringify({ ...event, host: null }))).toBeNull();
 });

@@ -1,7 +1,7 @@
 // `machinectl events`: what is printed, and what is done with a manager that keeps no log.
 import { describe, expect, test } from "bun:test";
 import { ErrnoError } from "../../../../src/base/error.ts";
-import { eventLine } from "../../../../src/cli/events/event.ts";
+import { eventLine, type SeenEvent, subjectOf } from "../../../../src/cli/events/event.ts";
 import { runMachinectl } from "../../../../src/cli/program/machinectl.ts";
 import type { Varlink } from "../../../../src/cli/session/ports.ts";
 import { FakeProcess, WORLDS, type World } from "../fake-world.ts";
@@ -143,6 +143,32 @@ describe("machinectl events", () => {
     const other = new FakeProcess(ONE);
     expect(await runMachinectl(["events", "--type=image"], other)).toBe(1);
     expect(other.stderr).toBe("This manager keeps no events: only the starts and ends of machines can be shown\n");
+  });
+
+  test("an event of any content is a line: another host may have written it", () => {
+    const values = [
+      1e300,
+      -1,
+      "x",
+      null,
+      {},
+      [[]],
+      JSON.parse('{"toString":1}'),
+      JSON.parse('{"__proto__":{"a":1}}'),
+      true,
+    ];
+    const fields = ["time", "machine", "image", "local", "status", "signal", "count", "progress", "how", "leader"];
+    for (const type of ["machine", "image", "transfer", "resource", "constructor", "__proto__", "toString"]) {
+      for (const field of fields) {
+        for (const value of values) {
+          for (const how of ["exited", "killed", undefined]) {
+            const event = { time: 1, type, event: "ended", how, [field]: value } as unknown as SeenEvent;
+            expect(eventLine(event)).toMatch(/^[-+\d]+T[\d:]+Z [^\n]+$/);
+            expect(subjectOf(event)).toBeString();
+          }
+        }
+      }
+    }
   });
 
   test("an event is one line, whatever others call their things", () => {
