@@ -38,6 +38,9 @@ const MOST_ADDRESSES = 64;
 /** Bytes of a record, which the buckets enforce. */
 export const MOST_RECORD_BYTES = 8192;
 
+/** More names, each with its quotation marks and comma, do not fit in a record. Each is a question to the server. */
+const MOST_NAMES = MOST_RECORD_BYTES / 4;
+
 /** The text of a machine's record. */
 export function machineText(record: MachineRecord): string {
   const { addresses, ...rest } = record;
@@ -107,10 +110,11 @@ export function readHost(key: string, value: string): HostRecord | null {
   if (host === null || fields === null || fields["host"] !== host) return null;
   const allow = texts(fields["allow"]);
   if (allow === null) return null;
+  const names = texts(fields["names"]);
   return {
     ...{ host, bootId: text(fields, "bootId"), agent: text(fields, "agent"), machines: number(fields, "machines") },
     since: number(fields, "since"),
-    names: texts(fields["names"]),
+    names: names !== null && names.length <= MOST_NAMES ? names : null,
     allow,
     time: number(fields, "time"),
   };

@@ -110,3 +110,9 @@ test("an event is of the host of its subject, and has no members that are object
   }
   expect(readEvent("H*", JSON.stringify({ ...event, host: null }))).toBeNull();
 });
+
+test("more names than a record can have are not asked for one by one", () => {
+  const host = { host: "h", allow: [], names: Array.from({ length: 2048 }, () => "a") };
+  expect(readHost("h", JSON.stringify(host))?.names).toHaveLength(2048);
+  expect(readHost("h", JSON.stringify({ ...host, names: [...host.names, "a"] }))?.names).toBeNull();
+});
