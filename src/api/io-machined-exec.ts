@@ -24,6 +24,8 @@ export const IoMachinedExec = defineVarlinkInterface({
       },
       out: { exitStatus: "int", message: "?string" },
       descriptors: 3,
+      // Whoever forwards the terminal sets its size too, when it has received the master.
+      hints: ["rows", "columns"],
       access: {
         action: "org.freedesktop.machine1.shell",
         hostAction: "org.freedesktop.machine1.host-shell",

@@ -215,15 +215,3 @@ export function hostFaultOf(error: unknown): string | null {
   const name = errnoNameOf(error);
   return name !== null && HOST_FAULTS.has(name) ? name : null;
 }
-
-/** Errors of opening and reading a path that say what is there. `readRegular()` throws EBADF where it is no regular file. */
-const NO_FILE: ReadonlySet<string> = new Set("ENOENT ENOTDIR ELOOP ENAMETOOLONG EACCES EPERM EBADF".split(" "));
-
-/**
- * Whether an error says that a path is no regular file, or that it may not be read. Returns false for errors after which it is
- * not known what the file contains: no descriptor or memory is free, the disk fails.
- */
-export function meansNoFile(error: unknown): boolean {
-  const name = errnoNameOf(error);
-  return name !== null && NO_FILE.has(name);
-}

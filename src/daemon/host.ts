@@ -1,6 +1,8 @@
 // Facts about the host: the machine id, and the release of its systemd.
+
 import { readFileSync } from "node:fs";
 import { SYSTEMD1_NAME, SYSTEMD1_PATH } from "../api/systemd1.ts";
+import { unlessNoFile } from "../base/absence.ts";
 import { errnoNameOf } from "../base/error.ts";
 import type { Variant } from "../base/variant.ts";
 import type { BusCall } from "../ipc/bus/connection.ts";
@@ -8,11 +10,7 @@ import { BusError } from "../ipc/bus/error.ts";
 
 /** Returns the host's machine id as text; "" where there is none. */
 export function hostId(): string {
-  try {
-    return readFileSync("/etc/machine-id", "latin1").trim();
-  } catch {
-    return "";
-  }
+  return unlessNoFile(() => readFileSync("/etc/machine-id", "latin1").trim(), "");
 }
 
 const VERSION_CALL: BusCall = {

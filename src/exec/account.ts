@@ -1,6 +1,8 @@
 // The account of a command in a machine: user, group and supplementary groups from the machine's user database, limited by
 // who owns the machine.
-import { ErrnoError, errnoNameOf, meansNoFile } from "../base/error.ts";
+
+import { meansNoFile } from "../base/absence.ts";
+import { ErrnoError, errnoNameOf } from "../base/error.ts";
 import { findUser, groupsOfUser, ID_MAX, type UserEntry } from "../base/user-database.ts";
 import { openPath, readFileIn, readRegular, reopen, statFd } from "../kernel/file/fd.ts";
 import { sameNamespace } from "../kernel/process/namespace.ts";

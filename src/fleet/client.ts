@@ -8,12 +8,11 @@ import {
   eventsSubject,
   HOSTS_BUCKET,
   MACHINES_BUCKET,
-  nameOf,
   requestSubject,
   type Scope,
   tokenOf,
 } from "./names.ts";
-import { type HostRecord, livingMachines, type MachineRecord, readHost, readMachine } from "./record.ts";
+import { type HostRecord, livingMachines, type MachineRecord, readEvent, readHost, readMachine } from "./record.ts";
 import { type FleetAnswer, readAnswer } from "./request.ts";
 import type { FleetSettings } from "./settings.ts";
 
@@ -202,7 +201,7 @@ export class FleetClient {
     try {
       const messages = follows ? this.#following(options) : this.#stored(EVENTS_STREAM, options);
       for await (const message of messages) {
-        const event = readEvent(message);
+        const event = eventOf(message);
         if (event !== null) yield event;
       }
     } catch (error) {
@@ -256,19 +255,9 @@ function startOptions(start: EventStart): object {
   return { opt_start_time: new Date(Math.max(start.usec / 1000, 0)).toISOString() };
 }
 
-/**
- * Returns the event of a message, or null. Its host must be that of the subject, to which agents of other hosts may not
- * publish.
- */
-function readEvent(message: JsMsg): FleetEvent | null {
+/** Returns the event of a message, or null. */
+function eventOf(message: JsMsg): FleetEvent | null {
   const [, , token = ""] = message.subject.split(".");
-  try {
-    const fields: unknown = JSON.parse(message.string());
-    if (typeof fields !== "object" || fields === null) return null;
-    const { host, type, event } = fields as FleetEvent["fields"];
-    if (host !== nameOf(token) || typeof type !== "string" || typeof event !== "string") return null;
-    return { sequence: message.seq, host: String(host), fields: fields as FleetEvent["fields"] };
-  } catch {
-    return null;
-  }
+  const fields = readEvent(token, message.string());
+  return fields === null ? null : { sequence: message.seq, host: fields.host, fields };
 }

@@ -1,5 +1,6 @@
 // The records of machines and hosts in the buckets. They were written by other hosts: readers use only the fields that
 // are checked here.
+import { isIP } from "node:net";
 import { INBOX, nameOf } from "./names.ts";
 
 /** A machine: the fields of `machinectl list --json`, its host, and the time of the record. */
@@ -39,6 +40,9 @@ export interface HostRecord {
 const MOST_ADDRESSES = 64;
 /** The limit of a record in bytes, which the buckets enforce. */
 export const MOST_RECORD_BYTES = 8192;
+
+/** More names, each with its quotation marks and comma, do not fit in a record. Each is a question to the server. */
+const MOST_NAMES = MOST_RECORD_BYTES / 4;
 
 /** Returns the text of a machine's record. */
 export function machineText(record: MachineRecord): string {
@@ -92,7 +96,8 @@ export function readMachine(key: string, value: string): MachineRecord | null {
     service: text(fields, "service"),
     os: text(fields, "os"),
     version: text(fields, "version"),
-    addresses: addresses === "" ? [] : addresses.split("\n").filter((address) => address !== ""),
+    // Other programs connect to them, by the inventories.
+    addresses: addresses.split("\n").filter((address) => isIP(address) !== 0),
     time: number(fields, "time"),
   };
 }
@@ -109,13 +114,38 @@ export function readHost(key: string, value: string): HostRecord | null {
   if (host === null || fields === null || fields["host"] !== host) return null;
   const allow = texts(fields["allow"]);
   if (allow === null) return null;
+  const names = texts(fields["names"]);
   return {
     ...{ host, bootId: text(fields, "bootId"), agent: text(fields, "agent"), machines: number(fields, "machines") },
     since: number(fields, "since"),
-    names: texts(fields["names"]),
+    names: names !== null && names.length <= MOST_NAMES ? names : null,
     allow,
     time: number(fields, "time"),
   };
+}
+
+/** An event: its members are texts, numbers and booleans. */
+interface EventRecord extends Fields {
+  readonly host: string;
+  readonly type: string;
+  readonly event: string;
+  /** Microseconds since 1970. */
+  readonly time: number;
+}
+
+/**
+ * Reads an event of the subject of a host's token; returns null for an invalid one. The host must be that of the subject, to which agents
+ * of other hosts may not publish. Members that are objects or arrays, which no event has, are left out.
+ */
+export function readEvent(token: string, value: string): EventRecord | null {
+  const fields = fieldsOf(value);
+  if (fields === null) return null;
+  const { host, type, event, time } = fields;
+  if (typeof host !== "string" || host !== nameOf(token) || typeof type !== "string" || typeof event !== "string")
+    return null;
+  if (typeof time !== "number") return null;
+  const plain = Object.entries(fields).filter(([, member]) => typeof member !== "object");
+  return Object.fromEntries(plain) as unknown as EventRecord;
 }
 
 /**

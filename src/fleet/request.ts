@@ -141,12 +141,17 @@ function checkCommand(machines: readonly string[], command: readonly string[], u
     throw new Refused("'user' is no name of a user");
 }
 
+function isExitStatus(value: unknown): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 255;
+}
+
 /** Parses an answer; returns null for an invalid one. */
 export function readAnswer(payload: string): FleetAnswer | null {
   try {
     const { status, output, error } = JSON.parse(payload) as Fields;
-    if (typeof status !== "number" || typeof output !== "string" || typeof error !== "string") return null;
-    return { status, output, error };
+    if (typeof output !== "string" || typeof error !== "string") return null;
+    // A number that is no exit status could become 0, which is success, as that of this program.
+    return isExitStatus(status) ? { status, output, error } : null;
   } catch {
     return null;
   }

@@ -56,7 +56,7 @@ function hasHidden(directory: string): boolean {
   try {
     return readdirSync(directory).some((name) => HIDDEN.test(name));
   } catch {
-    // The directory is missing, or cannot be read.
+    // The directory is missing, or cannot be read now: its left-over files stay until the next sweep.
     return false;
   }
 }

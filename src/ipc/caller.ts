@@ -57,9 +57,9 @@ function processOf(given: Fd | undefined, pid: number): () => PidRef {
   try {
     using process = PidRef.fromPidFd(given);
     known = { id: process.id, startTicks: process.verified(() => processStartTicks(process.pid)) };
-  } catch {
+  } catch (error) {
     return () => {
-      throw new SyscallError("process", "ESRCH", String(pid));
+      throw error;
     };
   }
   return () => {

@@ -62,6 +62,7 @@ export class Service implements Daemon, Served {
   readonly enablement: Enablement;
   readonly tree: ObjectTree;
   registerPolicy: RegisterPolicy;
+  /** While systemd has not said its own, permissions are asked for as on the newest; a host without it needs those of the oldest. */
   hostVersion = 0;
   readonly #scope: Scope;
   readonly #shell: ServiceShell;
@@ -90,6 +91,7 @@ export class Service implements Daemon, Served {
     this.#imageEvents = new ImageEvents(this.images, this.log, (facts) => this.#events.append(facts));
     this.images.operated = () => this.#imageEvents.changed();
     this.#systemd = usesSystemd ? new Systemd1(scope.kind, this.#unitEvents()) : null;
+    if (usesSystemd) this.hostVersion = Number.POSITIVE_INFINITY;
     this.enablement = new Enablement(this.#systemd, this.log);
     this.#machineEvents = new MachineEvents(this.#events);
     this.#watches = new MachineWatches((machine, isNew) => this.#watch(machine, isNew), this.log, watchedLimit());
@@ -122,8 +124,11 @@ export class Service implements Daemon, Served {
 
   async connected(bus: BusClient): Promise<void> {
     await this.#systemd?.attach(bus);
-    this.hostVersion = (await this.#systemd?.version()) ?? 0;
-    this.#choosePolicy();
+    const version = (await this.#systemd?.version()) ?? null;
+    if (version !== null) this.hostVersion = version;
+    else if (this.#systemd !== null)
+      this.log.warning("systemd does not say its version: users need permissions as of the newest");
+    this.#choosePolicy(version);
   }
 
   /** Restores the machines of an earlier process, then opens the sockets. */
@@ -226,11 +231,11 @@ export class Service implements Daemon, Served {
     };
   }
 
-  #choosePolicy(): void {
+  #choosePolicy(version: number | null): void {
     if (this.#scope.kind === "user") return;
     const wanted = process.env["MACHINED_REGISTER_POLICY"];
     if (wanted === "root" || wanted === "polkit") this.registerPolicy = wanted;
-    else if (this.hostVersion >= OPEN_REGISTRATION_VERSION) this.registerPolicy = "polkit";
+    else if (version !== null && version >= OPEN_REGISTRATION_VERSION) this.registerPolicy = "polkit";
   }
 
   #announce(member: "MachineNew" | "MachineRemoved", machine: Machine): void {

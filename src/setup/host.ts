@@ -2,6 +2,7 @@
 
 import { existsSync, readFileSync, readlinkSync, realpathSync, statfsSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
+import { unlessNoFile } from "../base/absence.ts";
 import { type InitName, initOf } from "./init/recognise.ts";
 import { SetupError } from "./setup-error.ts";
 
@@ -74,6 +75,7 @@ export class Host {
     try {
       return basename(readlinkSync(path));
     } catch {
+      // It is no link, or there is none.
       return existsSync(path) ? "init" : "";
     }
   }
@@ -132,11 +134,7 @@ export class Host {
 }
 
 function nameOfProcess1(): string {
-  try {
-    return readFileSync("/proc/1/comm", "latin1").trim();
-  } catch {
-    return "";
-  }
+  return unlessNoFile(() => readFileSync("/proc/1/comm", "latin1").trim(), "");
 }
 
 const MIB = 1 << 20;

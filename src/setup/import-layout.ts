@@ -1,5 +1,6 @@
 // The files of the transfer daemon, and their places on a host: programs, units, D-Bus and polkit files. The rules are
 // those of layout.ts: nothing of the distribution is overwritten.
+
 import { accessSync, constants, lstatSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import import1Policy from "../../install/dbus-1/system.d/org.freedesktop.import1.conf" with { type: "text" };
@@ -10,6 +11,8 @@ import import1Actions from "../../install/polkit-1/actions/org.freedesktop.impor
 import allowExecutableMemory from "../../install/systemd/allow-executable-memory.conf" with { type: "text" };
 import importdService from "../../install/systemd/systemd-importd.service" with { type: "text" };
 import importdSocket from "../../install/systemd/systemd-importd.socket" with { type: "text" };
+import { meansNoFile, unlessNoFile } from "../base/absence.ts";
+import { errnoNameOf } from "../base/error.ts";
 import type { Host } from "./host.ts";
 import { missingActions } from "./polkit.ts";
 import type { Wanted } from "./wanted.ts";
@@ -48,11 +51,7 @@ function calledByOthers(host: Host, name: string): Wanted[] {
 /** Whether nothing exists at the path, or a link to `target` from an earlier installation. */
 function isMissingOr(host: Host, path: string, target: string): boolean {
   const located = join(host.root, path);
-  try {
-    return lstatSync(located).isSymbolicLink() && readlinkSync(located) === target;
-  } catch {
-    return true;
-  }
+  return unlessNoFile(() => lstatSync(located).isSymbolicLink() && readlinkSync(located) === target, true);
 }
 
 function isWritable(host: Host, path: string): boolean {
@@ -109,8 +108,9 @@ export function importPolkitFiles(host: Host, directory: string): Wanted[] {
 function isMasked(host: Host): boolean {
   try {
     return readlinkSync(join(host.root, IMPORT_UNIT)) === "/dev/null";
-  } catch {
-    return false;
+  } catch (error) {
+    if (meansNoFile(error) || errnoNameOf(error) === "EINVAL") return false; // none, or no link
+    throw error;
   }
 }
 

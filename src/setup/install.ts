@@ -141,7 +141,7 @@ function serveOrGoBack({ init, host, planned, earlier, now }: Services, say: Say
     else say(`${init.name} starts the daemons with the next boot, or now with 'machined install --now'`);
   } catch (error) {
     if (earlier.length > 0) throw error;
-    if (host.isLive) stopServices(init, host, command);
+    if (host.isLive) stopServices(init, host, say, command);
     removeState(init, host);
     takeAllAway(host, planned, command);
     disableServices(init, host, () => {}, command);

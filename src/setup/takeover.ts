@@ -2,6 +2,7 @@
 // processes are in other units, and both daemons read their state from /run/systemd/machines.
 
 import { existsSync, readdirSync, readlinkSync } from "node:fs";
+import { unlessNoProcess } from "../base/absence.ts";
 import type { Say } from "./apply.ts";
 import { TMPFILES, UNIT } from "./layout.ts";
 import { SetupError } from "./setup-error.ts";
@@ -97,11 +98,7 @@ export function takeOver(installed: Installed, say: Say, command: Run = run): bo
 /** Whether the running daemon executes the installed file, and not one that has been replaced since. */
 function runsProgram(program: string, command: Run): boolean {
   const pid = command("systemctl", "show", "--property=MainPID", "--value", SERVICE).stdout;
-  try {
-    return pid !== "0" && readlinkSync(`/proc/${pid}/exe`) === program;
-  } catch {
-    return false;
-  }
+  return unlessNoProcess(() => pid !== "0" && readlinkSync(`/proc/${pid}/exe`) === program, false);
 }
 
 /**

@@ -78,7 +78,7 @@ export function uninstall({ host, now, dryRun = false, say, command = run }: Uni
   const init = initOn(host);
   const hasServices = init !== null && made.length > 0;
   // Before their scripts are removed, which are needed to stop them.
-  if (hasServices && host.isLive) stopServices(init, host, command);
+  if (hasServices && host.isLive) stopServices(init, host, say, command);
   if (hasServices) removeState(init, host);
   undivert(host, say, command);
   uninstallNss(host, say);

@@ -1,4 +1,5 @@
 // Measures a machine: the counters of its control groups and of its network at one moment.
+import { unlessNoProcess } from "../base/absence.ts";
 import { type Fd, openPath } from "../kernel/file/fd.ts";
 import { upToUnit } from "../kernel/process/cgroup.ts";
 import { type CgroupHierarchy, cgroupHierarchies } from "../kernel/process/cgroup-mount.ts";
@@ -43,7 +44,12 @@ export class Meter implements Disposable {
   /** Measures the unit of `leader` ("": its own control group). Throws an error with errno when the leader is gone. */
   constructor(leader: number, unit: string, hierarchies: readonly CgroupHierarchy[] = cgroupHierarchies()) {
     this.#cgroup = new CgroupMeter(leader, (path, controller) => groupOf(unit, path, controller), hierarchies);
-    this.#network = networkFile(leader);
+    try {
+      this.#network = networkFile(leader);
+    } catch (error) {
+      this.#cgroup[Symbol.dispose]();
+      throw error;
+    }
   }
 
   /** Returns the present counters. */
@@ -75,9 +81,8 @@ export function groupOf(unit: string, path: string, controller: string): string 
 }
 
 function networkFile(leader: number): Fd | null {
-  try {
-    return sameNamespace(leader, "net") ? null : openPath(`/proc/${leader}/net/dev`, "read");
-  } catch {
-    return null;
-  }
+  return unlessNoProcess(
+    () => (sameNamespace(leader, "net") ? null : openPath(`/proc/${leader}/net/dev`, "read")),
+    null,
+  );
 }

@@ -8,6 +8,7 @@ import { IoSystemdMachineImage } from "../../src/api/io-systemd-machine-image.ts
 import { IoSystemdResolveHook } from "../../src/api/io-systemd-resolve.ts";
 import { IoSystemd, IoSystemdService, OrgVarlinkService } from "../../src/api/io-systemd-service.ts";
 import { IoSystemdUserDatabase } from "../../src/api/io-systemd-userdb.ts";
+import { OWN_INTERFACES } from "../../src/api/own-interfaces.ts";
 import type { VarlinkInterface } from "../../src/api/varlink-table.ts";
 import { describeInterface } from "../../src/ipc/varlink/schema.ts";
 
@@ -35,6 +36,12 @@ function fieldsOf(table: VarlinkInterface): [owner: string, name: string][] {
     ...Object.entries(table.errors).flatMap(([owner, fields]) => of(owner, fields)),
   ];
 }
+
+test("a hint is an optional parameter of its call", () => {
+  const methods = OWN_INTERFACES.flatMap((table) => Object.values(table.methods));
+  const wrong = methods.flatMap((row) => (row.hints ?? []).filter((name) => row.in[name]?.[0] !== "?"));
+  expect(wrong).toEqual([]);
+});
 
 for (const table of INTERFACES) {
   describe(table.name, () => {

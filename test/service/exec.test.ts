@@ -1,14 +1,18 @@
 // machined-exec with a machined, called by root: which calls are refused, and which block others.
 import { afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { IoMachinedExec } from "../../src/api/io-machined-exec.ts";
+import { Peers } from "../../src/ipc/peers.ts";
 import { VarlinkError } from "../../src/ipc/varlink/client.ts";
 import { connectVarlink } from "../../src/ipc/varlink/connect.ts";
+import { type VarlinkCall, VarlinkServer } from "../../src/ipc/varlink/server.ts";
 import { readSome, writeSome } from "../../src/kernel/file/byte-io.ts";
 import { type Fd, openPath, setNonblocking } from "../../src/kernel/file/fd.ts";
 import { openPipe, readToEnd } from "../../src/kernel/process/pipe.ts";
 import { SocketStream } from "../../src/kernel/socket/stream.ts";
-import { socketPair } from "../../src/kernel/socket/unix.ts";
+import { listenUnix, sendMessage, socketPair } from "../../src/kernel/socket/unix.ts";
+import { getWindowSize, openPty, openPtyPeer } from "../../src/kernel/terminal/pty.ts";
 import { scratchDirectory } from "../kernel/support.ts";
 import { errorOf, isRoot, register, TestDaemon } from "../lib/daemon.ts";
 import { provideEnterProgram } from "../lib/enter-program.ts";
@@ -156,6 +160,46 @@ describe.skipIf(!canRun)(canRun ? "machined-exec" : "machined-exec (left out: ne
       expect(await errorOf(run({ ...parameters, ...wrong }))).toContain("InvalidParameter");
     }
     client.close();
+  });
+
+  test("a service of an older release, which does not know the size of a terminal, is called again without it", async () => {
+    const { daemon } = await start();
+    await machine(daemon, "good");
+    const { rows: _rows, columns: _columns, ...known } = IoMachinedExec.methods.Run.in;
+    const older = { ...IoMachinedExec, methods: { Run: { ...IoMachinedExec.methods.Run, in: known } } };
+    const calls: object[] = [];
+    const Run = async (call: VarlinkCall, parameters: object) => {
+      const [socket] = call.descriptors?.receive(3) ?? [];
+      const { master } = openPty();
+      using _master = master;
+      using terminal = openPtyPeer(master);
+      sendMessage(socket as Fd, Buffer.from("t"), [master]);
+      (socket as Fd).close();
+      calls.push(parameters);
+      await waitFor(() => expect(getWindowSize(terminal)).toEqual({ rows: 33, columns: 101 }), "the size");
+      return { exitStatus: 43 };
+    };
+    const server = new VarlinkServer({
+      product: "older",
+      version: "0",
+      peers: new Peers(),
+      interfaces: [{ table: older, handlers: { Run } }],
+      bug: (error) => {
+        throw error;
+      },
+      debug: () => {},
+    });
+    ends.push({ [Symbol.asyncDispose]: async () => server.close() });
+    const path = join(daemon.runtime, "machine/io.machined.Exec");
+    rmSync(path);
+    server.listen(listenUnix(path, { mode: 0o666 }));
+    const size = { LINES: "33", COLUMNS: "101", TERM: "dumb" };
+    const env = { PATH: process.env["PATH"] ?? "", MACHINED_RUNTIME_DIRECTORY: daemon.runtime, ...size };
+    const words = ["machinectl", "exec", "-t", "--through-service", "good", "true"];
+    const client = Bun.spawn([process.execPath, MAIN, ...words], { env, stdio: ["ignore", "pipe", "pipe"] });
+    expect(await new Response(client.stderr).text()).toBe("");
+    expect(await client.exited).toBe(43);
+    expect(calls).toEqual([expect.not.objectContaining({ rows: 33 })]);
   });
 
   test("a call with a wrong number of descriptors is answered with an error, and runs nothing", async () => {

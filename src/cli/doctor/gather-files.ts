@@ -1,9 +1,11 @@
 // Gathers facts from small files of the host and the kernel in /etc, /usr, /proc and /run. The pool is gathered in
 // pool.ts, because its file system may not respond.
+
 import { existsSync, readdirSync, readFileSync, realpathSync, type Stats, statSync } from "node:fs";
 import { release } from "node:os";
 import { basename, join } from "node:path";
 import { IMPORT1_ACTIONS, MACHINE1_ACTIONS } from "../../api/polkit-actions.ts";
+import { unlessNoFile } from "../../base/absence.ts";
 import {
   INSTALLED_PROGRAM,
   LIBRARY_DIRECTORIES,
@@ -37,11 +39,7 @@ function read(path: string): string {
 
 /** Resolves symbolic links; null if the path does not exist. */
 function realPath(path: string): string | null {
-  try {
-    return realpathSync(path);
-  } catch {
-    return null;
-  }
+  return unlessNoFile(() => realpathSync(path), null);
 }
 
 /** Returns who calls, and the command that runs this executable, for the remedies. */
@@ -156,11 +154,7 @@ const OPEN_FILES: Readonly<Record<string, number>> = {
 
 /** Returns null if the path does not exist or its directory may not be searched, which is a finding of its own. */
 function statusOf(path: string): Stats | null {
-  try {
-    return statSync(path);
-  } catch {
-    return null;
-  }
+  return unlessNoFile(() => statSync(path), null);
 }
 
 /** Returns the owner and mode of those of OPEN_FILES that exist. */

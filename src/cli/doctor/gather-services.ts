@@ -1,7 +1,9 @@
 // Gathers facts about the daemons and related units from the bus broker and the service manager. Nothing is started: a
 // daemon that does not run is not called.
+
 import { readFileSync, readlinkSync, realpathSync } from "node:fs";
 import { basename } from "node:path";
+import { unlessNoFile, unlessNoProcess } from "../../base/absence.ts";
 import { processCmdline } from "../../kernel/process/process-file.ts";
 import { isBusFailure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
@@ -31,21 +33,13 @@ async function driver(session: Session, member: string, name?: string): Promise<
 
 /** Whether the process's executable was replaced or removed since its start; false if only root may read that. */
 function isReplaced(pid: number): boolean {
-  try {
-    return readlinkSync(`/proc/${pid}/exe`).endsWith(" (deleted)");
-  } catch {
-    return false;
-  }
+  return unlessNoProcess(() => readlinkSync(`/proc/${pid}/exe`).endsWith(" (deleted)"), false);
 }
 
 /** Tells by its file name to which product a program belongs, after resolving symbolic links. */
 function programAt(called: string): OwnerFacts["program"] {
-  let path = called;
-  try {
-    path = realpathSync(called);
-  } catch {
-    // The file was removed after the start.
-  }
+  // The file may have been removed after the start.
+  const path = unlessNoFile(() => realpathSync(called), called);
   const name = basename(path);
   return name === "machined" ? "ours" : /^systemd-(machined|importd)$/.test(name) ? "stock" : "other";
 }

@@ -1,5 +1,6 @@
 // Finds out whether a machine has a message bus. A child process accesses the machine's files, because its file systems
 // may not respond; symbolic links are resolved below the machine's root.
+import { unlessNoFile } from "../../base/absence.ts";
 import { openInRoot, openPath, statFd } from "../../kernel/file/fd.ts";
 import type { Session } from "../session/session.ts";
 import { runOwnVerb } from "./learn.ts";
@@ -12,12 +13,10 @@ const SOCKET = "/run/dbus/system_bus_socket";
  */
 export async function doctorBus(_session: Session, [leader = ""]: readonly string[]): Promise<number> {
   using root = openPath(`/proc/${Number(leader)}/root`, "path");
-  try {
+  return unlessNoFile(() => {
     using socket = openInRoot(root, SOCKET, "path");
     return statFd(socket).kind === "socket" ? 0 : 1;
-  } catch {
-    return 1; // does not exist in the machine
-  }
+  }, 1);
 }
 
 /** Whether the machine with that leader has the socket of a bus. */

@@ -12,6 +12,9 @@ export interface SeenEvent {
   readonly [field: string]: Json | undefined;
 }
 
+/** The latest time that a Date can have. */
+const MOST_SECONDS = 8.64e12;
+
 /** For each type of event, the texts in brackets at the end of its line; null for those to leave out. */
 const DETAILS: Readonly<Record<string, (event: SeenEvent) => readonly (string | null)[]>> = {
   machine: (event) =>
@@ -34,21 +37,24 @@ function text(event: SeenEvent, field: string): string | null {
   return labelled(event, field, "");
 }
 
+/** Returns null for a field that is absent, or no single value: an event of the fleet was written by another host. */
 function labelled(event: SeenEvent, field: string, label: string): string | null {
   const value = event[field];
-  return value === undefined || value === null || value === "" ? null : `${label}${String(value)}`;
+  if (value === undefined || value === null || value === "" || typeof value === "object") return null;
+  return `${label}${String(value)}`;
 }
 
 function howItEnded(event: SeenEvent): string | null {
-  const { how, status, signal } = event;
-  if (how === "exited") return `exited ${String(status)}`;
-  if (how === "killed") return `killed by SIG${signalName(Number(signal))}`;
+  const { how, signal } = event;
+  if (how === "exited") return `exited ${text(event, "status") ?? "?"}`;
+  if (how === "killed") return `killed by SIG${typeof signal === "number" ? signalName(signal) : "?"}`;
   return text(event, "how");
 }
 
 /** Returns null for an event that has happened once. */
-function howOften({ count }: SeenEvent): string | null {
-  return count === undefined || count === 1 ? null : `${String(count)} times`;
+function howOften(event: SeenEvent): string | null {
+  const count = text(event, "count");
+  return count === null || count === "1" ? null : `${count} times`;
 }
 
 /** Returns the name of the machine or image that the event is about. */
@@ -58,8 +64,10 @@ export function subjectOf(event: SeenEvent): string {
 
 /** Returns a line: `2026-11-28T01:13:36Z machine started  deb1 (container, systemd-nspawn, leader 1186)`. */
 export function eventLine(event: SeenEvent): string {
-  const time = new Date(Math.floor(event.time / 1e6) * 1000).toISOString().replace(".000Z", "Z");
-  const details = (DETAILS[event.type]?.(event) ?? []).filter((detail) => detail !== null);
+  const seconds = typeof event.time === "number" ? Math.floor(event.time / 1e6) : 0;
+  const time = new Date(Math.abs(seconds) <= MOST_SECONDS ? seconds * 1000 : 0).toISOString().replace(".000Z", "Z");
+  const detailsOf = Object.hasOwn(DETAILS, event.type) ? DETAILS[event.type] : undefined;
+  const details = (detailsOf?.(event) ?? []).filter((detail) => detail !== null);
   const brackets = details.length === 0 ? "" : ` (${details.join(", ")})`;
   // Names of machines and files may contain newlines.
   return `${time} ${event.type} ${event.event.padEnd(8)} ${subjectOf(event)}${brackets}`.replaceAll("\n", "\\n");

@@ -38,7 +38,7 @@ export async function* loggedEvents(session: Session, wanted: WantedEvents): Asy
       } catch (error) {
         const isUnknown = isVarlinkFailure(error, ...UNKNOWN);
         if (isUnknown && !hasBegun) throw new NoLog();
-        if (!hasBegun && cursor !== undefined && isVarlinkFailure(error, "org.varlink.service.InvalidParameter"))
+        if (!hasBegun && cursor !== undefined && refusedParameter(error) === "cursor")
           throw new Failure(`No event of this host's log has the cursor '${cursor}'`, { cause: error });
         if (isVarlinkFailure(error)) throw new Failure(`Failed to read events: ${whyRefused(error)}`, { cause: error });
         const errno = errnoNameOf(error);
@@ -66,8 +66,17 @@ function subscribe(varlink: Varlink, wanted: WantedEvents, cursor: string | unde
   return varlink.callMore(SUBSCRIBE, parameters) as AsyncGenerator<SeenEvent>;
 }
 
+/** Returns the parameter that a reply refuses; null for every other error. */
+function refusedParameter(error: unknown): string | null {
+  if (!isVarlinkFailure(error, "org.varlink.service.InvalidParameter")) return null;
+  const { parameter } = (error as { readonly parameters?: { readonly parameter?: unknown } }).parameters ?? {};
+  return typeof parameter === "string" ? parameter : null;
+}
+
 function whyRefused(error: Error & { readonly id?: string; readonly parameters?: unknown }): string {
   const errno = (error.parameters as { errnoName?: unknown } | undefined)?.errnoName;
   if (errno === "ENOBUFS") return "this user has too many subscriptions to events already";
+  const parameter = refusedParameter(error);
+  if (parameter !== null) return `the daemon, which may be of an older release, does not accept '${parameter}'`;
   return error.id ?? reasonOf(error);
 }

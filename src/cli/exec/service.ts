@@ -6,6 +6,7 @@ import { ERRORS, errnoNameOf } from "../../base/error.ts";
 import type { RunningCommand } from "../../exec/run.ts";
 import { type VarlinkClient, VarlinkError } from "../../ipc/varlink/client.ts";
 import { connectVarlink } from "../../ipc/varlink/connect.ts";
+import { callWithHints, hasHints, refusedParameter } from "../../ipc/varlink/hints.ts";
 import { copyStandard, type Fd, openPath } from "../../kernel/file/fd.ts";
 import { parseSignal, SIGTERM } from "../format/signals.ts";
 import { startPolkitAgent } from "../session/agents.ts";
@@ -24,10 +25,16 @@ const NO_TIMEOUT_MS = 0x7fff_ffff;
 const FORWARDED = ["SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
 
 const SERVICE_NAME = "machined-exec";
+const METHOD = IoMachinedExec.methods.Run;
+const RUN = `${IoMachinedExec.name}.Run`;
 
 const MISSING =
   "Only root can run commands in machines without machined-exec.socket, which does not exist here: " +
   "'sudo machined install --now' sets it up, 'sudo systemctl start machined-exec.socket' starts it";
+
+const OTHER_RELEASE =
+  "A machined-exec that still runs from before an upgrade knows fewer parameters: 'sudo systemctl stop machined-exec' ends it " +
+  "with its commands, and its socket starts the new one.";
 
 const NOT_HERE =
   "Only root can run commands in machines of another manager than this host's own: run this as root, or leave out --user";
@@ -46,7 +53,7 @@ function socketPath({ settings, ports }: Session): string {
   return `${directory}/io.machined.Exec`;
 }
 
-/** A connection to the service, and the path for further ones. */
+/** The service: the path of its socket, and an open connection for the first call. */
 interface Service {
   readonly path: string;
   readonly client: VarlinkClient;
@@ -67,12 +74,18 @@ async function connect(session: Session, path: string): Promise<VarlinkClient> {
 
 /** Converts an error reply of the service to a Failure. */
 function refusal(error: VarlinkError, { machine, command }: ExecOrder): Failure {
+  const attempt = `Cannot run '${command[0] ?? "a shell"}' in machine '${machine}'`;
+  const parameter = refusedParameter(error);
+  if (parameter !== null) {
+    const reason = `machined-exec does not accept the parameter '${parameter}'`;
+    return new Failure(`${attempt}: ${reason}`, { cause: error, hint: OTHER_RELEASE });
+  }
   const reason = REFUSALS[error.id] ?? `machined-exec refused with ${error.id}`;
-  return new Failure(`Cannot run '${command[0] ?? "a shell"}' in machine '${machine}': ${reason}`, { cause: error });
+  return new Failure(`${attempt}: ${reason}`, { cause: error });
 }
 
 /** Returns the parameters of io.machined.Exec.Run; `id` names the command in calls of Signal. */
-function parametersOf(session: Session, { machine, user, command }: ExecOrder, id: string): object {
+function parametersOf(session: Session, { machine, user, command }: ExecOrder, id: string): Record<string, unknown> {
   const { settings } = session;
   return {
     id,
@@ -92,16 +105,28 @@ function parametersOf(session: Session, { machine, user, command }: ExecOrder, i
 /** Starts the command with `streams` as its standard streams; the function owns and closes them. */
 function start(session: Session, service: Service, order: ExecOrder, streams: readonly Fd[]): RunningCommand {
   const id = randomUUID();
-  const { client, path } = service;
+  const { path } = service;
+  let { client } = service;
   const run = async (): Promise<number> => {
+    const parameters = parametersOf(session, order, id);
+    const second: Fd[] = [];
+    const call = async (given: object, again: boolean) => {
+      if (again) {
+        client.close();
+        client = await connect(session, path);
+      }
+      return await client.call(RUN, given, { descriptors: again ? second : streams, timeoutMs: NO_TIMEOUT_MS });
+    };
     try {
-      const options = { descriptors: streams, timeoutMs: NO_TIMEOUT_MS };
-      const reply = await client.call("io.machined.Exec.Run", parametersOf(session, order, id), options);
+      if (hasHints(METHOD, parameters)) for (const stream of streams) second.push(stream.duplicate());
+      const reply = await callWithHints(METHOD, parameters, call);
       if (typeof reply["message"] === "string") throw new Failure(reply["message"]);
       return typeof reply["exitStatus"] === "number" ? reply["exitStatus"] : EXIT_OURS;
     } catch (error) {
       throw error instanceof VarlinkError ? refusal(error, order) : error;
     } finally {
+      // While a copy of a terminal's socket is open, nobody sees that a command has ended without a terminal.
+      for (const stream of [...streams, ...second]) stream.close();
       client.close();
     }
   };

@@ -21,9 +21,16 @@ function take({ output }: Session, host: string, message: Msg): number | null {
   const kind = message.headers?.get(PIECE_HEADER) ?? "";
   if (kind === "stdout") output.writeBytes(message.data);
   else if (kind === "stderr") output.writeErrorBytes(message.data);
-  else if (kind === "end") return Number(message.string()) || 0;
+  else if (kind === "end") return exitStatusIn(host, message.string());
   else if (kind === "") throw refusalOf(host, message);
   return null;
+}
+
+/** Returns the exit status that ends a command. Throws a FleetError for anything else, which must not pass for success. */
+export function exitStatusIn(host: string, text: string): number {
+  const status = /^\d{1,3}$/.test(text) ? Number(text) : 256;
+  if (status > 255) throw answerError(host);
+  return status;
 }
 
 /** Returns the reason why an agent does not run the command. */

@@ -1,23 +1,18 @@
 // `machinectl --fleet inventory`: the machines of all hosts for Ansible and for Prometheus.
 import { DEFAULT_PORT, parsePort, reachableAddress, targetGroups } from "../../stats/targets.ts";
+import { descriptionOf, sshHost, type Variables } from "../inventory/ansible.ts";
 import { Failure } from "../session/failure.ts";
 import { replaceFile } from "../session/replace-file.ts";
 import type { Session } from "../session/session.ts";
 import { type FleetMachine, listFleet } from "./list.ts";
 import { withFleet } from "./open.ts";
 
-type Variables = Readonly<Record<string, string | readonly string[]>>;
-
 /** Returns the variables by which Ansible reaches a machine, through its host. */
 function fleetHostVariables(machine: FleetMachine): Variables {
-  const address = reachableAddress(machine.addresses);
+  const address = sshHost(reachableAddress(machine.addresses));
   return {
     machined_host: machine.host,
-    machined_class: machine.class,
-    machined_service: machine.service,
-    machined_os: machine.os,
-    machined_os_version: machine.version,
-    machined_addresses: machine.addresses,
+    ...descriptionOf(machine),
     ansible_connection: "ssh",
     ...(address === null ? {} : { ansible_host: address }),
     ansible_ssh_common_args: `-o ProxyJump=${machine.host}`,
@@ -96,7 +91,11 @@ function prometheus(session: Session, words: readonly string[], machines: readon
 
 /** The verb `inventory`. */
 export async function inventory(session: Session, [kind = "", ...words]: readonly string[]): Promise<number> {
-  const make = { ansible, "prometheus-sd": prometheus }[kind];
+  const kinds = new Map([
+    ["ansible", ansible],
+    ["prometheus-sd", prometheus],
+  ]);
+  const make = kinds.get(kind);
   if (make === undefined) throw new Failure(`Unknown inventory '${kind}': there are ansible and prometheus-sd`);
   const machines = await withFleet(session, (fleet) => listFleet(session, fleet));
   return make(session, words, machines);

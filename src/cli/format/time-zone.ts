@@ -90,6 +90,7 @@ export function parseZoneFile(bytes: Uint8Array): Zone {
   };
 }
 
+/** Returns null for a file that cannot be read or parsed: times are then printed in UTC, with its name. */
 function readZone(path: string): Zone | null {
   try {
     using file = openPath(path, "read");

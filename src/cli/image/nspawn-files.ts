@@ -3,6 +3,7 @@
 
 import { accessSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { unlessNoFile } from "../../base/absence.ts";
 import { isNormalizedPath } from "../../base/names.ts";
 import { imagePool } from "../../base/vocabulary/image-class.ts";
 import { Failure, failed } from "../session/failure.ts";
@@ -61,12 +62,10 @@ export function findSettings(name: string, { own, runtime, images }: SettingsDir
 }
 
 function exists(path: string): boolean {
-  try {
+  return unlessNoFile(() => {
     accessSync(path);
     return true;
-  } catch {
-    return false;
-  }
+  }, false);
 }
 
 /** Prints a file with its path as heading. */

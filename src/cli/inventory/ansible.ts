@@ -28,7 +28,38 @@ export interface Reach {
   readonly through: string | null;
 }
 
-type Variables = Readonly<Record<string, string | readonly string[]>>;
+export type Variables = Readonly<Record<string, string | readonly string[]>>;
+
+/** What ssh(1) takes as a host: a name, an address, `vsock/CID`. Not an option, nor a template of Ansible. */
+const SSH_HOST = /^[A-Za-z0-9_[:][\w.:%@/[\]-]*$/;
+/** Ansible puts the path between quotation marks. */
+const KEY_PATH = /^\/[^"{}]*$/;
+
+/**
+ * Returns a text as the value of a variable; "" where it has a brace. Ansible evaluates templates in values, and a template runs any
+ * program on the host of Ansible: nothing that a machine, its owner or another host says may be one.
+ */
+function plain(text: string): string {
+  return /[{}]/.test(text) ? "" : text;
+}
+
+/** Returns the variables that describe a machine. */
+export function descriptionOf(
+  machine: Pick<InventoryMachine, "class" | "service" | "os" | "version" | "addresses">,
+): Variables {
+  return {
+    machined_class: plain(machine.class),
+    machined_service: plain(machine.service),
+    machined_os: plain(machine.os),
+    machined_os_version: plain(machine.version),
+    machined_addresses: machine.addresses.filter((address) => SSH_HOST.test(address)),
+  };
+}
+
+/** Returns an address that ssh(1) may be called with; null for none. */
+export function sshHost(address: string | null): string | null {
+  return address !== null && SSH_HOST.test(address) ? address : null;
+}
 
 /** Returns the variables by which Ansible connects to a machine. */
 function connection(machine: InventoryMachine, { hasRemoteShell, through }: Reach): Variables {
@@ -41,13 +72,13 @@ function connection(machine: InventoryMachine, { hasRemoteShell, through }: Reac
       ansible_ssh_transfer_method: "piped",
     };
   }
-  const address = machine.sshAddress || reachableAddress(machine.addresses);
+  const address = sshHost(machine.sshAddress) ?? sshHost(reachableAddress(machine.addresses));
   return {
     ansible_connection: "ssh",
     ...(address === null ? {} : { ansible_host: address }),
-    ...(machine.sshPrivateKey === "" || through !== null
-      ? {}
-      : { ansible_ssh_private_key_file: machine.sshPrivateKey }),
+    ...(through === null && KEY_PATH.test(machine.sshPrivateKey)
+      ? { ansible_ssh_private_key_file: machine.sshPrivateKey }
+      : {}),
     ...(through === null ? {} : { ansible_ssh_common_args: `-o ProxyJump=${through}` }),
   };
 }
@@ -59,14 +90,7 @@ export function isReachable(machine: InventoryMachine, reach: Reach): boolean {
 
 /** Returns the output of `--host NAME`: the variables of one machine. */
 export function hostVariables(machine: InventoryMachine, reach: Reach): Variables {
-  return {
-    machined_class: machine.class,
-    machined_service: machine.service,
-    machined_os: machine.os,
-    machined_os_version: machine.version,
-    machined_addresses: machine.addresses,
-    ...connection(machine, reach),
-  };
+  return { ...descriptionOf(machine), ...connection(machine, reach) };
 }
 
 /** Returns the output of `--list`: all machines, in a group for each class. */

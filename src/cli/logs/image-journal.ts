@@ -4,6 +4,8 @@
 // The files were written by the machine and may exploit bugs of a parser. So symbolic links are resolved below the root
 // of the tree, and journalctl reads the files as user nobody without network, with CAP_DAC_READ_SEARCH as only
 // capability.
+import { meansNoFile, unlessNoFile } from "../../base/absence.ts";
+import { errnoNameOf } from "../../base/error.ts";
 import { listDirectory } from "../../kernel/file/directory-entry.ts";
 import { type Fd, openBeneath, openInRoot, openPath, readFileIn, statPath } from "../../kernel/file/fd.ts";
 import { Failure, orNull } from "../session/failure.ts";
@@ -55,12 +57,8 @@ interface Place {
 
 /** Opens a directory by `open` and lists its journal files; null if it cannot be opened or has none. */
 function placeOf(open: () => Fd, name: string): Place | null {
-  let directory: Fd;
-  try {
-    directory = open();
-  } catch {
-    return null;
-  }
+  const directory = unlessNoFile(open, null);
+  if (directory === null) return null;
   const files = journalFiles(directory);
   if (files.length > 0) return { directory, files, name };
   directory.close();
@@ -70,8 +68,9 @@ function placeOf(open: () => Fd, name: string): Place | null {
 function machineIdIn(root: Fd): string | null {
   try {
     return readFileIn(root, "/etc/machine-id", MACHINE_ID_LIMIT_BYTES).toString("latin1").trim();
-  } catch {
-    return null;
+  } catch (error) {
+    if (meansNoFile(error) || errnoNameOf(error) === "EFBIG") return null;
+    throw error;
   }
 }
 
@@ -85,11 +84,7 @@ function linkedPlace(root: Fd): Place | null {
   using host = openPath("/", "directory");
   if (id === null || id === machineIdIn(host)) return null;
   const path = `${JOURNALS}/${id}`;
-  try {
-    if (!MACHINE_ID.test(id) || statPath(path, "no-follow").kind !== "directory") return null;
-  } catch {
-    return null;
-  }
+  if (!MACHINE_ID.test(id) || unlessNoFile(() => statPath(path, "no-follow").kind, null) !== "directory") return null;
   return placeOf(() => openPath(path, "directory"), path);
 }
 
@@ -115,12 +110,8 @@ function confined({ directory, files }: Place, args: readonly string[]): Invocat
 
 /** Opens the journal of a tree; the caller closes the directory. Returns null if there is none. */
 function openPlace(tree: string): Place | null {
-  let root: Fd;
-  try {
-    root = openPath(tree, "directory");
-  } catch {
-    return null;
-  }
+  const root = unlessNoFile(() => openPath(tree, "directory"), null);
+  if (root === null) return null;
   try {
     return placeOf(() => openInRoot(root, JOURNALS, "directory"), `image '${tree}'`) ?? linkedPlace(root);
   } finally {

@@ -1,5 +1,7 @@
 // `machinectl copy-to` and `copy-from`: copies files between this host and a machine (machinectl(1), "copy-to").
+
 import { basename, dirname, join, resolve } from "node:path";
+import { unlessNoFile } from "../../base/absence.ts";
 import { pathOf } from "../../kernel/file/attributes.ts";
 import { openPath } from "../../kernel/file/fd.ts";
 import { startPolkitAgent } from "../session/agents.ts";
@@ -67,10 +69,8 @@ function hostPath(path: string): string {
 
 /** Resolves a path by opening it with O_PATH, because resolve() does not follow symbolic links before `..`. */
 function real(path: string): string {
-  try {
+  return unlessNoFile(() => {
     using place = openPath(path, "path");
     return pathOf(place);
-  } catch {
-    return resolve(path);
-  }
+  }, resolve(path));
 }

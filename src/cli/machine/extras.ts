@@ -1,5 +1,7 @@
 // Queries the data of the extra columns that lists of machines can show: image, host name, memory, owner.
+
 import { dirname } from "node:path";
+import { unlessNoProcess } from "../../base/absence.ts";
 import { IMAGE_SEARCH_PATHS } from "../../base/vocabulary/image-class.ts";
 import { inParallel } from "../session/in-parallel.ts";
 import type { Session } from "../session/session.ts";
@@ -37,12 +39,10 @@ async function localMemory({ leaderPid, unit }: ExtraFacts): Promise<number | nu
     import("../../kernel/process/cgroup-usage.ts"),
     import("../../kernel/process/cgroup.ts"),
   ]);
-  try {
+  return unlessNoProcess(() => {
     using meter = new CgroupMeter(leaderPid, (path) => (unit === "" ? path : upToUnit(path, unit)));
     return meter.read().memoryBytes;
-  } catch {
-    return null; // the machine has ended
-  }
+  }, null);
 }
 
 async function memoryOf(session: Session, facts: ExtraFacts): Promise<number | null> {
@@ -65,12 +65,10 @@ async function hostnameOf({ settings }: Session, facts: ExtraFacts): Promise<str
     import("../../kernel/process/host-name.ts"),
     import("../../kernel/process/pidref.ts"),
   ]);
-  try {
+  return unlessNoProcess(() => {
     using leader = PidRef.of(facts.leaderPid);
     return hostNameOf(leader);
-  } catch {
-    return null; // the machine has ended
-  }
+  }, null);
 }
 
 async function ownerOf({ settings }: Session, { uid }: ExtraFacts): Promise<string | null> {

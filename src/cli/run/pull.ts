@@ -8,10 +8,14 @@ import type { ImageWord } from "./image-word.ts";
 import { candidates, readRegistries } from "./short-names.ts";
 
 /**
- * Pulls the image unless it exists locally, as --pull= says. `registries` are those of short names. Throws a Failure if the
+ * Pulls the image unless it exists locally, as --pull= says. `registries` reads those of short names. Throws a Failure if the
  * image is missing afterwards, or after Ctrl-C.
  */
-export async function provideImage(session: Session, word: ImageWord, registries = readRegistries()): Promise<void> {
+export async function provideImage(
+  session: Session,
+  word: ImageWord,
+  registries = () => readRegistries(),
+): Promise<void> {
   const { settings } = session;
   if (word.kind === "local") return;
   const { pull: when } = settings.run;

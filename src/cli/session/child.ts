@@ -1,5 +1,6 @@
 // Runs helper programs as child processes: a program whose output is collected, and the pager. Reads text files as
 // well.
+import { unlessNoFile } from "../../base/absence.ts";
 import type { PagerPipe } from "./output.ts";
 import type { Command } from "./ports.ts";
 
@@ -56,11 +57,7 @@ export function startPagerChild(candidates: readonly Command[]): PagerPipe | nul
   };
 }
 
-/** Returns the whole text of a file, or null if it cannot be read. */
+/** Returns the whole text of a file, or null if there is none that this user may read. Throws every other error. */
 export function readTextFile(path: string): string | null {
-  try {
-    return process.getBuiltinModule("node:fs").readFileSync(path, "utf8");
-  } catch {
-    return null;
-  }
+  return unlessNoFile(() => process.getBuiltinModule("node:fs").readFileSync(path, "utf8"), null);
 }

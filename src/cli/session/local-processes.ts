@@ -1,5 +1,7 @@
 // The processes of a unit, read from the control group file system, for hosts where no service manager can list them.
+
 import { readdirSync } from "node:fs";
+import { unlessNoProcess } from "../../base/absence.ts";
 import { cgroupOfProcess, cgroupProcesses, childCgroups, upToUnit } from "../../kernel/process/cgroup.ts";
 import { processCmdline, processComm, processParent } from "../../kernel/process/process-file.ts";
 import type { UnitProcess, UnitProcesses } from "../format/process-tree.ts";
@@ -22,12 +24,9 @@ function commandOf(pid: number): string | null {
 /** Adds the processes of a control group and of the groups below it to `found`. */
 function collect(cgroup: string, found: UnitProcess[]): void {
   for (const pid of cgroupProcesses(cgroup)) {
-    try {
-      const command = commandOf(pid);
-      if (command !== null) found.push({ cgroup, pid, command });
-    } catch {
-      // The process has ended since the list was read.
-    }
+    // A process may have ended since the list was read.
+    const command = unlessNoProcess(() => commandOf(pid), null);
+    if (command !== null) found.push({ cgroup, pid, command });
   }
   for (const name of childCgroups(cgroup)) collect(cgroup === "/" ? `/${name}` : `${cgroup}/${name}`, found);
 }
@@ -42,21 +41,14 @@ function descendants(cgroup: string, leader: number, found: UnitProcess[]): void
     for (const entry of readdirSync("/proc")) if (isChildOf(family, Number(entry))) family.add(Number(entry));
   }
   for (const pid of family) {
-    try {
-      const command = commandOf(pid);
-      if (command !== null) found.push({ cgroup, pid, command });
-    } catch {
-      // The process has ended since it was found.
-    }
+    // A process may have ended since it was found.
+    const command = unlessNoProcess(() => commandOf(pid), null);
+    if (command !== null) found.push({ cgroup, pid, command });
   }
 }
 
 function isChildOf(family: ReadonlySet<number>, pid: number): boolean {
-  try {
-    return pid > 0 && family.has(processParent(pid));
-  } catch {
-    return false;
-  }
+  return pid > 0 && unlessNoProcess(() => family.has(processParent(pid)), false);
 }
 
 /**

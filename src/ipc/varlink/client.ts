@@ -158,6 +158,7 @@ export class VarlinkClient {
 
   #send(method: string, parameters: object, more: boolean, waiting: Waiting, descriptors: readonly Fd[] = []): void {
     if (this.#failure !== null) {
+      for (const fd of descriptors) fd.close();
       waiting.fail(this.#failure);
       return;
     }

@@ -1,8 +1,10 @@
 // The user who runs this process: the id from the kernel, name and home directory from the user database (getpwuid(3)). $USER
 // and $LOGNAME are not used, because the caller of a program can set them to anything.
+
 import { dlopen, FFIType } from "bun:ffi";
 import { readFileSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
+import { unlessNoFile } from "../../base/absence.ts";
 import { pin } from "../syscall/mem.ts";
 
 export interface Account {
@@ -28,14 +30,9 @@ export function homeDirectory(env: Readonly<Record<string, string | undefined>> 
   return home !== undefined && isAbsolute(home) ? home : ownAccount().home;
 }
 
-/** Returns the account of a user from a passwd(5) file; null where the user is not in it or it cannot be read. */
+/** Returns the account of a user from a passwd(5) file; null where the user is not in it, or there is no such file for us. */
 export function accountInFile(uid: number, path: string): Account | null {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch {
-    return null;
-  }
+  const text = unlessNoFile(() => readFileSync(path, "utf8"), "");
   for (const line of text.split("\n")) {
     const [name, , id, , , home] = line.split(":");
     if (name && id === String(uid)) return { uid, name, home: home || "/" };

@@ -1,6 +1,6 @@
 // The user for whom a caller is counted in limits: a user who can act as many UIDs, by subordinate ids, counts as one.
 import { existsSync, readFileSync, type Stats, statSync } from "node:fs";
-import { meansNoFile } from "../../base/error.ts";
+import { meansNoFile } from "../../base/absence.ts";
 import { findUser, parseSubordinateRanges, type SubordinateRange } from "../../base/user-database.ts";
 
 /** The size of the UID ranges that are assigned to user namespaces (https://systemd.io/UIDS-GIDS). */
@@ -38,9 +38,10 @@ export function shareOwner(uid: number, files = FILES): number {
  * returns those that were read last, and the next call reads again.
  */
 function rangesNow(files: typeof FILES): readonly OwnedRange[] {
-  const [ranges, users] = [statusOf(files.ranges), statusOf(files.users)];
-  const stamp = [ranges, users].map((status) => `${status?.ino} ${status?.size} ${status?.mtimeMs}`).join(" ");
   const before = known.get(files.ranges);
+  const [ranges, users] = [statusOf(files.ranges), statusOf(files.users)];
+  if (ranges === null || users === null) return before?.ranges ?? [];
+  const stamp = [ranges, users].map((status) => `${status?.ino} ${status?.size} ${status?.mtimeMs}`).join(" ");
   if (before?.stamp === stamp) return before.ranges;
   const passwd = readText(files.users, users);
   const text = readText(files.ranges, ranges);
@@ -50,11 +51,12 @@ function rangesNow(files: typeof FILES): readonly OwnedRange[] {
   return now.ranges;
 }
 
-function statusOf(path: string): Stats | undefined {
+/** Returns undefined for a file that is missing; null for one that cannot be looked at now. */
+function statusOf(path: string): Stats | undefined | null {
   try {
     return statSync(path, { throwIfNoEntry: false });
-  } catch {
-    return undefined;
+  } catch (error) {
+    return meansNoFile(error) ? undefined : null;
   }
 }
 

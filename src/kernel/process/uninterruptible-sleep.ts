@@ -16,7 +16,8 @@ export function uninterruptibleSleep(process: PidRef, threads: Threads = "all"):
     const directory = `/proc/${pid}/task`;
     return process.verified(() => sleepsOf(directory, threads === "main" ? [String(pid)] : readdirSync(directory)));
   } catch {
-    return null; // the process has ended, perhaps while it was read
+    // The process has ended, perhaps while it was read; or it cannot be read now, and then nobody gives it up: whoever asks asks again.
+    return null;
   }
 }
 

@@ -66,6 +66,7 @@ function kindOf(number: number): "harmless" | "socket" | "file" {
   try {
     return KERNEL_OBJECT.test(readLinkAt(null, `/proc/self/fd/${number}`)) ? "harmless" : "file";
   } catch {
+    // Unknown: treated as the kind whose closing may block.
     return "file";
   }
 }

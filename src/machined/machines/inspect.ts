@@ -1,7 +1,8 @@
 // Queries about machines: by name, process or user; addresses, OS release, id mappings
 // (org.freedesktop.machine1(5), GetMachine() ff.).
+import { meansNoProcess } from "../../base/absence.ts";
 import { errnoText } from "../../base/errno.ts";
-import { ErrnoError, invalidArgument, MachinedError } from "../../base/error.ts";
+import { ErrnoError, errnoNameOf, invalidArgument, MachinedError } from "../../base/error.ts";
 import type { Caller } from "../../ipc/caller.ts";
 import type { LocalAddress } from "../../kernel/socket/netlink.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
@@ -85,21 +86,31 @@ export function mapTo(daemon: Daemon, kind: IdKind, outer: number): { machine: M
   if (outer < HOST_ID_END) {
     throw new MachinedError(names.inHost, `${names.title} ${outer} belongs to host ${names.range} range`);
   }
-  for (const machine of daemon.registry.list()) {
-    if (machine.class !== "container") continue;
-    const inner = innerId(machine, kind, outer);
-    if (inner !== null) return { machine, inner };
-  }
-  throw new MachinedError(names.unknown, `No matching ${names.noun} mapping for ${outer}.`);
+  const found = containerOf(daemon, kind, outer);
+  if (found === null) throw new MachinedError(names.unknown, `No matching ${names.noun} mapping for ${outer}.`);
+  return found;
 }
 
 /**
- * Returns the id in a machine; null where the host id is not mapped there, or where the machine has ended meanwhile.
+ * Returns the first container that has a host id, and the id there; null where none has it. A machine that has ended meanwhile
+ * has none. Throws where the maps of a container cannot be read (no descriptor is free) and no other one has the id.
  */
-function innerId(machine: Machine, kind: IdKind, outer: number): number | null {
-  try {
-    return mapInward(idMapsOf(machine.leader)[kind], outer);
-  } catch {
-    return null;
+export function containerOf(
+  daemon: Daemon,
+  kind: IdKind,
+  outer: number,
+): { readonly machine: Machine; readonly inner: number } | null {
+  let failure: unknown = null;
+  for (const machine of daemon.registry.list()) {
+    if (machine.class !== "container") continue;
+    try {
+      const inner = mapInward(idMapsOf(machine.leader)[kind], outer);
+      if (inner !== null) return { machine, inner };
+    } catch (error) {
+      if (errnoNameOf(error) === null) throw error;
+      if (!meansNoProcess(error)) failure = error;
+    }
   }
+  if (failure !== null) throw failure;
+  return null;
 }

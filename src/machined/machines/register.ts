@@ -1,6 +1,8 @@
 // The registration of machines, for CreateMachine*, RegisterMachine* and Varlink's Register
 // (org.freedesktop.machine1(5); the order of the checks is the original's).
+
 import type { REGISTRATION_RULES } from "../../api/shared-rules.ts";
+import { unlessNoProcess } from "../../base/absence.ts";
 import { errnoText } from "../../base/errno.ts";
 import { ErrnoError, errnoNameOf, invalidArgument, MachinedError } from "../../base/error.ts";
 import { idFromBytes } from "../../base/id128.ts";
@@ -157,11 +159,8 @@ function pinned(pid: number, open: () => PidRef): PidRef {
  */
 function supervisorOf(caller: Caller, leader: PidRef): PidRef | null {
   if (caller.pid <= INIT_PID || caller.pid === leader.pid) return null;
-  try {
-    return caller.openProcess();
-  } catch {
-    return null; // the caller has ended: the machine has no supervisor
-  }
+  // The machine can do without a supervisor that has ended meanwhile; with one that is there, it must not be registered without.
+  return unlessNoProcess(() => caller.openProcess(), null);
 }
 
 async function checkPermission(

@@ -3,13 +3,15 @@
 // bus and without waiting: dbus-daemon itself may be the caller.
 
 import { IoSystemdUserDatabase } from "../../api/io-systemd-userdb.ts";
+import { unlessNoProcess } from "../../base/absence.ts";
 import { ErrnoError, errnoNameOf, invalidArgument, MachinedError } from "../../base/error.ts";
 import { type BoundVarlink, bindVarlink } from "../../ipc/varlink/binding.ts";
 import { setAttribute } from "../../kernel/file/attributes.ts";
 import { openPath } from "../../kernel/file/fd.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
-import { HOST_ID_END, type IdKind, idMapsOf, mapInward, mapOutward } from "../../registry/machine/uid-map.ts";
+import { HOST_ID_END, type IdKind, idMapsOf, mapOutward } from "../../registry/machine/uid-map.ts";
 import type { Daemon } from "../action/daemon.ts";
+import { containerOf } from "../machines/inspect.ts";
 
 const SERVICE = "io.systemd.Machine";
 const NOBODY = 65534;
@@ -97,12 +99,9 @@ function checkName(field: string, value: unknown): string | null {
 
 function byId(daemon: Daemon, kind: IdKind, outer: number): Found | null {
   if (outer < HOST_ID_END) return null;
-  for (const machine of daemon.registry.list()) {
-    const inner = machine.class === "container" ? mapped(machine, kind, (lines) => mapInward(lines, outer)) : null;
-    if (inner === 0xffff) throw new ErrnoError("EINVAL", "Invalid argument");
-    if (inner !== null) return { machine, inner, outer };
-  }
-  return null;
+  const found = containerOf(daemon, kind, outer);
+  if (found?.inner === 0xffff) throw new ErrnoError("EINVAL", "Invalid argument");
+  return found === null ? null : { ...found, outer };
 }
 
 const NAMES = { uid: /^vu-(.+)-(0|[1-9]\d{0,9})$/, gid: /^vg-(.+)-(0|[1-9]\d{0,9})$/ } as const;
@@ -112,21 +111,8 @@ function byName(daemon: Daemon, kind: IdKind, name: string): Found | null {
   const machine = daemon.registry.find(machineName);
   const inner = Number(digits);
   if (machine?.class !== "container" || inner === 0xffff || inner >= 0xffff_ffff) return null;
-  const outer = mapped(machine, kind, (lines) => mapOutward(lines, inner));
+  const outer = unlessNoProcess(() => mapOutward(idMapsOf(machine.leader)[kind], inner), null);
   return outer === null || outer < HOST_ID_END ? null : { machine, inner, outer };
-}
-
-/** Applies `map` to the ids of a machine; returns null for one that has ended meanwhile. */
-function mapped(
-  machine: Machine,
-  kind: IdKind,
-  map: (lines: ReturnType<typeof idMapsOf>[IdKind]) => number | null,
-): number | null {
-  try {
-    return map(idMapsOf(machine.leader)[kind]);
-  } catch {
-    return null;
-  }
 }
 
 /** Returns the name on the host; null where it is no valid user name (a dot in the machine's name, too long). */

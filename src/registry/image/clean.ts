@@ -4,7 +4,7 @@ import { errnoText } from "../../base/errno.ts";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import { listDirectory } from "../../kernel/file/directory-entry.ts";
 import { type Fd, openPath, readLinkAt } from "../../kernel/file/fd.ts";
-import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
+import { isErrno } from "../../kernel/syscall/sys.ts";
 import { removeImage } from "./change.ts";
 import type { Image } from "./image.ts";
 import type { ImageLayout } from "./layout.ts";
@@ -54,7 +54,8 @@ function layersAt(stack: string): string[] {
     const links = listDirectory(directory).filter(({ name }) => name.startsWith("layer@"));
     return links.flatMap(({ name }) => linkTarget(directory, name) ?? []).map((target) => resolve(stack, target));
   } catch (error) {
-    if (error instanceof SyscallError) return [];
+    // Of a stack that cannot be read, nobody knows which layers it needs: none may be removed.
+    if (isErrno(error, "ENOENT", "ENOTDIR")) return [];
     throw error;
   }
 }

@@ -1,6 +1,8 @@
 // From an entry of a search directory to an image: its type, whether it can be written, its times. Files are opened for their
 // status only, and unchanged entries come from the cache.
+
 import { join } from "node:path";
+import { lacksResources } from "../../base/absence.ts";
 import type { ImageType } from "../../base/vocabulary/image-class.ts";
 import { createdUsec, entryCreatedUsec, pathOf, writeObstacle } from "../../kernel/file/attributes.ts";
 import { type Fd, openAt, openPath, statAt, statFd } from "../../kernel/file/fd.ts";
@@ -82,13 +84,13 @@ export function hostImage(): Image {
 
 /**
  * Returns null where a system call fails: the entry was removed meanwhile, or its file system has an error. Such an
- * entry is no image.
+ * entry is no image. It does not hide the others. Throws where this process lacks descriptors or memory: the image is there.
  */
 function unlessGone<T>(look: () => T): T | null {
   try {
     return look();
   } catch (error) {
-    if (error instanceof SyscallError) return null;
+    if (error instanceof SyscallError && !lacksResources(error)) return null;
     throw error;
   }
 }

@@ -1,10 +1,11 @@
 // The metadata in an image: host name, machine id, machine-info(5), os-release(5). The image is not trusted: files are opened
 // beneath its root, must be regular files, and are read up to a limit. Missing and invalid values are left empty.
+import { meansNoFile } from "../../base/absence.ts";
 import { parseEnvFile } from "../../base/env-file.ts";
 import { type Id128, parseId } from "../../base/id128.ts";
 import { isHostName } from "../../base/names.ts";
 import { type Fd, readFileIn } from "../../kernel/file/fd.ts";
-import { SyscallError } from "../../kernel/syscall/sys.ts";
+import { isErrno } from "../../kernel/syscall/sys.ts";
 
 export interface ImageMetadata {
   readonly hostname: string;
@@ -31,7 +32,8 @@ function textOf(root: Fd, path: string): string | null {
   try {
     return readFileIn(root, path, LIMIT_BYTES).toString();
   } catch (error) {
-    if (error instanceof SyscallError) return null;
+    // An image can have anything at the path, also a file that is too large.
+    if (meansNoFile(error) || isErrno(error, "EFBIG", "EISDIR")) return null;
     throw error;
   }
 }

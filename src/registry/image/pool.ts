@@ -1,7 +1,9 @@
 // The pool: the directory of this host's own images, its usage and its limit. Limits are quota of btrfs, which slows down the
 // whole file system: quota is enabled by setting a limit, and by nothing else (machinectl(1), "set-limit").
+
 import { mkdirSync } from "node:fs";
 import { basename, dirname } from "node:path";
+import { lacksResources } from "../../base/absence.ts";
 import { UINT64_MAX } from "../../base/format.ts";
 import { type Fd, openPath } from "../../kernel/file/fd.ts";
 import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
@@ -44,7 +46,7 @@ export function poolSpace(layout: ImageLayout): SubvolumeSpace {
     const space = isSubvolume(pool) ? subvolumeSpace(pool, subvolumeInfo(pool).id) : null;
     return space ?? NO_SPACE;
   } catch (error) {
-    if (error instanceof SyscallError) return NO_SPACE;
+    if (error instanceof SyscallError && !lacksResources(error)) return NO_SPACE;
     throw error;
   }
 }

@@ -181,6 +181,7 @@ export function hasLeftovers(layout: ImageLayout): boolean {
   return workplaces(layout).some(hasTemporaries) || lockFiles(layout).some(isLeftOver);
 }
 
+/** Returns false where that cannot be found out now: the file stays for the next time. */
 function isLeftOver(lock: string): boolean {
   try {
     return isLockFree(lock);
@@ -203,7 +204,10 @@ export function ignoreSyscallErrors(act: () => void): void {
   }
 }
 
-/** Whether a directory has temporary entries. Reads names only: an entry may be in use. */
+/**
+ * Whether a directory has temporary entries. Reads names only: an entry may be in use. Returns false for a directory that cannot be read
+ * now; it is swept the next time.
+ */
 function hasTemporaries(path: string): boolean {
   try {
     using directory = openPath(path, "directory");

@@ -140,8 +140,10 @@ export class MachineFiles {
   #linkTarget(unit: string): string | null {
     try {
       return readlinkSync(this.#linkPath(unit));
-    } catch {
-      return null;
+    } catch (error) {
+      // EINVAL: it is no link, so that making one fails with EEXIST.
+      if (["ENOENT", "EINVAL"].includes(errnoNameOf(error) ?? "")) return null;
+      throw error;
     }
   }
 

@@ -124,13 +124,16 @@ export class Restoration {
     const { name, class: machineClass } = saved;
     const leader = revive(saved.leader, saved.leaderPidfdId);
     const isUsable = machineClass !== null && machineClass !== "host" && this.#set.holderOf(name) === null;
-    if (leader !== null && isUsable && this.#isSame(saved, leader) && this.#set.withLeader(leader.pid) === null) {
+    if (leader === null) return null;
+    using owned = new DisposableStack();
+    owned.use(leader);
+    if (isUsable && this.#isSame(saved, leader) && this.#set.withLeader(leader.pid) === null) {
       const supervisor = revive(saved.supervisor, saved.supervisorPidfdId);
       const machine = this.#registry.add({ ...saved, class: machineClass, leader, supervisor });
       machine.hasLostSupervisor = saved.supervisor !== 0 && supervisor === null;
+      owned.move();
       return machine;
     }
-    leader?.[Symbol.dispose]();
     return null;
   }
 
@@ -171,8 +174,18 @@ export class Restoration {
     }
     machine.place = { unit, subgroup: "", cgroup: "" };
     machine.ownsUnit = true;
-    if (this.#registry.placeOf(machine.leader)?.unit === unit) this.#start(machine);
+    if (this.#isIn(machine.leader, unit)) this.#start(machine);
     else void this.#ask(machine, unit);
+  }
+
+  /** Whether a leader is known to be in the unit; the service manager is asked where its group cannot be read either. */
+  #isIn(leader: PidRef, unit: string): boolean {
+    try {
+      return this.#registry.placeOf(leader)?.unit === unit;
+    } catch (error) {
+      if (errnoNameOf(error) === null) throw error;
+      return false;
+    }
   }
 
   /**

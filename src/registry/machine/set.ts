@@ -1,4 +1,5 @@
 // The set of machines with its indices: by name, unit and leader; and which machine a process belongs to.
+import { unlessNoProcess } from "../../base/absence.ts";
 import { MachinedError } from "../../base/error.ts";
 import { cgroupOfProcess } from "../../kernel/process/cgroup.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
@@ -84,7 +85,10 @@ export class MachineSet {
     if (unit !== undefined && machines?.delete(machine) === true && machines.size === 0) this.#byUnit.delete(unit);
   }
 
-  /** Returns the machine of a process: by leader, by cgroup, by unit, then by the same of its parents; else null. */
+  /**
+   * Returns the machine of a process: by leader, by cgroup, by unit, then by the same of its parents; else null. Throws where that
+   * cannot be read for another reason than the end of a process.
+   */
   findByProcess(pid: number): Machine | null {
     let current = pid;
     for (let depth = 0; current > 1 && depth < PARENT_LIMIT; depth++) {
@@ -120,29 +124,19 @@ export class MachineSet {
     return machines.length === 1 ? (machines[0] ?? null) : null;
   }
 
-  /** Returns the place of a process, or null when it is in no unit or has ended. */
+  /** Returns the place of a process, or null when it is in no unit or has ended. Throws as findByProcess(). */
   placeOf(pid: number): UnitPlace | null {
-    try {
-      return this.#manager.placeOf(pid);
-    } catch {
-      return null; // the process is gone
-    }
+    return unlessNoProcess(() => this.#manager.placeOf(pid), null);
   }
 }
 
 function cgroupOf(pid: number): string | null {
-  try {
-    return cgroupOfProcess(pid);
-  } catch {
-    return null;
-  }
+  return unlessNoProcess(() => cgroupOfProcess(pid), null);
 }
 
 function parentOf(pid: number): number | null {
-  try {
+  return unlessNoProcess(() => {
     using process = PidRef.of(pid);
     return process.parentPid();
-  } catch {
-    return null;
-  }
+  }, null);
 }

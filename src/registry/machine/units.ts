@@ -1,4 +1,5 @@
 // The units of machines: scopes are made for them, their cgroups are found, and they are stopped.
+import { errnoNameOf } from "../../base/error.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
 import type { Log, ServiceManager, UnitPlace, UnitProperty } from "../ports.ts";
 import { unsupported } from "./errors.ts";
@@ -68,12 +69,24 @@ export class MachineUnits {
    */
   locate(machine: Machine): void {
     const { place } = machine;
-    const now = this.placeOf(machine.leader);
+    const now = this.#placeNow(machine);
     if (place === null || now === null || now.unit !== place.unit) return;
     const ofUnit = now.subgroup === "" ? now.cgroup : now.cgroup.slice(0, -now.subgroup.length - 1);
     machine.place = { ...place, cgroup: place.subgroup === "" ? ofUnit : `${ofUnit}/${place.subgroup}` };
   }
 
+  /** A machine whose group cannot be read now is a machine: its processes are found by its unit, its use is not measured. */
+  #placeNow({ name, leader }: Machine): UnitPlace | null {
+    try {
+      return this.placeOf(leader);
+    } catch (error) {
+      if (errnoNameOf(error) === null) throw error;
+      this.#log.warning(`Cannot find the control group of machine ${name}: ${(error as Error).message}`);
+      return null;
+    }
+  }
+
+  /** Returns the place of a process; null where it is in no unit or has ended. Throws where that cannot be read. */
   placeOf(leader: PidRef): UnitPlace | null {
     const place = this.#set.placeOf(leader.pid);
     return leader.isAlive() ? place : null;

@@ -13,6 +13,8 @@ export interface Service {
   readonly description: string;
   /** The service after which this one starts; null for none. */
   readonly after: string | null;
+  /** Arguments of our executable that print the work which ends with the service, and nothing if there is none; null for no such work. */
+  readonly listWork: readonly string[] | null;
 }
 
 const program = (name: string): string => join(dirname(INSTALLED_PROGRAM), name);
@@ -25,6 +27,7 @@ export const SERVICES: readonly Service[] = [
     socket: "/run/systemd/machine/private",
     description: "Registry of containers and virtual machines",
     after: null,
+    listWork: null,
   },
   {
     name: "machined-import",
@@ -32,6 +35,8 @@ export const SERVICES: readonly Service[] = [
     socket: "/run/systemd/import/private",
     description: "Transfers of images of machines",
     after: "machined",
+    // An empty list in JSON is no text at all, as that of the original.
+    listWork: ["importctl", "--json=short", "--no-pager", "list-transfers"],
   },
 ];
 

@@ -38,12 +38,28 @@ export function disableServices(init: Init, host: Host, say: Say, command: Run):
   }
 }
 
-/** Starts the services; those that run are restarted, unless `isUnchanged`. Throws a SetupError. */
+/** Returns what is said of a running service that must not end now: it has transfers, or does not say whether; null for others. */
+function workOf({ name, listWork }: Service, command: Run): string | null {
+  if (listWork === null) return null;
+  const { code, stdout } = command(process.execPath, ...listWork);
+  if (code !== 0) return `${name} did not say whether it has active transfers`;
+  return stdout === "" ? null : `${name} has active transfers`;
+}
+
+/**
+ * Starts the services; those that run are restarted, unless `isUnchanged`. One with active transfers, or that cannot be asked,
+ * continues as it is. Throws a SetupError.
+ */
 export function startServices(init: Init, isUnchanged: boolean, say: Say, command: Run): void {
   for (const service of SERVICES) {
     const isRunning = command(...init.status(service)).code === 0;
     if (isRunning && isUnchanged) {
       say(`${service.name} runs already`);
+      continue;
+    }
+    const work = isRunning ? workOf(service, command) : null;
+    if (work !== null) {
+      say(`${work}: it is replaced by '${init.restart(service).join(" ")}', when they are done`);
       continue;
     }
     if (isRunning) must(command, init.restart(service));
@@ -70,9 +86,14 @@ function runInOrder(commands: readonly Command[], command: Run): string | null {
   return null;
 }
 
-/** Stops the services. To be called before their files are removed. Machines continue to run. */
-export function stopServices(init: Init, host: Host, command: Run): void {
+/**
+ * Stops the services, also one with active transfers, which is printed: without its files nothing would stop it later. To be called
+ * before the files are removed. Machines continue to run.
+ */
+export function stopServices(init: Init, host: Host, say: Say, command: Run): void {
   for (const service of SERVICES.toReversed()) {
+    const work = command(...init.status(service)).code === 0 ? workOf(service, command) : null;
+    if (work !== null) say(`${work}: they end with it; a pull that is asked for again is resumed`);
     const watched = init.watched(service, host.has);
     // The link is removed first, or the init would start the service again.
     if (watched !== null) rmSync(host.locate(watched), { force: true });

@@ -24,6 +24,22 @@ test("when many users run as many commands as they may, a user that runs none an
   commands.take(2001, undefined);
 });
 
+test("where users have taken all places, other users are refused, and root is not", () => {
+  const commands = new Commands(() => {});
+  for (let uid = 1000; commands.size < 256; uid++) fill(commands, uid);
+  expect(fill(commands, 5000)).toBe(0);
+  const root = Array.from({ length: 300 }, () => commands.take(0, undefined));
+  // Root's commands take no place of others.
+  for (const place of root) place[Symbol.dispose]();
+  expect(fill(commands, 5000)).toBe(0);
+});
+
+test("a user who acts as every subordinate user leaves the last quarter to others", () => {
+  const commands = new Commands(() => {});
+  for (let uid = 0x8000_0000; uid < 0x8000_0400; uid++) fill(commands, uid);
+  expect(commands.size).toBe(32);
+});
+
 test("user ids of one range of a user namespace are counted as one user", () => {
   const commands = new Commands(() => {});
   expect(fill(commands, 0x8000_0000)).toBe(32);

@@ -5,6 +5,7 @@ import {
   livingMachines,
   type MachineRecord,
   machineText,
+  readEvent,
   readHost,
   readMachine,
 } from "../../../src/fleet/record.ts";
@@ -71,4 +72,47 @@ test("replies are sent only to subjects below _INBOX", () => {
     "x._INBOX.a",
   ])
     expect(isInbox(subject)).toBe(false);
+});
+
+test("a record's members are its own, and its addresses are addresses", () => {
+  const addresses = ["10.0.0.2", "-oProxyCommand=id", "{{ x }}", "host.example", "fe80::1%eth0", "", "1.2.3.4:80"];
+  const text = `{"host":"h","machine":"m","__proto__":{"service":"s","time":1},"addresses":${JSON.stringify(addresses.join("\n"))}}`;
+  expect(readMachine("h.m", text)).toMatchObject({ service: "", time: 0, addresses: ["10.0.0.2", "fe80::1%eth0"] });
+  for (const wrong of [
+    '[{"host":"h"}]',
+    '"h"',
+    "null",
+    '{"host":"h","machine":["m"]}',
+    '{"host":{"toString":1},"machine":"m"}',
+  ]) {
+    expect(readMachine("h.m", wrong)).toBeNull();
+    expect(readHost("h", wrong)).toBeNull();
+  }
+  for (const key of ["h", "h.m.x", ".m", "h.", "__proto__.m", "h.*", "h.m\n"]) {
+    expect(readMachine(key, text)).toBeNull();
+  }
+});
+
+test("an event is of the host of its subject, and has no members that are objects", () => {
+  const event = { host: "h", type: "machine", event: "started", time: 1, machine: "m", readOnly: true };
+  const deep = `${"[".repeat(50_000)}${"]".repeat(50_000)}`;
+  const text = `${JSON.stringify({ ...event, list: [1], leader: { toString: 1 } }).slice(0, -1)},"__proto__":{"x":1},"deep":${deep}}`;
+  expect(readEvent("h", text)).toEqual(event);
+  for (const wrong of [
+    { ...event, host: "g" },
+    { ...event, host: undefined },
+    { ...event, time: "1" },
+    { ...event, time: { valueOf: 1 } },
+    { ...event, type: ["machine"] },
+    [event],
+  ]) {
+    expect(readEvent("h", JSON.stringify(wrong))).toBeNull();
+  }
+  expect(readEvent("H*", JSON.stringify({ ...event, host: null }))).toBeNull();
+});
+
+test("more names than a record can have are not asked for one by one", () => {
+  const host = { host: "h", allow: [], names: Array.from({ length: 2048 }, () => "a") };
+  expect(readHost("h", JSON.stringify(host))?.names).toHaveLength(2048);
+  expect(readHost("h", JSON.stringify({ ...host, names: [...host.names, "a"] }))?.names).toBeNull();
 });

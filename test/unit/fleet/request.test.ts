@@ -46,4 +46,8 @@ test.each([
 test("an invalid answer is ignored", () => {
   expect(readAnswer('{"status":0,"output":"a","error":""}')).toEqual({ status: 0, output: "a", error: "" });
   for (const text of ["", "{}", "null", '{"status":"0","output":"","error":""}']) expect(readAnswer(text)).toBe(null);
+  // 256 and -256 would be the exit status 0 of this program.
+  for (const status of [256, -256, 0.5, 1e300]) {
+    expect(readAnswer(JSON.stringify({ status, output: "", error: "" }))).toBe(null);
+  }
 });

@@ -258,8 +258,8 @@ describe("s6", () => {
   });
 
   test("ends the services and what supervises them, in reverse order", () => {
-    stopServices(treeOf("s6"), new Host(root), noting());
-    expect(commands).toEqual([
+    stopServices(treeOf("s6"), new Host(root), say, noting());
+    expect(commands.filter((line) => line.startsWith("s6-svunlink"))).toEqual([
       "s6-svunlink -t 20000 /etc/service machined-import",
       "s6-svunlink -t 20000 /etc/service machined",
     ]);
@@ -349,6 +349,42 @@ describe("services that run", () => {
     start(true, noting());
     expect(commands).toEqual(["rc-service machined status", "rc-service machined-import status"]);
     expect(lines).toContain("machined runs already");
+  });
+
+  test("a service with active transfers, or that cannot be asked, is not started again", () => {
+    const answering =
+      (list: { code: number; stdout: string }): Run =>
+      (...words) => {
+        commands.push(words.join(" "));
+        return words.includes("list-transfers") ? { ...list, output: "" } : { code: 0, stdout: "", output: "" };
+      };
+    const restarts = () => commands.filter((line) => line.endsWith("restart"));
+    for (const [list, reason] of [
+      [{ code: 0, stdout: '[{"id":1}]' }, "has active transfers"],
+      [{ code: 1, stdout: "" }, "did not say whether it has active transfers"],
+    ] as const) {
+      commands = [];
+      start(false, answering(list));
+      expect(restarts()).toEqual(["rc-service machined restart"]);
+      expect(lines).toContain(
+        `machined-import ${reason}: it is replaced by 'rc-service machined-import restart', when they are done`,
+      );
+      expect(lines).not.toContain("machined-import runs");
+    }
+    commands = [];
+    start(false, answering({ code: 0, stdout: "" }));
+    expect(restarts()).toHaveLength(2);
+  });
+
+  test("transfers that end with a service that is removed are printed", () => {
+    const busy: Run = (...words) => ({
+      ...{ code: 0, output: "" },
+      stdout: words.includes("list-transfers") ? "[1]" : "",
+    });
+    stopServices(treeOf("OpenRC"), new Host(root), say, busy);
+    expect(lines).toContain(
+      "machined-import has active transfers: they end with it; a pull that is asked for again is resumed",
+    );
   });
 
   test("are started if they do not run, and a command that fails is an error", () => {

@@ -1,7 +1,7 @@
 // `machinectl events`: what is printed, also with a manager that keeps no log of events.
 import { describe, expect, test } from "bun:test";
 import { ErrnoError } from "../../../../src/base/error.ts";
-import { eventLine } from "../../../../src/cli/events/event.ts";
+import { eventLine, type SeenEvent, subjectOf } from "../../../../src/cli/events/event.ts";
 import { runMachinectl } from "../../../../src/cli/program/machinectl.ts";
 import type { Varlink } from "../../../../src/cli/session/ports.ts";
 import { FakeProcess, WORLDS, type World } from "../fake-world.ts";
@@ -109,6 +109,18 @@ describe("machinectl events", () => {
     expect(asked).toHaveLength(1);
   });
 
+  test("a parameter that the daemon does not accept is named, and no cursor is blamed for it", async () => {
+    const refused = (parameter: string) => {
+      const id = "org.varlink.service.InvalidParameter";
+      return { replies: [], error: Object.assign(new Error(id), { id, parameters: { parameter } }) };
+    };
+    expect((await run(["--after-cursor=c1"], refused("cursor"))).stderr).toContain("has the cursor 'c1'");
+    const types = await run(["--after-cursor=c1", "--type=machine"], refused("types"));
+    expect(types.stderr).toBe(
+      "Failed to read events: the daemon, which may be of an older release, does not accept 'types'\n",
+    );
+  });
+
   test("invalid times and types are refused", async () => {
     expect(await run(["--since=soon"])).toMatchObject({ code: 1, stderr: "Failed to parse timestamp: soon\n" });
     expect(await run(["--type=machine,weather"])).toMatchObject({ code: 1 });
@@ -131,6 +143,32 @@ describe("machinectl events", () => {
     const other = new FakeProcess(ONE);
     expect(await runMachinectl(["events", "--type=image"], other)).toBe(1);
     expect(other.stderr).toBe("This manager keeps no events: only the starts and ends of machines can be shown\n");
+  });
+
+  test("an event of any content is a line: another host may have written it", () => {
+    const values = [
+      1e300,
+      -1,
+      "x",
+      null,
+      {},
+      [[]],
+      JSON.parse('{"toString":1}'),
+      JSON.parse('{"__proto__":{"a":1}}'),
+      true,
+    ];
+    const fields = ["time", "machine", "image", "local", "status", "signal", "count", "progress", "how", "leader"];
+    for (const type of ["machine", "image", "transfer", "resource", "constructor", "__proto__", "toString"]) {
+      for (const field of fields) {
+        for (const value of values) {
+          for (const how of ["exited", "killed", undefined]) {
+            const event = { time: 1, type, event: "ended", how, [field]: value } as unknown as SeenEvent;
+            expect(eventLine(event)).toMatch(/^[-+\d]+T[\d:]+Z [^\n]+$/);
+            expect(subjectOf(event)).toBeString();
+          }
+        }
+      }
+    }
   });
 
   test("an event is printed as one line, also when a field has a line end", () => {

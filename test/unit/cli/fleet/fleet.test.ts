@@ -1,8 +1,10 @@
 import { expect, test } from "bun:test";
 import { formatFleetCursor, parseFleetCursor } from "../../../../src/cli/fleet/events.ts";
+import { exitStatusIn } from "../../../../src/cli/fleet/exec.ts";
 import { fleetInventory, fleetTargets } from "../../../../src/cli/fleet/inventory.ts";
 import { fleetMachines } from "../../../../src/cli/fleet/list.ts";
 import { placesOf } from "../../../../src/cli/fleet/places.ts";
+import { FleetError } from "../../../../src/fleet/errors.ts";
 
 const FACTS = { service: "s", os: "debian", version: "12", time: 1 };
 const MACHINES = fleetMachines([
@@ -34,6 +36,23 @@ test("the inventory has a group for each class and each host, and ssh jumps over
   expect(inventory["_meta"]).toMatchObject({
     hostvars: { "h1.x/web": { ansible_host: "10.0.0.2", ansible_ssh_common_args: "-o ProxyJump=h1.x" } },
   });
+});
+
+test("nothing that a host writes of its machines is a template for Ansible", () => {
+  const template = "{{ lookup('pipe', 'id') }}";
+  const facts = { service: template, os: template, version: template, time: 1 };
+  const record = { ...facts, host: "h", machine: "m", class: template, addresses: [template] };
+  const text = JSON.stringify(fleetInventory(fleetMachines([record])));
+  expect(text).toContain('"machined_os":""');
+  expect(text).not.toContain("lookup");
+  expect(text).not.toContain("ansible_host");
+});
+
+test("what is no exit status does not pass for success", () => {
+  expect([exitStatusIn("h", "0"), exitStatusIn("h", "255")]).toEqual([0, 255]);
+  for (const text of ["", "x", "-1", "256", "1e2", "0x0", " 0", "NaN", "0".repeat(4)]) {
+    expect(() => exitStatusIn("h", text)).toThrow(FleetError);
+  }
 });
 
 test("targets have their host as a label; machines without an address are left out", () => {

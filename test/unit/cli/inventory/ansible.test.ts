@@ -82,3 +82,26 @@ test("a machine without an address is reachable only if it is a container of thi
   expect(isReachable({ ...VM, sshAddress: "" }, HERE)).toBeFalse();
   expect(hostVariables(plain, there)).not.toHaveProperty("ansible_host");
 });
+
+test("nothing that a machine or its owner says is a template for Ansible, or an option of ssh", () => {
+  const template = "{{ lookup('pipe', 'id') }}";
+  const hostile = {
+    ...{ class: "vm", service: template, os: "{% raw %}", version: "{# x", addresses: [template, "10.0.0.9", "-oX=y"] },
+    ...{ name: "m", sshAddress: template, sshPrivateKey: `/${template}` },
+  };
+  const variables = hostVariables(hostile, HERE);
+  expect(JSON.stringify(variables)).not.toMatch(/[{%#][{%#]/);
+  expect(variables).toEqual({
+    ...{ machined_class: "vm", machined_service: "", machined_os: "", machined_os_version: "" },
+    ...{ machined_addresses: ["10.0.0.9"], ansible_connection: "ssh" },
+  });
+  for (const sshAddress of ["-oProxyCommand=id", "a b", "$(id)", "{x"]) {
+    expect(isReachable({ ...VM, sshAddress }, HERE)).toBe(false);
+  }
+  for (const sshAddress of ["vsock/42", "root@web.example", "[fe80::1%eth0]", "::1", "unix/run/x"]) {
+    expect(hostVariables({ ...VM, sshAddress }, HERE)).toMatchObject({ ansible_host: sshAddress });
+  }
+  for (const sshPrivateKey of ['/a" -oX=y', "key", "/{{x}}"]) {
+    expect(hostVariables({ ...VM, sshPrivateKey }, HERE)).not.toHaveProperty("ansible_ssh_private_key_file");
+  }
+});

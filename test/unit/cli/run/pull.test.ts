@@ -40,7 +40,7 @@ async function provide(played: ReturnType<typeof daemon>, interrupt?: Promise<vo
   if (interrupt !== undefined) process.interrupt = interrupt;
   const session = new Session({ ...defaultSettings(), askPassword: false }, process);
   const word = { kind: "oci", name: "debian-1", remote: "debian" } as const;
-  return provideImage(session, word, REGISTRIES).then(
+  return provideImage(session, word, () => REGISTRIES).then(
     () => "pulled",
     (error: Error) => error.message,
   );

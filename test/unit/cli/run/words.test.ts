@@ -1,6 +1,6 @@
 // How `machinectl run` interprets its words: images and their names, short names, settings of an image, nspawn's arguments.
 import { describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isHostName } from "../../../../src/base/names.ts";
@@ -53,10 +53,13 @@ describe("the image", () => {
 describe("short names", () => {
   test("a short name is replaced by its alias, tried in all registries, or used unchanged", () => {
     const registries = { search: ["a.example", "b.example"], aliases: { tool: "c.example/x/tool" } };
-    expect(candidates("tool:1", registries)).toEqual(["c.example/x/tool:1"]);
-    expect(candidates("debian:13", registries)).toEqual(["a.example/debian:13", "b.example/debian:13"]);
-    expect(candidates("q.example/debian", registries)).toEqual(["q.example/debian"]);
-    expect(candidates("debian", { search: [], aliases: {} })).toEqual(["debian"]);
+    expect(candidates("tool:1", () => registries)).toEqual(["c.example/x/tool:1"]);
+    expect(candidates("debian:13", () => registries)).toEqual(["a.example/debian:13", "b.example/debian:13"]);
+    const unread = () => {
+      throw new Error("read for a full name");
+    };
+    expect(candidates("q.example/debian", unread)).toEqual(["q.example/debian"]);
+    expect(candidates("debian", () => ({ search: [], aliases: {} }))).toEqual(["debian"]);
   });
 
   test("later files override earlier ones, aliases are merged, and the error about invalid TOML names the file", () => {
@@ -69,6 +72,27 @@ describe("short names", () => {
     expect(readRegistries([top]).search).toEqual([]);
     writeFileSync(join(top, "registries.conf.d/3.conf"), "what is = this");
     expect(() => readRegistries([top])).toThrow("3.conf' as TOML");
+    rmSync(top, { recursive: true });
+  });
+
+  test("a file or directory that is there and cannot be read, or has other types of values, is named", () => {
+    const top = mkdtempSync(join(tmpdir(), "machined-registries-"));
+    expect(readRegistries([top])).toEqual({ search: [], aliases: {} });
+    mkdirSync(join(top, "registries.conf"));
+    expect(() => readRegistries([top])).toThrow(`Cannot read '${top}/registries.conf'`);
+    rmSync(join(top, "registries.conf"), { recursive: true });
+    symlinkSync("registries.conf.d", join(top, "registries.conf.d"));
+    expect(() => readRegistries([top])).toThrow(`Cannot read '${top}/registries.conf.d'`);
+    rmSync(join(top, "registries.conf.d"));
+    for (const [text, name] of [
+      ['unqualified-search-registries = "a"', "unqualified-search-registries"],
+      ["unqualified-search-registries = [1]", "unqualified-search-registries"],
+      ["aliases = 1", "aliases"],
+      ["[aliases]\nx = 1", "aliases"],
+    ] as const) {
+      writeFileSync(join(top, "registries.conf"), text);
+      expect(() => readRegistries([top])).toThrow(`registries.conf': '${name}' is not`);
+    }
     rmSync(top, { recursive: true });
   });
 });
