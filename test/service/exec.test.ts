@@ -292,6 +292,26 @@ describe.skipIf(!canRun)(canRun ? "machined-exec" : "machined-exec (left out: ne
     await waitFor(async () => expect(await errorOf(run(again))).toContain("NoSuchMachine"), "the place to be left");
   });
 
+  test("a command whose directory waits for a file system that reads no requests is ended by a signal", async () => {
+    const { daemon, path, pid } = await start();
+    const mute = await machine(daemon, "mute", muteFileSystem());
+    for (const server of childrenOf(mute.pid)) process.kill(Number(server), "SIGSTOP");
+    const client = await connectVarlink(path);
+    const descriptors = [0, 1, 2].map(() => openPath("/dev/null", "read"));
+    const parameters = { id: "held", machine: "mute", directory: "/run/mute/x", command: ["true"] };
+    const reply = client.call("io.machined.Exec.Run", parameters, { descriptors, timeoutMs: GUARD_MS });
+    await waitFor(() => {
+      const helper = childrenOf(Number(childrenOf(pid)[0]))[0];
+      expect(readFileSync(`/proc/${helper}/wchan`, "latin1")).toContain("request_wait_answer");
+    }, "the command to hang");
+    const other = await connectVarlink(path);
+    await other.call("io.machined.Exec.Signal", { id: "held", signal: 2 });
+    // The helper can be killed, because its request has not been read.
+    expect(await reply).toMatchObject({ exitStatus: 130 });
+    client.close();
+    other.close();
+  });
+
   test("a detached command whose program does not answer is ended by a signal", async () => {
     const { daemon, run, path, pid } = await start();
     const mute = await machine(daemon, "mute", muteFileSystem());

@@ -24,19 +24,17 @@ static bool ends_the_start(int signal) {
 /*
  * Waits for the end of the helper. It may hang (the machine's cgroup is frozen, a home directory is on a file system that does
  * not answer), so it is killed by a signal that would end the command, and at the deadline. Signals that arrive before the
- * command exists are sent to it afterwards. Returns 0 when the helper has ended; the exit status where the time is up or
- * where SIGKILL did not end the helper in KILL_GRACE_MS.
+ * command exists are sent to it afterwards. Returns the exit status where the helper was killed before the command existed, or where
+ * SIGKILL did not end it in KILL_GRACE_MS; else 0.
  */
 static int wait_helper(pid_t helper, const sigset_t *signals, const pid_t *command, int *how) {
         sigset_t early;
         sigemptyset(&early);
         long until = deadline;
         int killed_for = 0;
-        bool is_late = false;
         while (!has_ended(helper, how)) {
                 if (is_over(until)) {
                         if (killed_for != 0) return killed_for;
-                        is_late = true;
                         killed_for = EXIT_TIMED_OUT;
                         kill(helper, SIGKILL);
                         until = now_ms() + KILL_GRACE_MS;
@@ -54,7 +52,7 @@ static int wait_helper(pid_t helper, const sigset_t *signals, const pid_t *comma
         for (int signal = 1; *command > 0 && signal < NSIG; signal++) {
                 if (sigismember(&early, signal) == 1) send_to_command(*command, signal);
         }
-        return *command == 0 && is_late ? EXIT_TIMED_OUT : 0;
+        return *command == 0 ? killed_for : 0;
 }
 
 /* Waits for the end of a child, until `until` at the latest; returns whether it has ended. */
