@@ -228,6 +228,9 @@ export class Service implements Daemon, Served {
     return {
       unitChanged: (unit) => this.registry.unitChanged(unit),
       reloaded: () => this.registry.unitChanged(null),
+      stopping: (isStopping) => {
+        this.#machineEvents.isHostStopping = isStopping && this.#scope.kind === "system";
+      },
     };
   }
 

@@ -35,6 +35,8 @@ export interface ServiceManagerEvents {
   unitChanged(unit: string): void;
   /** The manager was reloaded: all machines are checked. */
   reloaded(): void;
+  /** The manager begins to stop all units: the host shuts down, or the user's last session ends. False where that was cancelled. */
+  stopping(isStopping: boolean): void;
 }
 
 /** Which units a service manager starts at boot. All failures are errors with a D-Bus or errno name. */

@@ -117,6 +117,39 @@ describe.skipIf(!can)(`on a bus with a service manager${reason}`, () => {
     forger.close();
   });
 
+  test("a machine that ends while the host shuts down has that as its ending, until the shutdown is cancelled", async () => {
+    systemd.answer = () => ({ result: "done" });
+    const end = async (name: string) => {
+      const leader = await daemon.leader();
+      await register(bus, name, leader, { create: true });
+      process.kill(leader, "SIGKILL");
+      await waitFor(() => errorOf(manager(bus, "GetMachine", "s", name)), "the end");
+    };
+    const shutdown = (member: "JobNew" | "JobRemoved", unit: string, ...result: string[]) => {
+      const job = [7, "/org/freedesktop/systemd1/job/7", unit, ...result];
+      const where = { path: "/org/freedesktop/systemd1", interface: "org.freedesktop.systemd1.Manager", member };
+      systemd.bus.send({ type: 4, ...where, signature: result.length > 0 ? "uoss" : "uos", body: job });
+    };
+    shutdown("JobNew", "other.target");
+    await end("before");
+    shutdown("JobNew", "shutdown.target");
+    await end("meanwhile");
+    shutdown("JobRemoved", "shutdown.target", "canceled");
+    await end("afterwards");
+    const varlink = await daemon.varlink();
+    const ends: unknown[] = [];
+    for await (const reply of varlink.callMore("io.machined.Events.Subscribe", { sinceUSec: 0, follow: false })) {
+      const { event, machine, how, signal } = reply as { event: string; machine: string; how: string; signal: number };
+      if (event === "ended" && ["before", "meanwhile", "afterwards"].includes(machine))
+        ends.push([machine, how, signal]);
+    }
+    expect(ends).toEqual([
+      ["before", "killed", 9],
+      ["meanwhile", "host-shutdown", 9],
+      ["afterwards", "killed", 9],
+    ]);
+  });
+
   /** The manager re-executes itself: its name disappears, and comes back with the units that it had made. */
   const reexecute = async (units: readonly string[]) => {
     systemd.bus.close();

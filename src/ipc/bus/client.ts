@@ -24,6 +24,7 @@ interface MatchRule {
   readonly interface?: string;
   readonly member?: string;
   readonly arg0?: string;
+  readonly arg2?: string;
 }
 
 type SignalHandler = (body: unknown[], signal: { path: string; sender: string; member: string }) => void;
@@ -202,7 +203,8 @@ export class BusClient {
     }
     const origin = { path: message.path ?? "", sender: message.sender ?? "", member: message.member ?? "" };
     for (const { rule, handler } of hits) {
-      if (rule.arg0 === undefined || body[0] === rule.arg0) handler(body, origin);
+      if (rule.arg0 !== undefined && body[0] !== rule.arg0) continue;
+      if (rule.arg2 === undefined || body[2] === rule.arg2) handler(body, origin);
     }
   }
 
@@ -233,6 +235,7 @@ function matchText(rule: MatchRule): string {
     ["interface", "interface"],
     ["member", "member"],
     ["arg0", "arg0"],
+    ["arg2", "arg2"],
   ];
   let text = "type='signal'";
   for (const [key, name] of keys) {

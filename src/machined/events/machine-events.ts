@@ -9,6 +9,8 @@ export class MachineEvents {
   readonly #log: EventLog;
   /** The machines of an earlier daemon that are being restored; null when that is done. */
   #restored: Machine[] | null = [];
+  /** Whether the host shuts down, which then is how machines end. */
+  isHostStopping = false;
 
   constructor(log: EventLog) {
     this.#log = log;
@@ -35,7 +37,8 @@ export class MachineEvents {
     const end = howLeaderEnded(machine);
     // A supervisor may unregister a machine whose end it has seen.
     const how = removal === "unregistered" && end.how === undefined ? ({ how: "unregistered" } as const) : end;
-    this.#log.append({ ...eventOf(machine, "ended"), ...how });
+    const cause = this.isHostStopping ? ({ how: "host-shutdown" } as const) : {};
+    this.#log.append({ ...eventOf(machine, "ended"), ...how, ...cause });
   }
 
   /**

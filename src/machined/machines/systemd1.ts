@@ -21,6 +21,9 @@ import { SystemdScopes } from "./systemd-scopes.ts";
 
 const DRIVER = { path: "/org/freedesktop/DBus", interface: "org.freedesktop.DBus" };
 
+/** Its start job stops all other units (systemd.special(7)). */
+const SHUTDOWN = "shutdown.target";
+
 export class Systemd1 implements ServiceManager, UnitFiles {
   readonly #scope: "system" | "user";
   readonly #events: ServiceManagerEvents;
@@ -40,9 +43,11 @@ export class Systemd1 implements ServiceManager, UnitFiles {
     const rule = { sender: SYSTEMD1_NAME, path: SYSTEMD_MANAGER.path, interface: SYSTEMD_MANAGER.interface };
     const owner = { ...DRIVER, sender: DRIVER.interface, member: "NameOwnerChanged", arg0: SYSTEMD1_NAME };
     await Promise.all([
-      bus.subscribe({ ...rule, member: "JobRemoved" }, ([, job, , result]) =>
-        this.#jobs.removed(job as string, result as string),
-      ),
+      bus.subscribe({ ...rule, member: "JobRemoved" }, ([, job, unit, result]) => {
+        this.#jobs.removed(job as string, result as string);
+        if (unit === SHUTDOWN && result !== "done") this.#events.stopping(false);
+      }),
+      bus.subscribe({ ...rule, member: "JobNew", arg2: SHUTDOWN }, () => this.#events.stopping(true)),
       bus.subscribe({ ...rule, member: "UnitRemoved" }, ([unit]) => this.#events.unitChanged(unit as string)),
       bus.subscribe({ ...rule, member: "Reloading" }, ([active]) => {
         if (active === false) this.#lookUpAll();
