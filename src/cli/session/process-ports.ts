@@ -1,5 +1,6 @@
 // Implements Ports for a real process. Modules are imported when they are first used, so that short commands start fast.
 import { lazy } from "../../base/lazy.ts";
+import { isTerminal } from "../../kernel/terminal/is-terminal.ts";
 import { listenForResize, waitForInterrupt } from "./interrupt.ts";
 import type { Ports } from "./ports.ts";
 
@@ -15,11 +16,6 @@ const streams = lazy((): typeof import("../../kernel/terminal/own-streams.ts") =
     return require("./engine-calls.ts");
   }
 });
-
-/** isatty(3): what node:tty calls, which takes longer to load than a short command has. */
-function isTerminal(fd: number): boolean {
-  return (process.binding("tty_wrap") as { isTTY(fd: number): boolean }).isTTY(fd);
-}
 
 /** Returns the ports of this process. */
 export function processPorts(): Ports {
