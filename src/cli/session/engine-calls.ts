@@ -1,5 +1,5 @@
-// The functions of src/kernel/terminal/own-streams.ts, implemented with the engine's modules. They are used where executable memory
-// is forbidden, so that bun:ffi cannot make system calls; `machinectl list` works there.
+// The functions of src/kernel/terminal/own-streams.ts, implemented with the engine's modules. They are used where
+// executable memory is forbidden, so that bun:ffi cannot make system calls; `machinectl list` works there.
 import { existsSync, writeSync } from "node:fs";
 
 /** The width of the terminal `fd`; undefined where that is no terminal. */

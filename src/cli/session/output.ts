@@ -3,8 +3,8 @@
 // Texts are written completely: a slow, full or non-blocking pipe is waited for. After EPIPE (`| head -1`) the rest of
 // the output is dropped silently. Other write errors are recorded in `failure`, for verbs that must report them.
 //
-// Texts are written at once, by a system call. A command that prints a little and ends may hold them back instead: then the engine
-// writes them at the end, for which the kernel layer need not be loaded.
+// Texts are written at once, by a system call. A command that prints a little and ends may hold them back instead: then
+// the engine writes them at the end, for which the kernel layer need not be loaded.
 import { errnoNameOf } from "../../base/error.ts";
 import { asWritten } from "../format/own-sequence.ts";
 
@@ -24,7 +24,8 @@ export interface PagerPipe {
 
 const RETRY_MS = 2;
 /**
- * PIPE_BUF. A pipe takes so many bytes whole or not at all. When a part of a write does not fit, the engine begins again with the whole.
+ * PIPE_BUF. A pipe takes so many bytes whole or not at all. When a part of a write does not fit, the engine begins
+ * again with the whole.
  */
 const BRIEF_BYTES = 4096;
 

@@ -1,12 +1,14 @@
-// Implements Ports for a real process. Modules are imported when they are first used, so that short commands start fast.
+// Implements Ports for a real process. Modules are imported when they are first used, so that short commands start
+// fast.
 import { lazy } from "../../base/lazy.ts";
 import { isTerminal } from "../../kernel/terminal/is-terminal.ts";
 import { listenForResize, waitForInterrupt } from "./interrupt.ts";
 import type { Ports } from "./ports.ts";
 
 /**
- * System calls on the standard streams, or the engine's modules for them if no process may make executable memory (src/main.ts).
- * Loaded in the turn of the first call, as its caller waits for the result: a command that prints nothing does without.
+ * System calls on the standard streams, or the engine's modules for them if no process may make executable memory
+ * (src/main.ts). Loaded in the turn of the first call, as its caller waits for the result: a command that prints
+ * nothing does without.
  */
 const streams = lazy((): typeof import("../../kernel/terminal/own-streams.ts") => {
   try {

@@ -1,10 +1,14 @@
-// Where the buses of this host are: the environment, and the form of addresses (D-Bus specification, "Server Addresses").
+// Where the buses of this host are: the environment, and the form of addresses (D-Bus specification, "Server
+// Addresses").
 import { ErrnoError } from "../../base/error.ts";
 import type { UnixAddress } from "../../kernel/socket/unix.ts";
 
 const SYSTEM_BUS = "unix:path=/run/dbus/system_bus_socket";
 
-/** Returns the addresses of a bus, to be tried one after the other. Throws ENOMEDIUM where no variable leads to a bus of the user. */
+/**
+ * Returns the addresses of a bus, to be tried one after the other. Throws ENOMEDIUM where no variable leads to a bus of
+ * the user.
+ */
 export function busAddresses(scope: "system" | "user"): string[] {
   const list = scope === "system" ? process.env["DBUS_SYSTEM_BUS_ADDRESS"] || SYSTEM_BUS : userBusAddresses();
   const addresses = list.split(";").filter((text) => text !== "");
@@ -26,7 +30,10 @@ function userBusAddresses(): string {
   return `unix:path=${runtime}/bus`;
 }
 
-/** Returns the socket of an address. Throws EOPNOTSUPP for another kind than unix sockets, EINVAL for one without a path. */
+/**
+ * Returns the socket of an address. Throws EOPNOTSUPP for another kind than unix sockets, EINVAL for one without a
+ * path.
+ */
 export function unixAddressOf(address: string): UnixAddress {
   const [kind, rest = ""] = address.split(/:(.*)/s);
   if (kind !== "unix") throw new ErrnoError("EOPNOTSUPP", `Bus addresses of the kind '${kind}' are not supported`);

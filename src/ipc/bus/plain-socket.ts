@@ -1,4 +1,5 @@
-// Sockets of the engine for the client for short calls (plain.ts). They spare loading the kernel layer, and pass no descriptors.
+// Sockets of the engine for the client for short calls (plain.ts). They spare loading the kernel layer, and pass no
+// descriptors.
 import type { OpenStream } from "../../kernel/socket/stream.ts";
 import { connectEngineSocket } from "../engine-socket.ts";
 import { busAddresses, unixAddressOf } from "./address.ts";

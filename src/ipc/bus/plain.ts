@@ -1,7 +1,7 @@
-// A D-Bus client for programs that make a few calls and end. It does without dbus-next (connection.ts) and, on this host's buses,
-// without the kernel layer: both take longer to load than such a call takes. The first call that passes descriptors makes a second
-// connection, over a socket of our own. The first subscription to signals replaces both by the client of client.ts, which makes all
-// later calls.
+// A D-Bus client for programs that make a few calls and end. It does without dbus-next (connection.ts) and, on this
+// host's buses, without the kernel layer: both take longer to load than such a call takes. The first call that passes
+// descriptors makes a second connection, over a socket of our own. The first subscription to signals replaces both by
+// the client of client.ts, which makes all later calls.
 import {
   answerOf,
   type BusCall,
@@ -36,8 +36,8 @@ const HELLO: BusCall = {
 type Calls = Pick<BusClient, "call" | "subscribe" | "onClose" | "close">;
 
 /**
- * Connects to a bus or peer. Throws an error with errno where there is none, BusError where it refuses us. Descriptors among the values
- * of a reply belong to the caller.
+ * Connects to a bus or peer. Throws an error with errno where there is none, BusError where it refuses us. Descriptors
+ * among the values of a reply belong to the caller.
  */
 export async function connectPlainBus(target: BusTarget): Promise<Calls> {
   // A connection through a program is made only once, because ssh(1) may ask for a password.

@@ -1,5 +1,5 @@
-// The transports to a D-Bus server: a socket of this host, a socket inside a machine, a session of a user, ssh(1) to another
-// host (systemd-stdio-bridge(1)).
+// The transports to a D-Bus server: a socket of this host, a socket inside a machine, a session of a user, ssh(1) to
+// another host (systemd-stdio-bridge(1)).
 import { ErrnoError } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { connectUnix, socketPair } from "../../kernel/socket/unix.ts";

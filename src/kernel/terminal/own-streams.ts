@@ -1,5 +1,6 @@
-// The standard streams of this process: what they lead to, and writing to them. node:fs, node:tty and the stream objects of
-// the engine can do the same; loading them takes longer than a short command has. See ioctl_tty(2), write(2).
+// The standard streams of this process: what they lead to, and writing to them. node:fs, node:tty and the stream
+// objects of the engine can do the same; loading them takes longer than a short command has. See ioctl_tty(2),
+// write(2).
 import { AT_FDCWD } from "../syscall/constants.ts";
 import { pinForever, scratchString } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
