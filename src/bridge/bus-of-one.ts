@@ -7,6 +7,7 @@ import { ClientHandshake, ServerHandshake } from "../ipc/bus/handshake.ts";
 import { FLAG_NO_REPLY, MESSAGE_TYPE, type Outgoing } from "../ipc/bus/message.ts";
 import { BusStream, type Incoming } from "../ipc/bus/stream.ts";
 import type { Fd } from "../kernel/file/fd.ts";
+import { streamOn } from "../kernel/socket/stream.ts";
 import { connectUnix } from "../kernel/socket/unix.ts";
 
 const DRIVER = "org.freedesktop.DBus";
@@ -40,7 +41,7 @@ export class BusOfOne {
   constructor(client: Fd, runtimeDirectory: string) {
     this.#runtimeDirectory = runtimeDirectory;
     this.#client = new BusStream(
-      client,
+      streamOn(client),
       {
         message: (message) => this.#receive(message),
         end: () => this.close(),
@@ -82,7 +83,7 @@ export class BusOfOne {
     if (service === undefined) throw new Refusal("ServiceUnknown", `The name ${name} is not on this bus`);
     const { unique, directory } = service;
     const peer = new BusStream(
-      connectUnix(`${this.#runtimeDirectory}/${directory}/private`),
+      streamOn(connectUnix(`${this.#runtimeDirectory}/${directory}/private`)),
       {
         message: (message) => this.#pass(message, unique),
         // The connection ends with the daemon: without it, the client would wait for signals that are never sent.

@@ -7,6 +7,7 @@ import { defineStringTable } from "../base/string-table.ts";
 import type { Fd } from "../kernel/file/fd.ts";
 import { datagramSocket, sendDatagram, unixAddress } from "../kernel/socket/unix.ts";
 import type { Pinned } from "../kernel/syscall/mem.ts";
+import { isTerminal } from "../kernel/terminal/is-terminal.ts";
 
 const JOURNAL = "/run/systemd/journal/socket";
 /** Facilities of syslog(3); machined logs to `auth`, as the original does. */
@@ -47,7 +48,7 @@ export class DaemonLog implements Log, LogControlState {
   constructor(identifier: string, facility: keyof typeof FACILITIES) {
     this.identifier = identifier;
     this.#facility = FACILITIES[facility];
-    this.#lines = new LineLog(process.stderr.isTTY ? "none" : "priority", (line) => writeSync(2, line));
+    this.#lines = new LineLog(isTerminal(2) ? "none" : "priority", (line) => writeSync(2, line));
     this.#level = LEVELS.parse(process.env["SYSTEMD_LOG_LEVEL"] ?? "") ?? "info";
     this.#target = TARGETS.parse(process.env["SYSTEMD_LOG_TARGET"] ?? "") ?? "auto";
     // As in the original, LogControl1 shows the target that "auto" selected.

@@ -12,6 +12,7 @@ import { GoneHandlers } from "../ipc/gone-handlers.ts";
 import type { PeerPlace, Peers } from "../ipc/peers.ts";
 import type { Fd } from "../kernel/file/fd.ts";
 import { Acceptor } from "../kernel/socket/acceptor.ts";
+import { streamOn } from "../kernel/socket/stream.ts";
 import { listenAt } from "./sockets.ts";
 
 /** With this many waiting calls of a peer, reading from it pauses. */
@@ -107,7 +108,7 @@ class PrivatePeer implements Origin {
         this.#gone.call();
       },
     };
-    this.#stream = new BusStream(socket, handlers, {
+    this.#stream = new BusStream(streamOn(socket), handlers, {
       handshake: guest.handshake,
       takesDescriptors: CALL_DESCRIPTOR_LIMIT,
     });

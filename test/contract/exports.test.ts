@@ -11,7 +11,7 @@ const EXPORT_MANY = /^export const \{([^}]*)\}/gm;
 /** `export { a, type B as C } from …`: a re-export counts as an export of the file that has it. */
 const EXPORT_FROM = /^export (?:type )?\{([^}]*)\} from/gm;
 const IMPORT = /^(?:import|export) (?:type )?\{([^}]*)\} from "(\.[^"]+)"/gm;
-const DYNAMIC = /(?:\{([^{}]*)\} = await )?import\(\s*"(\.[^"]+)"\s*\)(?:\s*\)\s*\.(\w+))?/g;
+const DYNAMIC = /(?:\{([^{}]*)\} = await )?(?:import|require)\(\s*"(\.[^"]+)"\s*\)(?:\s*\)\s*\.(\w+))?/g;
 /** Scripts that tests write for other processes import by name as well; their paths are built at run time. */
 const IN_SCRIPT = /^ +(?:import|const) \{([^{}]*)\} (?:from|= await import\()/gm;
 const NAMESPACE = /^import (?:type )?\* as (\w+) from "(\.[^"]+)"/gm;

@@ -10,8 +10,8 @@ import { ClientHandshake, ServerHandshake } from "../../src/ipc/bus/handshake.ts
 import { decodeBody, decodeHead, encodeMessage, measure } from "../../src/ipc/bus/message.ts";
 import { parseHead } from "../../src/ipc/http/request.ts";
 import { checkFields } from "../../src/ipc/varlink/schema.ts";
-import { type ByteStream, VarlinkStream } from "../../src/ipc/varlink/stream.ts";
-import type { StreamHandlers } from "../../src/kernel/socket/stream.ts";
+import { VarlinkStream } from "../../src/ipc/varlink/stream.ts";
+import type { ByteStream, StreamHandlers } from "../../src/kernel/socket/stream.ts";
 import { parseMachine } from "../../src/registry/machine/file.ts";
 import { mapInward, mapOutward, parseIdMap, shiftOf } from "../../src/registry/machine/uid-map.ts";
 import { acceptedFormat } from "../../src/stats/text.ts";

@@ -6,6 +6,7 @@ import { ServerHandshake } from "../../src/ipc/bus/handshake.ts";
 import { BusStream, type Incoming } from "../../src/ipc/bus/stream.ts";
 import { type Watch, watch } from "../../src/kernel/event/poller.ts";
 import type { Fd } from "../../src/kernel/file/fd.ts";
+import { streamOn } from "../../src/kernel/socket/stream.ts";
 import { acceptPeer, listenUnix, MAX_FDS } from "../../src/kernel/socket/unix.ts";
 import { waitFor } from "./wait-for.ts";
 
@@ -138,7 +139,7 @@ export class PlayedBroker implements AsyncDisposable {
   #welcome(socket: Fd): void {
     const name = `:1.${++this.#count}`;
     const peer = new BusStream(
-      socket,
+      streamOn(socket),
       {
         message: (message) => this.#receive(name, peer, message),
         end: () => {

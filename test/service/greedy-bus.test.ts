@@ -7,8 +7,9 @@ import { join } from "node:path";
 import { type BusClient, connectBus } from "../../src/ipc/bus/client.ts";
 import { ServerHandshake } from "../../src/ipc/bus/handshake.ts";
 import { BusStream, type Incoming } from "../../src/ipc/bus/stream.ts";
-import { openPath } from "../../src/kernel/file/fd.ts";
+import { type Fd, openPath } from "../../src/kernel/file/fd.ts";
 import { Acceptor } from "../../src/kernel/socket/acceptor.ts";
+import { streamOn } from "../../src/kernel/socket/stream.ts";
 import { listenUnix } from "../../src/kernel/socket/unix.ts";
 import { errorOf, isRoot, manager, register, TestDaemon } from "../lib/daemon.ts";
 import { expectNothingLeft, openDescriptors } from "../lib/descriptors.ts";
@@ -34,12 +35,12 @@ class HostileBus implements Disposable {
     this.#acceptor = new Acceptor(listenUnix(this.socket), { welcome: (socket) => this.#welcome(socket) });
   }
 
-  #welcome(socket: ConstructorParameters<typeof BusStream>[0]): void {
+  #welcome(socket: Fd): void {
     const handlers = {
       message: (message: Incoming) => this.#answer(message, peer),
       end: () => this.#peers.delete(peer),
     };
-    const peer: BusStream = new BusStream(socket, handlers, {
+    const peer: BusStream = new BusStream(streamOn(socket), handlers, {
       handshake: new ServerHandshake(0, "00"),
       takesDescriptors: 253,
     });

@@ -16,7 +16,7 @@ const USAGE = "usage: machined-rsh [-nt] [-l USER] [USER@]MACHINE COMMAND…";
 /** Runs the program; returns its exit status. */
 export async function main(args: readonly string[]): Promise<number> {
   const settings = defaultSettings();
-  const session = new Session(settings, await processPorts());
+  const session = new Session(settings, processPorts());
   try {
     const parsed = parseSshCommandLine(args);
     if (typeof parsed === "string") throw new Failure(`machined-rsh: ${parsed}\n${USAGE}`);

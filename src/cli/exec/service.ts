@@ -1,6 +1,5 @@
 // `machinectl exec` for callers that are not root: the service machined-exec (io.machined.Exec) runs the command, with
 // the descriptors that this client sends as its standard streams.
-import { randomUUID } from "node:crypto";
 import { IoMachinedExec } from "../../api/io-machined-exec.ts";
 import { ERRORS, errnoNameOf } from "../../base/error.ts";
 import type { RunningCommand } from "../../exec/run.ts";
@@ -104,7 +103,7 @@ function parametersOf(session: Session, { machine, user, command }: ExecOrder, i
 
 /** Starts the command with `streams` as its standard streams; the function owns and closes them. */
 function start(session: Session, service: Service, order: ExecOrder, streams: readonly Fd[]): RunningCommand {
-  const id = randomUUID();
+  const id = crypto.randomUUID();
   const { path } = service;
   let { client } = service;
   const run = async (): Promise<number> => {

@@ -1,7 +1,6 @@
 // The local time zone as the C library sees it: $TZ or /etc/localtime, zone files (tzfile(5)) and rules (tzset(3)).
 // Intl is not used: it has the offsets, but not the abbreviations ("CET", "JST") that the systemd tools print.
 import { UTC, type Zone } from "../../base/format.ts";
-import { openPath, readRegular } from "../../kernel/file/fd.ts";
 import { parseZoneRule } from "./time-zone-rule.ts";
 
 const DIRECTORY = "/usr/share/zoneinfo";
@@ -91,13 +90,24 @@ export function parseZoneFile(bytes: Uint8Array): Zone {
 }
 
 /** Returns null for a file that cannot be read or parsed: times are then printed in UTC, with its name. */
-function readZone(path: string): Zone | null {
+async function readZone(path: string, read: (path: string) => Promise<Uint8Array>): Promise<Zone | null> {
   try {
-    using file = openPath(path, "read");
-    return parseZoneFile(readRegular(file, MOST_BYTES));
+    return parseZoneFile(await read(path));
   } catch {
     return null;
   }
+}
+
+/** Reads a file of the system by the engine, for which the kernel layer need not be loaded. */
+function readTrusted(path: string): Promise<Uint8Array> {
+  return Bun.file(path).slice(0, MOST_BYTES).bytes();
+}
+
+/** Reads a file that the caller named. Whatever is no regular file is refused: it might not end. */
+async function readNamed(path: string): Promise<Uint8Array> {
+  const { openPath, readRegular } = await import("../../kernel/file/fd.ts");
+  using file = openPath(path, "read");
+  return readRegular(file, MOST_BYTES);
 }
 
 /**
@@ -105,10 +115,10 @@ function readZone(path: string): Zone | null {
  * such as `EST5EDT,M3.2.0,M11.1.0`. Without $TZ it is the zone of /etc/localtime. Anything invalid is UTC, as in the C
  * library.
  */
-export function localZone(tz: string | undefined): Zone {
-  if (tz === undefined) return readZone("/etc/localtime") ?? UTC;
+export async function localZone(tz: string | undefined): Promise<Zone> {
+  if (tz === undefined) return (await readZone("/etc/localtime", readTrusted)) ?? UTC;
   const name = tz.startsWith(":") ? tz.slice(1) : tz;
   if (name === "") return UTC;
-  const file = readZone(name.startsWith("/") ? name : `${DIRECTORY}/${name}`);
+  const file = await readZone(name.startsWith("/") ? name : `${DIRECTORY}/${name}`, readNamed);
   return file ?? (tz.startsWith(":") ? null : parseZoneRule(name)) ?? UTC;
 }

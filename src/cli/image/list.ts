@@ -1,7 +1,7 @@
 // `machinectl list-images`: lists the images that machines can be started from (machinectl(1), "list-images").
 import { sortedByBytes } from "../../base/byte-order.ts";
 import { type CellContext, titleOf, usualColumns } from "../list/column.ts";
-import { printTable } from "../session/print-table.ts";
+import { printOnlyTable } from "../session/print-table.ts";
 import type { Session } from "../session/session.ts";
 import { isPlainList, tableJsonMode } from "../session/settings.ts";
 import { IMAGE_COLUMNS, imageCells } from "./columns.ts";
@@ -37,6 +37,6 @@ export async function listImages(session: Session): Promise<number> {
   const { images, context } = await shownImages(session);
   const columns = usualColumns(IMAGE_COLUMNS);
   const rows = imageCells(images, columns, context, tableJsonMode(settings) === null);
-  printTable(session, { columns: columns.map(titleOf), rows }, "images");
+  await printOnlyTable(session, { columns: columns.map(titleOf), rows }, "images");
   return 0;
 }

@@ -1,8 +1,8 @@
 // `machinectl edit`: edits `.nspawn` files with the user's editor (machinectl(1), "edit"). The editor changes temporary
 // copies in the same directories, which are renamed over the files when it has exited with status 0.
-import { randomBytes } from "node:crypto";
 import { chmodSync, mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { randomHex } from "../../base/random-hex.ts";
 import type { Environment } from "../format/terminal.ts";
 import { Failure, failed } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
@@ -32,7 +32,7 @@ interface Edited {
 }
 
 function edited(target: string, source = target): Edited {
-  const copy = join(dirname(target), `.#${basename(target)}${randomBytes(8).toString("hex")}`);
+  const copy = join(dirname(target), `.#${basename(target)}${randomHex(8)}`);
   return { target, source, copy };
 }
 

@@ -12,6 +12,7 @@ import { imageProperties } from "./details.ts";
 export async function showImage(session: Session, names: readonly string[]): Promise<number> {
   if (names.length === 0) return show(session, []);
   await session.openPager();
+  session.holdOutput();
   const zone = await session.ports.zone();
   for (const [index, name] of names.entries()) {
     printProperties(session, await imageProperties(session, name), { zone, separator: index === 0 ? "" : "\n" });

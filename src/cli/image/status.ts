@@ -97,6 +97,7 @@ async function pool(session: Session): Promise<void> {
 export async function imageStatus(session: Session, names: readonly string[]): Promise<number> {
   const { settings, ports, output, terminal } = session;
   await session.openPager();
+  session.holdOutput();
   if (names.length === 0) await pool(session);
   const zone = await ports.zone();
   for (const [index, name] of names.entries()) {

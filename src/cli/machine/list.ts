@@ -3,7 +3,7 @@ import { UTC } from "../../base/format.ts";
 import type { Table } from "../format/table.ts";
 import { type CellContext, titleOf, usualColumns } from "../list/column.ts";
 import { attempt } from "../session/failure.ts";
-import { printTable } from "../session/print-table.ts";
+import { printOnlyTable } from "../session/print-table.ts";
 import type { Session } from "../session/session.ts";
 import { isPlainList } from "../session/settings.ts";
 import { type ListedMachine, MACHINE_COLUMNS, type MachineNeed } from "./columns.ts";
@@ -49,6 +49,6 @@ export async function list(session: Session): Promise<number> {
     return 0;
   }
   const machines = await queryMachines(session, new Set(usual.flatMap(({ needs }) => needs ?? [])));
-  printTable(session, tableOf(machines, usual, context), "machines");
+  await printOnlyTable(session, tableOf(machines, usual, context), "machines");
   return 0;
 }

@@ -65,6 +65,7 @@ export function printProperties(
  */
 export async function show(session: Session, names: readonly string[]): Promise<number> {
   await session.openPager();
+  session.holdOutput();
   const zone = await session.ports.zone();
   const print = (properties: Properties, separator: string) =>
     printProperties(session, properties, { zone, separator });

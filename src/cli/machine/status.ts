@@ -112,6 +112,7 @@ async function json(session: Session, name: string): Promise<Json> {
 export async function status(session: Session, names: readonly string[]): Promise<number> {
   const { settings, ports, output, terminal } = session;
   await session.openPager();
+  session.holdOutput();
   if (settings.json !== "off") {
     for (const name of names) output.write(formatJson(await json(session, name), settings.json, terminal.paint));
     return 0;

@@ -76,5 +76,5 @@ export function runImportctl(args: readonly string[], ports: Ports): Promise<num
 
 /** The entry point of the program. */
 export async function main(args: string[]): Promise<number> {
-  return runImportctl(args, await processPorts());
+  return runImportctl(args, processPorts());
 }

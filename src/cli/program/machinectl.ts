@@ -22,5 +22,5 @@ export function runMachinectl(args: readonly string[], ports: Ports): Promise<nu
 
 /** The entry point of the program. */
 export async function main(args: string[]): Promise<number> {
-  return runMachinectl(args, await processPorts());
+  return runMachinectl(args, processPorts());
 }

@@ -5,5 +5,5 @@ import { runMachinectl } from "./machinectl.ts";
 
 /** The entry point of the program; returns the exit status. */
 export async function main(args: readonly string[]): Promise<number> {
-  return runMachinectl(["inventory", "ansible", ...args], await processPorts());
+  return runMachinectl(["inventory", "ansible", ...args], processPorts());
 }

@@ -1,7 +1,6 @@
 // Parses the word IMAGE of `run`: the name of a local image, the URL of a file, or a reference to a container image.
 // The local name of a pulled image is derived from the word alone, so that the next run finds the image without a
 // request to a server.
-import { createHash } from "node:crypto";
 import { isHostName, isImageName } from "../../base/names.ts";
 import { withoutImageSuffix } from "../../base/vocabulary/compression.ts";
 import { parseOciReference } from "../../base/vocabulary/oci-reference.ts";
@@ -31,7 +30,7 @@ export function nameBase(text: string): string {
  * names.
  */
 function nameFor(readable: string, word: string): string {
-  const digits = createHash("sha256").update(word).digest("hex").slice(0, HASH_DIGITS);
+  const digits = new Bun.CryptoHasher("sha256").update(word).digest("hex").slice(0, HASH_DIGITS);
   return `${nameBase(readable)}-${digits}`;
 }
 

@@ -1,16 +1,6 @@
-// The functions of src/kernel/terminal/own-streams.ts, implemented with the engine's modules. They are used where executable memory
-// is forbidden, so that bun:ffi cannot make system calls; `machinectl list` works there.
-import { existsSync, fstatSync, writeSync } from "node:fs";
-import { isatty } from "node:tty";
-
-/** isatty(3). */
-export function isTerminal(fd: number): boolean {
-  try {
-    return fstatSync(fd).isCharacterDevice() && isatty(fd);
-  } catch {
-    return false;
-  }
-}
+// The functions of src/kernel/terminal/own-streams.ts, implemented with the engine's modules. They are used where
+// executable memory is forbidden, so that bun:ffi cannot make system calls; `machinectl list` works there.
+import { existsSync, writeSync } from "node:fs";
 
 /** The width of the terminal `fd`; undefined where that is no terminal. */
 export function terminalColumns(fd: number): number | undefined {

@@ -1,22 +1,23 @@
 // Looks up the names of processes and network interfaces of this host by the numbers that the manager reports.
 
-import { processComm } from "../../kernel/process/process-file.ts";
-import { interfaceName } from "../../kernel/socket/interface-name.ts";
-
-function orNull<T>(read: () => T | null): T | null {
+/**
+ * Returns the name of a process, or null if it cannot be read. Read by the engine: the kernel layer takes longer to
+ * load.
+ */
+export async function localProcessName(pid: number): Promise<string | null> {
   try {
-    return read();
+    return (await Bun.file(`/proc/${pid}/comm`).text()).replace(/\n$/, "");
   } catch {
     return null;
   }
 }
 
-/** Returns the name of a process, or null if it cannot be read. */
-export function localProcessName(pid: number): string | null {
-  return orNull(() => processComm(pid));
-}
-
 /** Returns the name of a network interface, or null if none has that index. */
-export function localInterfaceName(ifindex: number): string | null {
-  return orNull(() => interfaceName(ifindex));
+export async function localInterfaceName(ifindex: number): Promise<string | null> {
+  const { interfaceName } = await import("../../kernel/socket/interface-name.ts");
+  try {
+    return interfaceName(ifindex);
+  } catch {
+    return null;
+  }
 }

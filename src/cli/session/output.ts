@@ -2,11 +2,17 @@
 //
 // Texts are written completely: a slow, full or non-blocking pipe is waited for. After EPIPE (`| head -1`) the rest of
 // the output is dropped silently. Other write errors are recorded in `failure`, for verbs that must report them.
+//
+// Texts are written at once, by a system call. A command that prints a little and ends may hold them back instead: then
+// the engine writes them at the end, for which the kernel layer need not be loaded.
 import { errnoNameOf } from "../../base/error.ts";
 import { asWritten } from "../format/own-sequence.ts";
 
 /** write(2): returns how many of the bytes were written; throws errors with a `code` such as "EAGAIN". */
 export type WriteSome = (fd: number, bytes: Uint8Array) => number;
+
+/** Writes all of a few bytes to stdout; rejects with an error with a `code`. */
+export type WriteBrief = (bytes: Uint8Array) => Promise<unknown>;
 
 /** The pipe into a pager. */
 export interface PagerPipe {
@@ -17,6 +23,11 @@ export interface PagerPipe {
 }
 
 const RETRY_MS = 2;
+/**
+ * PIPE_BUF. A pipe takes so many bytes whole or not at all. When a part of a write does not fit, the engine begins
+ * again with the whole.
+ */
+const BRIEF_BYTES = 4096;
 
 function codeOf(error: unknown): string {
   if (error instanceof Error && "code" in error && typeof error.code === "string") return error.code;
@@ -29,10 +40,15 @@ export class Output {
   failure: string | null = null;
   #pager: PagerPipe | null = null;
   #closed = new Set<number>();
+  /** What waits for flush(); null where texts are written at once. */
+  #held: string | null = null;
   readonly #writeSome: WriteSome;
+  readonly #writeBrief: WriteBrief | null;
 
-  constructor(writeSome: WriteSome) {
+  /** Without `writeBrief` nothing is held back. */
+  constructor(writeSome: WriteSome, writeBrief: WriteBrief | null = null) {
     this.#writeSome = writeSome;
+    this.#writeBrief = writeBrief;
   }
 
   /** Whether a pager shows the output. */
@@ -47,33 +63,66 @@ export class Output {
 
   /** Sends all further texts, also those for stderr, to the pager. */
   usePager(pager: PagerPipe): void {
+    this.#release();
     this.#pager = pager;
+  }
+
+  /** Holds texts for stdout back until flush() or close(), as long as they are short and nothing else is written. */
+  hold(): void {
+    if (this.#writeBrief !== null) this.#held ??= "";
+  }
+
+  /** Writes what was held back; `failure` is then known. */
+  async flush(): Promise<void> {
+    const bytes = Buffer.from(asWritten(this.#held ?? ""));
+    if (bytes.length > BRIEF_BYTES || this.#writeBrief === null) this.#release();
+    if (this.#held === null) return;
+    this.#held = null;
+    if (bytes.length === 0) return;
+    try {
+      await this.#writeBrief?.(bytes);
+    } catch (error) {
+      this.#fail(1, error);
+    }
   }
 
   /** Writes to stdout. */
   write(text: string): void {
-    this.#emit(1, text);
+    if (this.#held === null) this.#emit(1, text);
+    else this.#held += text;
+    if (this.#held !== null && this.#held.length > BRIEF_BYTES) this.#release();
   }
 
   /** Writes bytes to stdout unchanged, past the pager. Not for terminals: control characters are not escaped. */
   writeBytes(bytes: Uint8Array): void {
+    this.#release();
     this.#emitBytes(1, bytes);
   }
 
   /** Writes bytes to stderr unchanged. */
   writeErrorBytes(bytes: Uint8Array): void {
+    this.#release();
     this.#emitBytes(2, bytes);
   }
 
   /** Writes to stderr. */
   writeError(text: string): void {
+    this.#release();
     this.#emit(2, text);
   }
 
   /** Closes the pipe to the pager, if one runs, and waits until the user quits it. */
   async close(): Promise<void> {
+    await this.flush();
     await this.#pager?.close();
     this.#pager = null;
+  }
+
+  /** Writes what was held back, and further texts at once: those that follow must come after it. */
+  #release(): void {
+    const held = this.#held;
+    this.#held = null;
+    if (held !== null) this.#emit(1, held);
   }
 
   #emit(fd: number, text: string): void {
@@ -91,10 +140,14 @@ export class Output {
     try {
       this.#writeAll(fd, bytes);
     } catch (error) {
-      this.#closed.add(fd);
-      const code = codeOf(error);
-      if (fd === 1 && code !== "EPIPE") this.failure ??= code;
+      this.#fail(fd, error);
     }
+  }
+
+  #fail(fd: number, error: unknown): void {
+    this.#closed.add(fd);
+    const code = codeOf(error);
+    if (fd === 1 && code !== "EPIPE") this.failure ??= code;
   }
 
   #writeAll(fd: number, bytes: Uint8Array): void {

@@ -9,7 +9,7 @@ import type { Account } from "../../kernel/process/account.ts";
 import type { UnitProcesses } from "../format/process-tree.ts";
 import type { Environment } from "../format/terminal.ts";
 import type { FileUse } from "./file-access.ts";
-import type { PagerPipe, WriteSome } from "./output.ts";
+import type { PagerPipe, WriteBrief, WriteSome } from "./output.ts";
 
 /** A D-Bus connection, to a message bus or directly to one peer. */
 export type Bus = Pick<BusClient, "call" | "subscribe" | "onClose" | "close">;
@@ -46,6 +46,7 @@ export interface Ports {
   isTty(fd: number): boolean;
   ttyColumns(fd: 1 | 2): number | undefined;
   readonly writeSome: WriteSome;
+  readonly writeBrief: WriteBrief;
   nowUsec(): bigint;
   zone(): Promise<Zone>;
   connectBus(target: BusTarget): Promise<Bus>;

@@ -12,7 +12,19 @@ import { tableJsonMode } from "./settings.ts";
  * Failure if stdout cannot be written.
  */
 export function printTable(session: Session, table: Table, noun: string): void {
-  const { settings, terminal, output } = session;
+  write(session, table, noun);
+  check(session);
+}
+
+/** The same for a command whose only output is the table: Output.hold(). */
+export async function printOnlyTable(session: Session, table: Table, noun: string): Promise<void> {
+  session.holdOutput();
+  write(session, table, noun);
+  await session.output.flush();
+  check(session);
+}
+
+function write({ settings, terminal, output }: Session, table: Table, noun: string): void {
   const jsonMode = tableJsonMode(settings);
   if (jsonMode !== null) output.write(formatJson(tableJson(table), jsonMode, terminal.paint));
   else {
@@ -21,6 +33,9 @@ export function printTable(session: Session, table: Table, noun: string): void {
     if (table.rows.length > 0) output.write(renderTable(table, { terminal, heading: settings.legend, width }));
     if (settings.legend) output.write(legend(table.rows.length, noun));
   }
+}
+
+function check({ output }: Session): void {
   if (output.failure !== null) throw new Failure(`Failed to print table: ${errnoText(output.failure)}`);
 }
 

@@ -57,7 +57,7 @@ export class Session {
     this.#connections = ports;
     const ttys = { stdout: ports.isTty(1), stderr: ports.isTty(2), columns: (fd: 1 | 2) => ports.ttyColumns(fd) };
     this.terminal = readTerminal(ports.env, ttys);
-    this.output = new Output(ports.writeSome);
+    this.output = new Output(ports.writeSome, ports.writeBrief);
     this.report = new Report(this.output, this.terminal, ports.env);
     this.#patience = new Patience((line) => this.report.info(line));
   }
@@ -205,6 +205,11 @@ export class Session {
     const { openPager } = await import("./pager.ts");
     const pipe = await openPager(this.ports, this.terminal);
     if (pipe !== null) this.output.usePager(pipe);
+  }
+
+  /** Holds the output of a short command back until it is complete (Output.hold()), unless somebody looks on. */
+  holdOutput(): void {
+    if (!this.terminal.stdoutIsTty) this.output.hold();
   }
 
   /** Registers something that close() closes; returns it. */

@@ -1,6 +1,5 @@
 // Makes the escape sequences that mark output as a machine's for the terminal emulator (OSC 3008, "Hierarchical Context
 // Signalling", https://uapi-group.org/specifications/specs/osc_context/).
-import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { ownAccount } from "../../kernel/process/account.ts";
@@ -13,7 +12,7 @@ interface TerminalContext {
 
 /** Returns the sequences to write before and after a session in a machine. */
 export function machineContext(machine: string): TerminalContext {
-  const id = randomUUID().replaceAll("-", "");
+  const id = crypto.randomUUID().replaceAll("-", "");
   using self = PidRef.self();
   const fields: [string, string | undefined][] = [
     ["start", id],

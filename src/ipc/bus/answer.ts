@@ -1,6 +1,6 @@
 // Calls of a client, and their replies and errors: the common part of both clients, connection.ts and plain.ts.
 import { Variant } from "../../base/variant.ts";
-import { Fd } from "../../kernel/file/fd.ts";
+import type { Fd } from "../../kernel/file/fd.ts";
 import { BusError } from "./error.ts";
 import { MESSAGE_TYPE, type Outgoing } from "./message.ts";
 import type { Incoming } from "./stream.ts";
@@ -16,6 +16,8 @@ export interface BusCall {
   readonly interactive?: boolean;
   readonly noAutoStart?: boolean;
   readonly timeoutMs?: number;
+  /** Whether there are descriptors among the arguments or the results. */
+  readonly passesDescriptors?: boolean;
 }
 
 export const CALL_TIMEOUT_MS = 25_000;
@@ -52,14 +54,16 @@ export function closeAll(descriptors: Iterable<Fd>): void {
   for (const fd of descriptors) fd.close();
 }
 
-/** Returns the descriptors among values, at any depth. */
-export function descriptorsIn(values: readonly unknown[], found = new Set<Fd>()): ReadonlySet<Fd> {
-  for (const value of values) {
-    if (value instanceof Fd) found.add(value);
-    else if (value instanceof Variant) descriptorsIn([value.value], found);
-    else if (value instanceof Map) descriptorsIn([...value.values()], found);
-    else if (Array.isArray(value)) descriptorsIn(value, found);
-  }
+/** Returns those of the descriptors of a message that are among its values, at any depth. */
+export function descriptorsIn(values: readonly unknown[], all: readonly Fd[]): ReadonlySet<Fd> {
+  const found = new Set<Fd>();
+  const visit = (value: unknown): void => {
+    if (all.includes(value as Fd)) found.add(value as Fd);
+    else if (value instanceof Variant) visit(value.value);
+    else if (value instanceof Map) for (const entry of value.values()) visit(entry);
+    else if (Array.isArray(value)) for (const entry of value) visit(entry);
+  };
+  visit(values);
   return found;
 }
 

@@ -5,6 +5,7 @@ import { EventEmitter } from "node:events";
 import MessageBus from "dbus-next/lib/bus.js";
 import { Message } from "dbus-next/lib/message-type.js";
 import type { Fd } from "../../kernel/file/fd.ts";
+import { streamOn } from "../../kernel/socket/stream.ts";
 import { MAX_FDS } from "../../kernel/socket/unix.ts";
 import {
   answerOf,
@@ -104,7 +105,7 @@ export class BusConnection {
     // A rejection of MessageBus when Hello fails is ignored: the end of the stream reports the same.
     this.#adapter.on("error", () => {});
     this.#stream = new BusStream(
-      fd,
+      streamOn(fd),
       {
         message: (message) => this.#receive(message),
         end: (error) => this.#end(error),
@@ -217,7 +218,8 @@ export class BusConnection {
   #receiveAnswer(message: Incoming): void {
     const isAwaited = Object.hasOwn(this.#bus._methodReturnHandlers, message.replySerial as number);
     const answer = isAwaited ? replyOf(message) : null;
-    const found = answer === null || message.descriptors.length === 0 ? NONE : descriptorsIn(answer.body);
+    const found =
+      answer === null || message.descriptors.length === 0 ? NONE : descriptorsIn(answer.body, message.descriptors);
     closeAll(message.descriptors.filter((fd) => !found.has(fd)));
     // Callers that continue at once with the reply run before this.
     if (this.#policy === "lent" && found.size > 0) setImmediate(() => closeAll(found));

@@ -1,7 +1,7 @@
-// A D-Bus client for programs that make a few calls and end. It does without dbus-next (connection.ts), which takes longer to load
-// than such a call takes. The first subscription to signals replaces it by the client of client.ts, which makes all later calls.
-import { expectShortLife } from "../../kernel/event/poller.ts";
-import { MAX_FDS } from "../../kernel/socket/message-header.ts";
+// A D-Bus client for programs that make a few calls and end. It does without dbus-next (connection.ts) and, on this
+// host's buses, without the kernel layer: both take longer to load than such a call takes. The first call that passes
+// descriptors makes a second connection, over a socket of our own. The first subscription to signals replaces both by
+// the client of client.ts, which makes all later calls.
 import {
   answerOf,
   type BusCall,
@@ -16,8 +16,9 @@ import {
 import type { BusClient } from "./client.ts";
 import { BusError } from "./error.ts";
 import { FLAG_NO_REPLY, MESSAGE_TYPE } from "./message.ts";
+import { engineSocket, type PlainSocket } from "./plain-socket.ts";
 import { BusStream, type Incoming } from "./stream.ts";
-import { type BusTarget, openTransport, type Transport } from "./transport.ts";
+import type { BusTarget } from "./transport.ts";
 
 interface Waiting {
   resolve(values: unknown[]): void;
@@ -35,21 +36,17 @@ const HELLO: BusCall = {
 type Calls = Pick<BusClient, "call" | "subscribe" | "onClose" | "close">;
 
 /**
- * Connects to a bus or peer. Throws an error with errno where there is none, BusError where it refuses us. Descriptors among the values
- * of a reply belong to the caller.
+ * Connects to a bus or peer. Throws an error with errno where there is none, BusError where it refuses us. Descriptors
+ * among the values of a reply belong to the caller.
  */
 export async function connectPlainBus(target: BusTarget): Promise<Calls> {
   // A connection through a program is made only once, because ssh(1) may ask for a password.
   if (target.kind === "ssh" || target.kind === "login") return connectWhole(target);
-  expectShortLife();
-  const bus = new PlainBus(target, await openTransport(target));
-  try {
-    if (!bus.isPeerToPeer) await bus.call(HELLO);
-  } catch (error) {
-    bus.close();
-    throw error;
-  }
-  return bus;
+  return PlainBus.greeted(target, (await engineSocket(target)) ?? (await ownSocket(target)));
+}
+
+async function ownSocket(target: BusTarget): Promise<PlainSocket> {
+  return (await import("./own-socket.ts")).ownSocket(target);
 }
 
 async function connectWhole(target: BusTarget): Promise<BusClient> {
@@ -57,30 +54,45 @@ async function connectWhole(target: BusTarget): Promise<BusClient> {
 }
 
 class PlainBus implements Calls {
-  readonly isPeerToPeer: boolean;
   readonly #target: BusTarget;
   readonly #stream: BusStream;
+  readonly #takesDescriptors: boolean;
   readonly #waiting = new Map<number, Waiting>();
   readonly #closeHandlers = new Set<(error?: Error) => void>();
+  /** The connection for calls that pass descriptors, where this one takes none. */
+  #second: Promise<PlainBus> | null = null;
   #whole: Promise<BusClient> | null = null;
   #serial = 0;
   /** The end of this connection. Once there is a client for signals, its end is reported instead. */
   #streamEnd: { readonly error: Error | undefined } | null = null;
   #ended: { readonly error: Error | undefined } | null = null;
 
-  constructor(target: BusTarget, { fd, handshake, peerToPeer = false }: Transport) {
-    this.isPeerToPeer = peerToPeer;
+  private constructor(target: BusTarget, { open, handshake, takesDescriptors }: PlainSocket) {
     this.#target = target;
+    this.#takesDescriptors = takesDescriptors > 0;
     this.#stream = new BusStream(
-      fd,
+      open,
       { message: (message) => this.#receive(message), end: (error) => this.#end(error), tooLong: () => {} },
-      { handshake, takesDescriptors: MAX_FDS },
+      { handshake, takesDescriptors },
     );
+  }
+
+  /** A connection that the bus has accepted. */
+  static async greeted(target: BusTarget, socket: PlainSocket): Promise<PlainBus> {
+    const bus = new PlainBus(target, socket);
+    try {
+      if (!socket.isPeerToPeer) await bus.call(HELLO);
+    } catch (error) {
+      bus.close();
+      throw error;
+    }
+    return bus;
   }
 
   async call(call: BusCall): Promise<unknown[]> {
     if (this.#whole !== null) return (await this.#whole).call(call);
     if (this.#ended !== null) throw disconnected(this.#ended.error);
+    if (call.passesDescriptors === true && !this.#takesDescriptors) return (await this.#withDescriptors()).call(call);
     const serial = ++this.#serial;
     const { promise, resolve, reject } = Promise.withResolvers<unknown[]>();
     const timer = setTimeout(() => reject(noReply(call)), call.timeoutMs ?? CALL_TIMEOUT_MS);
@@ -109,7 +121,17 @@ class PlainBus implements Calls {
 
   close(): void {
     this.#stream.close();
+    void this.#second?.then((bus) => bus.close()).catch(() => {});
     void this.#whole?.then((client) => client.close()).catch(() => {});
+  }
+
+  #withDescriptors(): Promise<PlainBus> {
+    this.#second ??= ownSocket(this.#target).then((socket) => PlainBus.greeted(this.#target, socket));
+    // The next call tries again.
+    this.#second.catch(() => {
+      this.#second = null;
+    });
+    return this.#second;
   }
 
   async #becomeWhole(): Promise<BusClient> {
@@ -148,7 +170,7 @@ class PlainBus implements Calls {
     this.#waiting.delete(message.replySerial ?? 0);
     const { values, error } = answerOf(message);
     if (message.descriptors.length > 0) {
-      const theirs = descriptorsIn(values);
+      const theirs = descriptorsIn(values, message.descriptors);
       closeAll(message.descriptors.filter((fd) => !theirs.has(fd)));
     }
     if (error === undefined) waiting.resolve(values);

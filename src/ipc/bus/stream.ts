@@ -2,7 +2,7 @@
 // "Authentication Protocol" and "Message Protocol"). A peer that violates the protocol is disconnected: errors in its
 // data go to the handler `end` and are never thrown.
 import type { Fd } from "../../kernel/file/fd.ts";
-import { type StreamHandlers as SocketHandlers, SocketStream } from "../../kernel/socket/stream.ts";
+import type { ByteStream, OpenStream, StreamHandlers as SocketHandlers } from "../../kernel/socket/stream.ts";
 import { ClientHandshake, type Handshake } from "./handshake.ts";
 import {
   decodeBody,
@@ -58,7 +58,7 @@ interface BusStreamOptions {
 }
 
 export class BusStream {
-  readonly #socket: SocketStream;
+  readonly #socket: ByteStream;
   readonly #handlers: StreamHandlers;
   readonly #handshake: Handshake;
   readonly #timer: ReturnType<typeof setTimeout>;
@@ -71,8 +71,8 @@ export class BusStream {
   #descriptors: Fd[] = [];
   readonly #refusesDescriptors: boolean;
 
-  /** Takes ownership of `fd`. */
-  constructor(fd: Fd, handlers: StreamHandlers, options: BusStreamOptions = {}) {
+  /** `open` makes the socket's stream, which is ended with this one. */
+  constructor(open: OpenStream, handlers: StreamHandlers, options: BusStreamOptions = {}) {
     const { handshake = new ClientHandshake(), takesDescriptors = 0 } = options;
     this.#handlers = handlers;
     this.#handshake = handshake;
@@ -83,7 +83,7 @@ export class BusStream {
       drain: () => handlers.changed?.(),
       ...(handlers.hangup === undefined ? {} : { hangup: () => handlers.hangup?.() }),
     };
-    this.#socket = new SocketStream(fd, streamHandlers, { takesDescriptors });
+    this.#socket = open(streamHandlers, { takesDescriptors });
     this.#timer = setTimeout(() => this.#fail(new Error("authentication timed out")), HANDSHAKE_TIMEOUT_MS);
     this.#timer.unref();
     const opening = handshake.begin();

@@ -1,8 +1,9 @@
-// The transports to a D-Bus server: a socket of this host, a socket inside a machine, a session of a user, ssh(1) to another
-// host (D-Bus specification, "Server Addresses"; systemd-stdio-bridge(1)).
+// The transports to a D-Bus server: a socket of this host, a socket inside a machine, a session of a user, ssh(1) to
+// another host (systemd-stdio-bridge(1)).
 import { ErrnoError } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
-import { connectUnix, socketPair, type UnixAddress } from "../../kernel/socket/unix.ts";
+import { connectUnix, socketPair } from "../../kernel/socket/unix.ts";
+import { busAddresses, unixAddressOf } from "./address.ts";
 import type { Handshake } from "./handshake.ts";
 
 export type BusTarget =
@@ -33,21 +34,18 @@ interface LoginTarget {
 }
 
 /** An open connection: what BusClient.open() takes. */
-export interface Transport {
+interface Transport {
   readonly fd: Fd;
   readonly peerToPeer?: boolean;
   readonly handshake?: Handshake;
 }
 
-const SYSTEM_BUS = "unix:path=/run/dbus/system_bus_socket";
-
 /** Opens the connection. Throws an error with errno: EHOSTDOWN where there is no such machine, ENOENT where it has no bus. */
 export async function openTransport(target: BusTarget): Promise<Transport> {
   switch (target.kind) {
     case "system":
-      return { fd: connectAddress(process.env["DBUS_SYSTEM_BUS_ADDRESS"] || SYSTEM_BUS) };
     case "user":
-      return { fd: connectAddress(userBusAddress()) };
+      return { fd: connectBusOf(target.kind) };
     case "private":
       return { fd: connectUnix(target.path), peerToPeer: true };
     case "machine":
@@ -59,24 +57,10 @@ export async function openTransport(target: BusTarget): Promise<Transport> {
   }
 }
 
-function userBusAddress(): string {
-  const address = process.env["DBUS_SESSION_BUS_ADDRESS"];
-  if (address) return address;
-  const runtime = process.env["XDG_RUNTIME_DIR"];
-  if (!runtime) {
-    throw new ErrnoError(
-      "ENOMEDIUM",
-      "$DBUS_SESSION_BUS_ADDRESS and $XDG_RUNTIME_DIR not defined " +
-        "(consider using --machine=<user>@.host --user to connect to bus of other user)",
-    );
-  }
-  return `unix:path=${runtime}/bus`;
-}
-
-/** Tries the addresses of a list one after the other; throws the last failure. */
-function connectAddress(list: string): Fd {
-  let failure: unknown = new ErrnoError("EINVAL", `No usable bus address in ${JSON.stringify(list)}`);
-  for (const address of list.split(";").filter((text) => text !== "")) {
+/** Tries the addresses of a bus one after the other; throws the last failure. */
+function connectBusOf(scope: "system" | "user"): Fd {
+  let failure: unknown;
+  for (const address of busAddresses(scope)) {
     try {
       return connectUnix(unixAddressOf(address));
     } catch (error) {
@@ -84,23 +68,6 @@ function connectAddress(list: string): Fd {
     }
   }
   throw failure;
-}
-
-function unixAddressOf(address: string): UnixAddress {
-  const [kind, rest = ""] = address.split(/:(.*)/s);
-  if (kind !== "unix") throw new ErrnoError("EOPNOTSUPP", `Bus addresses of the kind '${kind}' are not supported`);
-  const keys = new Map(
-    rest.split(",").map((pair) => pair.split(/=(.*)/s).slice(0, 2).map(decodeEscapes) as [string, string]),
-  );
-  const path = keys.get("path");
-  if (path !== undefined) return path;
-  const abstract = keys.get("abstract");
-  if (abstract !== undefined) return { abstract };
-  throw new ErrnoError("EINVAL", `No path in the bus address ${JSON.stringify(address)}`);
-}
-
-function decodeEscapes(text: string): string {
-  return text.replaceAll(/%([0-9a-fA-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
 }
 
 /** Returns the program that connects its standard input and output to a bus, with its arguments. */

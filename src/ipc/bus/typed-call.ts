@@ -35,7 +35,9 @@ export async function callTyped<const Table extends CalledInterface, Name extend
   const names = Object.keys(row.in);
   const signature = Object.values(row.in).join("");
   const body = names.map((name) => (args as Readonly<Record<string, unknown>>)[name]);
-  const reply = await send({ ...where, interface: table.name, member, signature, body });
+  const passesDescriptors = (signature + Object.values(row.out).join("")).includes("h");
+  const call = { ...where, interface: table.name, member, signature, body };
+  const reply = await send(passesDescriptors ? { ...call, passesDescriptors } : call);
   const results = Object.keys(row.out).map((name, index) => [name, reply[index]]);
   // The values have the types of the row where the peer keeps to its interface, as with every D-Bus client.
   return Object.fromEntries(results) as CallResult<Table, Name>;

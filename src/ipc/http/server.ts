@@ -1,6 +1,5 @@
 // A small HTTP/1.1 server on unix sockets: one request for each connection, no bodies, everything counted and limited by
 // the user of the peer as on the other sockets of the daemon. A peer that is slow loses its connection.
-import { STATUS_CODES } from "node:http";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { Acceptor } from "../../kernel/socket/acceptor.ts";
 import { SocketStream, type StreamHandlers } from "../../kernel/socket/stream.ts";
@@ -11,8 +10,20 @@ import { type HttpRequest, parseHead } from "./request.ts";
 
 export type { HttpRequest } from "./request.ts";
 
+/** The answers that there are. node:http has them all; loading it takes a tenth of the daemon's start. */
+const REASONS = {
+  200: "OK",
+  400: "Bad Request",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  413: "Payload Too Large",
+  431: "Request Header Fields Too Large",
+  500: "Internal Server Error",
+  505: "HTTP Version Not Supported",
+} as const;
+
 export interface HttpAnswer {
-  readonly status: number;
+  readonly status: keyof typeof REASONS;
   readonly type: string;
   /** Sent without a copy: it must not be changed afterwards. */
   readonly body: Uint8Array;
@@ -34,7 +45,7 @@ const HEAD_LIMIT_BYTES = 8 << 10;
 const END_OF_HEAD = "\r\n\r\n";
 
 /** Returns an answer of plain text. */
-export function plainAnswer(status: number, text = STATUS_CODES[status] ?? ""): HttpAnswer {
+export function plainAnswer(status: HttpAnswer["status"], text: string = REASONS[status]): HttpAnswer {
   return { status, type: "text/plain; charset=utf-8", body: Buffer.from(`${text}\n`) };
 }
 
@@ -168,7 +179,7 @@ class Exchange {
 
   #send({ status, type, body }: HttpAnswer, withBody: boolean): void {
     const head = [
-      `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+      `HTTP/1.1 ${status} ${REASONS[status]}`,
       `Date: ${new Date().toUTCString()}`,
       `Content-Type: ${type}`,
       `Content-Length: ${body.length}`,

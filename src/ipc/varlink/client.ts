@@ -3,8 +3,8 @@ import { isUtf8 } from "node:buffer";
 import { ErrnoError } from "../../base/error.ts";
 import { formatJson, type JsonObject, parseJson } from "../../base/json.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
-import type { StreamHandlers } from "../../kernel/socket/stream.ts";
-import { type ByteStream, VarlinkStream } from "./stream.ts";
+import type { OpenStream } from "../../kernel/socket/stream.ts";
+import { VarlinkStream } from "./stream.ts";
 
 /** An error reply: its id ("io.systemd.Machine.NoSuchMachine") and parameters. */
 export class VarlinkError extends Error {
@@ -43,7 +43,7 @@ export class VarlinkClient {
   #failure: Error | null = null;
 
   /** `open` makes the stream of the socket: see connect.ts and plain.ts. */
-  constructor(open: (handlers: StreamHandlers) => ByteStream) {
+  constructor(open: OpenStream) {
     this.#stream = new VarlinkStream(open, {
       message: (text, descriptors) => this.#receive(text, descriptors),
       messages: (bytes) => this.#receiveMany(bytes),

@@ -4,7 +4,7 @@
 // the second case the socket is read only as far as the next message needs.
 import { isUtf8 } from "node:buffer";
 import type { Fd } from "../../kernel/file/fd.ts";
-import type { SocketStream, StreamHandlers } from "../../kernel/socket/stream.ts";
+import type { ByteStream, OpenStream } from "../../kernel/socket/stream.ts";
 
 const MESSAGE_LIMIT_BYTES = 16 << 20;
 const QUEUE_LIMIT_BYTES = 64 << 20;
@@ -57,13 +57,6 @@ export function encodeMessages(texts: readonly string[]): Buffer {
   return Buffer.from(texts.map((text) => `${text}\0`).join(""));
 }
 
-/** The socket below the messages: SocketStream, or a stream with the same methods. */
-export type ByteStream = Pick<
-  SocketStream,
-  "write" | "pause" | "resume" | "finish" | "close" | "queuedBytes" | "takesMore"
-> &
-  Partial<Pick<SocketStream, "receiveLeft">>;
-
 /** A stream of messages in both directions. It owns its socket, and descriptors that were not taken. */
 export class VarlinkStream {
   readonly #socket: ByteStream;
@@ -85,11 +78,7 @@ export class VarlinkStream {
   #ended = false;
 
   /** `open` makes the socket's stream, which this one owns. */
-  constructor(
-    open: (handlers: StreamHandlers) => ByteStream,
-    handlers: VarlinkStreamHandlers,
-    options: VarlinkStreamOptions = {},
-  ) {
+  constructor(open: OpenStream, handlers: VarlinkStreamHandlers, options: VarlinkStreamOptions = {}) {
     this.#handlers = handlers;
     this.#messageLimitBytes = options.messageLimitBytes ?? MESSAGE_LIMIT_BYTES;
     this.#socket = open({

@@ -45,6 +45,16 @@ interface StreamOptions {
   readonly takesDescriptors?: number;
 }
 
+/** The socket below a protocol: a SocketStream, or a stream with the same methods. */
+export type ByteStream = Pick<
+  SocketStream,
+  "write" | "pause" | "resume" | "finish" | "close" | "queuedBytes" | "takesMore"
+> &
+  Partial<Pick<SocketStream, "receiveLeft">>;
+
+/** Makes the stream on a socket that is connected already; whoever calls it owns the stream. */
+export type OpenStream = (handlers: StreamHandlers, options?: StreamOptions) => ByteStream;
+
 /** The limits of reading one stream in one turn of the event loop; then other streams are read. */
 const READS_PER_TURN = 64;
 const BYTES_PER_TURN = 256 * 1024;
@@ -53,6 +63,11 @@ const ENOUGH_BYTES = 64 * 1024;
 const incoming = pinForever(64 * 1024);
 
 type State = "open" | "finishing" | "closed";
+
+/** Returns what makes a SocketStream on `fd`, for protocols that run on other sockets as well. */
+export function streamOn(fd: Fd): OpenStream {
+  return (handlers, options) => new SocketStream(fd, handlers, options);
+}
 
 /** A stream on a connected socket, which it owns and closes at the end. */
 export class SocketStream implements Disposable {

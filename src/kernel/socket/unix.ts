@@ -140,11 +140,12 @@ export function connectThroughFd(path: Fd, type: SocketType = "stream"): Fd {
 }
 
 function connectTo(address: Pinned, name: string, type: SocketType): Fd {
-  const socket = Fd.adopt(newSocket(type).take(), closeConnection);
+  const socket = newSocket(type);
   const result = trySys("connect", socket.number, address, address.size);
   if (result < 0) socket.close();
   check(result, "connect", name);
-  return socket;
+  // From now on there may be descriptors in its queue.
+  return Fd.adopt(socket.take(), closeConnection);
 }
 
 /** Returns an unbound datagram socket, for sending. */

@@ -1,20 +1,15 @@
-// The standard streams of this process: what they lead to, and writing to them. node:fs, node:tty and the stream objects of
-// the engine can do the same; loading them takes longer than a short command has. See ioctl_tty(2), write(2).
+// The standard streams of this process: what they lead to, and writing to them. node:fs, node:tty and the stream
+// objects of the engine can do the same; loading them takes longer than a short command has. See ioctl_tty(2),
+// write(2).
 import { AT_FDCWD } from "../syscall/constants.ts";
 import { pinForever, scratchString } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
 
-const TCGETS = 0x5401;
 const TIOCGWINSZ = 0x5413;
 
-// struct winsize { 0 unsigned short rows; 2 columns; … }; the kernel's struct termios is larger.
-const answer = pinForever(36);
+// struct winsize { 0 unsigned short rows; 2 columns; 4 xpixel; 6 ypixel; }
+const answer = pinForever(8);
 const outgoing = pinForever(64 * 1024);
-
-/** isatty(3). */
-export function isTerminal(fd: number): boolean {
-  return trySys("ioctl", fd, TCGETS, answer) === 0;
-}
 
 /** The width of the terminal `fd`, 0 where it has none; undefined where that is no terminal. */
 export function terminalColumns(fd: number): number | undefined {

@@ -1,7 +1,7 @@
 // Copies single files where a machine may change the source or the target tree meanwhile. A regular file is made without a name
 // and linked when it is complete; no path with more than one component is used. The umask must be 0. See open(2) "O_TMPFILE",
 // linkat(2), renameat2(2).
-import { randomBytes } from "node:crypto";
+import { randomHex } from "../../base/random-hex.ts";
 import { Fd } from "../file/fd.ts";
 import {
   AT_EMPTY_PATH,
@@ -35,7 +35,7 @@ export interface EntryOptions {
 
 /** Returns a random name for an incomplete file. */
 function temporaryName(): RawName {
-  return `.#copy-${randomBytes(8).toString("hex")}`;
+  return `.#copy-${randomHex(8)}`;
 }
 
 /** Copies entries that are not directories. */

@@ -5,7 +5,6 @@
 // a name may mean another machine, with another owner. So `prepare` is called again, and the new plan must need the same
 // permission on the same subject. Otherwise the new plan is authorized, at most ROUNDS_LIMIT times. `run` receives the
 // latest plan without an await in between.
-import { isDeepStrictEqual } from "node:util";
 import { MachinedError } from "../../base/error.ts";
 import { type Grant, permissionsOf } from "../../daemon/access.ts";
 import type { Call } from "../../daemon/call.ts";
@@ -66,7 +65,7 @@ async function performAuthorized<Parameters, Plan extends Prepared, Result>(
     await authorize(daemon.authority(), call, permissions);
     const now = action.prepare(daemon, parameters, call);
     const needed = neededFor(daemon, call, now);
-    const isSame = isSameSubject(now.subject, asked.subject) && isDeepStrictEqual(needed, permissions);
+    const isSame = isSameSubject(now.subject, asked.subject) && Bun.deepEquals(needed, permissions, true);
     if (needed.length === 0 || isSame) return action.run(daemon, now, parameters, call);
     asked = now;
   }

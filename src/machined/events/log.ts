@@ -1,9 +1,10 @@
 // The log of events: the last 10 000, each with a cursor, in memory and (store.ts) on disk for the next daemon. Appending
 // costs one object and wakes the readers in the next turn of the loop; each reader continues from its own position at its own
 // pace. A reader whose position is older than the log is told how many events it missed.
-import { randomBytes } from "node:crypto";
+
 import type { IoMachinedEvents } from "../../api/io-machined-events.ts";
 import type { VarlinkResult } from "../../api/varlink-table.ts";
+import { randomHex } from "../../base/random-hex.ts";
 import type { EventType } from "../../base/vocabulary/event.ts";
 import { realtimeUsec } from "../../kernel/syscall/time.ts";
 import type { Log } from "../../registry/ports.ts";
@@ -44,7 +45,7 @@ export class EventLog {
   /** How many entries at the beginning have been dropped; they are removed from the array from time to time. */
   #dropped = 0;
   #length = 0;
-  #id = randomBytes(8).toString("hex");
+  #id = randomHex(8);
   #epoch = 1;
   #next = 1;
   /** The leaders of the running machines, according to the log. */

@@ -1,8 +1,9 @@
 // Operations in machines that take long or must run inside a machine's namespaces: each runs in a worker process, for which the
 // daemon waits asynchronously. An operation ends with its machine.
-import { randomBytes } from "node:crypto";
+
 import { errnoText } from "../../base/errno.ts";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
+import { randomHex } from "../../base/random-hex.ts";
 import { type Identity, openNamespace } from "../../kernel/process/namespace.ts";
 import { unsupported } from "../../registry/machine/errors.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
@@ -33,7 +34,7 @@ export async function copyWithMachine(
   log: Log,
 ): Promise<void> {
   requireRoomForCopy(operations);
-  const temporary = `.#copy-${randomBytes(8).toString("hex")}`;
+  const temporary = `.#copy-${randomHex(8)}`;
   const copy: CopyArguments = { ...wanted, machineRoot: identityOf(machine), temporary };
   using root = nameRoot(machine);
   const request = {

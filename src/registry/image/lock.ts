@@ -2,7 +2,6 @@
 // systemd use, locked with record locks of open files. One is beside the image and works across hosts that share the
 // directory, one is for the inode and works for every path, and one reserves the name of an image that is being made.
 // Every program of ours that makes, changes, removes or reads an image takes its locks from here.
-import { createHash } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { type Fd, openPath, statFd, statPath } from "../../kernel/file/fd.ts";
@@ -103,7 +102,7 @@ const NAME_MAX_BYTES = 255;
 function fitting(name: string, lockOf: (name: string) => string): string {
   const plain = lockOf(name);
   if (Buffer.byteLength(plain) <= NAME_MAX_BYTES) return plain;
-  return lockOf(`#${createHash("sha256").update(name).digest("hex")}`);
+  return lockOf(`#${new Bun.CryptoHasher("sha256").update(name).digest("hex")}`);
 }
 
 const INODE_KINDS: ReadonlySet<string> = new Set(["directory", "regular", "block"]);

@@ -1,6 +1,5 @@
 // The search for images: by name in all directories in order, or all of them. The first of a name wins. The list and the
 // search by name find the same images (systemd-nspawn(1), "Files and Directories").
-import { isDeepStrictEqual } from "node:util";
 import { sortedByBytes } from "../../base/byte-order.ts";
 import { listDirectory } from "../../kernel/file/directory-entry.ts";
 import { DirectoryMemory, inDirectory, type SearchedDirectory, UnchangedImages } from "./cache.ts";
@@ -94,7 +93,7 @@ let host: readonly Image[] = [];
 /** Returns the host's image; the same object while its facts are the same. */
 function onlyHost(): readonly Image[] {
   const now = hostImage();
-  if (host[0] === undefined || !isDeepStrictEqual(host[0].facts, now.facts)) host = [now];
+  if (host[0] === undefined || !Bun.deepEquals(host[0].facts, now.facts, true)) host = [now];
   return host;
 }
 

@@ -1,8 +1,8 @@
 // Temporary entries: files that are not yet, or no longer, an image. They have hidden names, and a process that works
 // on one holds its lock. The kernel releases the lock when the process ends; the next operation removes each unlocked
 // entry.
-import { randomBytes } from "node:crypto";
 import { join } from "node:path";
+import { randomHex } from "../../base/random-hex.ts";
 import { OPERATION_TEMPORARY_PREFIX as PREFIX } from "../../base/vocabulary/temporary.ts";
 import { type Fd, openPath } from "../../kernel/file/fd.ts";
 import { FileLock, isLockFree, lockWhole } from "../../kernel/file/lock.ts";
@@ -52,7 +52,7 @@ export class Temporary implements Disposable {
 }
 
 function freshName(): RawName {
-  return PREFIX + randomBytes(8).toString("hex");
+  return PREFIX + randomHex(8);
 }
 
 /** Makes an entry under a fresh name and locks it. Tries again where another process removed it before it was locked. */

@@ -1,6 +1,5 @@
 // A download that is being written to the disk: received bytes are in a hidden file, which a later call resumes after an
 // interruption, a crash or a reboot. The consumer reads the bytes from that file, at its own pace, while further ones arrive.
-import { createHash } from "node:crypto";
 import { fdatasync, readSync, rmSync } from "node:fs";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import { formatBytes } from "../../base/format.ts";
@@ -64,7 +63,7 @@ export class Spool implements Destination, Disposable {
    * used in several ways: each `use` of an address has a spool of its own.
    */
   static open(root: Fd, use: SpoolUse, url: string): Spool {
-    const id = createHash("sha256").update(`${use} ${url}`).digest("hex").slice(0, 16);
+    const id = new Bun.CryptoHasher("sha256").update(`${use} ${url}`).digest("hex").slice(0, 16);
     const name = `.#pull-${id}.part`;
     const path = `/proc/self/fd/${root.number}/`;
     const file = openSpoolFile(root, name);

@@ -1,5 +1,4 @@
 // Addresses of downloads: which may be downloaded, the files beside them, and the names of kept downloads.
-import { createHash } from "node:crypto";
 
 export function isFileUrl(url: string): boolean {
   return url.startsWith("file:");
@@ -57,7 +56,7 @@ export function cacheStem(rootPath: string, url: string, etag: string | null, { 
 }
 
 function hashedStem(url: string, prefix: string): string {
-  return prefix + createHash("sha256").update(url).digest("hex").slice(0, HASH_DIGITS);
+  return prefix + new Bun.CryptoHasher("sha256").update(url).digest("hex").slice(0, HASH_DIGITS);
 }
 
 /** Returns the tags of the kept downloads of an address, from the names in the directory of images. */

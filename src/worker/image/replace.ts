@@ -1,7 +1,7 @@
 // Renames an image or a file to a name that may be taken: the one to replace is checked and locked first.
-import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
+import { randomHex } from "../../base/random-hex.ts";
 import { makeMutable, pathOf } from "../../kernel/file/attributes.ts";
 import { type Fd, statAt } from "../../kernel/file/fd.ts";
 import { isAt, lockWhole } from "../../kernel/file/lock.ts";
@@ -101,7 +101,7 @@ function exchange(root: Fd, from: string, to: string, old: Fd): void {
 
 function exchangeInSteps(root: Fd, from: string, to: string): number {
   // A temporary name, which is swept where this process ends between the two renames.
-  const aside = `.#fs${randomBytes(8).toString("hex")}`;
+  const aside = `.#fs${randomHex(8)}`;
   const result = rename(root, to, aside, 0);
   if (result < 0) return result;
   const placed = rename(root, from, to, 0);

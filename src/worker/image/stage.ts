@@ -1,9 +1,9 @@
 // From a hidden temporary name to the final one: an image appears complete or not at all, also after a crash of the program or
 // the host. Temporary files are locked while a process works on them; an unlocked one was left by a crash.
-import { randomBytes } from "node:crypto";
 import { mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
+import { randomHex } from "../../base/random-hex.ts";
 import { avoidCopyOnWrite, pathOf } from "../../kernel/file/attributes.ts";
 import { Fd, openPath, statAt, statFd } from "../../kernel/file/fd.ts";
 import { lockWhole } from "../../kernel/file/lock.ts";
@@ -194,5 +194,5 @@ export function exists(root: Fd, name: string): boolean {
 }
 
 export function temporaryName(label: string): string {
-  return `.#${label}${randomBytes(8).toString("hex")}`;
+  return `.#${label}${randomHex(8)}`;
 }

@@ -1,8 +1,9 @@
 // Mounts whose restrictions a machine must not be able to remove. A machine with a user namespace of its own controls its mounts:
 // it could make a mount writable that is attached there directly. But the kernel locks the restrictions of a mount that propagates
 // into such a namespace, and systemd-nspawn(1) provides a directory through which mounts propagate.
-import { randomBytes } from "node:crypto";
+
 import { ErrnoError } from "../../base/error.ts";
+import { randomHex } from "../../base/random-hex.ts";
 import { unlink } from "../../kernel/file/directory-entry.ts";
 import { type Fd, openAt, openInRoot, openPath, statFd } from "../../kernel/file/fd.ts";
 import { attachMount, cloneMount, unmount } from "../../kernel/mount/mount.ts";
@@ -15,7 +16,7 @@ const INCOMING = "/run/host/incoming";
 
 export class BindTunnel implements Disposable {
   readonly #path: string;
-  readonly #name = `machined-${randomBytes(6).toString("hex")}`;
+  readonly #name = `machined-${randomHex(6)}`;
   readonly #isDirectory: boolean;
   readonly #host = currentMountNamespace();
   readonly #refusal: string;

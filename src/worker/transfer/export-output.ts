@@ -4,13 +4,13 @@
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";
-import { isatty } from "node:tty";
 import { ErrnoError } from "../../base/error.ts";
 import { pathOf } from "../../kernel/file/attributes.ts";
 import { Fd, openPath, readLinkAt, statFd, statPath } from "../../kernel/file/fd.ts";
 import { changeMode, changeOwner } from "../../kernel/file/ownership.ts";
 import type { FileStatus } from "../../kernel/file/status.ts";
 import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
+import { isTerminal } from "../../kernel/terminal/is-terminal.ts";
 import { Stage } from "../image/stage.ts";
 import { setLength } from "../tar/untar-calls.ts";
 
@@ -42,7 +42,7 @@ export async function openOutput(path: string | undefined, kind: "tar" | "raw"):
 
 function standardOutput(kind: "tar" | "raw"): Output {
   const file = Fd.inherited(1);
-  if (kind === "tar" && isatty(1)) throw new ErrnoError("EINVAL", "Refusing to write archive to TTY.");
+  if (kind === "tar" && isTerminal(1)) throw new ErrnoError("EINVAL", "Refusing to write archive to TTY.");
   // Not closed, so that no other file gets the descriptor 1.
   return { file, done: () => {}, [Symbol.dispose]: () => {} };
 }

@@ -1,8 +1,10 @@
 // The common part of all transfer workers: verbs, help, signals, the last lines of the log and the exit code.
+
 import { errnoText } from "../../base/errno.ts";
 import { ErrnoError, errnoNameOf, firstError, MachinedError } from "../../base/error.ts";
 import { helpWidth, layOutHelp } from "../../base/help-text.ts";
 import { versionText } from "../../kernel/process/host-systemd.ts";
+import { isTerminal } from "../../kernel/terminal/is-terminal.ts";
 import { abandonAll, canGoOnLater, keepForLater } from "../program/abandon.ts";
 import { parseCommandLine } from "../program/command-line.ts";
 import { optionEntries } from "../program/help.ts";
@@ -107,7 +109,7 @@ function abort(): never {
 /** Logs an error and, on a terminal, a hint: programs that read the log match a single line. */
 function fail(text: string, hint: string | null = null): number {
   log("err", text);
-  if (hint !== null && process.stderr.isTTY === true) log("info", hint);
+  if (hint !== null && isTerminal(2)) log("info", hint);
   return FAILED;
 }
 

@@ -88,6 +88,12 @@ test("connecting to a full backlog is EAGAIN and does not block", () => {
   expect(() => connectUnix(path)).toThrow("Resource temporarily unavailable");
 });
 
+test("a socket that does not connect is closed at once: nothing can be in its queue", () => {
+  const before = openDescriptors();
+  for (const path of [join(directory, "nothing"), "/"]) expect(() => connectUnix(path)).toThrow("connect");
+  expect(openDescriptors()).toBe(before);
+});
+
 test("bytes arrive with their descriptors; an empty socket returns 'again', a finished one 'end'", () => {
   const [a, b] = socketPair();
   expect(receiveMessage(b, into)).toBe("again");

@@ -136,6 +136,8 @@ export class FakeProcess implements Ports {
     return bytes.length;
   };
 
+  writeBrief = async (bytes: Uint8Array): Promise<unknown> => this.writeSome(1, bytes);
+
   nowUsec = () => this.#world.nowUsec;
 
   zone = async () => (this.env["TZ"] === undefined ? UTC : localZone(this.env["TZ"]));

@@ -94,12 +94,15 @@ test("only Output, and the pseudo terminal of a session, write to the terminal",
   const directory = join(import.meta.dir, "../../../src/cli");
   const files = readdirSync(directory, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
   const writing = files.filter((file) =>
-    /\bwriteSync\(|\bwriteSome\(|std(out|err)\.write\(|console\./.test(readFileSync(join(directory, file), "utf8")),
+    /\bwriteSync\(|\bwriteSome\(|\bwrite\(Bun\.std|std(out|err)\.write\(|console\./.test(
+      readFileSync(join(directory, file), "utf8"),
+    ),
   );
   expect(writing.sort()).toEqual([
     "machine/register.ts", // into a pipe to its child, which waits for that
     "session/engine-calls.ts",
     "session/output.ts",
+    "session/process-ports.ts", // what Output calls
     "terminal/pty-forward.ts",
     "terminal/pty-input.ts",
   ]);

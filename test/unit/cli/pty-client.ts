@@ -9,7 +9,7 @@ import { Fd } from "../../../src/kernel/file/fd.ts";
 const TERMINAL = "/dev/pts/9";
 
 const ports: Ports = {
-  ...(await processPorts()),
+  ...processPorts(),
   euid: 0,
   connectBus: async () => ({
     call: async ({ member }) => {

@@ -18,7 +18,7 @@ function playEvents(): void {
 }
 
 const ports: Ports = {
-  ...(await processPorts()),
+  ...processPorts(),
   connectBus: async () => ({
     call: async () => {
       playEvents();

@@ -54,6 +54,55 @@ describe("Output", () => {
     expect(output.failure).toBe("ENOSPC");
   });
 
+  test("writes what it held back in one piece, or at once where it is long or something else is written", async () => {
+    const written: string[] = [];
+    const note = (how: string) => (fd: number, bytes: Uint8Array) => {
+      written.push(`${how} ${fd}: ${bytes.length > 9 ? bytes.length : Buffer.from(bytes)}`);
+      return bytes.length;
+    };
+    const output = new Output(note("at once"), async (bytes) => note("held")(1, bytes));
+    output.hold();
+    output.write("a");
+    output.write("b");
+    expect(written).toEqual([]);
+    await output.flush();
+    output.write("c");
+    output.hold();
+    output.write("d");
+    output.writeError("e");
+    output.hold();
+    output.write("f");
+    output.writeBytes(Buffer.from("g"));
+    output.hold();
+    output.write("h".repeat(4000));
+    output.write("i".repeat(4000));
+    output.hold();
+    output.write("ü".repeat(4000));
+    await output.flush();
+    output.hold();
+    output.write("j");
+    await output.close();
+    expect(written).toEqual([
+      ...["held 1: ab", "at once 1: c", "at once 1: d", "at once 2: e", "at once 1: f", "at once 1: g"],
+      ...["at once 1: 8000", "at once 1: 8000", "held 1: j"],
+    ]);
+  });
+
+  test("remembers why what it held back could not be written", async () => {
+    const refused = (code: string) =>
+      new Output(
+        () => 0,
+        () => Promise.reject(new Refusal(code)),
+      );
+    for (const code of ["ENOSPC", "EPIPE"]) {
+      const output = refused(code);
+      output.hold();
+      output.write("x");
+      await output.flush();
+      expect([output.failure, output.isOver]).toEqual([code === "EPIPE" ? null : code, true]);
+    }
+  });
+
   test("sends both streams to the pager and waits for it", async () => {
     const shown: string[] = [];
     let closed = false;

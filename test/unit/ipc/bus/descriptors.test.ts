@@ -6,6 +6,7 @@ import { BusConnection, type DescriptorPolicy } from "../../../../src/ipc/bus/co
 import { ServerHandshake } from "../../../../src/ipc/bus/handshake.ts";
 import { BusStream, type Incoming } from "../../../../src/ipc/bus/stream.ts";
 import { type Fd, openPath } from "../../../../src/kernel/file/fd.ts";
+import { streamOn } from "../../../../src/kernel/socket/stream.ts";
 import { socketPair } from "../../../../src/kernel/socket/unix.ts";
 import { scratchDirectory, until } from "../../../kernel/support.ts";
 import { descriptorsTo } from "../../../lib/descriptors.ts";
@@ -15,7 +16,7 @@ async function connected(policy: DescriptorPolicy, answer: (call: Incoming, peer
   const [ours, theirs] = socketPair();
   const uid = process.geteuid?.() ?? 0;
   const peer: BusStream = new BusStream(
-    theirs,
+    streamOn(theirs),
     { message: (message) => message.type === 1 && answer(message, peer), end: () => {} },
     { handshake: new ServerHandshake(uid, "00") },
   );

@@ -13,6 +13,8 @@ import { descriptorsTo } from "../../../lib/descriptors.ts";
 
 const CALL = { path: "/", interface: "a.b", member: "C" };
 const MIB = 1 << 20;
+/** Calls with descriptors go over a socket that takes them. */
+const DESCRIPTORS = { passesDescriptors: true };
 const directory = scratchDirectory();
 let peers = 0;
 
@@ -23,7 +25,10 @@ interface Played {
 }
 
 /** Connects a client to a peer that authenticates, and hands the number of each received piece to `answer`. */
-async function connected(answer: (stream: SocketStream, piece: number) => void): Promise<Played> {
+async function connected(
+  answer: (stream: SocketStream, piece: number) => void,
+  options: { readonly passesDescriptors?: boolean } = {},
+): Promise<Played> {
   const path = join(directory, `bus-${peers++}`);
   const streams: SocketStream[] = [];
   const acceptor = new Acceptor(listenUnix(path), {
@@ -47,7 +52,7 @@ async function connected(answer: (stream: SocketStream, piece: number) => void):
   const client = await connectPlainBus({ kind: "private", path });
   return {
     call: (timeoutMs = 60_000) =>
-      client.call({ ...CALL, timeoutMs }).catch((error: { errorName: string }) => error.errorName),
+      client.call({ ...CALL, ...options, timeoutMs }).catch((error: { errorName: string }) => error.errorName),
     end: () => {
       client.close();
       for (const stream of streams) stream.close();
@@ -85,7 +90,7 @@ test("a reply of the other byte order is read, and of its descriptors those amon
   const { call, end } = await connected((stream, piece) => {
     if (piece === 1) stream.write(reply(1, "s", text));
     else stream.write(reply(2, "h", uint32(1), 2), both);
-  });
+  }, DESCRIPTORS);
   expect(await call()).toEqual(["hi"]);
   const [kept] = (await call()) as [Fd];
   await until(() => descriptorsTo(path) === 2, "the other one to be closed");
@@ -107,7 +112,7 @@ test("a reply whose values are not what it says is an error of that call alone, 
   const { call, end } = await connected((stream, piece) => {
     const [bytes, descriptors] = bad[piece - 1]?.() ?? [reply(piece), []];
     stream.write(bytes, descriptors);
-  });
+  }, DESCRIPTORS);
   for (const _ of bad) expect(await call()).toBe("org.freedesktop.DBus.Error.InconsistentMessage");
   expect(await call()).toEqual([]);
   expect(descriptorsTo(path)).toBe(1);
@@ -140,7 +145,7 @@ test("descriptors that no message counts end the connection before they are many
         Array.from({ length: 20 }, () => file.duplicate()),
       );
     }
-  });
+  }, DESCRIPTORS);
   expect(await call()).toBe("org.freedesktop.DBus.Error.Disconnected");
   end();
   await until(() => descriptorsTo(path) === 1, "all of them to be closed");

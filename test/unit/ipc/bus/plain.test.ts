@@ -7,6 +7,7 @@ import { connectPlainBus } from "../../../../src/ipc/bus/plain.ts";
 import { BusStream, type Incoming } from "../../../../src/ipc/bus/stream.ts";
 import { type Fd, openPath } from "../../../../src/kernel/file/fd.ts";
 import { Acceptor } from "../../../../src/kernel/socket/acceptor.ts";
+import { streamOn } from "../../../../src/kernel/socket/stream.ts";
 import { listenUnix } from "../../../../src/kernel/socket/unix.ts";
 import { scratchDirectory, until } from "../../../kernel/support.ts";
 import { descriptorsTo } from "../../../lib/descriptors.ts";
@@ -24,7 +25,7 @@ async function connected(answer: (call: Incoming, peer: BusStream) => void) {
   const acceptor = new Acceptor(listenUnix(path), {
     welcome(socket: Fd) {
       const peer: BusStream = new BusStream(
-        socket,
+        streamOn(socket),
         { message: (message) => (message.type === 1 ? answer(message, peer) : others.push(message)), end: () => {} },
         { handshake: new ServerHandshake(process.geteuid?.() ?? 0, "00") },
       );
@@ -71,10 +72,24 @@ test("descriptors among the values are owned by the caller, all others are close
     peer.send({ type: 2, replySerial: 4000, serial: ++serial, signature: "h", body: [file] });
     peer.send({ type: 2, replySerial: call.serial, serial: ++serial, signature: "h", body: [file] });
   });
-  const [theirs] = (await client.call(CALL)) as [Fd];
+  const [theirs] = (await client.call({ ...CALL, passesDescriptors: true })) as [Fd];
   await until(() => descriptorsTo(path) === 2, "all but the caller's and our own to be closed");
   expect(theirs.isOpen).toBe(true);
   theirs.close();
+  end();
+});
+
+test("calls that pass descriptors share a second connection, all others stay on the first", async () => {
+  const answered: BusStream[] = [];
+  const { client, peers, end } = await connected((call, peer) => {
+    answered.push(peer);
+    peer.send({ type: 2, replySerial: call.serial, serial: ++serial });
+  });
+  for (const passesDescriptors of [false, true, false, true]) await client.call({ ...CALL, passesDescriptors });
+  const [first, second] = peers as [BusStream, BusStream];
+  expect(answered.map((peer) => peers.indexOf(peer))).toEqual([0, 1, 0, 1]);
+  client.close();
+  await until(() => !first.isOpen && !second.isOpen, "the end of both connections");
   end();
 });
 
@@ -135,7 +150,7 @@ test("a second reply to a call is dropped, and its descriptors are closed", asyn
       peer.send({ type: 2, replySerial: call.serial, serial: ++serial, signature: "h", body: [file] });
     }
   });
-  const [fd] = (await client.call(CALL)) as [Fd];
+  const [fd] = (await client.call({ ...CALL, passesDescriptors: true })) as [Fd];
   fd.close();
   await until(() => descriptorsTo(path) === 1, "the others to be closed");
   end();

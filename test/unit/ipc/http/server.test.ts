@@ -148,7 +148,7 @@ test("a peer that sends an incomplete request is disconnected, and others are an
 });
 
 test("a peer that does not read its answer is disconnected before it has received all of it", async () => {
-  const large = { status: 200, type: "text/plain", body: Buffer.alloc(8 << 20, "x") };
+  const large = { status: 200 as const, type: "text/plain", body: Buffer.alloc(8 << 20, "x") };
   let count = 0;
   const answer = () => {
     count++;
@@ -165,7 +165,7 @@ test("a peer that does not read its answer is disconnected before it has receive
 test("the memory of unread answers is limited for each user", async () => {
   const limits = { connections: 100, bytes: 10 << 20, descriptors: 10 };
   const all: AllLimits = { total: limits, others: limits, user: limits };
-  const large = { status: 200, type: "text/plain", body: Buffer.alloc(4 << 20, "x") };
+  const large = { status: 200 as const, type: "text/plain", body: Buffer.alloc(4 << 20, "x") };
   let count = 0;
   const answer = () => {
     count++;

@@ -1,0 +1,75 @@
+// Sockets of the engine, for clients that make a few calls and end: the kernel layer, which sockets of our own need,
+// takes longer to load than such a call takes. They pass no descriptors.
+import type { Socket } from "bun";
+import type { ByteStream, OpenStream, StreamHandlers } from "../kernel/socket/stream.ts";
+
+/**
+ * Connects to a unix socket; returns what makes the stream on it, to be called in the same turn. Throws an error with a
+ * code. That is ENOENT or ECONNREFUSED: the engine tells no other reasons.
+ */
+export async function connectEngineSocket(path: string): Promise<OpenStream> {
+  // Set before any data can arrive: both happen in this turn.
+  let handlers: StreamHandlers | null = null;
+  let stream: EngineStream | null = null;
+  const end = (_socket: unknown, error?: Error) => {
+    const told = handlers;
+    handlers = null;
+    told?.end(error);
+  };
+  const socket = await Bun.connect({
+    unix: path,
+    socket: {
+      data: (_socket, bytes) => handlers?.data(bytes, []),
+      drain: () => stream?.flush(),
+      close: end,
+      error: end,
+    },
+  });
+  return (given) => {
+    handlers = given;
+    stream = new EngineStream(socket);
+    return stream;
+  };
+}
+
+class EngineStream implements ByteStream {
+  readonly #socket: Socket;
+  #rest = Buffer.alloc(0);
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  get queuedBytes(): number {
+    return this.#rest.length;
+  }
+
+  get takesMore(): boolean {
+    return this.#rest.length === 0;
+  }
+
+  write(bytes: Uint8Array): void {
+    this.#rest = this.#rest.length === 0 ? Buffer.from(bytes) : Buffer.concat([this.#rest, bytes]);
+    this.flush();
+  }
+
+  flush(): void {
+    if (this.#rest.length > 0) this.#rest = this.#rest.subarray(Math.max(this.#socket.write(this.#rest), 0));
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  finish(): void {
+    this.#socket.end();
+  }
+
+  close(): void {
+    this.#socket.terminate();
+  }
+}
