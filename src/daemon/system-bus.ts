@@ -26,6 +26,9 @@ interface SystemBusEvents {
 }
 
 /** Another process owns the name: another daemon serves this bus. */
+/** How long the end of the daemon waits for the broker to release its name. */
+const RELEASE_MS = 1000;
+
 export class NameTaken extends Error {
   override readonly name = "NameTaken";
 
@@ -134,7 +137,8 @@ export class SystemBus {
     const bus = this.#bus;
     this.#bus = null;
     if (bus === null) return;
-    await bus.driver("ReleaseName", "s", [this.#name]).catch(() => {});
+    // A broker that does not answer notices the end of the connection later.
+    await Promise.race([bus.driver("ReleaseName", "s", [this.#name]).catch(() => {}), Bun.sleep(RELEASE_MS)]);
     bus.close();
   }
 

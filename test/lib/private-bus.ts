@@ -46,6 +46,11 @@ export class TestBus implements AsyncDisposable {
     return BusClient.open(connectUnix(this.socket));
   }
 
+  /** Stops the broker's process by SIGSTOP: it keeps its connections and answers nobody. */
+  freeze(): void {
+    this.#process?.kill("SIGSTOP");
+  }
+
   async stop(): Promise<void> {
     this.#process?.kill("SIGKILL");
     await this.#process?.exited;

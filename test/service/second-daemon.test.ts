@@ -133,6 +133,20 @@ describe.skipIf(!can)(`a bus${can ? "" : " (left out: needs root and dbus-daemon
     client.close();
   });
 
+  test("that no longer answers: the daemon ends all the same", async () => {
+    const bus = await startBus();
+    const daemon = await startDaemon({ DBUS_SYSTEM_BUS_ADDRESS: bus.address });
+    const client = await bus.connect();
+    await waitFor(() => manager(client, "ListMachines"), "the daemon on the bus", 20_000);
+    bus.freeze();
+    let code: number | null = null;
+    void daemon.kill("SIGTERM").then((status) => {
+      code = status;
+    });
+    // The time limit of a call on the bus is 25 s.
+    await waitFor(() => expect(code).toBe(0), "the end of the daemon", 20_000);
+  });
+
   test("that is started later: the daemon connects to it", async () => {
     const bus = await startBus();
     await bus.stop();
