@@ -1,8 +1,9 @@
 // The JSON output of each verb with --json=, as JSON Schema (draft 2020-12). Schemas of lists are made from the tables
 // of columns, those of properties from the tables of interfaces; the others are written here. test/service/json.test.ts
 // compares them with the output of the verbs.
-import { IoMachinedEvents } from "../../src/api/io-machined-events.ts";
+
 import { Image, Machine, Manager } from "../../src/api/machine1.ts";
+import { IoMachinedEvents } from "../../src/api/varlink/io-machined-events.ts";
 import type { VarlinkFields, VarlinkInterface } from "../../src/api/varlink-table.ts";
 import type { ColumnRow, ColumnType } from "../../src/cli/command-line/verb-row.ts";
 

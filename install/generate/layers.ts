@@ -19,9 +19,13 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
   base: {
     holds: "names, ids, errors, texts and formats: pure values",
     folders: [],
-    rooms: { vocabulary: [] },
+    rooms: { text: [], vocabulary: ["text"] },
   },
-  api: { holds: "the interfaces as tables: one row for each method, property and error", folders: ["base"], rooms: {} },
+  api: {
+    holds: "the interfaces as tables: one row for each method, property and error",
+    folders: ["base"],
+    rooms: { varlink: [] },
+  },
   kernel: {
     holds: "every system call; the only user of `bun:ffi`",
     folders: ["base"],
@@ -50,7 +54,7 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
   ipc: {
     holds: "D-Bus, Varlink and HTTP: clients, servers, who called",
     folders: ["base", "kernel", "api"],
-    rooms: { bus: [], varlink: ["bus"], http: [] },
+    rooms: { bus: [], plain: ["bus"], varlink: ["bus"], http: [] },
   },
   fleet: {
     holds: "many hosts behind a NATS server: names, records, requests, settings, the connection",
@@ -60,7 +64,7 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
   daemon: {
     holds: "what both daemons share: service shell, command line, sockets, object tree, polkit, log, idle exit",
     folders: ["base", "api", "kernel", "ipc"],
-    rooms: {},
+    rooms: { permission: [] },
   },
   machined: {
     holds: "the daemon of machines: actions, and the bindings that map calls to them",
@@ -107,25 +111,27 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
     folders: ["base", "kernel", "api", "ipc", "exec", "stats", "fleet", "oci"],
     rooms: {
       format: [],
-      session: ["format"],
-      "command-line": ["format", "session"],
-      unit: ["format", "session"],
-      list: ["format", "session", "command-line"],
-      machine: ["format", "session", "unit", "list"],
-      image: ["format", "session", "unit", "list", "machine"],
-      terminal: ["format", "session"],
-      exec: ["format", "session", "machine", "terminal"],
-      logs: ["format", "session", "machine"],
-      stats: ["format", "session", "list", "machine", "terminal"],
-      events: ["format", "session", "machine"],
-      inventory: ["format", "session", "machine"],
-      transfer: ["format", "session", "list"],
-      doctor: ["format", "session", "unit", "machine"],
-      run: ["format", "session", "unit", "list", "machine", "image", "terminal", "exec", "transfer"],
-      hosts: ["format", "session", "command-line", "list", "exec"],
-      fleet: ["format", "session", "command-line", "list", "machine", "stats", "events", "inventory", "hosts"],
+      local: ["format"],
+      session: ["format", "local"],
+      "command-line": ["format", "local", "session"],
+      unit: ["format", "local", "session"],
+      list: ["format", "local", "session", "command-line"],
+      machine: ["format", "local", "session", "unit", "list"],
+      image: ["format", "local", "session", "unit", "list", "machine"],
+      terminal: ["format", "local", "session"],
+      exec: ["format", "local", "session", "machine", "terminal"],
+      logs: ["format", "local", "session", "machine"],
+      stats: ["format", "local", "session", "list", "machine", "terminal"],
+      events: ["format", "local", "session", "machine"],
+      inventory: ["format", "local", "session", "machine"],
+      transfer: ["format", "local", "session", "list"],
+      doctor: ["format", "local", "session", "unit", "machine"],
+      run: ["format", "local", "session", "unit", "list", "machine", "image", "terminal", "exec", "transfer"],
+      hosts: ["format", "local", "session", "command-line", "list", "exec"],
+      fleet: ["format", "local", "session", "command-line", "list", "machine", "stats", "events", "inventory", "hosts"],
       program: [
         "format",
+        "local",
         "session",
         "command-line",
         "list",
@@ -156,7 +162,11 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
     folders: ["base", "api", "kernel", "ipc"],
     rooms: {},
   },
-  setup: { holds: "`machined install` and `uninstall`", folders: ["base", "kernel"], rooms: { init: [] } },
+  setup: {
+    holds: "`machined install` and `uninstall`",
+    folders: ["base", "kernel"],
+    rooms: { init: [], layout: ["init"], takeover: ["layout"] },
+  },
 };
 
 /** A package that only some files may import. */
@@ -170,7 +180,9 @@ interface RestrictedPackage {
 
 /** The contents of rooms, for docs/architecture.md. */
 const ROOMS: Readonly<Record<string, string>> = {
+  "base/text": "reading and writing texts: numbers and times, JSON, env files, patterns, help, control characters",
   "base/vocabulary": "the words of the interfaces, one table each: classes, formats, transfers, versions",
+  "api/varlink": "the Varlink interfaces: io.systemd.* and io.machined.*",
   "kernel/syscall": "the entry to the kernel, pinned memory, error and call numbers",
   "kernel/file": "descriptors, opening below a root, status, attributes, locks",
   "kernel/event": "the poller and inotify",
@@ -182,8 +194,10 @@ const ROOMS: Readonly<Record<string, string>> = {
   "registry/machine": "the set of machines, their facts, state files, addresses and id maps",
   "registry/image": "images: search, versions, locks, changes, the pool",
   "ipc/bus": "D-Bus: messages, streams, client and server",
+  "ipc/plain": "D-Bus for programs that make a few calls and end, without dbus-next",
   "ipc/varlink": "Varlink: frames, schemas, client and server",
   "ipc/http": "HTTP: a small strict server",
+  "daemon/permission": "who may do what: the checks of a row, and polkit, which makes them",
   "machined/action": "how an action is carried out: plan, permission, repeated check",
   "machined/events": "the log of events, its readers, and its file",
   "machined/machines": "registering, describing and ending machines",
@@ -200,6 +214,7 @@ const ROOMS: Readonly<Record<string, string>> = {
   "worker/transfer": "systemd-pull, systemd-import, systemd-import-fs, systemd-export",
   "worker/operations": "machined's operations: clone, remove, copy, bind",
   "cli/format": "tables, JSON, sizes, times, what the terminal can show",
+  "cli/local": "files, names and processes of this host, for clients",
   "cli/session": "one run of a client: settings, connections, output, helper programs",
   "cli/command-line": "options and verbs as rows, and their parser",
   "cli/list": "columns of lists: which are shown, in which order, of which rows, in which form",
@@ -218,6 +233,8 @@ const ROOMS: Readonly<Record<string, string>> = {
   "cli/hosts": "a verb on several hosts: one run for each, one output of all",
   "cli/fleet": "a verb on the hosts behind a NATS server",
   "cli/program": "machinectl and importctl: tables of verbs and options, help",
+  "setup/layout": "which files each part of the installation has, and where",
+  "setup/takeover": "how the parts of systemd hand over to ours and back, on hosts that run systemd",
   "setup/init": "inits other than systemd: detection, the files of a service, its start and end",
 };
 

@@ -1,5 +1,5 @@
 // The words that are completed after `machined`: its programs, and the options and words of its own verbs.
-import type { HelpText } from "../../src/base/help-text.ts";
+import type { HelpText } from "../../src/base/text/help-text.ts";
 import { OPTIONS } from "../../src/cli/program/options.ts";
 import { VERBS } from "../../src/cli/program/verbs.ts";
 import { SCOPES } from "../../src/fleet/names.ts";

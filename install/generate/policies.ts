@@ -2,18 +2,18 @@
 // docs/actions.md.
 import { type Access, type PolkitRule, rulesOf } from "../../src/api/access.ts";
 import { ImportManager, Transfer } from "../../src/api/import1.ts";
-import { IoMachinedEvents } from "../../src/api/io-machined-events.ts";
-import { IoMachinedExec } from "../../src/api/io-machined-exec.ts";
-import { IoMachinedImport } from "../../src/api/io-machined-import.ts";
-import { IoMachinedStats } from "../../src/api/io-machined-stats.ts";
-import { IoSystemdImport } from "../../src/api/io-systemd-import.ts";
-import { IoSystemdMachine } from "../../src/api/io-systemd-machine.ts";
-import { IoSystemdMachineImage } from "../../src/api/io-systemd-machine-image.ts";
-import { IoSystemdResolveHook } from "../../src/api/io-systemd-resolve.ts";
-import { IoSystemdService, OrgVarlinkService } from "../../src/api/io-systemd-service.ts";
-import { IoSystemdUserDatabase } from "../../src/api/io-systemd-userdb.ts";
 import { Image, Machine, Manager } from "../../src/api/machine1.ts";
 import { IMPORT1_ACTIONS, MACHINE1_ACTIONS, type PolkitAction } from "../../src/api/polkit-actions.ts";
+import { IoMachinedEvents } from "../../src/api/varlink/io-machined-events.ts";
+import { IoMachinedExec } from "../../src/api/varlink/io-machined-exec.ts";
+import { IoMachinedImport } from "../../src/api/varlink/io-machined-import.ts";
+import { IoMachinedStats } from "../../src/api/varlink/io-machined-stats.ts";
+import { IoSystemdImport } from "../../src/api/varlink/io-systemd-import.ts";
+import { IoSystemdMachine } from "../../src/api/varlink/io-systemd-machine.ts";
+import { IoSystemdMachineImage } from "../../src/api/varlink/io-systemd-machine-image.ts";
+import { IoSystemdResolveHook } from "../../src/api/varlink/io-systemd-resolve.ts";
+import { IoSystemdService, OrgVarlinkService } from "../../src/api/varlink/io-systemd-service.ts";
+import { IoSystemdUserDatabase } from "../../src/api/varlink/io-systemd-userdb.ts";
 
 /** The D-Bus interfaces of each bus name. */
 export const BUS_TABLES = {

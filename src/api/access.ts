@@ -1,5 +1,5 @@
 // Who may call a method: a field of each method's row, on both transports. The polkit check
-// (daemon/access.ts), the list of calls in the D-Bus policy and docs/actions.md are derived from it.
+// (daemon/permission/access.ts), the list of calls in the D-Bus policy and docs/actions.md are derived from it.
 import type { PolkitActionId } from "./polkit-actions.ts";
 
 /** The polkit check that precedes a method. */

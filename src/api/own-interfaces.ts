@@ -1,9 +1,9 @@
 // The Varlink interfaces that are not part of systemd, for their documentation.
-import { IoMachinedEvents } from "./io-machined-events.ts";
-import { IoMachinedExec } from "./io-machined-exec.ts";
-import { IoMachinedImport } from "./io-machined-import.ts";
-import { IoMachinedMachine } from "./io-machined-machine.ts";
-import { IoMachinedStats } from "./io-machined-stats.ts";
+import { IoMachinedEvents } from "./varlink/io-machined-events.ts";
+import { IoMachinedExec } from "./varlink/io-machined-exec.ts";
+import { IoMachinedImport } from "./varlink/io-machined-import.ts";
+import { IoMachinedMachine } from "./varlink/io-machined-machine.ts";
+import { IoMachinedStats } from "./varlink/io-machined-stats.ts";
 import type { VarlinkInterface } from "./varlink-table.ts";
 
 export const OWN_INTERFACES: readonly VarlinkInterface[] = [

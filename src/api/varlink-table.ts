@@ -1,7 +1,7 @@
 // The form in which Varlink interfaces are declared: tables. A type is written as in the interface language
 // (https://varlink.org/Interface-Definition): "?[]int", "string", or the name of a type of the same interface. The
 // TypeScript types of parameters and replies are inferred from the tables.
-import type { JsonObject } from "../base/json.ts";
+import type { JsonObject } from "../base/text/json.ts";
 import type { Access } from "./access.ts";
 
 type VarlinkType = string;

@@ -1,7 +1,7 @@
 // Log lines for standard error, written through consola. Under a service manager, each line begins with its priority,
 // such as `<3>` (sd-daemon(3)).
 import { type ConsolaInstance, type ConsolaReporter, createConsola, type LogType } from "consola/core";
-import { withoutControls } from "./control-characters.ts";
+import { withoutControls } from "./text/control-characters.ts";
 
 export const LOG_LEVELS = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];

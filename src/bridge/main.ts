@@ -1,5 +1,5 @@
 // machined bridge: the daemons of this host for a client whose `-H` runs ssh(1), on hosts without a message bus.
-import { type HelpText, helpWidth, layOutHelp } from "../base/help-text.ts";
+import { type HelpText, helpWidth, layOutHelp } from "../base/text/help-text.ts";
 import { runtimeDirectory } from "../ipc/runtime-directory.ts";
 import { BusOfOne } from "./bus-of-one.ts";
 import { StandardStreams } from "./standard-streams.ts";

@@ -1,7 +1,8 @@
 // The daemon's control interfaces: log level and target over D-Bus (org.freedesktop.LogControl1(5)), log level and
 // environment over Varlink (io.systemd.service).
-import { IoSystemdService } from "../api/io-systemd-service.ts";
+
 import { LogControl } from "../api/peers.ts";
+import { IoSystemdService } from "../api/varlink/io-systemd-service.ts";
 import { invalidArgument } from "../base/error.ts";
 import { LOG_LEVELS } from "../base/log.ts";
 import { type BoundInterface, bindInterface } from "../ipc/bus/binding.ts";

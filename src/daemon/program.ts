@@ -1,7 +1,7 @@
 // A daemon as a program: executes its command line. Each daemon describes itself by a DaemonProgram.
 import type { BusInterface } from "../api/table.ts";
 import { errnoNameOf } from "../base/error.ts";
-import { helpWidth, layOutHelp } from "../base/help-text.ts";
+import { helpWidth, layOutHelp } from "../base/text/help-text.ts";
 import { introspect } from "../ipc/bus/introspection.ts";
 import { versionText } from "../kernel/process/host-systemd.ts";
 import { DAEMON_OPTIONS, parseArguments } from "./arguments.ts";

@@ -4,12 +4,12 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { version } from "../../package.json";
-import { IoMachinedExec } from "../api/io-machined-exec.ts";
+import { IoMachinedExec } from "../api/varlink/io-machined-exec.ts";
 import { ErrnoError, hostFaultOf } from "../base/error.ts";
-import { type HelpText, helpWidth, layOutHelp } from "../base/help-text.ts";
-import { Authority } from "../daemon/authority.ts";
+import { type HelpText, helpWidth, layOutHelp } from "../base/text/help-text.ts";
 import { serviceVarlink } from "../daemon/control.ts";
 import { DaemonLog } from "../daemon/log.ts";
+import { Authority } from "../daemon/permission/authority.ts";
 import { Peers } from "../ipc/peers.ts";
 import { runtimeDirectory } from "../ipc/runtime-directory.ts";
 import type { VarlinkCall } from "../ipc/varlink/server.ts";

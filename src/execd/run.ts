@@ -1,10 +1,10 @@
 // io.machined.Exec.Run: runs a command for a caller that polkit has authorized, as a child of this service. The child, not the
 // service, receives the caller's descriptors: closing one whose file system does not answer would block the service.
-import { IoMachinedExec } from "../api/io-machined-exec.ts";
+import { IoMachinedExec } from "../api/varlink/io-machined-exec.ts";
 import { ErrnoError, errnoNameOf, MachinedError } from "../base/error.ts";
-import { type Grant, permissionsOf } from "../daemon/access.ts";
-import type { Authority } from "../daemon/authority.ts";
-import { authorize } from "../daemon/polkit.ts";
+import { type Grant, permissionsOf } from "../daemon/permission/access.ts";
+import type { Authority } from "../daemon/permission/authority.ts";
+import { authorize } from "../daemon/permission/polkit.ts";
 import { startForCaller } from "../exec/run.ts";
 import { noStreams } from "../exec/streams.ts";
 import { invalidParameter } from "../ipc/varlink/schema.ts";

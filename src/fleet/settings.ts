@@ -1,7 +1,7 @@
 // The settings of the fleet, /etc/machined/fleet.conf: the NATS server, the login, the host's name. The syntax is that
 // of systemd.
 
-import { parseSpanMs } from "../base/span.ts";
+import { parseSpanMs } from "../base/text/span.ts";
 import { HOST_RULE, isFleetHost, SCOPES, type Scope } from "./names.ts";
 
 /** The settings file of the host. */

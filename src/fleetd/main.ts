@@ -4,7 +4,7 @@ import { hostname } from "node:os";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { version } from "../../package.json";
 import { parseOptions } from "../base/getopt.ts";
-import { type HelpText, helpWidth, layOutHelp } from "../base/help-text.ts";
+import { type HelpText, helpWidth, layOutHelp } from "../base/text/help-text.ts";
 import { DaemonLog } from "../daemon/log.ts";
 import { connectFleet, reasonOf, shownUrls } from "../fleet/connect.ts";
 import { FleetError, fleetError } from "../fleet/errors.ts";

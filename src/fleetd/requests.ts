@@ -1,8 +1,8 @@
 // Answers requests to the subjects `machined.HOST.SCOPE.VERB`. The permissions of the NATS server decide who may send
 // them, the settings of this host which scopes it allows.
 import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
-import { onOneLine } from "../base/control-characters.ts";
 import type { Log } from "../base/log.ts";
+import { onOneLine } from "../base/text/control-characters.ts";
 import { type Scope, tokenOf } from "../fleet/names.ts";
 import { isInbox } from "../fleet/record.ts";
 import { type FleetAnswer, type FleetRequest, Refused, readRequest } from "../fleet/request.ts";

@@ -1,8 +1,8 @@
 // The parts of the daemon that an action may use: transfers, polkit, signals, the removal of leftovers. The service
 // implements it.
 import type { TransferResult } from "../base/vocabulary/transfer.ts";
-import type { Authority } from "../daemon/authority.ts";
 import type { DaemonLog } from "../daemon/log.ts";
+import type { Authority } from "../daemon/permission/authority.ts";
 import type { ScopeKind } from "../daemon/scope.ts";
 import type { Paths } from "./paths.ts";
 import type { Transfer } from "./transfer.ts";

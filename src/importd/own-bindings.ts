@@ -1,5 +1,5 @@
 // Binds io.machined.Import, the interface of this program's own, to actions.
-import { IoMachinedImport } from "../api/io-machined-import.ts";
+import { IoMachinedImport } from "../api/varlink/io-machined-import.ts";
 import { type BoundVarlink, bindVarlink } from "../ipc/varlink/binding.ts";
 import type { ImportDaemon } from "./daemon.ts";
 import { run } from "./varlink-bindings.ts";

@@ -3,10 +3,10 @@
 import { rmSync } from "node:fs";
 import { IMPORT1_NAME, IMPORT1_PATH, ImportManager, Transfer as TransferTable } from "../api/import1.ts";
 import type { TransferResult } from "../base/vocabulary/transfer.ts";
-import type { Authority } from "../daemon/authority.ts";
 import { serviceVarlink } from "../daemon/control.ts";
 import { systemdVersion } from "../daemon/host.ts";
 import { objectTree } from "../daemon/object-tree.ts";
+import type { Authority } from "../daemon/permission/authority.ts";
 import { isBusShown, isSystemdHost, type ScopeKind } from "../daemon/scope.ts";
 import { type Served, ServiceShell, type ShellOptions } from "../daemon/service-shell.ts";
 import { listenVarlink, makeSocketDirectory } from "../daemon/sockets.ts";

@@ -1,9 +1,9 @@
 // The service of machines: its sockets, its signals, who may register, and its end (systemd-machined.service(8)).
 import { existsSync } from "node:fs";
 import { MACHINE1_PATH, Manager } from "../api/machine1.ts";
-import type { Authority } from "../daemon/authority.ts";
 import { serviceVarlink } from "../daemon/control.ts";
 import { objectTree } from "../daemon/object-tree.ts";
+import type { Authority } from "../daemon/permission/authority.ts";
 import { logUnexpected } from "../daemon/process-events.ts";
 import { type Served, ServiceShell } from "../daemon/service-shell.ts";
 import { type Listener, listenAt, listenVarlink } from "../daemon/sockets.ts";

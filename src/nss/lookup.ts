@@ -1,10 +1,11 @@
 // nss-mymachines hosts|passwd|group KEY: names of machines and users of containers, printed as getent(1) prints them.
 // For scripts, and for C libraries that load no modules.
-import { withoutControls } from "../base/control-characters.ts";
+
 import { errnoText } from "../base/errno.ts";
 import { errnoNameOf } from "../base/error.ts";
-import { type HelpText, helpWidth, layOutHelp } from "../base/help-text.ts";
 import { formatAddress } from "../base/ip-address.ts";
+import { withoutControls } from "../base/text/control-characters.ts";
+import { type HelpText, helpWidth, layOutHelp } from "../base/text/help-text.ts";
 import { runtimeDirectory } from "../ipc/runtime-directory.ts";
 import { SocketStream } from "../kernel/socket/stream.ts";
 import { connectUnix } from "../kernel/socket/unix.ts";

@@ -1,6 +1,6 @@
 // Parses the options of `machined install` and `machined uninstall`.
 import { type OptionTable, parseOptions } from "../base/getopt.ts";
-import { type HelpText, helpWidth, layOutHelp } from "../base/help-text.ts";
+import { type HelpText, helpWidth, layOutHelp } from "../base/text/help-text.ts";
 
 interface Arguments {
   /** The directory of --root=; "/" by default. */

@@ -6,8 +6,8 @@ import { existsSync, lstatSync, readFileSync, renameSync, rmSync } from "node:fs
 import type { Say } from "./apply.ts";
 import { look, writeLink, writeText } from "./disk.ts";
 import type { Host } from "./host.ts";
+import type { Run } from "./run-command.ts";
 import { attempt, SetupError } from "./setup-error.ts";
-import type { Run } from "./takeover.ts";
 
 const RECORD = "/usr/local/lib/machined/divert.json";
 const CLIENTS = ["/usr/bin/machinectl", "/usr/bin/importctl"];

@@ -6,11 +6,8 @@ import { apply, describe, type Say, takeAway } from "./apply.ts";
 import { parseArguments } from "./arguments.ts";
 import { look } from "./disk.ts";
 import { describeDivert, divert, undivert } from "./divert.ts";
-import { startExec, stopExec } from "./exec-takeover.ts";
 import { INSTALL_HELP } from "./help.ts";
 import { Host } from "./host.ts";
-import { IMPORT_SOCKET_UNIT } from "./import-layout.ts";
-import { takeOverImports } from "./import-takeover.ts";
 import type { Init } from "./init/init.ts";
 import { initOn, refusalOn } from "./init/inits.ts";
 import {
@@ -21,14 +18,18 @@ import {
   startServices,
   stopServices,
 } from "./init/takeover.ts";
-import { DAEMON, layout, MACHINECTL, PROGRAM, SOCKET_UNIT, UNIT } from "./layout.ts";
+import { IMPORT_SOCKET_UNIT } from "./layout/import.ts";
+import { DAEMON, layout, MACHINECTL, PROGRAM, SOCKET_UNIT, UNIT } from "./layout/machined.ts";
 import { type Made, readManifest } from "./manifest.ts";
-import { stopMetrics } from "./metrics-takeover.ts";
 import { installNss, uninstallNss } from "./nss.ts";
 import { isPackaged } from "./packaged.ts";
 import { type Plan, plan } from "./plan.ts";
+import { type Run, run } from "./run-command.ts";
 import { SetupError } from "./setup-error.ts";
-import { giveBack, isActive, type Run, run, stopOwnSocket, takeOver } from "./takeover.ts";
+import { startExec, stopExec } from "./takeover/exec.ts";
+import { takeOverImports } from "./takeover/import.ts";
+import { giveBack, isActive, stopOwnSocket, takeOver } from "./takeover/machined.ts";
+import { stopMetrics } from "./takeover/metrics.ts";
 
 interface InstallOptions {
   readonly host: Host;

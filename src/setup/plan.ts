@@ -4,7 +4,7 @@
 import { existsSync } from "node:fs";
 import { type Found, hashOfFile, hashOfText, look } from "./disk.ts";
 import type { Host } from "./host.ts";
-import { parentsOf, UNIT } from "./layout.ts";
+import { parentsOf, UNIT } from "./layout/machined.ts";
 import { MANIFEST, type Made } from "./manifest.ts";
 import { SetupError } from "./setup-error.ts";
 import type { Wanted } from "./wanted.ts";

@@ -4,8 +4,8 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ImportManager, Transfer } from "../../src/api/import1.ts";
-import { IoSystemdImport } from "../../src/api/io-systemd-import.ts";
 import type { BusInterface } from "../../src/api/table.ts";
+import { IoSystemdImport } from "../../src/api/varlink/io-systemd-import.ts";
 import { introspect } from "../../src/ipc/bus/introspection.ts";
 import { describeInterface } from "../../src/ipc/varlink/schema.ts";
 

@@ -7,7 +7,7 @@ import { TEST_PROGRAMS } from "../lib/programs.ts";
 import { ARM64_KERNEL_TESTS } from "../lib/release.ts";
 import { TOP } from "../lib/run-tests.ts";
 
-const FOLDERS = ["unit", "kernel", "contract", "service", "host", "lib", "release"];
+const FOLDERS = ["unit", "kernel", "contract", "service", "host", "environments", "lib", "release"];
 
 interface Line {
   readonly where: string;
@@ -52,6 +52,11 @@ test("tests wait for conditions and do not sleep", () => {
 
 test("the time limits in tests are the two guards of wait-for.ts", () => {
   expect(found(/^\s*\}, \d\d[\d_]+\);$|setDefaultTimeout\((?!GUARD_MS)|timeout: [\d_]+\b/, /^$/)).toEqual([]);
+});
+
+test("open descriptors are counted by lib/descriptors.ts only, whose rules do not depend on those of the engine", () => {
+  expect(found(/readdirSync\(.*\/fd[`"]\)\.length/, /^test\/lib\/descriptors\.ts/)).toEqual([]);
+  expect(found(/expect\(openDescriptors\(.*\)\)\.toBe\(/, /^$/)).toEqual([]);
 });
 
 test("programs that tests need are looked up through lib/programs.ts only, so that they are installed before", () => {

@@ -1,14 +1,14 @@
 // `varlinkctl introspect` explains everything that it shows.
 import { describe, expect, test } from "bun:test";
-import { IoMachinedEvents } from "../../src/api/io-machined-events.ts";
-import { IoMachinedStats } from "../../src/api/io-machined-stats.ts";
-import { IoSystemdImport } from "../../src/api/io-systemd-import.ts";
-import { IoSystemdMachine } from "../../src/api/io-systemd-machine.ts";
-import { IoSystemdMachineImage } from "../../src/api/io-systemd-machine-image.ts";
-import { IoSystemdResolveHook } from "../../src/api/io-systemd-resolve.ts";
-import { IoSystemd, IoSystemdService, OrgVarlinkService } from "../../src/api/io-systemd-service.ts";
-import { IoSystemdUserDatabase } from "../../src/api/io-systemd-userdb.ts";
 import { OWN_INTERFACES } from "../../src/api/own-interfaces.ts";
+import { IoMachinedEvents } from "../../src/api/varlink/io-machined-events.ts";
+import { IoMachinedStats } from "../../src/api/varlink/io-machined-stats.ts";
+import { IoSystemdImport } from "../../src/api/varlink/io-systemd-import.ts";
+import { IoSystemdMachine } from "../../src/api/varlink/io-systemd-machine.ts";
+import { IoSystemdMachineImage } from "../../src/api/varlink/io-systemd-machine-image.ts";
+import { IoSystemdResolveHook } from "../../src/api/varlink/io-systemd-resolve.ts";
+import { IoSystemd, IoSystemdService, OrgVarlinkService } from "../../src/api/varlink/io-systemd-service.ts";
+import { IoSystemdUserDatabase } from "../../src/api/varlink/io-systemd-userdb.ts";
 import type { VarlinkInterface } from "../../src/api/varlink-table.ts";
 import { describeInterface } from "../../src/ipc/varlink/schema.ts";
 

@@ -1,10 +1,10 @@
 // The targets of the fuzzer: parsers of untrusted input, each with its seeds. A target throws if the parser fails with
 // an error that its callers do not handle, or returns an invalid result.
 
-import { IoSystemdMachine } from "../../src/api/io-systemd-machine.ts";
-import { parseEnvFile } from "../../src/base/env-file.ts";
-import { formatJson, parseJson } from "../../src/base/json.ts";
+import { IoSystemdMachine } from "../../src/api/varlink/io-systemd-machine.ts";
 import { unitOfCgroup } from "../../src/base/names.ts";
+import { parseEnvFile } from "../../src/base/text/env-file.ts";
+import { formatJson, parseJson } from "../../src/base/text/json.ts";
 import { Variant } from "../../src/base/variant.ts";
 import { ClientHandshake, ServerHandshake } from "../../src/ipc/bus/handshake.ts";
 import { decodeBody, decodeHead, encodeMessage, measure } from "../../src/ipc/bus/message.ts";

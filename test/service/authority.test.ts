@@ -4,7 +4,7 @@ import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Manager } from "../../src/api/machine1.ts";
-import { Authority } from "../../src/daemon/authority.ts";
+import { Authority } from "../../src/daemon/permission/authority.ts";
 import { type Caller, callerOnSocket } from "../../src/ipc/caller.ts";
 import { VarlinkClient } from "../../src/ipc/varlink/client.ts";
 import { withIdentity } from "../../src/kernel/process/namespace.ts";

@@ -6,9 +6,9 @@ import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
-import { IoSystemdMachine } from "../../src/api/io-systemd-machine.ts";
-import { IoSystemdMachineImage } from "../../src/api/io-systemd-machine-image.ts";
 import { Image, Machine, Manager } from "../../src/api/machine1.ts";
+import { IoSystemdMachine } from "../../src/api/varlink/io-systemd-machine.ts";
+import { IoSystemdMachineImage } from "../../src/api/varlink/io-systemd-machine-image.ts";
 import type { Variant } from "../../src/base/variant.ts";
 import { VarlinkClient } from "../../src/ipc/varlink/client.ts";
 import type { Fd } from "../../src/kernel/file/fd.ts";

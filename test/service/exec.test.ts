@@ -2,7 +2,7 @@
 import { afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { IoMachinedExec } from "../../src/api/io-machined-exec.ts";
+import { IoMachinedExec } from "../../src/api/varlink/io-machined-exec.ts";
 import { Peers } from "../../src/ipc/peers.ts";
 import { VarlinkError } from "../../src/ipc/varlink/client.ts";
 import { connectVarlink } from "../../src/ipc/varlink/connect.ts";

@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { errorOf, isRoot, manager, needsRoot, register, TestDaemon } from "../lib/daemon.ts";
+import { openDescriptors } from "../lib/descriptors.ts";
 import { hasBusDaemon, PlayedManager, TestBus } from "../lib/private-bus.ts";
 import { waitFor } from "../lib/wait-for.ts";
 import { TestMachine } from "./open-support.ts";
@@ -119,7 +120,7 @@ describe.skipIf(!isRoot)(`a failing host${needsRoot}`, () => {
     const bus = await daemon.bus();
     const leader = await daemon.leader();
     await register(bus, "first", await daemon.leader(), { create: true });
-    const open = () => readdirSync(`/proc/${daemon.pid}/fd`).length;
+    const open = () => openDescriptors(daemon.pid);
     let failures = 0;
     // Each step leaves one more descriptor, so that every call that needs one fails once.
     for (let spare = 0; ; spare++) {

@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync }
 import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { manager, needsRoot, register, TestDaemon } from "../lib/daemon.ts";
+import { openDescriptors } from "../lib/descriptors.ts";
 import { parseOpenMetrics, valueIn } from "../lib/openmetrics.ts";
 import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 
@@ -163,7 +164,7 @@ describe.skipIf(needsRoot !== "")(`metrics${needsRoot}`, () => {
         };
         const first = await scrape();
         expect(first.all.get("machined_machine")?.samples.length).toBe(MANY);
-        const files = () => readdirSync(`/proc/${daemon.pid}/fd`).length;
+        const files = () => openDescriptors(daemon.pid);
         const before = files();
         const sampledAt = (all: typeof first.all) => valueIn(all, "machined_sample_timestamp_seconds{}");
         // Now the sample is too old, and the next scrape takes a new one.

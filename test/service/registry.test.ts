@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { lstatSync, readdirSync, readFileSync, readlinkSync, watch, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseEnvFile } from "../../src/base/env-file.ts";
+import { parseEnvFile } from "../../src/base/text/env-file.ts";
 import type { BusClient } from "../../src/ipc/bus/client.ts";
 import { attachProcess, cgroupOfProcess } from "../../src/kernel/process/cgroup.ts";
 import { errorOf, getProperty, isRoot, manager, needsRoot, object, register, TestDaemon } from "../lib/daemon.ts";

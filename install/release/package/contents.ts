@@ -1,4 +1,4 @@
-// The contents of packages of both formats: the files of src/setup/layout.ts for a host that has none of them. On a
+// The contents of packages of both formats: the files of src/setup/layout/machined.ts for a host that has none of them. On a
 // real host, `machined install` then makes links to those that the host lacks.
 import {
   chmodSync,
@@ -15,7 +15,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { Host } from "../../../src/setup/host.ts";
-import { ownLayout } from "../../../src/setup/layout.ts";
+import { ownLayout } from "../../../src/setup/layout/machined.ts";
 import { PACKAGED_PROGRAM, packageContents } from "../../../src/setup/packaged.ts";
 import type { Wanted } from "../../../src/setup/wanted.ts";
 

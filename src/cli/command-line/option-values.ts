@@ -2,7 +2,7 @@
 // stores the parsed value in the settings, or throws a Failure for a value that it does not accept. A `Finish` that is
 // returned prints something (`--output=help`) and ends the program.
 
-import { parseSpanMs } from "../../base/span.ts";
+import { parseSpanMs } from "../../base/text/span.ts";
 import { parseCompression } from "../../base/vocabulary/compression.ts";
 import { CHOSEN_TYPES } from "../../base/vocabulary/event.ts";
 import { VERIFY_MODES } from "../../base/vocabulary/transfer.ts";

@@ -1,5 +1,5 @@
 // Checks of `machinectl doctor`: kernel, control groups, names, network, pool, denials of security modules, time.
-import { formatBytes, UINT64_MAX } from "../../base/format.ts";
+import { formatBytes, UINT64_MAX } from "../../base/text/format.ts";
 import { type Check, checksOf, type Finding, ok, quoted } from "./finding.ts";
 import { type HostFacts, NO_SYSTEMD, type PoolFacts, UNITS, type UnitFacts } from "./host-facts.ts";
 

@@ -2,9 +2,9 @@
 // --parallel= concurrently, with the machine's name before each line of output.
 import { selfCommand } from "../../kernel/process/spawn.ts";
 import { withColours } from "../format/own-sequence.ts";
+import { linesOf, readLines } from "../local/read-text.ts";
 import { Failure } from "../session/failure.ts";
 import { inParallel } from "../session/in-parallel.ts";
-import { linesOf, readLines } from "../session/read-text.ts";
 import type { Session } from "../session/session.ts";
 import { sameDaemon, sameExec } from "./order.ts";
 

@@ -1,6 +1,6 @@
 // `machinectl exec` for callers that are not root: the service machined-exec (io.machined.Exec) runs the command, with
 // the descriptors that this client sends as its standard streams.
-import { IoMachinedExec } from "../../api/io-machined-exec.ts";
+import { IoMachinedExec } from "../../api/varlink/io-machined-exec.ts";
 import { ERRORS, errnoNameOf } from "../../base/error.ts";
 import type { RunningCommand } from "../../exec/run.ts";
 import { type VarlinkClient, VarlinkError } from "../../ipc/varlink/client.ts";

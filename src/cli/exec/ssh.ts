@@ -2,8 +2,8 @@
 // OpenSSH handles keys, passwords and the standard streams.
 
 import { sshDestination } from "../../ipc/bus/transport.ts";
+import { readLines } from "../local/read-text.ts";
 import { Failure } from "../session/failure.ts";
-import { readLines } from "../session/read-text.ts";
 import type { Session } from "../session/session.ts";
 import { parseRemote } from "../session/target.ts";
 import { EXIT_OURS, type ExecOrder, SSH_FAILED, sameExec } from "./order.ts";

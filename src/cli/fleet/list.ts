@@ -1,6 +1,6 @@
 // `machinectl --fleet list`: the records of all machines, as one list.
 import { sortedByBytes } from "../../base/byte-order.ts";
-import { UTC } from "../../base/format.ts";
+import { UTC } from "../../base/text/format.ts";
 import type { FleetClient } from "../../fleet/client.ts";
 import type { MachineRecord } from "../../fleet/record.ts";
 import { textCell } from "../format/table.ts";

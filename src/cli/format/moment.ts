@@ -1,7 +1,7 @@
 // Parses points in time (systemd.time(7), "Parsing Timestamps"): `2026-11-28 01:13:36`, `10:30`, `yesterday`, `-5min`,
 // `2h ago`, `@1795828416`, and RFC 3339 with `Z` or an offset.
-import type { Zone } from "../../base/format.ts";
-import { parseSpanMs } from "../../base/span.ts";
+import type { Zone } from "../../base/text/format.ts";
+import { parseSpanMs } from "../../base/text/span.ts";
 
 /** A day (a word or a date), a time of day, and a zone; each may be absent. */
 const CALENDAR = new RegExp(

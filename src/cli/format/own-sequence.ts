@@ -2,8 +2,9 @@
 // Output prints all control characters escaped (`\x1b`). The client's own sequences (colours, links, the end of a line
 // on a raw terminal) are encoded by `own()` with a random mark, which no sender of text can know, and decoded on
 // output.
-import { withoutControls } from "../../base/control-characters.ts";
+
 import { lazy } from "../../base/lazy.ts";
+import { withoutControls } from "../../base/text/control-characters.ts";
 
 const mark = lazy(() => {
   isMarked = true;

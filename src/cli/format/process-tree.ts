@@ -1,8 +1,8 @@
 // The control groups and processes of a unit as a tree, drawn by `status` in the form of systemd-cgls(1).
 
 import { compareBytes } from "../../base/byte-order.ts";
-import { onOneLine } from "../../base/control-characters.ts";
-import { displayWidth, ellipsize } from "../../base/format.ts";
+import { onOneLine } from "../../base/text/control-characters.ts";
+import { displayWidth, ellipsize } from "../../base/text/format.ts";
 import type { Json } from "./json.ts";
 import type { Terminal } from "./terminal.ts";
 

@@ -1,6 +1,6 @@
 // Formats properties for `show` (systemctl(1), "show"). The D-Bus type decides the form; for numbers also the name: one
 // that ends with `Timestamp` is a time, one that contains `USec` is a time span.
-import { formatSpan, formatTimestamp, UINT64_MAX, type Zone } from "../../base/format.ts";
+import { formatSpan, formatTimestamp, UINT64_MAX, type Zone } from "../../base/text/format.ts";
 import type { Json } from "./json.ts";
 
 /** A property value with its D-Bus type. */

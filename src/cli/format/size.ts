@@ -1,5 +1,5 @@
 // Parses sizes in bytes: `1G`, `1.5M`, `1G 512M`, with base 1024 (machinectl(1), "set-limit").
-import { UINT64_MAX } from "../../base/format.ts";
+import { UINT64_MAX } from "../../base/text/format.ts";
 
 const UNITS = ["E", "P", "T", "G", "M", "K", "B", ""] as const;
 const FACTORS: readonly bigint[] = [60n, 50n, 40n, 30n, 20n, 10n, 0n, 0n].map((shift) => 1n << shift);

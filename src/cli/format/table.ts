@@ -1,7 +1,7 @@
 // Tables in the form of the systemd tools: upper-case headings, one blank between columns, cells shortened with an
 // ellipsis to the terminal's width. The same data can be printed as a JSON array of objects.
-import { onOneLine } from "../../base/control-characters.ts";
-import { displayWidth, ellipsize } from "../../base/format.ts";
+import { onOneLine } from "../../base/text/control-characters.ts";
+import { displayWidth, ellipsize } from "../../base/text/format.ts";
 import type { Json } from "./json.ts";
 import { own } from "./own-sequence.ts";
 import type { Paint, Terminal } from "./terminal.ts";

@@ -1,6 +1,6 @@
 // Time zone rules in the form of POSIX: `EST5EDT,M3.2.0,M11.1.0` (tzset(3)). $TZ may contain one; a zone file ends with
 // one, which applies after the last change that the file lists.
-import type { Zone } from "../../base/format.ts";
+import type { Zone } from "../../base/text/format.ts";
 
 const DAY = 86_400;
 const DEFAULT_TIME = 7200;

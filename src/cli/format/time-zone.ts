@@ -1,6 +1,6 @@
 // The local time zone as the C library sees it: $TZ or /etc/localtime, zone files (tzfile(5)) and rules (tzset(3)).
 // Intl is not used: it has the offsets, but not the abbreviations ("CET", "JST") that the systemd tools print.
-import { UTC, type Zone } from "../../base/format.ts";
+import { UTC, type Zone } from "../../base/text/format.ts";
 import { parseZoneRule } from "./time-zone-rule.ts";
 
 const DIRECTORY = "/usr/share/zoneinfo";

@@ -1,6 +1,6 @@
 // The columns of machinectl's `list-images`.
-import { onOneLine } from "../../base/control-characters.ts";
-import { formatBytes, formatTimestamp, UINT64_MAX } from "../../base/format.ts";
+import { onOneLine } from "../../base/text/control-characters.ts";
+import { formatBytes, formatTimestamp, UINT64_MAX } from "../../base/text/format.ts";
 import type { Cell } from "../format/table.ts";
 import type { CellContext, Column } from "../list/column.ts";
 import type { ListedImage } from "./list-rows.ts";

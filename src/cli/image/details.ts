@@ -1,6 +1,6 @@
 // Collects the data about one image that `image-status` prints, by concurrent calls (org.freedesktop.machine1(5),
 // "Image Objects").
-import { UINT64_MAX } from "../../base/format.ts";
+import { UINT64_MAX } from "../../base/text/format.ts";
 import { attempt, orNull } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 

@@ -1,7 +1,7 @@
 // The verbs of machinectl that change images: `clone`, `rename`, `remove`, `read-only`, `set-limit`, `clean`
 // (machinectl(1), "Image Commands").
 import type { Manager } from "../../api/machine1.ts";
-import { formatBytes, UINT64_MAX } from "../../base/format.ts";
+import { formatBytes, UINT64_MAX } from "../../base/text/format.ts";
 import type { CallArguments, CallResult } from "../../ipc/bus/typed-call.ts";
 import { formatJson } from "../format/json.ts";
 import { parseSize } from "../format/size.ts";

@@ -1,6 +1,6 @@
 // Queries the rows of `list-images`: by one streamed Varlink call, which is faster because JSON.parse() decodes the
 // replies, or by the D-Bus method, which all versions have.
-import { UINT64_MAX } from "../../base/format.ts";
+import { UINT64_MAX } from "../../base/text/format.ts";
 import { attempt } from "../session/failure.ts";
 import type { Varlink } from "../session/ports.ts";
 import type { Session } from "../session/session.ts";

@@ -1,6 +1,6 @@
 // `machinectl image-status`: prints a page about each image, or about the pool (machinectl(1), "image-status").
-import { onOneLine } from "../../base/control-characters.ts";
-import { formatBytes, formatRelative, formatTimestamp, UINT64_MAX, type Zone } from "../../base/format.ts";
+import { onOneLine } from "../../base/text/control-characters.ts";
+import { formatBytes, formatRelative, formatTimestamp, UINT64_MAX, type Zone } from "../../base/text/format.ts";
 import { formatJson, type Json } from "../format/json.ts";
 import type { Paint } from "../format/terminal.ts";
 import { attempt } from "../session/failure.ts";

@@ -1,6 +1,6 @@
 // The type of the tables that describe the columns of a list. Headings, help, completion, docs/json.md and the words
 // that --columns=, --sort=, --filter= and --template= accept are made from these tables.
-import type { Zone } from "../../base/format.ts";
+import type { Zone } from "../../base/text/format.ts";
 import type { ColumnRow } from "../command-line/verb-row.ts";
 import type { Json } from "../format/json.ts";
 import type { Cell } from "../format/table.ts";

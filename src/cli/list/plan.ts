@@ -1,5 +1,5 @@
 // Parses the options --columns=, --sort=, --filter= and --template= against the columns of a list.
-import { globMatcher } from "../../base/glob.ts";
+import { globMatcher } from "../../base/text/glob.ts";
 import { Failure } from "../session/failure.ts";
 import { type Settings, tableJsonMode } from "../session/settings.ts";
 import type { Column } from "./column.ts";

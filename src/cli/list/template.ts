@@ -1,5 +1,5 @@
 // `--template=`: prints a line of text for each row of a list, with values of columns: `{{name}} {{addresses.0}}`.
-import { onOneLine } from "../../base/control-characters.ts";
+import { onOneLine } from "../../base/text/control-characters.ts";
 import type { Cell } from "../format/table.ts";
 import { Failure } from "../session/failure.ts";
 import type { Column } from "./column.ts";

@@ -1,6 +1,6 @@
 // Runs journalctl and prints its output line by line, without control characters from the machine.
 import { own, withColours } from "../format/own-sequence.ts";
-import { linesOf, readLines } from "../session/read-text.ts";
+import { linesOf, readLines } from "../local/read-text.ts";
 import type { Session } from "../session/session.ts";
 import type { Invocation } from "./invocation.ts";
 import { EntryFilter, type OverlapFilter, RecentLines, SequenceFilter } from "./overlap.ts";

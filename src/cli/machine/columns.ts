@@ -1,5 +1,5 @@
 // The columns of `machinectl list`, and the columns about a machine that other lists of machines share.
-import { formatBytes, formatSpan } from "../../base/format.ts";
+import { formatBytes, formatSpan } from "../../base/text/format.ts";
 import { type Cell, textCell } from "../format/table.ts";
 import type { Column } from "../list/column.ts";
 

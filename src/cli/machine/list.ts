@@ -1,5 +1,5 @@
 // `machinectl list`: the registered machines (machinectl(1), "list").
-import { UTC } from "../../base/format.ts";
+import { UTC } from "../../base/text/format.ts";
 import type { Table } from "../format/table.ts";
 import { type CellContext, titleOf, usualColumns } from "../list/column.ts";
 import { attempt } from "../session/failure.ts";

@@ -1,5 +1,5 @@
 // The calls by which a machine with a given leader is registered, with daemons of all versions, and unregistered.
-import { plainInteger } from "../../base/json.ts";
+import { plainInteger } from "../../base/text/json.ts";
 import { Variant } from "../../base/variant.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
 import { attempt, Failure, isBusFailure, isVarlinkFailure, meansNoMachine } from "../session/failure.ts";

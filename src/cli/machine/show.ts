@@ -1,6 +1,6 @@
 // `machinectl show`: prints the properties of machines, or of the manager, for scripts (machinectl(1), "show").
-import { onOneLine } from "../../base/control-characters.ts";
-import type { Zone } from "../../base/format.ts";
+import { onOneLine } from "../../base/text/control-characters.ts";
+import type { Zone } from "../../base/text/format.ts";
 import { formatJson, type Json } from "../format/json.ts";
 import { propertyJson, propertyText, type TypedValue } from "../format/property-text.ts";
 import { attempt } from "../session/failure.ts";

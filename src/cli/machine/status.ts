@@ -1,6 +1,6 @@
 // `machinectl status`: prints a page about each machine, or a JSON object (machinectl(1), "status").
-import { onOneLine } from "../../base/control-characters.ts";
-import { formatRelative, formatTimestamp, type Zone } from "../../base/format.ts";
+import { onOneLine } from "../../base/text/control-characters.ts";
+import { formatRelative, formatTimestamp, type Zone } from "../../base/text/format.ts";
 import { formatJson, type Json } from "../format/json.ts";
 import { drawElsewhere, drawTree, treeJson } from "../format/process-tree.ts";
 import type { Session } from "../session/session.ts";

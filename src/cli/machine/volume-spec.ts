@@ -1,5 +1,5 @@
 // Parses the specification of a volume: `PROVIDER:VOLUME[:CONFIG[:KEY=VALUE,…]]` (machinectl(1), "bind-volume").
-import { UINT64_MAX } from "../../base/format.ts";
+import { UINT64_MAX } from "../../base/text/format.ts";
 import { parseSize } from "../format/size.ts";
 import { parseBoolean } from "../format/terminal.ts";
 

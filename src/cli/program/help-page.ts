@@ -1,6 +1,6 @@
 // Formats the parts of a client's `--help` pages: usage, sections of terms and meanings, the reference to the manual
 // page.
-import { HELP_WIDTH, helpEntry, usageLines, wrapWords } from "../../base/help-text.ts";
+import { HELP_WIDTH, helpEntry, usageLines, wrapWords } from "../../base/text/help-text.ts";
 import { own } from "../format/own-sequence.ts";
 import type { Session } from "../session/session.ts";
 

@@ -1,6 +1,6 @@
 // Everything through which a client reaches the outside, as one interface: the process, its terminal, connections,
 // files, helper programs. process-ports.ts implements it; tests pass an implementation of their own.
-import type { Zone } from "../../base/format.ts";
+import type { Zone } from "../../base/text/format.ts";
 import type { BusClient } from "../../ipc/bus/client.ts";
 import type { BusTarget } from "../../ipc/bus/transport.ts";
 import type { VarlinkClient } from "../../ipc/varlink/client.ts";
@@ -8,7 +8,7 @@ import type { Fd } from "../../kernel/file/fd.ts";
 import type { Account } from "../../kernel/process/account.ts";
 import type { UnitProcesses } from "../format/process-tree.ts";
 import type { Environment } from "../format/terminal.ts";
-import type { FileUse } from "./file-access.ts";
+import type { FileUse } from "../local/file-access.ts";
 import type { PagerPipe, WriteBrief, WriteSome } from "./output.ts";
 
 /** A D-Bus connection, to a message bus or directly to one peer. */

@@ -1,6 +1,6 @@
 // Renders the screen of `machinectl top`: a table of machines that fits the terminal, or the page of one machine. Pure
 // functions from measurements and a size to text.
-import { formatBytes, UTC } from "../../base/format.ts";
+import { formatBytes, UTC } from "../../base/text/format.ts";
 import type { Stats } from "../../stats/rates.ts";
 import type { Cell, Table } from "../format/table.ts";
 import { renderTable, textCell } from "../format/table.ts";

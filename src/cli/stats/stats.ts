@@ -1,5 +1,5 @@
 // `machinectl stats`: prints the resource usage of machines as a table or as JSON, once or repeatedly (--iterations=).
-import { UTC } from "../../base/format.ts";
+import { UTC } from "../../base/text/format.ts";
 import { type Plan, planOf } from "../list/plan.ts";
 import { printList, printsColumns } from "../list/print.ts";
 import type { Extra } from "../machine/columns.ts";

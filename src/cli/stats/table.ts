@@ -1,6 +1,6 @@
 // The columns of `machinectl stats` and `top`. Text has rounded values; in JSON, the names of the members contain the
 // unit.
-import { formatBytes } from "../../base/format.ts";
+import { formatBytes } from "../../base/text/format.ts";
 import type { Stats } from "../../stats/rates.ts";
 import type { Json } from "../format/json.ts";
 import type { Cell } from "../format/table.ts";

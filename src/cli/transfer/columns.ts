@@ -1,6 +1,6 @@
 // The columns of importctl's `list-transfers` and `list-images`.
 import type { Wire } from "../../api/table.ts";
-import { formatBytes, formatTimestamp, UINT64_MAX, type Zone } from "../../base/format.ts";
+import { formatBytes, formatTimestamp, UINT64_MAX, type Zone } from "../../base/text/format.ts";
 import { IMAGE_CLASSES } from "../../base/vocabulary/image-class.ts";
 import { PROGRESS_UNKNOWN } from "../../base/vocabulary/transfer.ts";
 import { type Cell, textCell } from "../format/table.ts";

@@ -1,7 +1,7 @@
 // Shows the progress of a transfer. On a terminal: one bar below the lines of the log, redrawn when the terminal is
 // resized; the escape sequence OSC 9;4 reports the progress to the terminal, which may show it in a task bar or tab.
 // Elsewhere: the progress lines of the log, one for each ten percent.
-import { displayWidth } from "../../base/format.ts";
+import { displayWidth } from "../../base/text/format.ts";
 import { own } from "../format/own-sequence.ts";
 import type { Session } from "../session/session.ts";
 

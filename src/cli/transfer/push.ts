@@ -2,7 +2,7 @@
 // the registry are read here, with the permissions of the caller, because the daemon must not open files for its
 // callers.
 import { dirname } from "node:path";
-import { IoMachinedImport } from "../../api/io-machined-import.ts";
+import { IoMachinedImport } from "../../api/varlink/io-machined-import.ts";
 import { ERRORS, errnoNameOf } from "../../base/error.ts";
 import { LAYER_COMPRESSIONS } from "../../base/vocabulary/compression.ts";
 import { isPushReference, parseOciReference } from "../../base/vocabulary/oci-reference.ts";

@@ -1,9 +1,9 @@
 // Connects to the system bus of a machine, for `-M NAME`: opens the socket in the machine's file system, with the identity of the
 // machine's root user.
 import { readFileSync } from "node:fs";
-import { parseEnvFile } from "../../base/env-file.ts";
 import { ErrnoError } from "../../base/error.ts";
 import { isMachineName } from "../../base/names.ts";
+import { parseEnvFile } from "../../base/text/env-file.ts";
 import { type Fd, openInRoot, openPath } from "../../kernel/file/fd.ts";
 import { withIdentity } from "../../kernel/process/namespace.ts";
 import { connectThroughFd } from "../../kernel/socket/unix.ts";

@@ -1,7 +1,7 @@
 // A Varlink client: one call at a time, or pipelined; replies arrive in the order of the calls.
 import { isUtf8 } from "node:buffer";
 import { ErrnoError } from "../../base/error.ts";
-import { formatJson, type JsonObject, parseJson } from "../../base/json.ts";
+import { formatJson, type JsonObject, parseJson } from "../../base/text/json.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import type { OpenStream } from "../../kernel/socket/stream.ts";
 import { VarlinkStream } from "./stream.ts";

@@ -1,7 +1,7 @@
 // Replies and errors as Varlink messages (https://varlink.org/Method-Call).
 import { errnoNumber } from "../../base/errno.ts";
 import { ERRORS, errnoNameOf, MachinedError } from "../../base/error.ts";
-import { formatJson } from "../../base/json.ts";
+import { formatJson } from "../../base/text/json.ts";
 import { BusError } from "../bus/error.ts";
 
 /** Returns the messages of several replies to one call; all but the last one say that more follow. */

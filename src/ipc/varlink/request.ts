@@ -1,5 +1,5 @@
 // A call as a Varlink message (https://varlink.org/Method-Call).
-import { type JsonObject, parseJson } from "../../base/json.ts";
+import { type JsonObject, parseJson } from "../../base/text/json.ts";
 
 /** A parsed call; its method and parameters are not checked yet. */
 export interface Request {

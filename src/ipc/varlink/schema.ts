@@ -3,7 +3,7 @@
 
 import type { VarlinkFields, VarlinkInterface } from "../../api/varlink-table.ts";
 import { invalidArgument } from "../../base/error.ts";
-import type { JsonObject, JsonValue } from "../../base/json.ts";
+import type { JsonObject, JsonValue } from "../../base/text/json.ts";
 
 /**
  * Checks the parameters of a call. null counts as absent. Throws InvalidParameter with the name of the first field that is

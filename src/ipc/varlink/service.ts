@@ -1,5 +1,5 @@
 // The interfaces of a Varlink server with their methods, and org.varlink.service, which describes them.
-import { IoSystemd, OrgVarlinkService } from "../../api/io-systemd-service.ts";
+import { IoSystemd, OrgVarlinkService } from "../../api/varlink/io-systemd-service.ts";
 import type { VarlinkInterface, VarlinkMethod } from "../../api/varlink-table.ts";
 import { MachinedError } from "../../base/error.ts";
 import type { CallCounts } from "../call-counts.ts";

@@ -6,9 +6,9 @@
 // permission on the same subject. Otherwise the new plan is authorized, at most ROUNDS_LIMIT times. `run` receives the
 // latest plan without an await in between.
 import { MachinedError } from "../../base/error.ts";
-import { type Grant, permissionsOf } from "../../daemon/access.ts";
 import type { Call } from "../../daemon/call.ts";
-import { authorize, type Permission } from "../../daemon/polkit.ts";
+import { type Grant, permissionsOf } from "../../daemon/permission/access.ts";
+import { authorize, type Permission } from "../../daemon/permission/polkit.ts";
 import type { Daemon } from "./daemon.ts";
 
 /** The machine or image that an action works on. */

@@ -1,5 +1,5 @@
 // The parts of the daemon that an action may use: the registry, the bus, polkit. The service implements it.
-import type { Authority } from "../../daemon/authority.ts";
+import type { Authority } from "../../daemon/permission/authority.ts";
 import type { BusClient } from "../../ipc/bus/client.ts";
 import type { Addresses } from "../../registry/machine/addresses.ts";
 import type { Registry } from "../../registry/machine/registry.ts";

@@ -1,5 +1,5 @@
 // The details for polkit about a machine that an action works on.
-import type { Grant } from "../../daemon/access.ts";
+import type { Grant } from "../../daemon/permission/access.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 
 /** Returns the grant of an action that works on a machine. The host has no owner but root. */

@@ -2,7 +2,7 @@
 // costs one object and wakes the readers in the next turn of the loop; each reader continues from its own position at its own
 // pace. A reader whose position is older than the log is told how many events it missed.
 
-import type { IoMachinedEvents } from "../../api/io-machined-events.ts";
+import type { IoMachinedEvents } from "../../api/varlink/io-machined-events.ts";
 import type { VarlinkResult } from "../../api/varlink-table.ts";
 import { randomHex } from "../../base/random-hex.ts";
 import type { EventType } from "../../base/vocabulary/event.ts";

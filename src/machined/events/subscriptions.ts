@@ -1,5 +1,5 @@
 // io.machined.Events: the readers of the daemon's log, limited by user. Each receives events as fast as it reads them.
-import { IoMachinedEvents } from "../../api/io-machined-events.ts";
+import { IoMachinedEvents } from "../../api/varlink/io-machined-events.ts";
 import { invalidArgument, MachinedError } from "../../base/error.ts";
 import { type Caller, isPrivileged } from "../../ipc/caller.ts";
 import { type BoundVarlink, bindVarlink, type VarlinkCall } from "../../ipc/varlink/binding.ts";

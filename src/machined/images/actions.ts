@@ -1,7 +1,7 @@
 // Changing images: remove, rename, clone, read-only, limits, clean (org.freedesktop.machine1(5), RemoveImage() ff.).
 // Arguments are checked before the permission; the type of the image, and whether it may be changed, are checked after it.
 import { errnoNameOf, invalidArgument, MachinedError } from "../../base/error.ts";
-import { UINT64_MAX } from "../../base/format.ts";
+import { UINT64_MAX } from "../../base/text/format.ts";
 import { renameImage } from "../../registry/image/change.ts";
 import { defineAction } from "../action/action.ts";
 import type { Daemon } from "../action/daemon.ts";

@@ -1,11 +1,11 @@
 // Binds the methods of io.systemd.MachineImage to actions: mapping of arguments only.
-import { IoSystemdMachineImage } from "../../api/io-systemd-machine-image.ts";
+import { IoSystemdMachineImage } from "../../api/varlink/io-systemd-machine-image.ts";
 import type { ReceivedInteger, VarlinkParameters, VarlinkResult, VarlinkValue } from "../../api/varlink-table.ts";
 import { errnoNameOf, invalidArgument, MachinedError } from "../../base/error.ts";
-import { UINT64_MAX } from "../../base/format.ts";
 import { formatId } from "../../base/id128.ts";
-import { plainInteger } from "../../base/json.ts";
 import { type Prepared, preparer } from "../../base/prepared.ts";
+import { UINT64_MAX } from "../../base/text/format.ts";
+import { plainInteger } from "../../base/text/json.ts";
 import { type BoundVarlink, bindVarlink, Reply } from "../../ipc/varlink/binding.ts";
 import type { Image } from "../../registry/image/image.ts";
 import { defineAction, perform } from "../action/action.ts";

@@ -1,8 +1,9 @@
 // os-release(5) of a machine. The file is written by the machine, which is not trusted: it is opened beneath the
 // machine's root and as the machine's own root user, must be a regular file, and is read up to a limit.
-import { parseEnvFile } from "../../base/env-file.ts";
+
 import { errnoText } from "../../base/errno.ts";
 import { ErrnoError, errnoNameOf, MachinedError } from "../../base/error.ts";
+import { parseEnvFile } from "../../base/text/env-file.ts";
 import { type Fd, statFd } from "../../kernel/file/fd.ts";
 import { type Identity, withIdentity } from "../../kernel/process/namespace.ts";
 import type { Machine } from "../../registry/machine/machine.ts";

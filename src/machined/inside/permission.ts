@@ -5,7 +5,7 @@
 // the host's user namespace, and "root in the machine" would then be root of the host.
 import type { TERMINAL_RULES } from "../../api/shared-rules.ts";
 import { MachinedError } from "../../base/error.ts";
-import type { Grant } from "../../daemon/access.ts";
+import type { Grant } from "../../daemon/permission/access.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import { isHostRootInside } from "./root-identity.ts";
 

@@ -8,9 +8,9 @@ import { ErrnoError, errnoNameOf, invalidArgument, MachinedError } from "../../b
 import { idFromBytes } from "../../base/id128.ts";
 import { isMachineName } from "../../base/names.ts";
 import { MACHINE_CLASSES, type MachineClass } from "../../base/vocabulary/machine.ts";
-import { permissionsOf } from "../../daemon/access.ts";
 import type { Call } from "../../daemon/call.ts";
-import { authorize } from "../../daemon/polkit.ts";
+import { permissionsOf } from "../../daemon/permission/access.ts";
+import { authorize } from "../../daemon/permission/polkit.ts";
 import type { Caller } from "../../ipc/caller.ts";
 import { isPrivileged } from "../../ipc/caller.ts";
 import { userNamespaceOwnerChain } from "../../kernel/process/namespace.ts";

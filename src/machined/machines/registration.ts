@@ -1,6 +1,6 @@
 // The request to register a machine: one type, and its mapping from the arguments of D-Bus, from the properties of
 // D-Bus, and from the parameters of Varlink. register.ts checks it.
-import type { IoSystemdMachine } from "../../api/io-systemd-machine.ts";
+import type { IoSystemdMachine } from "../../api/varlink/io-systemd-machine.ts";
 import type { VarlinkParameters } from "../../api/varlink-table.ts";
 import { ErrnoError, invalidArgument } from "../../base/error.ts";
 import { parseId } from "../../base/id128.ts";

@@ -1,13 +1,13 @@
 // Binds the methods of io.systemd.Machine and io.machined.Machine to actions: mapping of arguments only.
 import { readFileSync } from "node:fs";
-import { IoMachinedMachine } from "../../api/io-machined-machine.ts";
-import { IoSystemdMachine } from "../../api/io-systemd-machine.ts";
+import { IoMachinedMachine } from "../../api/varlink/io-machined-machine.ts";
+import { IoSystemdMachine } from "../../api/varlink/io-systemd-machine.ts";
 import type { ReceivedInteger, VarlinkParameters, VarlinkResult, VarlinkValue } from "../../api/varlink-table.ts";
 import { errnoText } from "../../base/errno.ts";
 import { ErrnoError, errnoNameOf, invalidArgument, MachinedError } from "../../base/error.ts";
 import { formatId } from "../../base/id128.ts";
-import { plainInteger } from "../../base/json.ts";
 import { isMachineNameOrHost } from "../../base/names.ts";
+import { plainInteger } from "../../base/text/json.ts";
 import { type BoundVarlink, bindVarlink, Reply, type VarlinkCall } from "../../ipc/varlink/binding.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
 import { VSOCK_CID_ANY } from "../../registry/machine/description.ts";

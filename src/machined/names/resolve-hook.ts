@@ -4,7 +4,7 @@
 // `ai` hides all of `.ai` (systemd#43783). For a machine without addresses the reply is empty, "unknown name": an error
 // would fail the whole query.
 
-import { IoSystemdResolveHook } from "../../api/io-systemd-resolve.ts";
+import { IoSystemdResolveHook } from "../../api/varlink/io-systemd-resolve.ts";
 import type { VarlinkParameters, VarlinkResult } from "../../api/varlink-table.ts";
 import { errnoNameOf, invalidArgument, MachinedError } from "../../base/error.ts";
 import { type BoundVarlink, bindVarlink, type VarlinkCall } from "../../ipc/varlink/binding.ts";

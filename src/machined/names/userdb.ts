@@ -2,7 +2,7 @@
 // (nss-mymachines(8), https://systemd.io/USER_GROUP_API). The answers come from the kernel's id maps of each leader, without a
 // bus and without waiting: dbus-daemon itself may be the caller.
 
-import { IoSystemdUserDatabase } from "../../api/io-systemd-userdb.ts";
+import { IoSystemdUserDatabase } from "../../api/varlink/io-systemd-userdb.ts";
 import { unlessNoProcess } from "../../base/absence.ts";
 import { ErrnoError, errnoNameOf, invalidArgument, MachinedError } from "../../base/error.ts";
 import { type BoundVarlink, bindVarlink } from "../../ipc/varlink/binding.ts";

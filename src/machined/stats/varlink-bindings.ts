@@ -1,9 +1,9 @@
 // Binds io.machined.Stats to the sampler: replies once, or repeatedly until the caller disconnects.
-import { IoMachinedStats } from "../../api/io-machined-stats.ts";
+import { IoMachinedStats } from "../../api/varlink/io-machined-stats.ts";
 import type { VarlinkParameters, VarlinkResult } from "../../api/varlink-table.ts";
 import { invalidArgument, MachinedError } from "../../base/error.ts";
-import { plainInteger } from "../../base/json.ts";
 import { isMachineNameOrHost } from "../../base/names.ts";
+import { plainInteger } from "../../base/text/json.ts";
 import { type BoundVarlink, bindVarlink, Reply, type VarlinkCall } from "../../ipc/varlink/binding.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import type { Daemon } from "../action/daemon.ts";

@@ -1,6 +1,6 @@
 // An image: a tree or a disk from which a machine can be started, as it was found in a search directory (machinectl(1),
 // "Files and Directories"). It is a value: its facts are those of the moment when it was read.
-import { UINT64_MAX } from "../../base/format.ts";
+import { UINT64_MAX } from "../../base/text/format.ts";
 import type { ImageType } from "../../base/vocabulary/image-class.ts";
 
 export { isImageName } from "../../base/names.ts";

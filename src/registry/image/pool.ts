@@ -4,7 +4,7 @@
 import { mkdirSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { lacksResources } from "../../base/absence.ts";
-import { UINT64_MAX } from "../../base/format.ts";
+import { UINT64_MAX } from "../../base/text/format.ts";
 import { type Fd, openPath } from "../../kernel/file/fd.ts";
 import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
 import { createSubvolume, isBtrfs, isSubvolume, outermostDirectory, subvolumeInfo } from "../../kernel/tree/btrfs.ts";

@@ -3,11 +3,11 @@
 // those written are 262's, plus SUBGROUP, which 262 does not write. A link `unit:UNIT` points to the file of the unit's machine.
 import { mkdirSync, readdirSync, readlinkSync, renameSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseEnvFile, quoteEnvValue } from "../../base/env-file.ts";
 import { errnoNameOf } from "../../base/error.ts";
-import { UINT64_MAX } from "../../base/format.ts";
 import { formatId, type Id128, parseId } from "../../base/id128.ts";
 import { isMachineName, isUnitName } from "../../base/names.ts";
+import { parseEnvFile, quoteEnvValue } from "../../base/text/env-file.ts";
+import { UINT64_MAX } from "../../base/text/format.ts";
 import { MACHINE_CLASSES, type MachineClass } from "../../base/vocabulary/machine.ts";
 import { openPath, readRegular } from "../../kernel/file/fd.ts";
 import { isShortText, type MachineDescription, NO_DESCRIPTION, VSOCK_CID_ANY, withinBounds } from "./description.ts";

@@ -2,8 +2,8 @@
 import { rmSync } from "node:fs";
 import type { Say } from "../apply.ts";
 import type { Host } from "../host.ts";
+import type { Run } from "../run-command.ts";
 import { SetupError } from "../setup-error.ts";
-import type { Run } from "../takeover.ts";
 import type { Command, Init } from "./init.ts";
 import { SERVICES, type Service } from "./services.ts";
 

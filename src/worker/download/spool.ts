@@ -2,7 +2,7 @@
 // interruption, a crash or a reboot. The consumer reads the bytes from that file, at its own pace, while further ones arrive.
 import { fdatasync, readSync, rmSync } from "node:fs";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
-import { formatBytes } from "../../base/format.ts";
+import { formatBytes } from "../../base/text/format.ts";
 import { avoidCopyOnWrite } from "../../kernel/file/attributes.ts";
 import { type Fd, statFd } from "../../kernel/file/fd.ts";
 import { sys } from "../../kernel/syscall/sys.ts";

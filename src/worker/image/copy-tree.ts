@@ -1,7 +1,7 @@
 // Copies a tree in a child process, which is killed with this one: the copy is synchronous and could not be cancelled here.
 import { writeSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
-import { formatBytes } from "../../base/format.ts";
+import { formatBytes } from "../../base/text/format.ts";
 import { readSome } from "../../kernel/file/byte-io.ts";
 import { Fd } from "../../kernel/file/fd.ts";
 import { openPipe } from "../../kernel/process/pipe.ts";

@@ -1,7 +1,7 @@
 // The registry that an image is pushed to (the OCI distribution specification): queries for blobs, uploads, the tag,
 // and the errors for its refusals.
 import { ErrnoError } from "../../base/error.ts";
-import { formatBytes } from "../../base/format.ts";
+import { formatBytes } from "../../base/text/format.ts";
 import { type HttpReply, type HttpRequest, httpGet, TransientError } from "../download/http.ts";
 import { JOB_LIMITS } from "../download/limits.ts";
 import { persistently, retryAfter } from "../download/retry.ts";

@@ -3,7 +3,7 @@
 // one transfer, so that a process has one budget: trees, disk images, small files and the child that copies a tree
 // count against it.
 import { ErrnoError } from "../../base/error.ts";
-import { formatBytes } from "../../base/format.ts";
+import { formatBytes } from "../../base/text/format.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { fileSystemOf } from "../../kernel/file/file-system.ts";
 

@@ -1,6 +1,6 @@
 // systemd-pull tar|raw|oci URL [NAME]: downloads an image and verifies it before it becomes visible.
 import { ErrnoError } from "../../base/error.ts";
-import { formatBytes, formatSpan } from "../../base/format.ts";
+import { formatBytes, formatSpan } from "../../base/text/format.ts";
 import { isDownloadUrl, VERIFY_MODES, type VerifyMode } from "../../base/vocabulary/transfer.ts";
 import { openPath } from "../../kernel/file/fd.ts";
 import { JOB_LIMITS } from "../download/limits.ts";

@@ -2,7 +2,7 @@
 // the registry has are not sent again: equal trees make equal layers, because archives are sorted and compressed
 // without times.
 import { ErrnoError } from "../../base/error.ts";
-import { formatBytes, formatSpan } from "../../base/format.ts";
+import { formatBytes, formatSpan } from "../../base/text/format.ts";
 import { LAYER_COMPRESSIONS, type LayerCompression } from "../../base/vocabulary/compression.ts";
 import { statPath } from "../../kernel/file/fd.ts";
 import { type OciAddress, requirePushReference, resolveReference } from "../../oci/reference.ts";

@@ -2,7 +2,7 @@
 
 import { errnoText } from "../../base/errno.ts";
 import { ErrnoError, errnoNameOf, firstError, MachinedError } from "../../base/error.ts";
-import { helpWidth, layOutHelp } from "../../base/help-text.ts";
+import { helpWidth, layOutHelp } from "../../base/text/help-text.ts";
 import { versionText } from "../../kernel/process/host-systemd.ts";
 import { isTerminal } from "../../kernel/terminal/is-terminal.ts";
 import { abandonAll, canGoOnLater, keepForLater } from "../program/abandon.ts";

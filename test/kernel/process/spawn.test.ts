@@ -29,7 +29,6 @@ writeFileSync(
   } else {
     const { spawnSelf } = await import("./kernel/process/spawn.ts");
     const { openPath } = await import("./kernel/file/fd.ts");
-    const before = (await import("node:fs")).readdirSync("/proc/self/fd").length;
     using five = openPath(${JSON.stringify(join(directory, "five"))}, "read");
     const child = spawnSelf("child", ["a b", "--version", "-x"], { result: true, fds: { 5: five }, env: { EXTRA: "1" } });
     console.log(await child.result);

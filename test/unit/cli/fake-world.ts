@@ -1,5 +1,5 @@
 // Surroundings for a client under test: a terminal that records, a clock that stands still, connections to stand-ins.
-import { UTC } from "../../../src/base/format.ts";
+import { UTC } from "../../../src/base/text/format.ts";
 import type { Environment } from "../../../src/cli/format/terminal.ts";
 import { localZone } from "../../../src/cli/format/time-zone.ts";
 import type { Agent, AgentCommand, Bus, Command, Ports, Varlink } from "../../../src/cli/session/ports.ts";

@@ -1,9 +1,9 @@
 // Varlink's imageRoot must not turn the permission to pull into one to write a file or an archive into any directory:
 // polkit is asked with the directory as a detail, and other directories are for root only.
 import { describe, expect, test } from "bun:test";
-import { IoSystemdImport } from "../../../src/api/io-systemd-import.ts";
+import { IoSystemdImport } from "../../../src/api/varlink/io-systemd-import.ts";
 import type { Call } from "../../../src/daemon/call.ts";
-import type { Permission } from "../../../src/daemon/polkit.ts";
+import type { Permission } from "../../../src/daemon/permission/polkit.ts";
 import { start, type TransferRequest } from "../../../src/importd/actions.ts";
 import type { ImportDaemon } from "../../../src/importd/daemon.ts";
 import { pathsOf } from "../../../src/importd/paths.ts";

@@ -13,9 +13,9 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { Host } from "../../../src/setup/host.ts";
-import { giveBackImports, takeOverImports } from "../../../src/setup/import-takeover.ts";
 import { install } from "../../../src/setup/install.ts";
-import type { Run } from "../../../src/setup/takeover.ts";
+import type { Run } from "../../../src/setup/run-command.ts";
+import { giveBackImports, takeOverImports } from "../../../src/setup/takeover/import.ts";
 import { uninstall } from "../../../src/setup/uninstall.ts";
 
 describe("on a tree of files", () => {

@@ -4,10 +4,10 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Access } from "../../../src/api/access.ts";
-import { IoSystemdMachineImage } from "../../../src/api/io-systemd-machine-image.ts";
 import { Manager } from "../../../src/api/machine1.ts";
-import { type Grant, permissionsOf } from "../../../src/daemon/access.ts";
+import { IoSystemdMachineImage } from "../../../src/api/varlink/io-systemd-machine-image.ts";
 import type { Call } from "../../../src/daemon/call.ts";
+import { type Grant, permissionsOf } from "../../../src/daemon/permission/access.ts";
 import type { Daemon } from "../../../src/machined/action/daemon.ts";
 import {
   cleanPool,

@@ -14,7 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { divert, undivert } from "../../../src/setup/divert.ts";
 import { Host } from "../../../src/setup/host.ts";
-import type { Run } from "../../../src/setup/takeover.ts";
+import type { Run } from "../../../src/setup/run-command.ts";
 
 const PROGRAM = "/usr/local/lib/machined/machined";
 

@@ -23,7 +23,7 @@ import { SERVICES, type Service } from "../../../src/setup/init/services.ts";
 import { startServices, stopServices } from "../../../src/setup/init/takeover.ts";
 import { install } from "../../../src/setup/install.ts";
 import { asPackaged } from "../../../src/setup/packaged.ts";
-import type { Run } from "../../../src/setup/takeover.ts";
+import type { Run } from "../../../src/setup/run-command.ts";
 import { uninstall } from "../../../src/setup/uninstall.ts";
 
 let top = "";

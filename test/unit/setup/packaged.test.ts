@@ -14,7 +14,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { Host } from "../../../src/setup/host.ts";
 import { install } from "../../../src/setup/install.ts";
-import { ownLayout } from "../../../src/setup/layout.ts";
+import { ownLayout } from "../../../src/setup/layout/machined.ts";
 import { PACKAGED_PROGRAM, packageContents } from "../../../src/setup/packaged.ts";
 import { uninstall } from "../../../src/setup/uninstall.ts";
 

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { Glob } from "bun";
-import { IoSystemdImport } from "../../../../src/api/io-systemd-import.ts";
+import { IoSystemdImport } from "../../../../src/api/varlink/io-systemd-import.ts";
 import {
   COMPRESSIONS,
   compressionOfName,

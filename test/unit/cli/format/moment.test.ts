@@ -1,6 +1,6 @@
 // Times that options such as --since= accept.
 import { expect, test } from "bun:test";
-import { UTC } from "../../../../src/base/format.ts";
+import { UTC } from "../../../../src/base/text/format.ts";
 import { parseMoment } from "../../../../src/cli/format/moment.ts";
 import { localZone } from "../../../../src/cli/format/time-zone.ts";
 

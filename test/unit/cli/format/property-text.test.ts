@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { UTC } from "../../../../src/base/format.ts";
+import { UTC } from "../../../../src/base/text/format.ts";
 import { Variant } from "../../../../src/base/variant.ts";
 import { propertyJson, propertyText, shellWord } from "../../../../src/cli/format/property-text.ts";
 

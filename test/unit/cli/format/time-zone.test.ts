@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { formatTimestamp, type Zone } from "../../../../src/base/format.ts";
+import { formatTimestamp, type Zone } from "../../../../src/base/text/format.ts";
 import { localZone, parseZoneFile } from "../../../../src/cli/format/time-zone.ts";
 import { parseZoneRule } from "../../../../src/cli/format/time-zone-rule.ts";
 

@@ -1,6 +1,6 @@
 // Sorting, filtering and formatting of lists by options, without managers.
 import { expect, test } from "bun:test";
-import { UTC } from "../../../../src/base/format.ts";
+import { UTC } from "../../../../src/base/text/format.ts";
 import { textCell } from "../../../../src/cli/format/table.ts";
 import type { Column } from "../../../../src/cli/list/column.ts";
 import { planOf } from "../../../../src/cli/list/plan.ts";

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ServerHandshake } from "../../../../src/ipc/bus/handshake.ts";
-import { connectPlainBus } from "../../../../src/ipc/bus/plain.ts";
+import { connectPlainBus } from "../../../../src/ipc/plain/client.ts";
 import { type Fd, openPath } from "../../../../src/kernel/file/fd.ts";
 import { Acceptor } from "../../../../src/kernel/socket/acceptor.ts";
 import { SocketStream } from "../../../../src/kernel/socket/stream.ts";

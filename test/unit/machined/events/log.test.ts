@@ -3,7 +3,7 @@ import { afterAll, beforeEach, expect, test } from "bun:test";
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { IoMachinedEvents } from "../../../../src/api/io-machined-events.ts";
+import { IoMachinedEvents } from "../../../../src/api/varlink/io-machined-events.ts";
 import { EVENTS } from "../../../../src/base/vocabulary/event.ts";
 import { EventLog } from "../../../../src/machined/events/log.ts";
 import { Reader } from "../../../../src/machined/events/reader.ts";

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { UINT64_MAX } from "../../../../src/base/format.ts";
+import { UINT64_MAX } from "../../../../src/base/text/format.ts";
 import type { Image } from "../../../../src/registry/image/image.ts";
 import { isImageName } from "../../../../src/registry/image/image.ts";
 import { ImageSearch } from "../../../../src/registry/image/search.ts";
