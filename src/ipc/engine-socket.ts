@@ -48,7 +48,9 @@ class EngineStream implements ByteStream {
     return this.#rest.length === 0;
   }
 
-  write(bytes: Uint8Array): void {
+  write(bytes: Uint8Array, descriptors: readonly Disposable[] = []): void {
+    for (const descriptor of descriptors) descriptor[Symbol.dispose]();
+    if (descriptors.length > 0) throw new Error("A socket of the engine passes no descriptors");
     this.#rest = this.#rest.length === 0 ? Buffer.from(bytes) : Buffer.concat([this.#rest, bytes]);
     this.flush();
   }

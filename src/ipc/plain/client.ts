@@ -15,7 +15,7 @@ import {
 } from "../bus/answer.ts";
 import type { BusClient } from "../bus/client.ts";
 import { BusError } from "../bus/error.ts";
-import { FLAG_NO_REPLY, MESSAGE_TYPE } from "../bus/message.ts";
+import { encodeMessage, FLAG_NO_REPLY, MESSAGE_TYPE } from "../bus/message.ts";
 import { BusStream, type Incoming } from "../bus/stream.ts";
 import type { BusTarget } from "../bus/transport.ts";
 import { engineSocket, type PlainSocket } from "./engine-socket.ts";
@@ -31,6 +31,15 @@ const HELLO: BusCall = {
   interface: "org.freedesktop.DBus",
   member: "Hello",
 };
+
+/** Whether a call has descriptors in its body, also within variants, or may have some in its reply. */
+function passesDescriptors(call: BusCall): boolean {
+  if (call.passesDescriptors === true) return true;
+  if (!/[hv]/.test(call.signature ?? "")) return false;
+  const { path, interface: iface, member, signature, body } = call;
+  const message = { type: MESSAGE_TYPE.call, serial: 1, path, interface: iface, member, signature, body };
+  return encodeMessage(message).descriptors.length > 0;
+}
 
 /** The part of BusClient that short programs use. */
 type Calls = Pick<BusClient, "call" | "subscribe" | "onClose" | "close">;
@@ -92,7 +101,7 @@ class PlainBus implements Calls {
   async call(call: BusCall): Promise<unknown[]> {
     if (this.#whole !== null) return (await this.#whole).call(call);
     if (this.#ended !== null) throw disconnected(this.#ended.error);
-    if (call.passesDescriptors === true && !this.#takesDescriptors) return (await this.#withDescriptors()).call(call);
+    if (!this.#takesDescriptors && passesDescriptors(call)) return (await this.#withDescriptors()).call(call);
     const serial = ++this.#serial;
     const { promise, resolve, reject } = Promise.withResolvers<unknown[]>();
     const timer = setTimeout(() => reject(noReply(call)), call.timeoutMs ?? CALL_TIMEOUT_MS);

@@ -1,4 +1,4 @@
-// Sockets of the engine for the client for short calls (plain.ts). They spare loading the kernel layer, and pass no
+// Sockets of the engine for the client for short calls (client.ts). They spare loading the kernel layer, and pass no
 // descriptors.
 import type { OpenStream } from "../../kernel/socket/stream.ts";
 import { busAddresses, unixAddressOf } from "../bus/address.ts";

@@ -1,4 +1,4 @@
-// Sockets of our own for the client for short calls (plain.ts): for addresses that the engine has no way to, and for
+// Sockets of our own for the client for short calls (client.ts): for addresses that the engine has no way to, and for
 // descriptors.
 import { expectShortLife } from "../../kernel/event/poller.ts";
 import { MAX_FDS } from "../../kernel/socket/message-header.ts";

@@ -1,7 +1,8 @@
 // The client for short calls: replies, descriptors, a lost peer, and subscriptions to signals.
 import { expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { Variant } from "../../../../src/base/variant.ts";
 import { ServerHandshake } from "../../../../src/ipc/bus/handshake.ts";
 import { BusStream, type Incoming } from "../../../../src/ipc/bus/stream.ts";
 import { connectPlainBus } from "../../../../src/ipc/plain/client.ts";
@@ -27,7 +28,7 @@ async function connected(answer: (call: Incoming, peer: BusStream) => void) {
       const peer: BusStream = new BusStream(
         streamOn(socket),
         { message: (message) => (message.type === 1 ? answer(message, peer) : others.push(message)), end: () => {} },
-        { handshake: new ServerHandshake(process.geteuid?.() ?? 0, "00") },
+        { handshake: new ServerHandshake(process.geteuid?.() ?? 0, "00"), takesDescriptors: 1 },
       );
       peers.push(peer);
     },
@@ -59,6 +60,24 @@ test("a call returns the reply's values or fails with the error's name and text,
   expect(await late).toEqual(["to Late"]);
   const error = await client.call({ ...CALL, member: "Bad" }).catch((reason: unknown) => reason);
   expect(error).toMatchObject({ name: "BusError", errorName: "a.Bad", message: "why" });
+  end();
+});
+
+test("a descriptor within a variant is sent, although the row of the call names none", async () => {
+  const path = join(directory, "within");
+  writeFileSync(path, "");
+  using file = openPath(path, "read");
+  const { client, end } = await connected((call, peer) => {
+    const [[, { value }]] = call.values()[1] as [[string, Variant]];
+    const where = readlinkSync(`/proc/self/fd/${(value as Fd).number}`);
+    (value as Fd).close();
+    peer.send({ type: 2, replySerial: call.serial, serial: ++serial, signature: "s", body: [where] });
+  });
+  const call = { ...CALL, signature: "sa(sv)", body: ["m1", [["LeaderPIDFD", new Variant("h", file)]]] };
+  expect(await client.call(call)).toEqual([path]);
+  // The caller's own is still open.
+  expect(file.isOpen).toBe(true);
+  expect(descriptorsTo(path)).toBe(1);
   end();
 });
 
