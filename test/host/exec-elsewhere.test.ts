@@ -67,13 +67,13 @@ describe.skipIf(isStock)(
         await run(`useradd -m u2; runuser -u u2 -- machinectl register c2 --leader=${leader} >/dev/null 2>&1 && exit 1
         machinectl show c2 >/dev/null 2>&1 && exit 1; machinectl register c2 --leader=${leader} --service=lxc`);
         expect(await run("machinectl exec c2 hostname; machinectl show c2 -P Unit -P Leader -P Service")).toBe(
-          `in-c2\n\nlxc\n${leader}`,
+          `in-c2\nlxc\n\n${leader}`,
         );
         expect(await run("systemctl restart systemd-machined; machinectl show c2 -P Leader")).toBe(leader);
         await run("machinectl exec --detach c2 sleep 4303 >/dev/null; machinectl kill --signal=USR1 c2");
         expect(
           await run(`while pgrep -fx "sleep 4303" >/dev/null; do sleep .1; done; machinectl terminate c2
-          machinectl wait --for=ended c2; lxc-wait -n c2 -s STOPPED; echo ended; ls /run/systemd/machines | grep -c c2`),
+          machinectl wait --for=ended c2; lxc-wait -n c2 -s STOPPED; echo ended; ls /run/systemd/machines | grep -c c2 || true`),
         ).toBe("ended\n0");
       },
       GUARD_MS,
