@@ -74,7 +74,7 @@ describe.skipIf(isStock)(isStock ? "register and wait (left out: a feature of ma
             systemd-run -q --collect --unit=payload-test -p Delegate=yes bash -c "$(base64 -d <<<'${encoded}')"
             until test -s /run/payload-leader; do sleep .1; done; leader=$(cat /run/payload-leader)
             machinectl register below --leader=$leader; machinectl show -P Subgroup below
-            machinectl exec --detach below sleep 5003 >/dev/null
+            machinectl exec --detach below sleep 5003 >/dev/null 2>&1
             ${between}; machinectl terminate below; machinectl wait --for=ended below
             while pgrep -fx "sleep 500[23]" >/dev/null; do sleep .1; done; pgrep -fxc "sleep 5001"; systemctl stop payload-test`),
         ).toBe("payload\n1");
