@@ -8,9 +8,12 @@ import { openPipe } from "../../kernel/process/pipe.ts";
 import { startPolkitAgent } from "../session/agents.ts";
 import { attempt, Failure, reasonOf } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
-import { registerLeader, unregisterOf } from "./registration.ts";
+import { canRegister, registerLeader, unregisterOf } from "./registration.ts";
 
 const NOT_FOUND = 127;
+const TERMINATED = 128 + 15;
+/** How long a refusal has time to be printed after SIGTERM. */
+const REFUSAL_MS = 500;
 /** How long a command may take to start the container that it makes, and how often is looked for it. */
 const CONTAINER_START_MS = 30_000;
 const CONTAINER_LOOK_MS = 50;
@@ -42,7 +45,10 @@ async function followContainer(session: Session, name: string, pid: number, ende
 async function registerAnew(session: Session, name: string, pid: number, init: number): Promise<number> {
   using command = PidRef.of(pid);
   using leader = PidRef.of(init);
-  if (!(await unregisterOf(session, name, pid))) return pid;
+  // The process that was found may have ended before its pidfd was opened, and another one may have its number.
+  if (containerInitBelow(pid) !== init || !leader.isAlive()) return pid;
+  // systemd's daemon ends the caller of a registration that it refuses: this program, and the command with it.
+  if (!(await canRegister(session, leader)) || !(await unregisterOf(session, name, pid))) return pid;
   try {
     await registerLeader(session, name, leader);
     return init;
@@ -80,7 +86,8 @@ async function registerCommand(session: Session, name: string, command: readonly
   const following =
     session.settings.registration.machineClass === "container"
       ? followContainer(session, name, child.pid, ended.signal).catch((error) => {
-          session.report.warning(reasonOf(error));
+          // A command that has ended meanwhile has no container.
+          if (!ended.signal.aborted) session.report.warning(reasonOf(error));
           return child.pid;
         })
       : child.pid;
@@ -104,6 +111,8 @@ export async function register(session: Session, [name = "", ...command]: readon
   }
   await startPolkitAgent(session);
   if (pid === null) return registerCommand(session, name, command);
+  // systemd's daemon of 262 sends SIGTERM to the caller whose machine it refuses: the refusal is printed first.
+  process.on("SIGTERM", () => setTimeout(() => process.exit(TERMINATED), REFUSAL_MS));
   await attempt(`Failed to register machine '${name}' with leader ${pid}`, async () => {
     using leader = PidRef.of(pid);
     await registerLeader(session, name, leader);

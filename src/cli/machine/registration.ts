@@ -1,16 +1,18 @@
 // The calls by which a machine with a given leader is registered, with daemons of all versions, and unregistered.
+import { unitOfCgroup } from "../../base/names.ts";
 import { plainInteger } from "../../base/text/json.ts";
 import { Variant } from "../../base/variant.ts";
+import { cgroupOfProcess } from "../../kernel/process/cgroup.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
-import { attempt, Failure, isBusFailure, isVarlinkFailure, meansNoMachine } from "../session/failure.ts";
+import { attempt, Failure, isBusFailure, isVarlinkFailure, meansNoMachine, orNull } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { machineFacts } from "./details.ts";
 
 const NO_SUCH_CALL = ["org.freedesktop.DBus.Error.UnknownMethod", "org.freedesktop.DBus.Error.NotSupported"];
 /** The error of a leader that is in no unit. */
 const NO_UNIT = "System.Error.ENXIO";
-const TERMINATED = 128 + 15;
-const REFUSAL_MS = 500;
+/** What this project's daemon has, and systemd's has not. */
+const WITHOUT_UNIT = "io.machined.Machine";
 const NEEDS_UNIT =
   "The leader has to be in a unit: start it by 'systemd-run --scope' or in a service. Root can register one without, where it has a control group of its own.";
 
@@ -49,14 +51,8 @@ async function registerOld(session: Session, name: string, leader: PidRef): Prom
   });
 }
 
-/** The original of systemd 262 sends SIGTERM to the caller whose machine it refuses: the refusal is printed first. */
-function endSoon(): void {
-  setTimeout(() => process.exit(TERMINATED), REFUSAL_MS);
-}
-
 /** Registers a machine with this leader and the properties of the settings. Throws a Failure. */
 export async function registerLeader(session: Session, name: string, leader: PidRef): Promise<void> {
-  process.on("SIGTERM", endSoon);
   await attempt(
     `Failed to register machine '${name}'`,
     async () => {
@@ -68,7 +64,6 @@ export async function registerLeader(session: Session, name: string, leader: Pid
     },
     (error) => (isBusFailure(error, NO_UNIT) ? NEEDS_UNIT : undefined),
   );
-  process.off("SIGTERM", endSoon);
 }
 
 async function registerInUnit(session: Session, name: string, leader: PidRef): Promise<void> {
@@ -96,12 +91,21 @@ async function registerWithoutUnit(session: Session, name: string, leader: PidRe
     ...(sshPrivateKey === "" ? {} : { sshPrivateKeyPath: sshPrivateKey }),
   };
   try {
-    await varlink.call("io.machined.Machine.RegisterWithoutUnit", call);
+    await varlink.call(`${WITHOUT_UNIT}.RegisterWithoutUnit`, call);
   } catch (error) {
     if (isVarlinkFailure(error)) return false;
     throw error;
   }
   return true;
+}
+
+/** Whether the daemon can register a process: one that is in a unit, or in none where it is this project's daemon. */
+export async function canRegister(session: Session, leader: PidRef): Promise<boolean> {
+  if (leader.verified(() => unitOfCgroup(cgroupOfProcess(leader.pid))) !== null) return true;
+  const varlink = await session.varlink();
+  if (varlink === null) return false;
+  const described = varlink.call("org.varlink.service.GetInterfaceDescription", { interface: WITHOUT_UNIT });
+  return (await orNull(described)) !== null;
 }
 
 /** Unregisters the machine whose leader is the process `pid`, unless another machine has the name by now. Returns whether it was that one. */
