@@ -93,9 +93,13 @@ class LogView {
       this.#announce(source);
       const reader = await this.#start(source, reading);
       const status = await this.#untilEnd(reader, source, reading.follows);
+      if (status !== NOT_ENTERED) reader.printErrors();
       if (!follow || this.#interrupted || this.#session.output.isOver) return this.#interrupted ? 0 : status;
       const next = await this.#next(source, reading, status);
-      if (typeof next === "number") return next;
+      if (typeof next === "number") {
+        if (!this.#interrupted) reader.printErrors();
+        return next;
+      }
       if (this.#interrupted) return 0;
       reading =
         next.key === source.key
@@ -159,7 +163,9 @@ class LogView {
     this.#follower.forget();
     const args = await journalArguments(this.#session, source, reading);
     const mode = modeOf(this.#session.settings);
-    const reader = new JournalReader(this.#session, source.start(args), mode, reading.before);
+    // What `exec` says where the machine has just ended is no error for a reader who waits for its next start.
+    const keepsErrors = this.#session.settings.log.follow && source.endsWithMachine;
+    const reader = new JournalReader(this.#session, source.start(args), mode, { before: reading.before, keepsErrors });
     void this.#interrupt.promise.then(() => reader.end());
     return reader;
   }

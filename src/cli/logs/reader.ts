@@ -25,6 +25,9 @@ function keyOf(line: string): string {
   return CURSOR.exec(line)?.[1] ?? line;
 }
 
+/** How much of the errors is kept back, in UTF-16 code units. */
+const KEPT_ERRORS = 16 * 1024;
+
 /** One run of journalctl. */
 export class JournalReader {
   /** Resolves to its exit status, 128 plus the number of a signal, when all of its output has been printed. */
@@ -37,15 +40,21 @@ export class JournalReader {
   readonly #hasColours: boolean;
   /** When something was last printed, in µs since 1970. */
   #lastUsec: number;
+  /** What was written to standard error and is kept back; null where it is printed at once. */
+  #keptErrors: string | null;
 
-  /** Starts the program; `before` is the interrupted run that this one continues, if any. */
+  /**
+   * Starts the program; `before` is the interrupted run that this one continues, if any. With `keepsErrors`, what the program
+   * writes to standard error before its first output is printed by printErrors() only.
+   */
   constructor(
     session: Session,
     { command, argv0, isForeign = false, fds = [], started }: Invocation,
     mode: string,
-    before: JournalReader | null,
+    { before, keepsErrors }: { before: JournalReader | null; keepsErrors: boolean },
   ) {
     this.#session = session;
+    this.#keptErrors = keepsErrors ? "" : null;
     this.#isComparable = !UNCOMPARABLE_MODES.includes(mode);
     this.#lastUsec = before === null ? Number(session.ports.nowUsec()) : before.#lastUsec;
     this.#recent = before === null ? new RecentLines(this.#lastUsec) : before.#recent;
@@ -73,6 +82,22 @@ export class JournalReader {
     this.#child.kill("SIGTERM");
   }
 
+  /** Prints the errors that were kept back, and from now on each one at once. */
+  printErrors(): void {
+    const kept = this.#keptErrors;
+    this.#keptErrors = null;
+    if (kept !== null && kept !== "") this.#session.output.writeError(kept);
+  }
+
+  #takeErrors(text: string): void {
+    if (this.#keptErrors === null) {
+      this.#session.output.writeError(text);
+      return;
+    }
+    this.#keptErrors += text;
+    if (this.#keptErrors.length > KEPT_ERRORS) this.printErrors();
+  }
+
   async #run(isRaw: boolean): Promise<number> {
     const { output, ports } = this.#session;
     const [stdout, stderr] = [this.#child.stdout, this.#child.stderr] as ReadableStream<Uint8Array>[];
@@ -89,16 +114,20 @@ export class JournalReader {
       if (this.#isComparable) this.#recent.add(lines.map(keyOf), this.#lastUsec);
     };
     const copyLines = async () => {
-      await readLines(stdout, (text) => show(this.#filter.take(linesOf(text))));
+      await readLines(stdout, (text) => {
+        this.printErrors();
+        show(this.#filter.take(linesOf(text)));
+      });
       show(this.#filter.finish());
     };
     const copyRaw = async () => {
       for await (const chunk of stdout) {
+        this.printErrors();
         output.writeBytes(chunk);
         noted();
       }
     };
-    await Promise.all([isRaw ? copyRaw() : copyLines(), readLines(stderr, (text) => output.writeError(text))]);
+    await Promise.all([isRaw ? copyRaw() : copyLines(), readLines(stderr, (text) => this.#takeErrors(text))]);
     return this.#child.exited;
   }
 }

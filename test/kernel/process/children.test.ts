@@ -25,7 +25,7 @@ rootTest(
     const outer = Bun.spawn(["sh", "-c", script, "sh", ...container], { stdio: ["pipe", "ignore", "inherit"] });
     const init = await until(() => containerInitBelow(outer.pid), "the init");
     expect(processStatus(init, "NSpid").split(/\s+/)).toEqual([String(init), "1"]);
-    expect(processStatus(init, "Name")).toBe("sh");
+    await until(() => processStatus(init, "Name") === "sh", "unshare to have become the shell");
     // The other two exist, and are passed over.
     await until(() => processChildren(outer.pid).length === 3, "three children");
     expect(containerInitBelow(outer.pid)).toBe(init);
