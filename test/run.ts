@@ -67,6 +67,7 @@ async function withServices(count: Count, folders: readonly string[]): Promise<v
     await fuzz(count);
   };
   await Promise.all([oneByOne(), runLabelled(count, "test/service")]);
+  if (inCi) await count.repeatFailed();
 }
 
 function buildExecutable(count: Count): string | null {
@@ -96,6 +97,7 @@ async function host(count: Count, folder: string, trees: readonly Tree[]): Promi
     return runFolder(count, folder, { env, label: tree, timeoutMs: HOST_TIMEOUT_MS });
   });
   await Promise.all(runs);
+  if (inCi) await count.repeatFailed();
   rmSync(directory, { recursive: true });
 }
 

@@ -1,11 +1,25 @@
 // Counts the results of all groups of a test run.
 
+/** A test file in which tests have failed, and how to run it again, alone. */
+interface Repeatable {
+  /** The names of the tests that failed, as they were recorded. */
+  readonly names: readonly string[];
+  /** Runs the file; returns whether it ran and none of its tests failed. */
+  readonly again: () => Promise<boolean>;
+}
+
+/** More files with failures are no accident, and are not run again. */
+const MOST_REPEATED = 3;
+
 /** The results so far. */
 export class Count {
   passed = 0;
   readonly failed: string[] = [];
   /** What was not tested, each with the reason. */
   readonly leftOut: string[] = [];
+  /** The tests that failed beside others and passed when their file ran again, alone. */
+  readonly unsteady: string[] = [];
+  #repeatable: Repeatable[] = [];
 
   /** Records the result of one test. */
   note(name: string, ok: boolean): void {
@@ -13,10 +27,34 @@ export class Count {
     else this.failed.push(name);
   }
 
+  /** Records that a file with failed tests can be run again. */
+  canRepeat(file: Repeatable): void {
+    this.#repeatable.push(file);
+  }
+
+  /**
+   * Runs the files with failed tests once more, one after the other. Where a whole file passes, its tests count as passed, and
+   * are printed as unsteady. See docs/decisions/0017-second-attempt.md.
+   */
+  async repeatFailed(): Promise<void> {
+    const files = this.#repeatable;
+    this.#repeatable = [];
+    if (files.length > MOST_REPEATED) return;
+    for (const { names, again } of files) {
+      if (!(await again())) continue;
+      for (const name of names) {
+        this.failed.splice(this.failed.indexOf(name), 1);
+        this.unsteady.push(name);
+        this.passed++;
+      }
+    }
+  }
+
   /** Prints what was left out and what failed; the last line, with the counts, is for programs. */
   report(): void {
     // The name of a skipped test contains the reason.
     for (const name of new Set(this.leftOut)) console.log(`left out: ${name}`);
+    for (const name of this.unsteady) console.log(`unsteady (failed beside other tests, passed alone): ${name}`);
     for (const name of this.failed) console.log(`failed: ${name}`);
     console.log(`${this.passed} passed, ${this.failed.length} failed`);
   }

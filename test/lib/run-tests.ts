@@ -85,41 +85,67 @@ const TEST_TIMEOUT = `--timeout=${GUARD_MS}`;
 /** The number of slowest files that are printed. */
 const SLOWEST = 12;
 
-/** Runs the test files of a folder in one process, so that a crash does not affect other folders. */
-export async function runFolder(count: Count, folder: string, options: RunOptions = {}): Promise<void> {
-  const files = testFiles(folder);
-  const { label = basename(folder) } = options;
-  const title = label === basename(folder) ? folder : `${folder} (${label})`;
-  if (files.length === 0) return;
-  console.log(`== ${title}: ${files.length} ${files.length === 1 ? "file" : "files"}`);
+/** The results of one run of `bun test`. */
+interface FileResults {
+  readonly code: number;
+  readonly cases: ReturnType<typeof parseJunit>;
+  readonly durations: ReturnType<typeof parseDurations>;
+  /** Which tests were left out, with the reasons. */
+  readonly leftOut: readonly string[];
+}
+
+/** Runs test files in one process. */
+async function runFiles(files: readonly string[], options: RunOptions): Promise<FileResults> {
   const scratch = mkdtempSync(join(tmpdir(), "machined-run-"));
   const report = join(scratch, "junit.xml");
-  const reporter = ["--reporter=junit", `--reporter-outfile=${report}`];
-  const paths = files.map((file) => `./${folder}/${file}`);
   const notes = join(scratch, "left-out");
+  const reporter = ["--reporter=junit", `--reporter-outfile=${report}`];
+  const paths = files.map((file) => `./${file}`);
   const code = await runCommand([process.execPath, "test", "--only-failures", TEST_TIMEOUT, ...reporter, ...paths], {
     ...options,
     env: { ...options.env, TEST_LEFT_OUT: notes },
   });
-  if (existsSync(notes)) count.leftOut.push(...readFileSync(notes, "utf8").trimEnd().split("\n"));
+  const leftOut = existsSync(notes) ? readFileSync(notes, "utf8").trimEnd().split("\n") : [];
   const xml = existsSync(report) ? readFileSync(report, "utf8") : "";
-  const cases = parseJunit(xml);
-  const slowest = parseDurations(xml).slice(0, SLOWEST);
+  rmSync(scratch, { recursive: true });
+  return { code, cases: parseJunit(xml), durations: parseDurations(xml), leftOut };
+}
+
+/** Runs the test files of a folder in one process, so that a crash does not affect other folders. */
+export async function runFolder(count: Count, folder: string, options: RunOptions = {}): Promise<void> {
+  const files = testFiles(folder).map((file) => join(folder, file));
+  const { label = basename(folder) } = options;
+  const title = label === basename(folder) ? folder : `${folder} (${label})`;
+  if (files.length === 0) return;
+  console.log(`== ${title}: ${files.length} ${files.length === 1 ? "file" : "files"}`);
+  const { code, cases, durations, leftOut } = await runFiles(files, options);
+  count.leftOut.push(...leftOut);
+  const slowest = durations.slice(0, SLOWEST);
   const times = slowest.map(({ file, seconds }) => `${relative(folder, file)} ${seconds.toFixed(1)} s`);
   if (slowest.length > 1) console.log(`slowest of ${title}: ${times.join(", ")}`);
-  rmSync(scratch, { recursive: true });
-  const before = count.failed.length;
-  for (const { name, file, outcome } of cases) {
-    const where = `${title}/${relative(folder, file)}: ${name}`;
-    if (outcome === "skipped") count.leftOut.push(where);
-    else count.note(where, outcome === "passed");
+  let hasFailure = false;
+  for (const path of files) {
+    const file = relative(folder, path);
+    const ofFile = cases.filter((one) => one.file === path);
+    const nameOf = (name: string) => `${title}/${file}: ${name}`;
+    const failed: string[] = [];
+    for (const { name, outcome } of ofFile) {
+      if (outcome === "skipped") count.leftOut.push(nameOf(name));
+      else count.note(nameOf(name), outcome === "passed");
+      if (outcome === "failed") failed.push(nameOf(name));
+    }
+    // A file that could not be loaded has no test cases, and a crash leaves no report at all.
+    if (ofFile.length === 0) count.note(`${title}/${file}: did not run`, false);
+    hasFailure ||= failed.length > 0 || ofFile.length === 0;
+    if (failed.length > 0) count.canRepeat({ names: failed, again: () => runAgain(path, title, options) });
   }
-  // A file that could not be loaded has no test cases, and a crash leaves no report at all.
-  const reported = new Set(cases.map((one) => relative(folder, one.file)));
-  for (const file of files) {
-    if (!reported.has(file)) count.note(`${title}/${file}: did not run`, false);
-  }
-  if (code !== 0 && count.failed.length === before) count.note(`${title}: bun test ended with ${code}`, false);
+  if (code !== 0 && !hasFailure) count.note(`${title}: bun test ended with ${code}`, false);
+}
+
+async function runAgain(path: string, title: string, options: RunOptions): Promise<boolean> {
+  console.log(`== ${title}: ${basename(path)} again`);
+  const { code, cases } = await runFiles([path], options);
+  return code === 0 && cases.some(({ outcome }) => outcome === "passed");
 }
 
 function testFiles(folder: string): string[] {
