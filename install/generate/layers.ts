@@ -106,9 +106,14 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
     folders: ["base", "kernel", "api", "ipc", "daemon", "fleet"],
     rooms: {},
   },
+  setup: {
+    holds: "`machined install` and `uninstall`",
+    folders: ["base", "kernel"],
+    rooms: { init: [], layout: ["init"], takeover: ["layout"] },
+  },
   cli: {
     holds: "`machinectl` and `importctl`",
-    folders: ["base", "kernel", "api", "ipc", "exec", "stats", "fleet", "oci"],
+    folders: ["base", "kernel", "api", "ipc", "exec", "stats", "fleet", "oci", "setup"],
     rooms: {
       format: [],
       local: ["format"],
@@ -161,11 +166,6 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
     holds: "`machined bridge`: a message bus with one client, for `-H` to hosts without a bus",
     folders: ["base", "api", "kernel", "ipc"],
     rooms: {},
-  },
-  setup: {
-    holds: "`machined install` and `uninstall`",
-    folders: ["base", "kernel"],
-    rooms: { init: [], layout: ["init"], takeover: ["layout"] },
   },
 };
 

@@ -207,6 +207,19 @@ describe.skipIf(left !== "").each([...INITS])(`a host with $label${left}`, (init
   }
 
   test(
+    "doctor names the command of the init that starts a daemon again which does not answer, and the command works",
+    async () => {
+      await bed.run(`daemon() { pgrep -f '[l]ib/machined/systemd-machined$'; }
+        hung=$(daemon); kill -STOP $hung
+        mend=$(machinectl doctor | grep -A3 '^problem *systemd-machined .*does not answer' | sed -n 's/^ *mend: //p')
+        case $mend in *systemctl*|'') echo "mend: $mend" >&2; exit 1;; esac
+        eval "$mend"
+        again() { now=$(daemon) && [ "$now" != "$hung" ] && machinectl list >/dev/null 2>&1; }; wait_for again`);
+    },
+    GUARD_MS,
+  );
+
+  test(
     "has daemons that answer root without a bus",
     async () => {
       await bed.run(`kill $(cat /run/dbus/pid); rm -f /run/dbus/system_bus_socket

@@ -2,21 +2,29 @@
 import { PROGRAM_VERSION } from "../../base/vocabulary/version.ts";
 import { type Check, checksOf, type Finding, ok, quoted } from "./finding.ts";
 import {
-  type CallerFacts,
   type DaemonFacts,
   type HostFacts,
   NO_SYSTEMD,
+  type RestartFacts,
   UNITS,
   type UnitFacts,
-  type UnitKey,
 } from "./host-facts.ts";
 
 const define = checksOf<HostFacts>();
 
+type DaemonKey = "machined" | "importd";
+type Surroundings = Pick<HostFacts, "caller" | "otherInit" | "units">;
+
 const OLD_PROGRAM = "calls and options that only machined has fail";
 
-function restart(unit: string): string {
+function restartUnit(unit: string): string {
   return `systemctl reset-failed ${unit} && systemctl restart ${unit}`;
+}
+
+/** Returns a mend that runs `first`, if any, and then starts a daemon again; none where the host's init does not have it. */
+function restartMend(key: DaemonKey, otherInit: RestartFacts | null, first = ""): Pick<Finding, "mend"> {
+  const again = otherInit === null ? restartUnit(UNITS[key]) : otherInit[key];
+  return again === null ? {} : { mend: first === "" ? again : `${first} && ${again}` };
 }
 
 /** Returns a finding if the unit cannot be started or has failed; null otherwise. */
@@ -31,13 +39,14 @@ function unitFinding(unit: string, { load, active }: UnitFacts): Finding | null 
   }
   if (active === "failed") {
     const why = `'journalctl --unit=${unit}' shows the reason`;
-    return { level: "problem", what: `${unit} has failed`, why, mend: restart(unit) };
+    return { level: "problem", what: `${unit} has failed`, why, mend: restartUnit(unit) };
   }
   return null;
 }
 
 /** Returns a finding if something is wrong with the process that owns the daemon's bus name; null otherwise. */
-function ownerFinding(unit: string, caller: CallerFacts, daemon: DaemonFacts): Finding | null {
+function ownerFinding(key: DaemonKey, daemon: DaemonFacts, { caller, otherInit }: Surroundings): Finding | null {
+  const unit = UNITS[key];
   const { owner, mainPid } = daemon;
   if (owner === null) return null;
   if (owner.pid !== mainPid) {
@@ -51,12 +60,18 @@ function ownerFinding(unit: string, caller: CallerFacts, daemon: DaemonFacts): F
   }
   if (!daemon.answers) {
     const why = "its callers wait until they time out";
-    const mend = `systemctl kill --signal=SIGKILL ${unit} && ${restart(unit)}`;
-    return { level: "problem", what: `process ${owner.pid} does not answer`, why, mend };
+    const kill = otherInit === null ? `systemctl kill --signal=SIGKILL ${unit}` : `kill -KILL ${owner.pid}`;
+    return {
+      level: "problem",
+      what: `process ${owner.pid} does not answer`,
+      why,
+      ...restartMend(key, otherInit, kill),
+    };
   }
   if (owner.isReplaced) {
     const what = `process ${owner.pid} runs an executable that was replaced`;
-    return { level: "warning", what, why: "it is not the version that is installed", mend: restart(unit) };
+    const why = "it is not the version that is installed";
+    return { level: "warning", what, why, ...restartMend(key, otherInit) };
   }
   return null;
 }
@@ -71,16 +86,17 @@ function hardenedFinding(unit: string): Finding {
     why: "machined compiles code at run time and cannot run where that is forbidden",
     mend:
       `mkdir -p ${directory} && printf '${text}' > ${directory}/zz-machined.conf && systemctl daemon-reload && ` +
-      restart(unit),
+      restartUnit(unit),
   };
 }
 
 /** Checks one daemon: its unit, the process that answers, and what the unit starts. */
-function daemonFinding(key: UnitKey, caller: CallerFacts, daemon: DaemonFacts, units: HostFacts["units"]): Finding {
+function daemonFinding(key: DaemonKey, daemon: DaemonFacts, surroundings: Surroundings): Finding {
+  const { caller, units } = surroundings;
   const unit = UNITS[key];
   const { starts } = daemon;
   if (starts?.program === "ours" && daemon.forbidsExecutableMemory) return hardenedFinding(unit);
-  const found = ownerFinding(unit, caller, daemon) ?? unitFinding(unit, units[key]);
+  const found = ownerFinding(key, daemon, surroundings) ?? unitFinding(unit, units[key]);
   if (found !== null) return found;
   if (starts !== null && starts.program !== "ours" && caller.isInstalled) {
     const what = `${unit} starts ${starts.path}, not the installed machined`;
@@ -118,8 +134,8 @@ export const DAEMON_CHECKS: readonly Check<HostFacts>[] = [
   define({
     id: "bus",
     title: "message bus",
-    needs: ["bus", "privateSocket"],
-    check: ({ bus, privateSocket }) => {
+    needs: ["bus", "privateSocket", "otherInit"],
+    check: ({ bus, privateSocket, otherInit }) => {
       if (bus.failure === null) return ok("answers");
       if (privateSocket.answers && !bus.isExpected)
         return ok("there is none; systemd-machined answers on its private socket");
@@ -129,20 +145,21 @@ export const DAEMON_CHECKS: readonly Check<HostFacts>[] = [
       }
       const why = `${bus.failure}; without it no daemon of this host can be called`;
       const mend = bus.isSilent ? "systemctl restart dbus.service" : "systemctl start dbus.socket";
-      return { level: "problem", what: "does not answer", why, mend };
+      const command = otherInit === null ? mend : otherInit.bus;
+      return { level: "problem", what: "does not answer", why, ...(command === null ? {} : { mend: command }) };
     },
   }),
   define({
     id: "machined",
     title: "systemd-machined",
-    needs: ["caller", "machined", "units"],
-    check: ({ caller, machined, units }) => daemonFinding("machined", caller, machined, units),
+    needs: ["caller", "machined", "units", "otherInit"],
+    check: ({ machined, ...surroundings }) => daemonFinding("machined", machined, surroundings),
   }),
   define({
     id: "importd",
     title: "systemd-importd",
-    needs: ["caller", "importd", "units"],
-    check: ({ caller, importd, units }) => daemonFinding("importd", caller, importd, units),
+    needs: ["caller", "importd", "units", "otherInit"],
+    check: ({ importd, ...surroundings }) => daemonFinding("importd", importd, surroundings),
   }),
   define({
     id: "import-socket",

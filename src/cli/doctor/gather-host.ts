@@ -13,7 +13,14 @@ import {
   gatherPolkit,
   gatherSockets,
 } from "./gather-files.ts";
-import { gatherBus, gatherDaemon, gatherPrivateSocket, gatherUnits, systemdRelease } from "./gather-services.ts";
+import {
+  gatherBus,
+  gatherDaemon,
+  gatherOtherInit,
+  gatherPrivateSocket,
+  gatherUnits,
+  systemdRelease,
+} from "./gather-services.ts";
 import type { HookFacts, HostFacts, QuotaFacts } from "./host-facts.ts";
 import { learnAll } from "./learn.ts";
 import { gatherPool } from "./pool.ts";
@@ -43,6 +50,7 @@ async function gatherQuota(session: Session): Promise<QuotaFacts | null> {
 export function gatherHost(session: Session): Promise<Learned<HostFacts>> {
   return learnAll<HostFacts>({
     caller: () => gatherCaller(session),
+    otherInit: () => gatherOtherInit(session),
     bus: () => gatherBus(session),
     machined: () => gatherDaemon(session, MACHINE1, "machined"),
     importd: () => gatherDaemon(session, "org.freedesktop.import1", "importd"),

@@ -5,11 +5,20 @@ import { readFileSync, readlinkSync, realpathSync } from "node:fs";
 import { basename } from "node:path";
 import { unlessNoFile, unlessNoProcess } from "../../base/absence.ts";
 import { processCmdline } from "../../kernel/process/process-file.ts";
+import type { ServiceName } from "../../setup/init/services.ts";
 import { isBusFailure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { managerDirectory } from "../session/target.ts";
 import { unitInterface, unitPath } from "../unit/processes.ts";
-import type { BusFacts, DaemonFacts, OwnerFacts, PrivateSocketFacts, UnitFacts, UnitKey } from "./host-facts.ts";
+import type {
+  BusFacts,
+  DaemonFacts,
+  OwnerFacts,
+  PrivateSocketFacts,
+  RestartFacts,
+  UnitFacts,
+  UnitKey,
+} from "./host-facts.ts";
 import { NO_SYSTEMD, UNITS } from "./host-facts.ts";
 import { LIMIT_MS, learn } from "./learn.ts";
 
@@ -74,6 +83,18 @@ async function runningOwner(session: Session, name: string): Promise<OwnerFacts 
 
 function isSystemdHost(): boolean {
   return readFileSync("/proc/1/comm", "utf8").startsWith("systemd");
+}
+
+/** The script of the bus on hosts with sysvinit or OpenRC. */
+const BUS_SCRIPT = "/etc/init.d/dbus";
+
+/** Gathers how services are started again; null on a host with systemd. */
+export async function gatherOtherInit({ ports }: Session): Promise<RestartFacts | null> {
+  if (isSystemdHost()) return null;
+  const { restartCommand } = await import("../../setup/init/restart.ts");
+  const words = (service: ServiceName) => restartCommand(service)?.join(" ") ?? null;
+  const bus = ports.isThere(BUS_SCRIPT) ? `${BUS_SCRIPT} restart` : null;
+  return { machined: words("machined"), importd: words("machined-import"), bus };
 }
 
 /** Gathers the facts about a daemon by its bus name, and about its unit. */

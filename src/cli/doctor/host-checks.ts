@@ -164,20 +164,21 @@ export const HOST_CHECKS: readonly Check<HostFacts>[] = [
   define({
     id: "left-overs",
     title: "left-over files",
-    needs: ["caller", "pool"],
-    check: ({ caller, pool: { path, ofTransfers, ofOperations } }) => {
+    needs: ["caller", "pool", "otherInit"],
+    check: ({ caller, pool: { path, ofTransfers, ofOperations }, otherInit }) => {
       const all = [...ofTransfers, ...ofOperations];
       const [first] = all;
       if (first === undefined) return ok("none");
+      const restart = otherInit === null ? `systemctl restart ${UNITS.machined}` : otherInit.machined;
       const mends = [
         ...(ofTransfers.length > 0 ? [`${caller.machined} systemd-import-sweep ${quoted(path)}`] : []),
-        ...(ofOperations.length > 0 ? [`systemctl restart ${UNITS.machined}`] : []),
+        ...(ofOperations.length > 0 && restart !== null ? [restart] : []),
       ];
       return {
         level: "warning",
         what: `${path}/${first}${all.length > 1 ? ` and ${all.length - 1} more are` : " is"} left of work that was killed`,
         why: "they take space, and no process uses them",
-        mend: mends.join(" && "),
+        ...(mends.length === 0 ? {} : { mend: mends.join(" && ") }),
       };
     },
   }),

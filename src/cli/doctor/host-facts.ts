@@ -20,6 +20,15 @@ export interface BusFacts {
   readonly isExpected: boolean;
 }
 
+/** What doctor can advise to start again. */
+type Restartable = "machined" | "importd" | "bus";
+
+/**
+ * How services are started again on a host whose init is not systemd: shell words, null for a service that the init does not
+ * have.
+ */
+export type RestartFacts = Readonly<Record<Restartable, string | null>>;
+
 /** The load state of all units if systemd is not process 1. */
 export const NO_SYSTEMD = "no-systemd";
 
@@ -170,6 +179,8 @@ export interface ClockFacts {
 /** All facts that the checks of a host need; `quota` is null if the daemon does not run. */
 export interface HostFacts {
   readonly caller: CallerFacts;
+  /** Null on a host with systemd. */
+  readonly otherInit: RestartFacts | null;
   readonly bus: BusFacts;
   readonly machined: DaemonFacts;
   readonly importd: DaemonFacts;

@@ -2,10 +2,13 @@
 import { dirname, join } from "node:path";
 import { INSTALLED_PROGRAM } from "../../base/vocabulary/installation.ts";
 
+/** The names of the services. */
+export type ServiceName = "machined" | "machined-import";
+
 /** A service. */
 export interface Service {
   /** The name of the service, its script and its messages in the system log. */
-  readonly name: string;
+  readonly name: ServiceName;
   /** The path of the program. */
   readonly program: string;
   /** The socket that exists when the service is ready. */

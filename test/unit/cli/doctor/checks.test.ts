@@ -20,6 +20,7 @@ const DAEMON: DaemonFacts = {
 };
 const WELL: HostFacts = {
   caller: { isRoot: true, machined: "machined", isInstalled: true },
+  otherInit: null,
   bus: { failure: null, isSilent: false, isExpected: true },
   machined: DAEMON,
   importd: { ...DAEMON, owner: null, mainPid: 0 },
@@ -101,6 +102,20 @@ describe("the daemons", () => {
     expect(found.level).toBe(level as Finding["level"]);
     if (mend === undefined) expect(found.mend).toBeUndefined();
     else expect(found.mend).toContain(mend);
+  });
+
+  const otherInit = { machined: "rc-service machined restart", importd: null, bus: "/etc/init.d/dbus restart" };
+
+  test("on a host whose init is not systemd, the commands are those of that init", () => {
+    const machined = { ...DAEMON, answers: false };
+    expect(host("machined", { machined, otherInit }).mend).toBe("kill -KILL 7 && rc-service machined restart");
+    const replaced = { ...DAEMON, owner: { ...DAEMON.owner, isReplaced: true } as never };
+    expect(host("machined", { machined: replaced, otherInit }).mend).toBe("rc-service machined restart");
+    expect(host("importd", { importd: replaced, otherInit })).not.toHaveProperty("mend");
+    const bus = { failure: "no answer", isSilent: true, isExpected: true };
+    expect(host("bus", { bus, otherInit }).mend).toBe("/etc/init.d/dbus restart");
+    const pool = { ...WELL.pool, ofOperations: [".#x"] };
+    expect(host("left-overs", { pool, otherInit }).mend).toBe("rc-service machined restart");
   });
 
   test("running the distribution's daemons is 'ok' where machined is not installed", () => {
