@@ -66,7 +66,7 @@ _machinectl_offer() {
 
 _machinectl() {
     local flags='-h --help --version --fleet --system --user --value -a --all -l --full --wait-status --read-only --mkdir --force --now -V -t --tty --detach --no-follow --rm -f --follow --any -v --verbose --no-pager --no-legend --no-ask-password -q --quiet'
-    local valued='-H --host= -M --machine= -p --property= -P --kill-whom= -s --signal= --uid= -E --setenv= -n --lines= --max-addresses= -o --output= --json= --runner= --stdin= --chdir= --timeout= --parallel= --columns= --sort= --filter= --template= --json-version= --delay= --iterations= --type= --since= --until= --after-cursor= --leader= --class= --service= --root-directory= --vsock-cid= --ssh-address= --ssh-private-key= --name= --network= --bind= --port= --nspawn-option= --pull= --for= -u --unit= -g --grep='
+    local valued='-H --host= -M --machine= -p --property= -P --kill-whom= -s --signal= --uid= -E --setenv= -n --lines= --max-addresses= -o --output= --json= --runner= --stdin= --chdir= --timeout= --parallel= --columns= --sort= --filter= --template= --json-version= --delay= --iterations= --type= --since= --until= --after-cursor= --leader= --class= --service= --root-directory= --vsock-cid= --ssh-address= --ssh-private-key= --name= --network= --bind= --port= --nspawn-option= --vmspawn-option= --pull= --for= -u --unit= -g --grep='
     local verbs='list status show stats top events logs metrics inventory start login shell exec wait run doctor register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer doctor-bus doctor-pool run-machine run-remove'
     local line=${COMP_LINE:0:COMP_POINT} args=() scope=() words= option= verb= first= position=0 kind= i word current kept
     COMPREPLY=()
@@ -83,7 +83,7 @@ _machinectl() {
                 if ((i + 2 == ${#args[@]})); then option=$word; else scope+=("$word" "${args[i + 1]}"); fi
                 i=$((i + 1))
                 ;;
-            -p | --property | -P | --kill-whom | -s | --signal | --uid | -E | --setenv | -n | --lines | --max-addresses | -o | --output | --json | --runner | --stdin | --chdir | --timeout | --parallel | --columns | --sort | --filter | --template | --json-version | --delay | --iterations | --type | --since | --until | --after-cursor | --leader | --service | --root-directory | --vsock-cid | --ssh-address | --ssh-private-key | --name | --network | --bind | --port | --nspawn-option | --pull | --for | -u | --unit | -g | --grep)
+            -p | --property | -P | --kill-whom | -s | --signal | --uid | -E | --setenv | -n | --lines | --max-addresses | -o | --output | --json | --runner | --stdin | --chdir | --timeout | --parallel | --columns | --sort | --filter | --template | --json-version | --delay | --iterations | --type | --since | --until | --after-cursor | --leader | --service | --root-directory | --vsock-cid | --ssh-address | --ssh-private-key | --name | --network | --bind | --port | --nspawn-option | --vmspawn-option | --pull | --for | -u | --unit | -g | --grep)
                 ((i + 2 == ${#args[@]})) && option=$word
                 i=$((i + 1))
                 ;;
@@ -144,10 +144,11 @@ _machinectl() {
             --ssh-address) kind=free ;;
             --ssh-private-key) kind=free ;;
             --name) kind=free ;;
-            --network) kind=list words='host none veth' ;;
+            --network) kind=list words='host none veth user' ;;
             --bind) kind=free ;;
             --port) kind=free ;;
             --nspawn-option) kind=free ;;
+            --vmspawn-option) kind=free ;;
             --pull) kind=list words='missing always never' ;;
             --for) kind=list words='running booted address ssh ended' ;;
             -u | --unit) kind=free ;;

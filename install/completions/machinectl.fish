@@ -9,7 +9,7 @@ function __machinectl_parse
     set -l i 2
     while test $i -le (count $tokens)
         set -l token $tokens[$i]
-        if contains -- $token -H --host -M --machine -p --property -P --kill-whom -s --signal --uid -E --setenv -n --lines --max-addresses -o --output --json --runner --stdin --chdir --timeout --parallel --columns --sort --filter --template --json-version --delay --iterations --type --since --until --after-cursor --leader --class --service --root-directory --vsock-cid --ssh-address --ssh-private-key --name --network --bind --port --nspawn-option --pull --for -u --unit -g --grep
+        if contains -- $token -H --host -M --machine -p --property -P --kill-whom -s --signal --uid -E --setenv -n --lines --max-addresses -o --output --json --runner --stdin --chdir --timeout --parallel --columns --sort --filter --template --json-version --delay --iterations --type --since --until --after-cursor --leader --class --service --root-directory --vsock-cid --ssh-address --ssh-private-key --name --network --bind --port --nspawn-option --vmspawn-option --pull --for -u --unit -g --grep
             contains -- $token -H --host -M --machine --class; and set -a __machinectl_scope $tokens[$i..(math $i + 1)]
             set i (math $i + 1)
         else if string match -q -- '-*' $token
@@ -134,10 +134,11 @@ complete -c machinectl -l ssh-address -x -d 'With register: where the machine is
 complete -c machinectl -l ssh-private-key -x -d 'With register: the private key for ssh to it'
 complete -c machinectl -l name -x -d 'With run: the name of the machine; one is made unless given'
 complete -c machinectl -l rm -d 'With run: run a clone of the image, which is removed when the machine ends'
-complete -c machinectl -l network -x -a 'host none veth' -d 'With run: the network of the machine: host, none, veth, or bridge:NAME, zone:NAME, interface:NAME, macvlan:NAME, ipvlan:NAME'
+complete -c machinectl -l network -x -a 'host none veth user' -d 'With run: the network of the machine: host, none, veth, or bridge:NAME, zone:NAME, interface:NAME, macvlan:NAME, ipvlan:NAME; with -V none, veth or user'
 complete -c machinectl -l bind -x -d 'With run: show a file or directory of this host in the machine'
 complete -c machinectl -l port -x -d 'With run: forward a port of this host to the machine'
 complete -c machinectl -l nspawn-option -x -d 'With run: a further option of systemd-nspawn'
+complete -c machinectl -l vmspawn-option -x -d 'With run -V: a further option of systemd-vmspawn'
 complete -c machinectl -l pull -x -a 'missing always never' -d 'With run: pull the image when it is missing, always, or never'
 complete -c machinectl -l for -x -a 'running booted address ssh ended' -d 'With wait: what to wait for; booted unless given'
 complete -c machinectl -s f -l follow -d 'With logs: print new entries as they come, also after the machine is started again'

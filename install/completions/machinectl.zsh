@@ -261,10 +261,11 @@ _arguments -S \
     '*--ssh-private-key=[With register\: the private key for ssh to it]:file: ' \
     '*--name=[With run\: the name of the machine; one is made unless given]:name: ' \
     '--rm[With run\: run a clone of the image, which is removed when the machine ends]' \
-    '--network=[With run\: the network of the machine\: host, none, veth, or bridge\:NAME, zone\:NAME, interface\:NAME, macvlan\:NAME, ipvlan\:NAME]:kind:(host none veth)' \
+    '--network=[With run\: the network of the machine\: host, none, veth, or bridge\:NAME, zone\:NAME, interface\:NAME, macvlan\:NAME, ipvlan\:NAME; with -V none, veth or user]:kind:(host none veth user)' \
     '*--bind=[With run\: show a file or directory of this host in the machine]:source\[\:target\]: ' \
     '*--port=[With run\: forward a port of this host to the machine]:\[proto\:\]host\[\:port\]: ' \
     '*--nspawn-option=[With run\: a further option of systemd-nspawn]:option: ' \
+    '*--vmspawn-option=[With run -V\: a further option of systemd-vmspawn]:option: ' \
     '--pull=[With run\: pull the image when it is missing, always, or never]:when:(missing always never)' \
     '--for=[With wait\: what to wait for; booted unless given]:condition:(running booted address ssh ended)' \
     '(-f --follow)-f[With logs\: print new entries as they come, also after the machine is started again]' \

@@ -184,9 +184,9 @@ export function setEventTypes(settings: Settings, value: string): void {
   }
 }
 
-/** `--network=`: `host`, `none`, `veth`, or `KIND:NAME` for a kind of network that has a name. */
+/** `--network=`: `host`, `none`, `veth`, `user`, or `KIND:NAME` for a kind of network that has a name. */
 export function setNetwork(settings: Settings, value: string): void {
-  const isKnown = /^(host|none|veth|(bridge|zone|interface|macvlan|ipvlan):[^\s:/]+)$/.test(value);
+  const isKnown = /^(host|none|veth|user|(bridge|zone|interface|macvlan|ipvlan):[^\s:/]+)$/.test(value);
   settings.run.network = required(isKnown ? value : undefined, `Failed to parse --network= value: ${value}`);
 }
 

@@ -263,24 +263,29 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
   network: added(
     listed(
       "KIND",
-      ["host", "none", "veth"],
-      "With run: the network of the machine: host, none, veth, or bridge:NAME, zone:NAME, interface:NAME, macvlan:NAME, ipvlan:NAME",
+      ["host", "none", "veth", "user"],
+      "With run: the network of the machine: host, none, veth, or bridge:NAME, zone:NAME, interface:NAME, macvlan:NAME, ipvlan:NAME; with -V none, veth or user",
       setNetwork,
     ),
   ),
   bind: added(
     valued("SOURCE[:TARGET]", "With run: show a file or directory of this host in the machine", (settings, bind) => {
-      settings.run.options.push(`--bind=${bind}`);
+      settings.run.options.push({ from: "--bind=", text: `--bind=${bind}`, only: null });
     }),
   ),
   port: added(
     valued("[PROTO:]HOST[:PORT]", "With run: forward a port of this host to the machine", (settings, port) => {
-      settings.run.options.push(`--port=${port}`);
+      settings.run.options.push({ from: "--port=", text: `--port=${port}`, only: "nspawn" });
     }),
   ),
   "nspawn-option": added(
     valued("OPTION", "With run: a further option of systemd-nspawn", (settings, option) => {
-      settings.run.options.push(option);
+      settings.run.options.push({ from: "--nspawn-option=", text: option, only: "nspawn" });
+    }),
+  ),
+  "vmspawn-option": added(
+    valued("OPTION", "With run -V: a further option of systemd-vmspawn", (settings, option) => {
+      settings.run.options.push({ from: "--vmspawn-option=", text: option, only: "vmspawn" });
     }),
   ),
   pull: added(listed("WHEN", PULL_MODES, "With run: pull the image when it is missing, always, or never", setPull)),

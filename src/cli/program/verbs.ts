@@ -308,6 +308,7 @@ export const VERBS: readonly VerbRow[] = [
     wordsUntilRest: 2,
     options: [
       ...["name", "rm", "tty", "network", "bind", "port", "nspawn-option", "pull", "setenv"],
+      ...["runner", "vmspawn-option"],
       ...["uid", "chdir", "stdin", "timeout", "verify", "quiet"],
     ],
     run: async (session, words) => (await import("../run/run.ts")).run(session, words),

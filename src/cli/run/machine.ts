@@ -1,9 +1,9 @@
 // The hidden verbs that are executed in the unit of a machine of `run`. `run-machine` (ExecStart=) inspects the image,
-// writes what it has found to a file for the client, and executes systemd-nspawn. If the machine lives for one command
-// only, systemd-nspawn is a child process, which is ended when the client ends. `run-remove` (ExecStopPost=) removes
+// writes what it has found to a file for the client, and executes systemd-nspawn or systemd-vmspawn. If the machine lives for
+// one command only, that is a child process, which is ended when the client ends. `run-remove` (ExecStopPost=) removes
 // the clone of a temporary machine, however the unit has ended.
 import { renameSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import type { ImageType } from "../../base/vocabulary/image-class.ts";
 import { enterProgram } from "../../exec/helper.ts";
 import { openPath, readFileIn } from "../../kernel/file/fd.ts";
@@ -16,6 +16,7 @@ import { type ImagePlace, ImageTree, ROOT } from "./image-tree.ts";
 import { nspawnArguments } from "./nspawn.ts";
 import { type RunFacts, type RunOrder, unpackOrder } from "./order.ts";
 import { cloneStack } from "./stack.ts";
+import { vmspawnArguments } from "./vmspawn.ts";
 
 /** In the order in which systemd-nspawn(1) looks for them. */
 const INITS = ["usr/lib/systemd/systemd", "lib/systemd/systemd", "sbin/init"];
@@ -26,6 +27,7 @@ const SETTINGS_LIMIT_BYTES = 1 << 20;
 const CLONE_MARK = "clone";
 const STACK_SUFFIX = ".mstack";
 const NSPAWN = "systemd-nspawn";
+const VMSPAWN = "systemd-vmspawn";
 const NO_TIMEOUT_MS = 0x7fff_ffff;
 /** The exit status of systemd-nspawn that requests a reboot of the machine. */
 const REBOOT = "133";
@@ -112,18 +114,23 @@ function putKeeper(directory: string): string {
 }
 
 /** Returns the environment without $RUNTIME_DIRECTORY, where systemd-nspawn would leave mounts when it is killed. */
-function nspawnEnvironment({ ports }: Session): Readonly<Record<string, string | undefined>> {
+function runnerEnvironment({ ports }: Session): Readonly<Record<string, string | undefined>> {
   return Object.fromEntries(Object.entries(ports.env).filter(([name]) => name !== "RUNTIME_DIRECTORY"));
 }
 
 /**
- * Runs systemd-nspawn as a child process and returns its exit status. Sends SIGTERM to it on SIGTERM, and when the pipe
- * on descriptor 0 ends, which the client holds open.
+ * Runs the runner as a child process and returns its exit status. Sends SIGTERM to it on SIGTERM, and when the pipe on descriptor
+ * 0 ends, which the client holds open; only once, because systemd-vmspawn takes a second one for the order not to wait for the
+ * shutdown.
  */
-async function superviseNspawn(session: Session, program: string, args: readonly string[]): Promise<number> {
-  const env = nspawnEnvironment(session);
+async function supervise(session: Session, program: string, args: readonly string[]): Promise<number> {
+  const env = runnerEnvironment(session);
   const child = Bun.spawn([program, ...args], { stdio: ["ignore", "inherit", "inherit"], env });
-  const end = () => child.kill("SIGTERM");
+  let isAsked = false;
+  const end = () => {
+    if (!isAsked) child.kill("SIGTERM");
+    isAsked = true;
+  };
   process.on("SIGTERM", end);
   // The client writes nothing to the pipe; the read returns when the client has ended.
   void Bun.stdin.text().then(end, end);
@@ -131,14 +138,30 @@ async function superviseNspawn(session: Session, program: string, args: readonly
   return child.exitCode ?? 1;
 }
 
-/** The verb `run-machine`. */
-export async function runMachine(session: Session, [packed = ""]: readonly string[]): Promise<number> {
-  const order = unpackOrder(packed);
+/** A program with its arguments. */
+interface Runnable {
+  readonly program: string;
+  readonly args: readonly string[];
+}
+
+/** Writes the facts of a virtual machine, which boots whatever the image has, and returns its command. */
+async function virtualMachine(session: Session, order: RunOrder, place: ImagePlace): Promise<Runnable> {
+  const program = Bun.which(VMSPAWN);
+  if (program === null) throw new Failure("Cannot run virtual machines: systemd-vmspawn(1) is not installed");
+  const help = (await session.ports.run({ argv: [program, "--help", "--no-pager"] })) ?? "";
+  const hasVsock = session.ports.isThere("/dev/vhost-vsock");
+  const args = vmspawnArguments(order, place, { help, hasVsock });
+  const nothing = { command: [], user: null, directory: null, environment: [] };
+  writeFacts(runtimeDirectory(session), { type: place.type, boots: true, ...nothing });
+  return { program, args };
+}
+
+/** Inspects the image of a container, writes the facts, and returns its command; `beside` is where its settings are. */
+function container(session: Session, order: RunOrder, place: ImagePlace, beside: string): Runnable {
+  const program = Bun.which(NSPAWN);
+  if (program === null) throw new Failure("Cannot run containers: systemd-nspawn(1) is not installed");
   const directory = runtimeDirectory(session);
-  const original = await placeOf(session, order.image);
-  if (order.isTemporary) await cloneImage(session, order, original);
-  const place = order.isTemporary ? await placeOf(session, order.machine) : original;
-  const settings = settingsBeside(original.path, order.image);
+  const settings = settingsBeside(beside, order.image);
   // Null for disk images.
   using tree = ImageTree.open(place);
   const boots = bootsImage(settings, tree);
@@ -151,13 +174,24 @@ export async function runMachine(session: Session, [packed = ""]: readonly strin
   );
   const hasManagedUsers = session.ports.isThere("/run/systemd/io.systemd.NamespaceResource");
   const args = nspawnArguments(order, place, settings, { boots, keeper, account, isConfigured, hasManagedUsers });
-  const program = Bun.which(NSPAWN);
-  if (program === null) throw new Failure("Cannot run containers: systemd-nspawn(1) is not installed");
-  if (order.hasCommand) return superviseNspawn(session, program, args);
+  return { program, args };
+}
+
+/** The verb `run-machine`. */
+export async function runMachine(session: Session, [packed = ""]: readonly string[]): Promise<number> {
+  const order = unpackOrder(packed);
+  const original = await placeOf(session, order.image);
+  if (order.isTemporary) await cloneImage(session, order, original);
+  const place = order.isTemporary ? await placeOf(session, order.machine) : original;
+  const isVirtual = order.runner === "vmspawn";
+  const { program, args } = isVirtual
+    ? await virtualMachine(session, order, place)
+    : container(session, order, place, original.path);
+  if (order.hasCommand) return supervise(session, program, args);
   await session.close();
   using file = openPath(program, "path");
-  const variables = Object.entries(nspawnEnvironment(session)).map(([name, value]) => `${name}=${value ?? ""}`);
-  replaceProcess(file, [NSPAWN, ...args], variables);
+  const variables = Object.entries(runnerEnvironment(session)).map(([name, value]) => `${name}=${value ?? ""}`);
+  replaceProcess(file, [basename(program), ...args], variables);
 }
 
 /** The verb `run-remove`: removes the clone, unless the machine reboots. */

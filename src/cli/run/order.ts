@@ -2,9 +2,12 @@
 // the facts come back in a file.
 import { join } from "node:path";
 import type { ImageType } from "../../base/vocabulary/image-class.ts";
+import type { Runner } from "../session/settings.ts";
 
 /** What the unit runs. */
 export interface RunOrder {
+  /** The program that runs the machine: systemd-nspawn(1) or systemd-vmspawn(1). */
+  readonly runner: Runner;
   readonly image: string;
   readonly machine: string;
   /** Whether a clone of the image is run, which is removed at the end. */
@@ -13,7 +16,7 @@ export interface RunOrder {
   readonly hasCommand: boolean;
   /** `--network=`; null to choose by the image. */
   readonly network: string | null;
-  /** Further options of systemd-nspawn(1). */
+  /** Further options of the runner. */
   readonly options: readonly string[];
   /** Assignments for the image's own program. */
   readonly environment: readonly string[];

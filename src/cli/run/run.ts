@@ -4,16 +4,19 @@ import { formatAddress, isGlobalAddress } from "../../base/ip-address.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { openPipe } from "../../kernel/process/pipe.ts";
 import { selfCommand } from "../../kernel/process/spawn.ts";
+import { sshAddressOf } from "../exec/exec.ts";
 import { EXIT_OURS } from "../exec/order.ts";
 import { waitForMachines } from "../exec/wait.ts";
 import { hasImageOfAnyName } from "../image/units.ts";
 import { startPolkitAgent } from "../session/agents.ts";
 import { Failure, isBusFailure, orNull } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
+import type { Settings } from "../session/settings.ts";
 import { type ImageWord, madeName, nameBase, readImageWord, requireMachineName } from "./image-word.ts";
 import { factsPath, type RunFacts, type RunOrder, unitOfRun } from "./order.ts";
 import { provideImage } from "./pull.ts";
 import { startRun, stopRun } from "./unit.ts";
+import { checkNetwork } from "./vmspawn.ts";
 
 /** How long to wait for an address after the machine has booted. */
 const ADDRESS_MS = 10_000;
@@ -21,18 +24,28 @@ const ENDED_INSTEAD = 1;
 const PASSED_ON = ["SIGTERM", "SIGHUP", "SIGQUIT"] as const;
 
 /** Throws a Failure for options and hosts with which `run` does not work. */
-function checkCall({ settings, ports }: Session): void {
+function checkCall({ settings, ports }: Session, hasCommand: boolean): void {
   if (settings.transport.kind !== "local" || settings.scope !== "system") {
     throw new Failure("run works with system images of this host only: for another host, use ssh(1); leave out --user");
   }
-  if (settings.runner !== "nspawn") {
-    throw new Failure(
-      "run starts containers. Pull a disk image and start it with 'machinectl -V start' for a virtual machine",
-    );
-  }
+  checkRunner(settings, hasCommand);
   if (!ports.isThere("/run/systemd/system")) {
     throw new Failure("run needs systemd as service manager, which does not run on this host");
   }
+}
+
+/** Throws a Failure for options that the runner does not have. */
+function checkRunner({ runner, environment, run: { network, options } }: Settings, hasCommand: boolean): void {
+  const isVirtual = runner === "vmspawn";
+  const foreign = options.find(({ only }) => only !== null && only !== runner);
+  if (foreign !== undefined)
+    throw new Failure(
+      `${foreign.from} is for ${isVirtual ? "containers: leave it or -V out" : "virtual machines: add -V"}`,
+    );
+  if (isVirtual) checkNetwork(network);
+  else if (network === "user") throw new Failure("--network=user is for virtual machines: add -V");
+  if (isVirtual && environment.length > 0 && !hasCommand)
+    throw new Failure("--setenv= is for containers and commands: the init of a virtual machine takes no variables");
 }
 
 /** Returns the machine's name: of --name=, or made from the image's name, with --rm with random digits. */
@@ -82,6 +95,20 @@ function execWords({ settings }: Session, machine: string, facts: RunFacts, comm
   ];
 }
 
+/** Waits until a virtual machine answers over ssh, which runs the command in it. Throws a Failure if it has no SSH address. */
+async function waitForShell(session: Session, machine: string): Promise<void> {
+  const address = await orNull(sshAddressOf(session, machine));
+  if (address === null) {
+    const hint =
+      "systemd-vmspawn(1) gives one to machines of hosts that have /dev/vhost-vsock: 'modprobe vhost_vsock'. " +
+      "Without a command, 'run -V' needs none.";
+    throw new Failure(`Machine '${machine}' has no SSH address, over which commands are run in virtual machines`, {
+      hint,
+    });
+  }
+  await waitForMachines(session, [machine], { waitFor: "ssh", any: false, timeoutMs: 0 });
+}
+
 /**
  * Runs the command with the standard streams of this client; returns its exit status. SIGINT is ignored, because ^C
  * reaches the command itself, which is in the same process group.
@@ -94,7 +121,8 @@ async function runCommand(session: Session, order: RunOrder, command: readonly s
     throw new Failure(
       `Image '${order.image}' has no init, and its settings name no program: add a command to the command line`,
     );
-  if (facts.boots) await waitForMachines(session, [machine], { waitFor: "booted", any: false, timeoutMs: 0 });
+  if (order.runner === "vmspawn") await waitForShell(session, machine);
+  else if (facts.boots) await waitForMachines(session, [machine], { waitFor: "booted", any: false, timeoutMs: 0 });
   const shell = wanted.length > 0 ? wanted : ["/bin/sh", "-l"];
   const self = selfCommand("machinectl", execWords(session, machine, facts, shell));
   const child = Bun.spawn(self.command, {
@@ -143,7 +171,7 @@ export async function run(session: Session, [text = "", ...words]: readonly stri
   const command = words[0] === "--" ? words.slice(1) : words;
   const hasCommand = command.length > 0 || settings.tty;
   try {
-    checkCall(session);
+    checkCall(session, hasCommand);
     await startPolkitAgent(session);
     const word = await readImageWord(text, (name) => hasImageOfAnyName(session, name));
     const machine = machineName(settings, word);
@@ -154,12 +182,13 @@ export async function run(session: Session, [text = "", ...words]: readonly stri
     }
     await provideImage(session, word);
     const order: RunOrder = {
+      runner: settings.runner,
       image: word.name,
       machine,
       isTemporary: settings.run.remove,
       hasCommand,
       network: settings.run.network,
-      options: settings.run.options,
+      options: settings.run.options.map(({ text }) => text),
       environment: settings.environment,
     };
     if (hasCommand) return await forCommand(session, order, command);

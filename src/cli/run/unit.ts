@@ -21,6 +21,14 @@ const STOP_SECONDS = { kept: 90n, temporary: 15n } as const;
 const TASKS_MAX = 16384n;
 /** The exit status of systemd-nspawn that requests a reboot of the machine. */
 const REBOOT = 133;
+/** The devices of systemd-vmspawn@.service. */
+const VIRTUAL_DEVICES: readonly (readonly [string, string])[] = [
+  ["/dev/net/tun", "rwm"],
+  ["char-pts", "rw"],
+  ["/dev/kvm", "rw"],
+  ["/dev/vhost-vsock", "rw"],
+  ["/dev/vhost-net", "rw"],
+];
 /** The devices of systemd-nspawn@.service. */
 const DEVICES: readonly (readonly [string, string])[] = [
   ["/dev/net/tun", "rwm"],
@@ -56,7 +64,7 @@ function propertiesOf(session: Session, order: RunOrder, life: Fd | null): (read
     ["Description", text(`Machine ${order.machine} of image ${order.image}`)],
     ["Slice", text("machine.slice")],
     ["Type", text("notify")],
-    // In a machine for one command, systemd-nspawn is a child of the main process.
+    // In a machine for one command, the runner is a child of the main process.
     ["NotifyAccess", text(life === null ? "main" : "all")],
     ["KillMode", text("mixed")],
     ["Delegate", new Variant("b", true)],
@@ -70,7 +78,7 @@ function propertiesOf(session: Session, order: RunOrder, life: Fd | null): (read
     ["TimeoutStartUSec", new Variant("t", NO_LIMIT)],
     ["TimeoutStopUSec", new Variant("t", seconds * USEC_PER_SEC)],
     ["DevicePolicy", text("closed")],
-    ["DeviceAllow", new Variant("a(ss)", DEVICES)],
+    ["DeviceAllow", new Variant("a(ss)", order.runner === "vmspawn" ? VIRTUAL_DEVICES : DEVICES)],
     ...(life === null ? [] : [["StandardInputFileDescriptor", new Variant("h", life)] as const]),
     ["ExecStart", commands(["run-machine", packOrder(order)])],
     ["ExecStopPost", commands(["run-remove", order.machine])],

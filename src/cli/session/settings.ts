@@ -35,6 +35,17 @@ type OutputMode = (typeof OUTPUT_MODES)[number];
 
 /** Values of `--runner=`. */
 export const RUNNERS = ["nspawn", "vmspawn"] as const;
+export type Runner = (typeof RUNNERS)[number];
+
+/** An option of `run` for the program that runs the machine. */
+export interface RunnerOption {
+  /** The option of our command line, such as `--port=`. */
+  readonly from: string;
+  /** The option for the runner, such as `--port=8080:80`. */
+  readonly text: string;
+  /** The only runner that knows the option; null for both. */
+  readonly only: Runner | null;
+}
 /** Values of `wait --for=`. */
 export const WAIT_CONDITIONS = ["running", "booted", "address", "ssh", "ended"] as const;
 /** Values of `run --pull=`. */
@@ -137,8 +148,8 @@ export interface Settings {
     remove: boolean;
     /** `--network=`; null to choose by the image. */
     network: string | null;
-    /** Command-line options for systemd-nspawn, from --bind=, --port= and --nspawn-option=. */
-    options: string[];
+    /** Command-line options for the runner, from --bind=, --port=, --nspawn-option= and --vmspawn-option=. */
+    options: RunnerOption[];
     pull: (typeof PULL_MODES)[number];
   };
   /** `--for=`: the condition that `wait` waits for. */
@@ -155,7 +166,7 @@ export interface Settings {
     /** `--grep=`. */
     pattern: string | null;
   };
-  runner: (typeof RUNNERS)[number];
+  runner: Runner;
   verify: VerifyMode | undefined;
   format: Compression | undefined;
   /** `--class=` of importctl; undefined without the option. */

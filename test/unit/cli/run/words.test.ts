@@ -1,14 +1,17 @@
 // How `machinectl run` interprets its words: images and their names, short names, settings of an image, nspawn's arguments.
+
 import { describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isHostName } from "../../../../src/base/names.ts";
+import type { ImageType } from "../../../../src/base/vocabulary/image-class.ts";
 import { parseImageSettings, wordsOf } from "../../../../src/cli/run/image-settings.ts";
 import { madeName, nameBase, readImageWord } from "../../../../src/cli/run/image-word.ts";
 import { type NspawnCircumstances, networkOptions, nspawnArguments } from "../../../../src/cli/run/nspawn.ts";
 import { packOrder, type RunOrder, unpackOrder } from "../../../../src/cli/run/order.ts";
 import { candidates, readRegistries } from "../../../../src/cli/run/short-names.ts";
+import { checkNetwork, vmspawnArguments } from "../../../../src/cli/run/vmspawn.ts";
 import { settingsOf } from "../../../../src/worker/oci/settings.ts";
 
 const word = (text: string, ...here: string[]) => readImageWord(text, async (name) => here.includes(name));
@@ -125,6 +128,7 @@ describe("settings beside an image", () => {
 
 describe("nspawn's arguments", () => {
   const ORDER: RunOrder = {
+    runner: "nspawn",
     image: "i",
     machine: "m",
     isTemporary: false,
@@ -174,6 +178,51 @@ describe("nspawn's arguments", () => {
     expect(() => nspawnArguments(ORDER, { path: "/i", type: "raw" }, parseImageSettings(""), AROUND)).toThrow(
       "has no init",
     );
+  });
+
+  describe("of virtual machines", () => {
+    const HELP = "--keep-unit --notify-ready=BOOL";
+    const virtual = (order: Partial<RunOrder>, { help = HELP, hasVsock = true } = {}, type: ImageType = "raw") =>
+      vmspawnArguments({ ...ORDER, runner: "vmspawn", ...order }, { path: "/i", type }, { help, hasVsock });
+
+    test("name the image and a tap interface, and end with further options", () => {
+      const made = virtual({ options: ["--ram=1G"] });
+      expect(made).toEqual([
+        "--quiet",
+        "--register=yes",
+        "--keep-unit",
+        "--machine=m",
+        "--image=/i",
+        "--network-tap",
+        "--ram=1G",
+      ]);
+      expect(virtual({ network: "user" }, {}, "subvolume").slice(-2)).toEqual([
+        "--directory=/i",
+        "--network-user-mode",
+      ]);
+      expect(virtual({ network: "none" }).at(-1)).toBe("--image=/i");
+    });
+
+    test("do not wait for a machine that cannot say that it has booted", () => {
+      expect(virtual({}, { hasVsock: false })).toContain("--notify-ready=no");
+      expect(virtual({ options: ["--vsock=no"] })).toContain("--notify-ready=no");
+    });
+
+    test("leave out what an older systemd-vmspawn does not know", () => {
+      expect(virtual({}, { help: "", hasVsock: false })).toEqual([
+        "--quiet",
+        "--register=yes",
+        "--machine=m",
+        "--image=/i",
+        "--network-tap",
+      ]);
+    });
+
+    test("are an error for a stack of layers and for networks of containers", () => {
+      expect(() => virtual({}, {}, "mstack")).toThrow("Image 'i' is a stack of layers");
+      expect(() => checkNetwork("bridge:br0")).toThrow("A virtual machine has no network 'bridge:br0'");
+      for (const network of [null, "none", "veth", "user"]) expect(() => checkNetwork(network)).not.toThrow();
+    });
   });
 
   test("an order is encoded in letters without meaning to systemd, and decoded unchanged", () => {
