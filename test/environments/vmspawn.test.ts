@@ -67,7 +67,7 @@ describe.skipIf(left !== "")(`a disk image as a virtual machine${left}`, () => {
     async () => {
       const output = await run(`${UP}
         name=$(${RUN} --rm vm); wait_for up $name; ls /var/lib/machines | grep -c $name
-        machinectl terminate $name; wait_for test ! -e /run/machined-run/$name; ls /var/lib/machines | grep -c $name`);
+        machinectl terminate $name; wait_for test ! -e /run/machined-run/$name; ls /var/lib/machines | grep -c $name || true`);
       expect(output).toMatch(/^[1-9]\n0$/);
     },
     GUARD_MS,
@@ -90,7 +90,7 @@ describe.skipIf(left !== "")(`a disk image as a virtual machine${left}`, () => {
     async () => {
       const output =
         await run(`for option in --port=80 --nspawn-option=-x --network=host -EA=b; do ${RUN} $option vm; done
-        machinectl run --vmspawn-option=x vm; machinectl run --network=user vm`);
+        machinectl run --vmspawn-option=x vm; machinectl run --network=user vm || true`);
       expect(output.split("\n")).toEqual([
         "--port= is for containers: leave it or -V out",
         "--nspawn-option= is for containers: leave it or -V out",
