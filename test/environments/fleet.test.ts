@@ -52,6 +52,17 @@ describe.skipIf(!has)(isStock ? "the agent's unit (left out: a feature of machin
   );
 
   test(
+    "the agent's share of the host's memory is below 40 MiB: the executable's pages are shared with the daemons",
+    async () => {
+      const share = "awk '/^Pss:/ { print $2 }' /proc/$(systemctl show -P MainPID machined-fleet.service)/smaps_rollup";
+      const kilobytes = Number(await bed.run(share));
+      expect(kilobytes).toBeGreaterThan(1024);
+      expect(kilobytes).toBeLessThan(40 * 1024);
+    },
+    GUARD_MS,
+  );
+
+  test(
     "uninstalling ends the agent",
     async () => {
       await bed.uninstall();
