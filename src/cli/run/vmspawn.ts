@@ -29,7 +29,7 @@ export function checkNetwork(network: string | null): void {
 }
 
 /** Facts about the host. */
-export interface VmspawnCircumstances {
+interface VmspawnCircumstances {
   /** What `systemd-vmspawn --help` prints: an option that it does not list is left out. */
   readonly help: string;
   /** Whether the host has /dev/vhost-vsock, over which the machine says that it has booted. */

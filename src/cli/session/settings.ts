@@ -38,7 +38,7 @@ export const RUNNERS = ["nspawn", "vmspawn"] as const;
 export type Runner = (typeof RUNNERS)[number];
 
 /** An option of `run` for the program that runs the machine. */
-export interface RunnerOption {
+interface RunnerOption {
   /** The option of our command line, such as `--port=`. */
   readonly from: string;
   /** The option for the runner, such as `--port=8080:80`. */
