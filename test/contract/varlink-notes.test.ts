@@ -1,8 +1,6 @@
-// `varlinkctl introspect` explains everything that it shows.
+// `varlinkctl introspect` can read our interfaces, and explains everything that it shows.
 import { describe, expect, test } from "bun:test";
 import { OWN_INTERFACES } from "../../src/api/own-interfaces.ts";
-import { IoMachinedEvents } from "../../src/api/varlink/io-machined-events.ts";
-import { IoMachinedStats } from "../../src/api/varlink/io-machined-stats.ts";
 import { IoSystemdImport } from "../../src/api/varlink/io-systemd-import.ts";
 import { IoSystemdMachine } from "../../src/api/varlink/io-systemd-machine.ts";
 import { IoSystemdMachineImage } from "../../src/api/varlink/io-systemd-machine-image.ts";
@@ -13,8 +11,7 @@ import type { VarlinkInterface } from "../../src/api/varlink-table.ts";
 import { describeInterface } from "../../src/ipc/varlink/schema.ts";
 
 const INTERFACES: readonly VarlinkInterface[] = [
-  IoMachinedEvents,
-  IoMachinedStats,
+  ...OWN_INTERFACES,
   IoSystemdImport,
   IoSystemdMachine,
   IoSystemdMachineImage,
@@ -58,6 +55,13 @@ for (const table of INTERFACES) {
       ];
       const without = sentences.filter(([, text]) => !/^[^\n]+\.$/.test(text ?? "")).map(([name]) => name);
       expect(without).toEqual([]);
+    });
+
+    test("every name is one that Varlink's interface language permits, so that varlinkctl can read the description", () => {
+      const declared = [...Object.keys(table.types), ...Object.keys(table.methods), ...Object.keys(table.errors)];
+      expect(declared.filter((name) => !/^[A-Z][A-Za-z0-9]*$/.test(name))).toEqual([]);
+      const members = fieldsOf(table).map(([, name]) => name);
+      expect(members.filter((name) => !/^[A-Za-z](_?[A-Za-z0-9])*$/.test(name))).toEqual([]);
     });
 
     test("every sentence is about a symbol that exists", () => {

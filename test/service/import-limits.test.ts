@@ -116,3 +116,26 @@ rootTest("a disk image of another format is refused with the format's name, comp
     expect(entries(root)).toEqual([]);
   }
 });
+
+rootTest("an empty disk image is refused, compressed or not: its download or pipe has failed", async () => {
+  for (const [name, bytes] of [
+    ["disk.raw", ""],
+    ["disk.raw.gz", gzipSync("")],
+  ] as const) {
+    const root = scratch.root();
+    const file = join(scratch.path, name);
+    writeFileSync(file, bytes);
+    const { code, log } = await runWorker("systemd-import", ["raw", `--image-root=${root}`, file, "m"]);
+    expect([code, log]).toEqual([1, expect.stringContaining("Image is empty: ")]);
+    expect(entries(root)).toEqual([]);
+    const pulled = await runWorker("systemd-pull", [
+      "raw",
+      "--verify=no",
+      `--image-root=${root}`,
+      `file://${file}`,
+      "p",
+    ]);
+    expect([pulled.code, pulled.log]).toEqual([1, expect.stringContaining("Image is empty: ")]);
+    expect(entries(root).filter((entry) => !entry.startsWith("."))).toEqual([]);
+  }
+});

@@ -60,6 +60,26 @@ test.skipIf(needsRoot !== "")(
 );
 
 test.skipIf(needsRoot !== "")(
+  `a machine whose name is a group or the host of Ansible is left out, because a play for that would run in it${needsRoot}`,
+  async () => {
+    await using daemon = await withMachines();
+    const bus = await daemon.bus();
+    for (const name of ["all", "ungrouped", "containers", "vms", "localhost", "127.0.0.1"]) {
+      await register(bus, name, await daemon.leader());
+    }
+    const listed = await run(daemon, "machined-inventory", "--list");
+    expect(listed.code).toBe(0);
+    expect(listed.stderr).toContain(
+      "Left out: 127.0.0.1, all, containers, localhost, ungrouped, vms: to Ansible, these names are its own host and groups.",
+    );
+    const inventory = JSON.parse(listed.stdout);
+    expect(Object.keys(inventory._meta.hostvars).toSorted()).toEqual(["vm", "web"]);
+    expect([inventory.containers.hosts, inventory.vms.hosts]).toEqual([["web"], ["vm"]]);
+    expect(JSON.parse((await run(daemon, "machined-inventory", "--host", "localhost")).stdout)).toEqual({});
+  },
+);
+
+test.skipIf(needsRoot !== "")(
   `targets are printed, or written to a file that is replaced as a whole${needsRoot}`,
   async () => {
     await using daemon = await withMachines();

@@ -8,6 +8,7 @@ import { VarlinkStream } from "../../src/ipc/varlink/stream.ts";
 import { type Fd, statFd, statPath } from "../../src/kernel/file/fd.ts";
 import { SocketStream } from "../../src/kernel/socket/stream.ts";
 import { connectUnix } from "../../src/kernel/socket/unix.ts";
+import { O_NONBLOCK } from "../../src/kernel/syscall/constants.ts";
 import { errorOf, isRoot, manager, needsRoot, object, register, TestDaemon } from "../lib/daemon.ts";
 import { expectNothingLeft, openDescriptors } from "../lib/descriptors.ts";
 import { hasBusDaemon, TestBus } from "../lib/private-bus.ts";
@@ -222,6 +223,23 @@ describe.skipIf(!canRun)(`terminals and shells in machines${needsRoot}`, () => {
     expect(await errorOf(manager(bus, "OpenMachineRootDirectory", "s", "vm"))).toBe(
       "NotSupported: Opening the root directory is only supported on container machines.",
     );
+  });
+
+  test("descriptors of terminals and root directories block in read(2), for callers that do not poll them", async () => {
+    const opened: Fd[] = [];
+    for (const name of ["full", ".host"]) {
+      const [root] = (await manager(bus, "OpenMachineRootDirectory", "s", name)) as [Fd];
+      const [pty] = (await manager(bus, "OpenMachinePTY", "s", name)) as [Fd];
+      opened.push(root, pty);
+    }
+    const [login] = (await manager(bus, "OpenMachineLogin", "s", "full")) as [Fd];
+    const [program] = (await shell("full", "", "/bin/true", [], [])) as [Fd];
+    opened.push(login, program);
+    const flags = opened.map((fd) =>
+      /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd.number}`, "utf8")),
+    );
+    for (const fd of opened) fd.close();
+    expect(flags.map((found) => Number.parseInt(found?.[1] ?? "", 8) & O_NONBLOCK)).toEqual(Array(6).fill(0));
   });
 
   test("terminals, logins, shells and root directories are opened over Varlink as well", async () => {

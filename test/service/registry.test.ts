@@ -130,7 +130,7 @@ describe.skipIf(!isRoot)(`the manager's calls${needsRoot}`, () => {
     const text = readFileSync(file, "utf8");
     const lines = text.split("\n").map((line) => line.split("=")[0]);
     expect(lines.slice(0, 4)).toEqual(["# This is private data. Do not parse.", "NAME", "UID", "SCOPE"]);
-    expect(text).toContain('NETIF=" 1 7"\n');
+    expect(text).toContain('NETIF=" 1 7"\nVSOCK_CID=4294967295\n');
     expect(text).toContain('SCOPE="machine-web\\\\x2d1.a.scope"\n');
     const keys = parseEnvFile(text);
     expect(keys.get("SCOPE")).toBe("machine-web\\x2d1.a.scope");

@@ -145,7 +145,7 @@ describe.skipIf(!can)(`on a bus with a service manager${reason}`, () => {
     }
     expect(ends).toEqual([
       ["before", "killed", 9],
-      ["meanwhile", "host-shutdown", 9],
+      ["meanwhile", "host_shutdown", 9],
       ["afterwards", "killed", 9],
     ]);
   });

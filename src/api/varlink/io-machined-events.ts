@@ -93,7 +93,7 @@ export const IoMachinedEvents = defineVarlinkInterface({
       exited: "Its leader ended with an exit status.",
       killed: "Its leader was ended by a signal.",
       unregistered: "It was removed from the registry; its processes continue.",
-      "host-shutdown": "The host shuts down. The exit status or signal of the leader is given where it is known.",
+      host_shutdown: "The host shuts down. The exit status or signal of the leader is given where it is known.",
       cursor: "The position of the event in the log; a later call can read from there on.",
       "Subscribe.cursor":
         "In the call: the position behind which reading begins; in a reply: the position of the event.",

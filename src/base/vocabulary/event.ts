@@ -19,4 +19,4 @@ export const EVENTS = {
 } as const satisfies Readonly<Record<EventType, readonly string[]>>;
 
 /** How a machine ended. */
-export const ENDINGS = defineStringTable(["exited", "killed", "unregistered", "host-shutdown"]);
+export const ENDINGS = defineStringTable(["exited", "killed", "unregistered", "host_shutdown"]);

@@ -30,6 +30,24 @@ export interface Reach {
 
 export type Variables = Readonly<Record<string, string | readonly string[]>>;
 
+/**
+ * Names that mean something else to Ansible: the host that it runs on, its groups, and the groups of this inventory. A machine of
+ * that name would take its place in every play.
+ */
+const OTHER_MEANINGS: ReadonlySet<string> = new Set([
+  "localhost",
+  "127.0.0.1",
+  "all",
+  "ungrouped",
+  "containers",
+  "vms",
+]);
+
+/** Returns whether Ansible takes the name of a machine for that machine. */
+export function isUnmistakable(name: string): boolean {
+  return !OTHER_MEANINGS.has(name);
+}
+
 /** What ssh(1) takes as a host: a name, an address, `vsock/CID`. Not an option, nor a template of Ansible. */
 const SSH_HOST = /^[A-Za-z0-9_[:][\w.:%@/[\]-]*$/;
 /** Ansible puts the path between quotation marks. */

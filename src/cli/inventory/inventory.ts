@@ -6,7 +6,15 @@ import { inParallel } from "../session/in-parallel.ts";
 import { replaceFile } from "../session/replace-file.ts";
 import type { Session } from "../session/session.ts";
 import { parseRemote } from "../session/target.ts";
-import { hostVariables, type InventoryMachine, inventoryOf, isReachable, REMOTE_SHELL, type Reach } from "./ansible.ts";
+import {
+  hostVariables,
+  type InventoryMachine,
+  inventoryOf,
+  isReachable,
+  isUnmistakable,
+  REMOTE_SHELL,
+  type Reach,
+} from "./ansible.ts";
 
 const CALLS_AT_ONCE = 32;
 
@@ -58,8 +66,16 @@ function warn({ report }: Session, machines: readonly InventoryMachine[], reach:
   );
 }
 
+/** Returns the machines for Ansible; says which are left out because of their names. */
 async function inventoryMachines(session: Session): Promise<InventoryMachine[]> {
-  return inParallel(await listed(session), CALLS_AT_ONCE, async (machine) => {
+  const machines = await listed(session);
+  const mistakable = machines.map(({ name }) => name).filter((name) => !isUnmistakable(name));
+  if (mistakable.length > 0) {
+    const names = mistakable.join(", ");
+    session.report.warning(`Left out: ${names}: to Ansible, these names are its own host and groups.`);
+  }
+  const named = machines.filter(({ name }) => isUnmistakable(name));
+  return inParallel(named, CALLS_AT_ONCE, async (machine) => {
     const ssh = machine.class === "vm" ? await sshOf(session, machine.name) : { sshAddress: "", sshPrivateKey: "" };
     return { ...machine, ...ssh };
   });

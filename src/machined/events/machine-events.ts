@@ -37,7 +37,7 @@ export class MachineEvents {
     const end = howLeaderEnded(machine);
     // A supervisor may unregister a machine whose end it has seen.
     const how = removal === "unregistered" && end.how === undefined ? ({ how: "unregistered" } as const) : end;
-    const cause = this.isHostStopping ? ({ how: "host-shutdown" } as const) : {};
+    const cause = this.isHostStopping ? ({ how: "host_shutdown" } as const) : {};
     this.#log.append({ ...eventOf(machine, "ended"), ...how, ...cause });
   }
 

@@ -10,7 +10,7 @@ import { parseEnvFile, quoteEnvValue } from "../../base/text/env-file.ts";
 import { UINT64_MAX } from "../../base/text/format.ts";
 import { MACHINE_CLASSES, type MachineClass } from "../../base/vocabulary/machine.ts";
 import { openPath, readRegular } from "../../kernel/file/fd.ts";
-import { isShortText, type MachineDescription, NO_DESCRIPTION, VSOCK_CID_ANY, withinBounds } from "./description.ts";
+import { isShortText, type MachineDescription, NO_DESCRIPTION, withinBounds } from "./description.ts";
 import type { Machine } from "./machine.ts";
 
 /** The content of a state file. It is not trusted: invalid fields are left out. */
@@ -189,7 +189,7 @@ function formatMachine(machine: Machine): string {
   // 262 writes a blank before each index and so quotes them; all readers split at blanks.
   if (facts.networkInterfaces.length > 0) text += `NETIF=" ${facts.networkInterfaces.join(" ")}"\n`;
   const tail: [string, string | number | null][] = [
-    ["VSOCK_CID", facts.vsockCid === VSOCK_CID_ANY ? null : facts.vsockCid],
+    ["VSOCK_CID", facts.vsockCid], // 262 takes a missing one for 0, which is that of the hypervisor
     ["SSH_ADDRESS", facts.sshAddress || null],
     ["SSH_PRIVATE_KEY_PATH", facts.sshPrivateKeyPath || null],
     ["CONTROL_ADDRESS", facts.controlAddress || null],

@@ -1,5 +1,5 @@
-// Formats of disk images that are neither raw nor qcow2, recognized by their magic bytes: imported as a raw image, such a file
-// would not boot, without a visible reason.
+// Files that are no disk image to start a machine from: empty ones, and formats that are neither raw nor qcow2, recognized by
+// their magic bytes. Imported as a raw image, such a file would not boot, without a visible reason.
 import { readSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
 import { type Fd, statFd } from "../../kernel/file/fd.ts";
@@ -38,8 +38,19 @@ export function foreignFormat(file: Fd): string | null {
   return found?.name ?? null;
 }
 
-/** Throws EOPNOTSUPP for a disk image in a format that no machine starts from, with the command that converts it. */
-export function refuseForeign(file: Fd): void {
+/** Returns whether a file may be a raw or qcow2 image: it has content, in no other known format. */
+export function mayBeDisk(file: Fd): boolean {
+  return statFd(file).size > 0 && foreignFormat(file) === null;
+}
+
+/**
+ * Throws ENODATA for an empty file, and EOPNOTSUPP for a disk image in a format that no machine starts from, with the command
+ * that converts it.
+ */
+export function requireDisk(file: Fd): void {
+  if (statFd(file).size === 0) {
+    throw new ErrnoError("ENODATA", "Image is empty: the program or download that it is from has sent nothing.");
+  }
   const name = foreignFormat(file);
   if (name === null) return;
   const text = `Image is a ${name} disk image, not a raw or QCOW2 one. "qemu-img convert -O raw" makes a raw one of it.`;

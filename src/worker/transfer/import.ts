@@ -8,7 +8,7 @@ import { Fd, kindOfFd, openPath, statFd } from "../../kernel/file/fd.ts";
 import { attemptOn } from "../../kernel/file/foreign-answer.ts";
 import { mortal } from "../../kernel/syscall/mortal.ts";
 import { sys } from "../../kernel/syscall/sys.ts";
-import { refuseForeign } from "../image/disk-format.ts";
+import { requireDisk } from "../image/disk-format.ts";
 import { convertQcow2, isQcow2 } from "../image/qcow2.ts";
 import { lockInPlace, lockTree } from "../image/read-only.ts";
 import { Reservation } from "../image/reservation.ts";
@@ -111,7 +111,7 @@ async function stageRaw(input: Input, root: Fd, options: WorkerOptions): Promise
   let isPacked = false;
   const stage = await Stage.file(root, "raw", RAW_MODE).filledBy(async (file) => {
     await copyInput(input, file);
-    refuseForeign(file);
+    requireDisk(file);
     isPacked = options.convertQcow2 && isQcow2(file);
   });
   if (!isPacked) return stage;
@@ -121,7 +121,7 @@ async function stageRaw(input: Input, root: Fd, options: WorkerOptions): Promise
 
 async function copyInput(input: Input, file: Fd): Promise<void> {
   if (isPlain(input)) {
-    attemptOn(input.file)(() => refuseForeign(input.file));
+    attemptOn(input.file)(() => requireDisk(input.file));
     return copyRaw(input.file, file, inputProgress(input));
   }
   const target: RawTarget = { file, offset: 0, sizeMax: RAW_LIMIT_BYTES, sparse: true };

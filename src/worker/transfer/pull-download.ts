@@ -11,7 +11,7 @@ import { ChangedError } from "../download/retry.ts";
 import { Spool } from "../download/spool.ts";
 import { Conduit } from "../download/unbuffered.ts";
 import { isFileUrl } from "../download/url.ts";
-import { foreignFormat, refuseForeign } from "../image/disk-format.ts";
+import { mayBeDisk, requireDisk } from "../image/disk-format.ts";
 import { liftOsTree } from "../image/os-tree.ts";
 import { convertQcow2, isQcow2 } from "../image/qcow2.ts";
 import { Stage } from "../image/stage.ts";
@@ -217,15 +217,15 @@ async function unpackedTree(source: Chunks, tree: Fd, place: PullPlace, limitByt
 }
 
 /**
- * Converts a qcow2 image to raw; returns other images unchanged. Throws EOPNOTSUPP for a format that no machine starts
- * from.
+ * Converts a qcow2 image to raw; returns other images unchanged. Throws as `requireDisk()` does
+ * where no machine starts from it.
  */
 async function converted(stage: Stage, { root, kind, options }: PullPlace, spool?: Spool): Promise<Stage> {
   if (kind !== "raw") return stage;
   const isPacked = options.convertQcow2 && isQcow2(stage.file);
-  if (!isPacked && foreignFormat(stage.file) === null) return stage;
+  if (!isPacked && mayBeDisk(stage.file)) return stage;
   using _packed = stage === spool?.stage ? null : stage;
-  refuseForeign(stage.file);
+  requireDisk(stage.file);
   log("info", "Unpacking QCOW2 file.");
   return await Stage.file(root, "raw", RAW_MODE).filledBy((raw) => convertQcow2(stage.file, raw));
 }

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { deflateRawSync } from "node:zlib";
 import { openPath } from "../../../../src/kernel/file/fd.ts";
-import { foreignFormat, refuseForeign } from "../../../../src/worker/image/disk-format.ts";
+import { foreignFormat, requireDisk } from "../../../../src/worker/image/disk-format.ts";
 import { convertQcow2, isQcow2 } from "../../../../src/worker/image/qcow2.ts";
 import { havePrograms } from "../../../lib/programs.ts";
 
@@ -217,7 +217,7 @@ for (const [format, name] of [
     expect(Bun.spawnSync(["qemu-img", "create", "-q", "-f", format, path, "4M"]).exitCode).toBe(0);
     using file = openPath(path, "read");
     expect(foreignFormat(file)).toBe(name);
-    expect(() => refuseForeign(file)).toThrow(`Image is a ${name} disk image`);
+    expect(() => requireDisk(file)).toThrow(`Image is a ${name} disk image`);
   });
 }
 
