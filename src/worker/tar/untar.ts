@@ -200,7 +200,7 @@ export class Untar implements TarTarget, Disposable {
     const file = adopt(result, "create", name);
     const path = this.#place.real;
     const finish = () => {
-      if (entry.sparse !== null) setLength(file, entry.size);
+      if (entry.sparse !== null) setLength(file, entry.size, entry.path);
       this.#metadata.finishFile(file, entry.path, metadata);
       this.#acls.add([...path, name], file, metadata.namedAcls);
       file.close();
