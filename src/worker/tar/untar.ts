@@ -221,7 +221,10 @@ export class Untar implements TarTarget, Disposable {
     const sourceName = source.pop();
     if (sourceName === undefined) throw damaged(`link '${textOf(entry.path)}' to the top of the tree`);
     const from = this.#directoryOfSource(source);
-    const isHere = from !== null && this.tree.lookIn(from, sourceName) !== "nothing";
+    const found = from === null ? "nothing" : this.tree.lookIn(from, sourceName);
+    // A second name of a whiteout would remove the file of that name, too.
+    if (found === "whiteout" && this.#options.replaceLink !== undefined) throw noSource(entry);
+    const isHere = from !== null && found !== "nothing";
     if (isHere) this.#make(parent, name, "link", () => tryLink(from, sourceName, parent, name));
     else if (!this.#replaceLink(parent, name, entry.target)) throw noSource(entry);
     // A later member may replace what these directories are.
