@@ -1,7 +1,7 @@
 // Carries out the plan of an installation, or removes the files of a manifest. Prints each step.
 
-import { chmodSync, existsSync, mkdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
-import { copyProgram, look, writeLink, writeScript, writeText } from "./disk.ts";
+import { chmodSync, mkdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
+import { copyProgram, exists, look, writeLink, writeScript, writeText } from "./disk.ts";
 import type { Host } from "./host.ts";
 import { MANIFEST, type Made, writeManifest } from "./manifest.ts";
 import { isSame, type Plan, type Step } from "./plan.ts";
@@ -15,7 +15,7 @@ export type Say = (line: string) => void;
  * is then removed, a later one is left as far as it got and can be repeated.
  */
 export function apply(host: Host, plan: Plan, source: string, say: Say): void {
-  const isFirst = !existsSync(host.locate(MANIFEST));
+  const isFirst = !exists(host.locate(MANIFEST));
   try {
     for (const path of plan.directories) makeDirectory(host, path);
     const recorded = plan.leftovers.concat(plan.made);

@@ -14,11 +14,13 @@ import {
   readSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   unlinkSync,
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { unlessNoFile } from "../base/absence.ts";
 import { explain } from "./setup-error.ts";
 
 /** What exists at a path. */
@@ -37,6 +39,18 @@ export function look(path: string): Found | null {
     if (status.isDirectory()) return { kind: "directory" };
     if (status.isFile()) return { kind: "file", sha256: hashOfFile(path) };
     return { kind: "other" };
+  } catch (error) {
+    throw explain(`look at '${path}'`, error);
+  }
+}
+
+/**
+ * Whether something exists at a path; of a symbolic link, at its target. Throws a SetupError where that is not known, because
+ * the disk fails for example: what was installed must not count as missing then.
+ */
+export function exists(path: string): boolean {
+  try {
+    return unlessNoFile(() => statSync(path, { throwIfNoEntry: false }) !== undefined, false);
   } catch (error) {
     throw explain(`look at '${path}'`, error);
   }

@@ -2,9 +2,9 @@
 // /usr/bin, for programs that search no other directory (cron, scripts that set PATH or use the whole path). The
 // distribution's files get the suffix .distrib: by dpkg-divert(1), so that package updates write there, too; on hosts
 // without dpkg, by rename(2). The diversions are recorded in a file, so that undivert() can revert them.
-import { existsSync, lstatSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { lstatSync, readFileSync, renameSync, rmSync } from "node:fs";
 import type { Say } from "./apply.ts";
-import { look, writeLink, writeText } from "./disk.ts";
+import { exists, look, writeLink, writeText } from "./disk.ts";
 import type { Host } from "./host.ts";
 import type { Run } from "./run-command.ts";
 import { attempt, SetupError } from "./setup-error.ts";
@@ -83,7 +83,7 @@ function isOurs(target: string): boolean {
 
 function readRecord(host: Host): Diversion[] {
   const path = host.locate(RECORD);
-  if (!existsSync(path)) return [];
+  if (!exists(path)) return [];
   const help = "move it away, and rename files with the suffix .distrib in /usr/bin back yourself";
   try {
     const diversions: unknown = JSON.parse(readFileSync(path, "utf8"));
@@ -124,7 +124,7 @@ function moveAgain(host: Host, { path, by }: Diversion, command: Run): void {
 function moveAway(host: Host, diversion: Diversion, command: Run): void {
   const { path, by } = diversion;
   const [from, to] = [host.locate(path), host.locate(movedTo(path))];
-  if (existsSync(to))
+  if (exists(to))
     throw new SetupError(`Cannot rename '${from}': '${to}' is in the way; move it away and run this again`);
   record(host, [...readRecord(host), diversion]);
   try {

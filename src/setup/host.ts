@@ -1,8 +1,9 @@
 // The host, or the tree of --root=, on which the program is installed: its features, and the translation of its paths.
 
-import { existsSync, readFileSync, readlinkSync, realpathSync, statfsSync } from "node:fs";
+import { readFileSync, readlinkSync, realpathSync, statfsSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { unlessNoFile } from "../base/absence.ts";
+import { exists } from "./disk.ts";
 import { type InitName, initOf } from "./init/recognise.ts";
 import { SetupError } from "./setup-error.ts";
 
@@ -12,7 +13,7 @@ export class Host {
   readonly root: string;
 
   constructor(root = "/") {
-    if (!existsSync(root)) throw new SetupError(`The directory '${root}' of --root= does not exist`);
+    if (!exists(root)) throw new SetupError(`The directory '${root}' of --root= does not exist`);
     this.root = realpathSync(resolve(root));
   }
 
@@ -23,7 +24,7 @@ export class Host {
 
   /** Whether systemd runs on this host, so that units can be started now. */
   get runsSystemd(): boolean {
-    return this.isLive && existsSync("/run/systemd/system");
+    return this.isLive && exists("/run/systemd/system");
   }
 
   /** The init that is process 1, or that a tree will boot; null if it is unknown. */
@@ -76,7 +77,7 @@ export class Host {
       return basename(readlinkSync(path));
     } catch {
       // It is no link, or there is none.
-      return existsSync(path) ? "init" : "";
+      return exists(path) ? "init" : "";
     }
   }
 
@@ -101,7 +102,7 @@ export class Host {
   }
 
   /** Whether a path of the host exists. */
-  readonly has = (path: string): boolean => existsSync(join(this.root, path));
+  readonly has = (path: string): boolean => exists(join(this.root, path));
 
   /**
    * Returns the path of a file of the host as this process must use it: for --root=, below that directory. Throws a
@@ -111,7 +112,7 @@ export class Host {
     const located = join(this.root, path);
     if (this.isLive) return located;
     let existing = dirname(located);
-    while (!existsSync(existing)) existing = dirname(existing);
+    while (!exists(existing)) existing = dirname(existing);
     const real = realpathSync(existing);
     if (real !== this.root && !real.startsWith(`${this.root}/`)) {
       throw new SetupError(`'${path}' leads out of '${this.root}' (to '${real}'): make that symbolic link relative`);
@@ -122,7 +123,7 @@ export class Host {
   /** Throws a SetupError if the file system of `path` has not enough space for `bytes` and 4 MiB for small files. */
   requireSpace(path: string, bytes: number): void {
     let existing = this.locate(path);
-    while (!existsSync(existing)) existing = dirname(existing);
+    while (!exists(existing)) existing = dirname(existing);
     const { bavail, bsize } = statfsSync(existing);
     const freeBytes = bavail * bsize;
     const neededBytes = bytes + 4 * MIB;

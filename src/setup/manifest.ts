@@ -2,8 +2,8 @@
 // uninstall` removes exactly these. It is written before the first file, so that an interrupted installation can be
 // removed, too.
 
-import { existsSync, readFileSync } from "node:fs";
-import { writeText } from "./disk.ts";
+import { readFileSync } from "node:fs";
+import { exists, writeText } from "./disk.ts";
 import type { Host } from "./host.ts";
 import { SetupError } from "./setup-error.ts";
 
@@ -20,7 +20,7 @@ const FORMAT = 1;
 /** Returns what an earlier installation has made, in that order; empty if there was none. Throws a SetupError. */
 export function readManifest(host: Host): Made[] {
   const path = host.locate(MANIFEST);
-  if (!existsSync(path)) return [];
+  if (!exists(path)) return [];
   const manifest: unknown = parse(path);
   if (!isManifest(manifest)) {
     throw new SetupError(`'${path}' is not a manifest of this program: use the version of machined that wrote it`);

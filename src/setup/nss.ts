@@ -2,7 +2,7 @@
 // the module (src/nss/module.c) is installed beside the C library; nsswitch.conf is changed to name it. Both are
 // recorded in a file, so that uninstall can restore nsswitch.conf exactly; from one that was edited in the meantime, it
 // removes only the word, and only from lines that did not have it before.
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import {
   NSS_LIBRARY as LIBRARY,
@@ -11,7 +11,7 @@ import {
   NSS_WORD as WORD,
 } from "../base/vocabulary/installation.ts";
 import type { Say } from "./apply.ts";
-import { hashOfFile, hashOfText, writeBytes, writeText } from "./disk.ts";
+import { exists, hashOfFile, hashOfText, writeBytes, writeText } from "./disk.ts";
 import type { Host } from "./host.ts";
 import { attempt, SetupError } from "./setup-error.ts";
 
@@ -63,7 +63,7 @@ export function describeUninstallNss(host: Host, say: Say): void {
 
 function readRecord(host: Host): NssRecord | null {
   const path = host.locate(RECORD);
-  if (!existsSync(path)) return null;
+  if (!exists(path)) return null;
   const help = `move it away, and remove ${WORD} from ${NSSWITCH} yourself`;
   try {
     const record: unknown = JSON.parse(readFileSync(path, "utf8"));
@@ -111,7 +111,7 @@ function putLibrary(host: Host, say: Say): NssRecord["library"] {
 /** Adds the word; `old` is the record of an earlier installation. Returns the new record; null where nothing changes. */
 function nameInNsswitch(host: Host, old: NssRecord["nsswitch"], say: Say): NssRecord["nsswitch"] {
   const path = host.locate(NSSWITCH);
-  if (!existsSync(path))
+  if (!exists(path))
     throw new SetupError(
       `Cannot add ${WORD} to '${path}', because the file does not exist: make it, or leave out --nss`,
     );
@@ -165,7 +165,7 @@ function withoutOurs(text: string, before: string): string {
 
 function restoreNsswitch(host: Host, { before, sha256 }: NonNullable<NssRecord["nsswitch"]>, say: Say): void {
   const path = host.locate(NSSWITCH);
-  if (!existsSync(path)) return;
+  if (!exists(path)) return;
   const now = readFileSync(path, "utf8");
   const isOurs = hashOfText(now) === sha256;
   const text = isOurs ? before : withoutOurs(now, before);
@@ -175,7 +175,7 @@ function restoreNsswitch(host: Host, { before, sha256 }: NonNullable<NssRecord["
 
 function removeLibrary(host: Host, { path, sha256 }: NonNullable<NssRecord["library"]>, say: Say): void {
   const located = host.locate(path);
-  if (!existsSync(located)) return;
+  if (!exists(located)) return;
   if (hashOfFile(located) !== sha256) {
     say(`left     ${located} (it is not what was installed)`);
     return;

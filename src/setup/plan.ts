@@ -1,8 +1,7 @@
 // Plans an installation: compares the wanted files with those on the host and decides what to do with each. Nothing is
 // changed. Files that neither this nor an earlier installation has made are not replaced.
 
-import { existsSync } from "node:fs";
-import { type Found, hashOfFile, hashOfText, look } from "./disk.ts";
+import { exists, type Found, hashOfFile, hashOfText, look } from "./disk.ts";
 import type { Host } from "./host.ts";
 import { parentsOf, UNIT } from "./layout/machined.ts";
 import { MANIFEST, type Made } from "./manifest.ts";
@@ -46,7 +45,7 @@ export function plan(host: Host, wanted: readonly Wanted[], source: string, opti
   const { earlier } = options;
   const steps = planSteps(host, wanted, source, options);
   const parents = new Set([...wanted.map((one) => one.path), MANIFEST].flatMap(parentsOf));
-  const directories = [...parents].filter((path) => !existsSync(host.locate(path))).sort();
+  const directories = [...parents].filter((path) => !exists(host.locate(path))).sort();
   const ours = new Set([
     ...directories,
     ...earlier.filter((made) => made.kind === "directory").map((made) => made.path),

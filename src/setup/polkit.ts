@@ -2,8 +2,9 @@
 // so the policy file is installed there beside the distribution's, with only those actions that the distribution's file
 // does not have.
 
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import { exists } from "./disk.ts";
 import type { Host } from "./host.ts";
 
 const DIRECTORIES = [
@@ -35,7 +36,7 @@ export function actionIds(policy: string): string[] {
 }
 
 function* policyTexts(directory: string, except: string): Generator<string> {
-  if (!existsSync(directory)) return;
+  if (!exists(directory)) return;
   for (const name of readdirSync(directory)) {
     if (name.endsWith(".policy") && name !== except) yield readFileSync(join(directory, name), "utf8");
   }

@@ -15,6 +15,10 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOTDIR: "a part of the path is not a directory",
   EEXIST: "another file of this name exists",
   EISDIR: "it is a directory",
+  EIO: "the disk reports an input/output error (see dmesg)",
+  ENOTCONN: "the program that serves its file system has ended (unmount it)",
+  EMFILE: "no descriptor is free in this process",
+  ENFILE: "no descriptor is free on this host",
 };
 
 /**

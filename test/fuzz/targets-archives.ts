@@ -7,7 +7,7 @@ import { readPartitions } from "../../src/kernel/mount/gpt.ts";
 import { requireReference } from "../../src/oci/reference.ts";
 import { foreignFormat } from "../../src/worker/image/disk-format.ts";
 import { convertQcow2 } from "../../src/worker/image/qcow2.ts";
-import { LayerTarget, layerOptions, MERGE_OPTIONS, MergeTarget } from "../../src/worker/oci/layer.ts";
+import { LayerRules, MERGE_OPTIONS, MergeTarget } from "../../src/worker/oci/layer.ts";
 import { parseObject, readManifest } from "../../src/worker/oci/manifest.ts";
 import { contentDigests, settingsOf } from "../../src/worker/oci/settings.ts";
 import { zstdFrameLength } from "../../src/worker/stream/compression-zstd.ts";
@@ -75,7 +75,6 @@ function unpack(top: string, bytes: Buffer, options: UntarOptions = {}, target?:
   unpacker.end();
 }
 
-const asLayer = (untar: Untar) => new LayerTarget(untar);
 const asMerge = (untar: Untar) => new MergeTarget(untar);
 
 function pax(...pairs: [string, string][]): Buffer {
@@ -172,7 +171,8 @@ export const ARCHIVE_TARGETS: Readonly<Record<string, Target>> = {
       withDirectory((top) => {
         refusing(ERRORS, () => {
           using directory = openPath(top, "directory");
-          unpack(top, withSums(bytes), layerOptions(directory), asLayer);
+          using rules = new LayerRules(directory);
+          unpack(top, withSums(bytes), rules.options, rules.target);
         });
         // The result is merged over another layer.
         withDirectory((merged) => {

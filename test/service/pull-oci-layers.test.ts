@@ -113,6 +113,12 @@ const BASE: readonly BuiltMember[] = [
   { name: "fifo", type: "6", mode: 0o622 },
 ];
 
+const ADDED: readonly BuiltMember[] = [
+  { name: "opt/", type: "5", mode: 0o755 },
+  { name: "opt/file", data: "f" },
+  { name: ".wh.away" },
+];
+
 const CASES: Readonly<Record<string, { layers: Layers; look: (top: string) => void; isStack?: boolean }>> = {
   "directories that a layer only implies keep the metadata of the layer below": {
     layers: [
@@ -204,6 +210,62 @@ const CASES: Readonly<Record<string, { layers: Layers; look: (top: string) => vo
       expect([lstatSync(join(top, "opaque")).uid, lstatSync(join(top, "opaque")).mode & 0o7777]).toEqual([5, 0o711]);
     },
   },
+  "an opaque whiteout at the top hides all layers below": {
+    layers: [
+      BASE,
+      [{ name: "./.wh..wh..opq" }, { name: "dir/", type: "5", mode: 0o755 }, { name: "dir/new", data: "n" }],
+      [{ name: "other", data: "o" }],
+    ],
+    look: (top) =>
+      expect([readdirSync(top).sort(), readdirSync(join(top, "dir"))]).toEqual([["dir", "other"], ["new"]]),
+    isStack: true,
+  },
+  "a layer that the image has several times": {
+    layers: [BASE, [], ADDED, [{ name: "dir/", type: "5", mode: 0o755 }, { name: "dir/.wh.gone" }], [], ADDED, []],
+    look: (top) => {
+      expect(readdirSync(join(top, "opt"))).toEqual(["file"]);
+      expect(existsSync(join(top, "away"))).toBe(false);
+      expect(readdirSync(join(top, "dir"))).toEqual(["stays"]);
+    },
+    isStack: true,
+  },
+  "whiteouts in a directory that is in no layer below": {
+    layers: [
+      BASE,
+      [
+        { name: "fresh/", type: "5", mode: 0o755 },
+        { name: "fresh/.wh.nothing" },
+        { name: "fresh/deep/", type: "5", mode: 0o755 },
+        { name: "fresh/deep/.wh.nothing" },
+      ],
+    ],
+    look: (top) =>
+      expect([readdirSync(join(top, "fresh")), readdirSync(join(top, "fresh/deep"))]).toEqual([["deep"], []]),
+  },
+  "whiteouts in an opaque directory": {
+    layers: [
+      BASE,
+      [
+        { name: "opaque/", type: "5", mode: 0o711, uid: 5 },
+        { name: "opaque/.wh.old" },
+        { name: "opaque/.wh..wh..opq" },
+        { name: "opaque/new", data: "n" },
+      ],
+    ],
+    look: (top) => expect(readdirSync(join(top, "opaque"))).toEqual(["new"]),
+  },
+  "whiteouts in a directory that a layer between has hidden": {
+    layers: [
+      [
+        { name: "a/", type: "5", mode: 0o755 },
+        { name: "a/b/", type: "5", mode: 0o755 },
+        { name: "a/b/c", data: "c" },
+      ],
+      [{ name: "a/", type: "5", mode: 0o755 }, { name: "a/.wh..wh..opq" }],
+      [{ name: "a/", type: "5", mode: 0o755 }, { name: "a/b/", type: "5", mode: 0o755 }, { name: "a/b/.wh.c" }],
+    ],
+    look: (top) => expect(readdirSync(join(top, "a/b"))).toEqual([]),
+  },
   "attributes of a directory are replaced by those of a later layer": {
     layers: [
       [
@@ -252,6 +314,39 @@ rootTest("a hard link to a file that no layer has is refused, and no files are l
     expect(entries(root).filter((name) => !name.startsWith(".oci-"))).toEqual([]);
   }
 });
+
+const LINK: BuiltMember = { name: "link", type: "1", target: "dir/gone" };
+for (const [what, members, reason] of [
+  [
+    "is then replaced",
+    [LINK, { name: "dir/gone", data: "new" }],
+    "links to 'dir/gone' of a layer below and replaces it",
+  ],
+  ["is then removed", [LINK, { name: "dir/.wh.gone" }], "links to 'dir/gone' of a layer below and replaces it"],
+  [
+    "is then removed with its directory",
+    [LINK, { name: ".wh.dir" }],
+    "links to 'dir' of a layer below and replaces it",
+  ],
+  ["is then hidden", [LINK, { name: "dir/.wh..wh..opq" }], "links to 'dir' of a layer below and replaces it"],
+  [
+    "was removed by the same layer",
+    [{ name: "dir/.wh.gone" }, LINK],
+    "links 'link' to 'dir/gone', which it does not have",
+  ],
+] as const) {
+  rootTest(
+    `a hard link to a file of a layer below that ${what} is refused, and the file gets no other content`,
+    async () => {
+      const folder = layout([BASE, members]);
+      for (const how of ["tree", "stack"] as const) {
+        const { root, log, code } = await pulled(folder, how);
+        expect([code, log]).toEqual([1, expect.stringContaining(reason)]);
+        expect(entries(root).filter((name) => !name.startsWith(".oci-"))).toEqual([]);
+      }
+    },
+  );
+}
 
 rootTest("without privileges, whiteouts, links to layers below, and read-only directories work", async () => {
   const nobody = { uid: 65534, gid: 65534 };

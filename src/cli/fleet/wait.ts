@@ -11,22 +11,36 @@ import { placesOf } from "./places.ts";
 /** The time that a request may take beside its own limit: the messages, and the start of a program. */
 const TURN_PATIENCE_MS = 40_000;
 
-async function waitForOne(session: Session, fleet: FleetClient, host: string, machine: string): Promise<number> {
+/** What `waitForOne()` needs of a session. */
+type Waiter = Pick<Session, "settings" | "report">;
+
+/** Waits until a machine meets the condition of the session's settings; returns the exit status. Throws a FleetError. */
+export async function waitForOne(
+  session: Waiter,
+  fleet: Pick<FleetClient, "ask">,
+  host: string,
+  machine: string,
+): Promise<number> {
   const { waitFor: until, timeoutMs } = session.settings;
   const end = timeoutMs > 0 ? performance.now() + timeoutMs : Number.POSITIVE_INFINITY;
   for (;;) {
-    const leftMs = end - performance.now();
+    const begin = performance.now();
+    const leftMs = end - begin;
     if (leftMs <= 0) return timedOut(session, host, machine);
     const turnMs = Math.max(Math.round(Math.min(leftMs, MOST_WAIT_MS)), 1);
     const body = { machines: [machine], until, timeoutMs: turnMs };
     const { status, error } = await fleet.ask(host, "read", "wait", body, turnMs + TURN_PATIENCE_MS);
-    if (status === TIMED_OUT) continue;
+    if (status === TIMED_OUT) {
+      // An agent that returns before its time is not asked at once again: it would be asked without a pause.
+      await Bun.sleep(Math.ceil(Math.max(1, begin + turnMs - performance.now())));
+      continue;
+    }
     if (status !== 0) session.report.error(`${host}: ${error.trim().split("\n").join("; ").slice(0, 1000)}`);
     return status;
   }
 }
 
-function timedOut({ report, settings }: Session, host: string, machine: string): number {
+function timedOut({ report, settings }: Waiter, host: string, machine: string): number {
   report.error(`${host}/${machine}: Not ${settings.waitFor} within the time`);
   return TIMED_OUT;
 }

@@ -25,9 +25,12 @@ const NAME_SLOTS = 8;
 const names = pinForever(NAME_SLOT * NAME_SLOTS);
 let nextSlot = 0;
 
+/** The number of characters of a name that is too long in its error. */
+const SHOWN = 80;
+
 /** Returns the address of a raw name, for the next system call. Throws `ENAMETOOLONG` beyond 4095 bytes. */
 export function rawAddress(name: RawName): number {
-  if (name.length >= NAME_SLOT) throw new SyscallError("name", "ENAMETOOLONG");
+  if (name.length >= NAME_SLOT) throw new SyscallError("name", "ENAMETOOLONG", `${textOf(name).slice(0, SHOWN)}…`);
   const at = nextSlot * NAME_SLOT;
   nextSlot = (nextSlot + 1) % NAME_SLOTS;
   names.bytes.write(name, at, "latin1");

@@ -1,9 +1,10 @@
 // Replaces the running systemd-machined by the installed one, and the reverse. Machines continue to run: their
 // processes are in other units, and both daemons read their state from /run/systemd/machines.
 
-import { existsSync, readdirSync, readlinkSync } from "node:fs";
+import { readdirSync, readlinkSync } from "node:fs";
 import { unlessNoProcess } from "../../base/absence.ts";
 import type { Say } from "../apply.ts";
+import { exists } from "../disk.ts";
 import { TMPFILES, UNIT } from "../layout/machined.ts";
 import { type Run, run } from "../run-command.ts";
 import { SetupError } from "../setup-error.ts";
@@ -21,7 +22,7 @@ function must(command: Run, ...words: string[]): string {
 /** Returns the names of the registered machines from their state files. */
 function machineNames(): string[] {
   const directory = "/run/systemd/machines";
-  if (!existsSync(directory)) return [];
+  if (!exists(directory)) return [];
   return readdirSync(directory).filter((name) => !name.startsWith("unit:") && !name.startsWith("."));
 }
 
@@ -63,7 +64,7 @@ export function takeOver(installed: Installed, say: Say, command: Run = run): bo
     say(`${SERVICE} runs already`);
     return false;
   }
-  if (existsSync(TMPFILES)) command("systemd-tmpfiles", "--create", TMPFILES);
+  if (exists(TMPFILES)) command("systemd-tmpfiles", "--create", TMPFILES);
   if (installed.ownSocket && command("systemctl", "is-active", "--quiet", SOCKET).code !== 0) startWithSocket(command);
   else start(command, "restart");
   sayKept(before, say, command);

@@ -1,8 +1,9 @@
 // The layers of container images. In an archive a file `.wh.NAME` means that NAME of the layers below is removed; on disk this is
 // a device 0:0, and a directory that hides the content below it has a mark, as overlayfs expects. Entries that a layer takes
 // from the layers below are marked as well: see marks.ts.
+import { ErrnoError } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
-import type { RawName } from "../../kernel/tree/tree.ts";
+import { type RawName, textOf } from "../../kernel/tree/tree.ts";
 import { Held } from "../program/budget.ts";
 import { damaged } from "../stream/feed.ts";
 import type { TarEntry, TarSink, TarTarget } from "../tar/entry.ts";
@@ -20,30 +21,95 @@ function textOfPath(components: readonly RawName[]): string {
 
 const IMPLIED: readonly string[] = namesOfMark("implied");
 
-/** Returns the rules for unpacking a layer into the directory `top`, without those below it. */
-export function layerOptions(top: Fd): UntarOptions {
-  const leave = (file: Fd, mark: Mark, value: Buffer) => {
-    const isLeft = setMark(file, mark, value);
-    return isLeft && setMark(top, "incomplete", YES);
+/** How a layer is unpacked into the directory `top`, without those below it. Owned by its caller, to whom `top` belongs. */
+export class LayerRules implements Disposable {
+  readonly #top: Fd;
+  readonly #linked = new LinkedPaths();
+
+  constructor(top: Fd) {
+    this.#top = top;
+  }
+
+  get options(): UntarOptions {
+    return {
+      links: "existing",
+      dropAttribute: isOverlayAttribute,
+      keepAttribute: (name) => isOverlayAttribute(name) && !IMPLIED.includes(name),
+      onImplied: (directory) => void this.#leave(directory, "implied", YES),
+      replaceLink: (file, target) => {
+        this.#linked.add(componentsOf(target));
+        return this.#leave(file, "hardlink", Buffer.from(target, "latin1"));
+      },
+    };
+  }
+
+  /** Returns the receiver of the layer's entries. */
+  readonly target = (untar: Untar): TarTarget => {
+    return new LayerTarget(untar, this.#linked, () => void setMark(this.#top, "incomplete", YES));
   };
-  return {
-    links: "existing",
-    dropAttribute: isOverlayAttribute,
-    keepAttribute: (name) => isOverlayAttribute(name) && !IMPLIED.includes(name),
-    onImplied: (directory) => void leave(directory, "implied", YES),
-    replaceLink: (file, target) => leave(file, "hardlink", Buffer.from(target, "latin1")),
-  };
+
+  /** Marks what the layer takes from those below. Returns false where it cannot be marked. */
+  #leave(file: Fd, mark: Mark, value: Buffer): boolean {
+    return setMark(file, mark, value) && setMark(this.#top, "incomplete", YES);
+  }
+
+  [Symbol.dispose](): void {
+    this.#linked[Symbol.dispose]();
+  }
+}
+
+/**
+ * The paths of files of the layers below to which a layer has hard links. Such a link is made when the layers are merged, by the
+ * order of names on the disk, and not by the order of the archive: so the layer must not replace or remove the file after the link.
+ */
+class LinkedPaths implements Disposable {
+  readonly #held = new Held();
+  readonly #files = new Set<string>();
+  readonly #directories = new Set<string>();
+
+  add(components: readonly RawName[]): void {
+    this.#note(this.#files, components);
+    for (let depth = components.length - 1; depth > 0; depth--) {
+      if (!this.#note(this.#directories, components.slice(0, depth))) return;
+    }
+  }
+
+  #note(paths: Set<string>, components: readonly RawName[]): boolean {
+    const path = textOfPath(components);
+    if (paths.has(path)) return false;
+    this.#held.add(path.length + 64, "hard links");
+    paths.add(path);
+    return true;
+  }
+
+  /** Throws EOPNOTSUPP where a path is that of a linked file, or, unless `isDirectory`, of a directory above one. */
+  requireUnused(components: readonly RawName[], isDirectory = false): void {
+    if (this.#files.size === 0) return;
+    const text = textOfPath(components);
+    if (!this.#files.has(text) && (isDirectory || !this.#directories.has(text))) return;
+    const path = textOf(text);
+    const advice = "flatten the image, or build it with a current program";
+    throw new ErrnoError("EOPNOTSUPP", `Layer links to '${path}' of a layer below and replaces it: ${advice}`);
+  }
+
+  [Symbol.dispose](): void {
+    this.#held[Symbol.dispose]();
+  }
 }
 
 /** Unpacks a layer into a directory of its own. */
-export class LayerTarget implements TarTarget {
+class LayerTarget implements TarTarget {
   readonly #untar: Untar;
+  readonly #linked: LinkedPaths;
+  readonly #noteWhiteout: () => void;
   readonly #held = new Held();
   /** The names that this layer removes; entries of the layer itself win over them. */
   readonly #gone = new Set<string>();
 
-  constructor(untar: Untar) {
+  constructor(untar: Untar, linked: LinkedPaths, noteWhiteout: () => void) {
     this.#untar = untar;
+    this.#linked = linked;
+    this.#noteWhiteout = noteWhiteout;
   }
 
   entry(entry: TarEntry): TarSink | null {
@@ -53,12 +119,14 @@ export class LayerTarget implements TarTarget {
       this.#whiteout(components.slice(0, -1), name, entry);
       return null;
     }
+    this.#linked.requireUnused(components, entry.kind === "directory");
     this.#reveal(components, entry.kind === "directory");
     return this.#untar.entry(entry);
   }
 
   #whiteout(parent: RawName[], name: RawName, entry: TarEntry): void {
     if (name === OPAQUE) {
+      this.#linked.requireUnused(parent);
       this.#hideBelow(parent);
       return;
     }
@@ -66,6 +134,7 @@ export class LayerTarget implements TarTarget {
     const hidden = name.slice(WHITEOUT.length);
     if (hidden === "" || hidden === "." || hidden === "..") throw damaged("a whiteout of no file");
     const components = [...parent, hidden];
+    this.#linked.requireUnused(components);
     const path = textOfPath(components);
     const present = this.#untar.tree.look(components);
     if (present === "directory") this.#hideBelow(components);
@@ -73,6 +142,7 @@ export class LayerTarget implements TarTarget {
     this.#reveal(parent, true);
     this.#held.add(path.length + 64, "whiteouts");
     this.#gone.add(path);
+    this.#noteWhiteout();
     this.#untar.entry({
       ...entry,
       path,

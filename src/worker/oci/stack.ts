@@ -9,6 +9,19 @@ import { RawStatus } from "../../kernel/tree/raw-status.ts";
 import { openDirectory, openEntry, type RawName, rawOf, readSomeEntries, textOf } from "../../kernel/tree/tree.ts";
 import { isOverlayAttribute, markOf } from "./marks.ts";
 
+/**
+ * Returns the names of the layers that a machine can see, the lowest first. Those below the last layer whose top is opaque are
+ * left out: overlayfs ignores that mark at the top of a layer. Of a layer that an image has several times, such as the empty one
+ * of many builders, only the uppermost stays: it hides the others, and overlayfs does not mount a directory twice (ELOOP).
+ */
+export function visibleLayers(root: Fd, names: readonly string[]): string[] {
+  const lowest = names.findLastIndex((name) => {
+    using top = openAt(root, name, "directory");
+    return markOf(top, "opaque") !== null;
+  });
+  return names.slice(Math.max(lowest, 0)).filter((name, index, all) => all.lastIndexOf(name) === index);
+}
+
 /** Whether each layer is complete without the parts that it takes from those below. */
 export function standAlone(root: Fd, names: readonly string[]): boolean {
   const layers = names.map((name) => openAt(root, name, "directory"));
@@ -24,20 +37,43 @@ export function standAlone(root: Fd, names: readonly string[]): boolean {
 
 function isComplete(directory: Fd, path: readonly RawName[], below: readonly Fd[]): boolean {
   if (markOf(directory, "implied") !== null && !isSameBelow(directory, path, below)) return false;
+  // An opaque directory is not merged with those below, and neither is what it contains. The top is always merged.
+  const merged = path.length > 0 && markOf(directory, "opaque") !== null ? [] : below;
   using listing = openDirectory(directory, ".");
   for (let some = readSomeEntries(listing); some.length > 0; some = readSomeEntries(listing)) {
-    if (!some.every(({ name }) => isEntryComplete(directory, name, path, below))) return false;
+    if (!some.every(({ name }) => isEntryComplete(directory, name, path, merged))) return false;
   }
   return true;
 }
 
 function isEntryComplete(parent: Fd, name: RawName, path: readonly RawName[], below: readonly Fd[]): boolean {
   using entry = openEntry(parent, name);
-  const { kind } = new RawStatus().readFd(entry);
+  const { kind, deviceNumber } = new RawStatus().readFd(entry);
   if (kind === "regular") return markOf(entry, "hardlink") === null;
+  if (kind === "character" && deviceNumber === 0) return isMerged(path, below);
   if (kind !== "directory") return true;
   using directory = openDirectory(parent, name);
   return isComplete(directory, [...path, name], below);
+}
+
+/**
+ * Whether overlayfs merges the directory at a path with one below. It shows the names of whiteouts in all other directories,
+ * although there are no files of these names: such a directory cannot be copied or removed by most programs.
+ */
+function isMerged(path: readonly RawName[], below: readonly Fd[]): boolean {
+  for (const layer of below) {
+    for (let depth = path.length; depth >= 0; depth--) {
+      const found = entryBelow(layer, path.slice(0, depth));
+      if (found === "nothing") continue;
+      if (found === "obstacle") return false;
+      using entry = found;
+      if (new RawStatus().readFd(entry).kind !== "directory") return false;
+      if (depth === path.length) return true;
+      // The directory is not in this layer, which may hide it in those below.
+      if (depth > 0 && markOf(entry, "opaque") !== null) return false;
+    }
+  }
+  return false;
 }
 
 /** Whether the directory below, if there is one, has the same properties as the one that hides it. */

@@ -72,8 +72,8 @@ export function parseHeader(block: Buffer): TarHeader {
     gid: identity(number(block, 116, 8, "group")),
     size: fileSize(number(block, 124, 12, "size")),
     seconds: number(block, 136, 12, "time"),
-    major: isDevice ? number(block, 329, 8, "device") : 0,
-    minor: isDevice ? number(block, 337, 8, "device") : 0,
+    major: isDevice ? deviceNumber(number(block, 329, 8, "device"), MAJOR_MAX) : 0,
+    minor: isDevice ? deviceNumber(number(block, 337, 8, "device"), MINOR_MAX) : 0,
   };
 }
 
@@ -94,6 +94,15 @@ const ID_MAX = 0xffff_fffe;
 export function identity(id: number): number {
   if (!Number.isInteger(id) || id < 0 || id > ID_MAX) throw damaged(`impossible owner ${id}`);
   return id;
+}
+
+/** The largest numbers of a device that mknod(2) takes. */
+const [MAJOR_MAX, MINOR_MAX] = [0xfff, 0xf_ffff];
+
+/** Returns a device number; throws EBADMSG for one beyond the kernel's bits: without them it would be another device. */
+function deviceNumber(value: number, max: number): number {
+  if (value < 0 || value > max) throw damaged(`impossible device number ${value}`);
+  return value;
 }
 
 /** Parses a number field: octal digits, or base 256 with the highest bit set. Throws EBADMSG that names `what`. */

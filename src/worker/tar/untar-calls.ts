@@ -145,9 +145,10 @@ export function trySetEntryAttribute(parent: Fd, entry: RawName, name: string, b
   return trySys("lsetxattr", path, attributeName, value, bytes.length, 0);
 }
 
-/** Sets the size of an open file in bytes. */
-export function setLength(file: Fd, bytes: number): void {
-  check(trySys("ftruncate", file.number, bytes), "truncate");
+/** Sets the size of an open file in bytes; `name` is that of the file, for the error. */
+export function setLength(file: Fd, bytes: number, name?: RawName): void {
+  const result = trySys("ftruncate", file.number, bytes);
+  check(result, "truncate", name === undefined || result >= 0 ? undefined : textOf(name));
 }
 
 /** Sets the umask of the process; returns the former one. */

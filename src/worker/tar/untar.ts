@@ -200,7 +200,7 @@ export class Untar implements TarTarget, Disposable {
     const file = adopt(result, "create", name);
     const path = this.#place.real;
     const finish = () => {
-      if (entry.sparse !== null) setLength(file, entry.size);
+      if (entry.sparse !== null) setLength(file, entry.size, entry.path);
       this.#metadata.finishFile(file, entry.path, metadata);
       this.#acls.add([...path, name], file, metadata.namedAcls);
       file.close();
@@ -221,7 +221,10 @@ export class Untar implements TarTarget, Disposable {
     const sourceName = source.pop();
     if (sourceName === undefined) throw damaged(`link '${textOf(entry.path)}' to the top of the tree`);
     const from = this.#directoryOfSource(source);
-    const isHere = from !== null && this.tree.lookIn(from, sourceName) !== "nothing";
+    const found = from === null ? "nothing" : this.tree.lookIn(from, sourceName);
+    // A second name of a whiteout would remove the file of that name, too.
+    if (found === "whiteout" && this.#options.replaceLink !== undefined) throw noSource(entry);
+    const isHere = from !== null && found !== "nothing";
     if (isHere) this.#make(parent, name, "link", () => tryLink(from, sourceName, parent, name));
     else if (!this.#replaceLink(parent, name, entry.target)) throw noSource(entry);
     // A later member may replace what these directories are.

@@ -5,7 +5,7 @@ import type { Fd } from "../../kernel/file/fd.ts";
 import { exists, Stage } from "../image/stage.ts";
 import { unpackOptions, unpackPlainTar } from "../image/unpack-tar.ts";
 import type { HeldLayers } from "../oci/held-layers.ts";
-import { LayerTarget, layerOptions } from "../oci/layer.ts";
+import { LayerRules } from "../oci/layer.ts";
 import { type Descriptor, isForeignLayer } from "../oci/manifest.ts";
 import { setMark } from "../oci/marks.ts";
 import { type BlobWork, foreignBlob, type OciSource, type Taker } from "../oci/source.ts";
@@ -176,6 +176,6 @@ async function* tapped(chunks: Chunks, tap: (chunk: Buffer) => void): AsyncGener
 }
 
 async function unpackLayer(source: Chunks, top: Fd, options: WorkerOptions): Promise<void> {
-  const policy = { ...unpackOptions(options), ...layerOptions(top) };
-  await unpackPlainTar(source, top, policy, LAYER_LIMIT_BYTES, (untar) => new LayerTarget(untar));
+  using rules = new LayerRules(top);
+  await unpackPlainTar(source, top, { ...unpackOptions(options), ...rules.options }, LAYER_LIMIT_BYTES, rules.target);
 }

@@ -22,6 +22,7 @@ import {
 import { isLocalReference, openSource } from "../oci/open.ts";
 import { contentDigests, settingsOf } from "../oci/settings.ts";
 import type { OciSource } from "../oci/source.ts";
+import { visibleLayers } from "../oci/stack.ts";
 import { abandonAll, keepForLater } from "../program/abandon.ts";
 import { transferBudget } from "../program/budget.ts";
 import { log } from "../program/log.ts";
@@ -66,7 +67,10 @@ async function install(source: OciSource, root: Fd, local: string | null, option
   using held = new HeldLayers(root, options.locks);
   await fetchLayers(source, root, layers, { options, contents, progress, held });
   if (local === null) return;
-  const names = layers.map(({ digest }) => layerName(digest));
+  const names = visibleLayers(
+    root,
+    layers.map(({ digest }) => layerName(digest)),
+  );
   if (names.every((name) => isEmpty(root, name))) throw noFile();
   progress.stage(DOWNLOAD_SHARE);
   using stage = await (knowsStacks() ? stackOf : flatten)(root, names, options);

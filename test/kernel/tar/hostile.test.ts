@@ -155,6 +155,16 @@ const ATTACKS: readonly Attack[] = [
     members: [{ name: "f", pax: { "SCHILY.acl.access": "user::rwx,what" } }],
     errno: "EBADMSG",
   },
+  {
+    name: "a device whose number is that of a whiteout without its upper bits",
+    members: [{ name: "n", type: "3", device: [0x1000, 0] }],
+    errno: "EBADMSG",
+  },
+  {
+    name: "a device with a minor number beyond the kernel's",
+    members: [{ name: "n", type: "4", device: [8, 0x10_0000] }],
+    errno: "EBADMSG",
+  },
   { name: "an unknown type", members: [{ name: "f", type: "%" }], errno: "EBADMSG" },
   { name: "an owner of minus one", members: [{ name: "f", pax: { uid: "4294967295" } }], errno: "EBADMSG" },
   { name: "an owner that is no number", members: [{ name: "f", pax: { uid: "root" } }], errno: "EBADMSG" },
@@ -291,6 +301,13 @@ rootTest("owners beyond the range are mapped to nobody where the scope requires 
   const { top } = unpack(archive({ name: "f", uid: 70000, gid: 5 }), { mapId: (id) => (id > 65535 ? 65534 : id) });
   const { uid, gid } = lstatSync(join(top, "f"));
   expect([uid, gid]).toEqual([65534, 5]);
+});
+
+rootTest("errors about a size or a link's target that is too long name the member or the target", () => {
+  const huge = { name: "d/s", pax: { "GNU.sparse.map": "0,0", "GNU.sparse.size": `${2 ** 53 - 1}` } };
+  expect(unpack(archive(huge)).error?.message).toContain('"d/s"');
+  const long = { name: "l", type: "2", pax: { linkpath: "x".repeat(5000) } };
+  expect(unpack(archive(long)).error?.message).toContain('"xxxx');
 });
 
 test("I100: a file that is no archive is refused with that reason", () => {

@@ -1,5 +1,6 @@
 // machined install and uninstall on trees of files (--root); the host suite tests running hosts.
-import { afterEach, beforeEach, expect, test } from "bun:test";
+import { afterEach, beforeEach, expect, spyOn, test } from "bun:test";
+import * as fs from "node:fs";
 import {
   existsSync,
   lstatSync,
@@ -349,6 +350,28 @@ test("an invalid manifest, also one with relative paths, is refused", () => {
     put(manifest, text);
     expect(() => uninstalled()).toThrow(/manifest/);
   }
+});
+
+test("a manifest whose disk fails is an error for install and uninstall, and no file of the installation is removed", () => {
+  installed();
+  const before = snapshot();
+  const { statSync, existsSync: isThere } = fs;
+  const isManifest = (path: unknown) => String(path).endsWith("/manifest.json");
+  const failing = Object.assign(new Error("EIO: i/o error"), { code: "EIO" });
+  const spies = [
+    spyOn(fs, "statSync").mockImplementation(((path: string, options: object) => {
+      if (isManifest(path)) throw failing;
+      return statSync(path, options);
+    }) as never),
+    // As node:fs does: every error is "no".
+    spyOn(fs, "existsSync").mockImplementation(((path: string) => !isManifest(path) && isThere(path)) as never),
+  ];
+  try {
+    for (const work of [installed, uninstalled]) expect(() => void work()).toThrow(/manifest.json': the disk reports/);
+  } finally {
+    for (const spy of spies) spy.mockRestore();
+  }
+  expect(snapshot()).toEqual(before);
 });
 
 test("--now is refused for a tree of files", () => {

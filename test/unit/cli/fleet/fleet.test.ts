@@ -4,6 +4,7 @@ import { exitStatusIn } from "../../../../src/cli/fleet/exec.ts";
 import { fleetInventory, fleetTargets } from "../../../../src/cli/fleet/inventory.ts";
 import { fleetMachines } from "../../../../src/cli/fleet/list.ts";
 import { placesOf } from "../../../../src/cli/fleet/places.ts";
+import { waitForOne } from "../../../../src/cli/fleet/wait.ts";
 import { FleetError } from "../../../../src/fleet/errors.ts";
 
 const FACTS = { service: "s", os: "debian", version: "12", time: 1 };
@@ -59,4 +60,16 @@ test("targets have their host as a label; machines without an address are left o
   expect(fleetTargets(MACHINES, 9100)).toEqual([
     { targets: ["10.0.0.2:9100"], labels: { host: "h1.x", machine: "web", class: "container", service: "s" } },
   ]);
+});
+
+test("wait does not ask an agent again before the time that the agent was to wait", async () => {
+  let asked = 0;
+  const errors: string[] = [];
+  const settings = { waitFor: "ended", timeoutMs: 300 };
+  const report = { error: (text: string) => errors.push(text) };
+  const fleet = { ask: async () => ({ status: 124, output: "", error: "", asked: asked++ }) };
+  expect(await waitForOne({ settings, report } as never, fleet as never, "h", "m")).toBe(124);
+  // A timer may fire a little early, and then less than a millisecond is left.
+  expect(asked).toBeLessThanOrEqual(2);
+  expect(errors).toEqual(["h/m: Not ended within the time"]);
 });
