@@ -24,7 +24,7 @@ export function grantToOpen(
  * too: the owner of the machine controls what a program started in it does. A user's own daemon is not root and passes
  * on no privileges.
  */
-export function requireDiskHostRoot(machine: Machine): void {
+export function refuseForeignHostRoot(machine: Machine): void {
   if (machine.isHost || machine.facts.uid === 0 || process.geteuid?.() !== 0 || !isHostRootInside(machine)) return;
   throw new MachinedError("AccessDenied", "Only root may shell into the root user namespace");
 }

@@ -10,7 +10,7 @@ import { grantOn } from "../action/machine-grant.ts";
 import { withMachineBus } from "./machine-bus.ts";
 import { openPtyIn } from "./machine-pty.ts";
 import { openInMachine } from "./open-in-machine.ts";
-import { grantToOpen, requireDiskHostRoot } from "./permission.ts";
+import { grantToOpen, refuseForeignHostRoot } from "./permission.ts";
 import { HOST_ROOT } from "./root-identity.ts";
 import { requestedUser, type ShellRequest, shellUnit } from "./shell-request.ts";
 import { startGetty, startShell } from "./shell-unit.ts";
@@ -55,7 +55,7 @@ export const openShell = defineAction({
     const machine = daemon.registry.get(request.name);
     requireTerminals(machine);
     requestedUser(request.user);
-    requireDiskHostRoot(machine);
+    refuseForeignHostRoot(machine);
     const unit = shellUnit(request);
     const { path: program, argv } = unit.program;
     const details = { user: unit.user, program, command_line: argv.join(" ") };
