@@ -26,7 +26,7 @@ import { type FileKind, type FileStatus, kindOfOpen, type LinkPolicy, statusOf }
 
 /**
  * What a file is opened for. `path` is O_PATH: it identifies the file without opening it, so drivers and fifos are not
- * affected. `directory` and `pty-master` are passed to clients, which expect descriptors that block.
+ * affected.
  */
 type OpenMode = "read" | "path" | "path-no-follow" | "directory" | "write" | "read-write" | "pty-master";
 
@@ -34,10 +34,10 @@ const OPEN_FLAGS: Readonly<Record<OpenMode, number>> = {
   read: O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
   path: O_CLOEXEC | O_PATH,
   "path-no-follow": O_CLOEXEC | O_PATH | O_NOFOLLOW,
-  directory: O_CLOEXEC | O_DIRECTORY | O_NOCTTY,
+  directory: O_CLOEXEC | O_DIRECTORY | O_NOCTTY | O_NONBLOCK,
   write: O_CLOEXEC | O_WRONLY | O_NOCTTY | O_NONBLOCK,
   "read-write": O_CLOEXEC | O_RDWR | O_NOCTTY | O_NONBLOCK,
-  "pty-master": O_CLOEXEC | O_RDWR | O_NOCTTY,
+  "pty-master": O_CLOEXEC | O_RDWR | O_NOCTTY | O_NONBLOCK,
 };
 
 function closeNow(number: number): void {

@@ -1,6 +1,6 @@
 // Opens parts of a machine: its root directory, a pseudo terminal, one with a login prompt on it, one with a program
 // (org.freedesktop.machine1(5), OpenMachineRootDirectory(), OpenMachinePTY(), OpenMachineLogin(), OpenMachineShell()).
-import type { Fd } from "../../kernel/file/fd.ts";
+import { type Fd, setNonblocking } from "../../kernel/file/fd.ts";
 import { openPtyPeer, type Pty } from "../../kernel/terminal/pty.ts";
 import { unsupported } from "../../registry/machine/errors.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
@@ -24,8 +24,13 @@ export const openRootDirectory = defineAction({
     }
     return { subject: machine, grant: grantOn(machine) };
   },
-  run: (daemon, { subject: machine }): Promise<Fd> =>
-    openInMachine(daemon.operations, machine, { path: "/", kind: "directory", identity: HOST_ROOT }),
+  async run(daemon, { subject: machine }): Promise<Fd> {
+    const opening = { path: "/", kind: "directory", identity: HOST_ROOT } as const;
+    const directory = await openInMachine(daemon.operations, machine, opening);
+    // As systemd passes it.
+    setNonblocking(directory, "off");
+    return directory;
+  },
 });
 
 /** Opens a new pseudo terminal of the machine; nothing runs on it yet. */
