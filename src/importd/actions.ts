@@ -80,7 +80,7 @@ export async function start(
     const credentials = kind === "push" ? await credentialsOf(call, request) : "";
     const plan = { ...planOf(daemon, request, kind), credentials };
     using file = request.file?.();
-    if (file !== undefined) checkFile(file, request.type);
+    if (file !== undefined) checkFile(file, request.type, daemon.hostVersion);
     daemon.transfers.check(plan);
     using login = request.login === undefined ? null : sealedFile("login", Buffer.from(JSON.stringify(request.login)));
     return launch(daemon, plan, filesOf(kind, login ?? file));
@@ -161,16 +161,20 @@ function checkRemote(type: TransferType, remote: string): void {
   } else if (!isDownloadUrl(remote)) throw invalidArgument("remote", `URL '${remote}' is invalid`);
 }
 
+/** From this release on, systemd-importd refuses descriptors that append or do not wait: those of `>>` in a shell, for one. */
+const PLAIN_FILES_VERSION = 257;
+
 /**
  * Checks a descriptor that the caller opened: a worker reads or writes it without further checks. Throws errors with
  * errno.
  */
-function checkFile(file: Fd, type: TransferType): void {
+function checkFile(file: Fd, type: TransferType, hostVersion: number): void {
   const kind = kindOfFd(file);
   if (type === "import-fs") {
     if (kind !== "directory") throw new ErrnoError("ENOTDIR", errnoText("ENOTDIR"));
   } else if (kind !== "regular" && kind !== "fifo") throw new ErrnoError("EINVAL", errnoText("EINVAL"));
-  if (!isPlainlyOpened(file)) throw new ErrnoError("EREMOTEIO", errnoText("EREMOTEIO"));
+  const strictness = hostVersion < PLAIN_FILES_VERSION ? "or-appends-or-does-not-wait" : "strictly";
+  if (!isPlainlyOpened(file, strictness)) throw new ErrnoError("EREMOTEIO", errnoText("EREMOTEIO"));
 }
 
 /** Cancels the transfer of that number. */

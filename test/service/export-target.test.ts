@@ -20,6 +20,8 @@ import { finished, ImageHost } from "./image-host.ts";
 
 setDefaultTimeout(GUARD_MS);
 
+const MAIN = join(import.meta.dir, "../../src/main.ts");
+
 describe.skipIf(!isRoot)(`the target of an export${needsRoot}`, () => {
   const host = new ImageHost();
   const content = Buffer.alloc(300_000, "image");
@@ -52,6 +54,31 @@ describe.skipIf(!isRoot)(`the target of an export${needsRoot}`, () => {
     expect((await exported(at("new"))).code).toBe(0);
     expect(statSync(at("new")).mode & 0o7777).toBe(0o644);
   });
+
+  test.each(["raw", "tar"])(
+    "an export to a file that its caller has opened for appending keeps what is in it (%s)",
+    async (kind) => {
+      writeFileSync(at("log"), "before");
+      const program = [
+        process.execPath,
+        MAIN,
+        "systemd-export",
+        kind,
+        `--image-root=${host.pool}`,
+        kind === "raw" ? "disk" : "tree",
+      ];
+      const env = { PATH: process.env["PATH"] ?? "", MACHINED_IMAGE_ROOT: host.path };
+      const shell = Bun.spawn(["sh", "-c", 'log=$1; shift; exec "$@" >>"$log"', "sh", at("log"), ...program], {
+        env,
+        stderr: "ignore",
+      });
+      expect(await shell.exited).toBe(0);
+      const after = readFileSync(at("log"));
+      expect(after.subarray(0, 6).toString()).toBe("before");
+      if (kind === "raw") expect(after.subarray(6).equals(content)).toBe(true);
+      else expect(after.subarray(6).includes("of the tree")).toBe(true);
+    },
+  );
 
   test("links are followed, to an existing file and to a new one", async () => {
     writeFileSync(at("target"), "old");

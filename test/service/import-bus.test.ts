@@ -1,8 +1,10 @@
 // The daemon on a bus: its name, its objects, who may do what, and when it ends.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { chmodSync, constants, existsSync, mkdirSync, openSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { BusClient } from "../../src/ipc/bus/client.ts";
+import { Fd } from "../../src/kernel/file/fd.ts";
+import { O_PATH } from "../../src/kernel/syscall/constants.ts";
 import { errorOf, isRoot, needsRoot } from "../lib/daemon.ts";
 import { hasBusDaemon, PlayedManager, TestBus } from "../lib/private-bus.ts";
 import { havePrograms } from "../lib/programs.ts";
@@ -101,6 +103,36 @@ describe.skipIf(!can)(`on a bus${reason}`, () => {
       "Access",
     );
   });
+
+  test.each([
+    ["256.1", "accepted"],
+    ["257.13", "refused"],
+  ])(
+    "I26 on a host of systemd %s, descriptors that append or do not wait are %s, as by its own daemon",
+    async (version, verdict) => {
+      await using old = await TestBus.start();
+      (await PlayedManager.start(old)).version = version;
+      await using importd = await TestImportd.start({ DBUS_SYSTEM_BUS_ADDRESS: old.address });
+      const client = await old.connect();
+      await waitFor(() => manager(client, "ListTransfers"), "the daemon on the bus");
+      const results = await Announcements.of(client);
+      const path = `${importd.runtime}/log`;
+      for (const flags of [
+        constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND,
+        constants.O_RDWR | constants.O_NONBLOCK,
+      ]) {
+        using file = Fd.adopt(openSync(path, flags));
+        const call = manager(client, "ExportTar", "shs", "target", file, "");
+        if (verdict === "refused") expect(await errorOf(call)).toStartWith("System.Error.EREMOTEIO");
+        else expect(await results.result(((await call) as [number])[0])).toBe("done");
+      }
+      using named = Fd.adopt(openSync(path, O_PATH));
+      expect(await errorOf(manager(client, "ExportTar", "shs", "target", named, ""))).toStartWith(
+        "System.Error.EREMOTEIO",
+      );
+      client.close();
+    },
+  );
 
   test("I27 users other than root need polkit's permission: import, export, pull", async () => {
     polkit.asked.length = 0;

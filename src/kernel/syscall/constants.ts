@@ -10,6 +10,7 @@ export const O_ACCMODE = 0x3;
 export const O_CREAT = 0x40;
 export const O_EXCL = 0x80;
 export const O_NOCTTY = 0x100;
+export const O_APPEND = 0x400;
 export const O_NONBLOCK = 0x800;
 export const O_DIRECTORY = arm ? 0x4000 : 0x10000;
 export const O_NOFOLLOW = arm ? 0x8000 : 0x20000;

@@ -5,6 +5,7 @@ import { ErrnoError } from "../../base/error.ts";
 import { type Compression, compressionOfName } from "../../base/vocabulary/compression.ts";
 import { pathOf } from "../../kernel/file/attributes.ts";
 import { type Fd, openPath, statFd } from "../../kernel/file/fd.ts";
+import { appends } from "../../kernel/file/flags.ts";
 import { trySys } from "../../kernel/syscall/sys.ts";
 import { copyOrigin, copyRaw } from "../image/write-raw.ts";
 import { log } from "../program/log.ts";
@@ -79,11 +80,14 @@ async function exportRaw({ options, words }: CommandLine): Promise<void> {
   output.done();
 }
 
-/** Replaces the content from the beginning, sharing data where possible; continues at the offset where that is not 0. */
+/**
+ * Replaces the content from the beginning, sharing data where possible; continues at the offset where that is not 0, and at the
+ * end of a file that was opened for appending.
+ */
 async function copyOut(source: Fd, target: Fd, size: number): Promise<void> {
   const [SEEK_CUR] = [1];
   const at = trySys("lseek", target.number, 0, SEEK_CUR);
-  if (at !== 0) return writeStream(counted(readChunks(source), size), target);
+  if (at !== 0 || appends(target)) return writeStream(counted(readChunks(source), size), target);
   if (statFd(target).size > 0) setLength(target, 0);
   // The caller may fill the disk: it may be a stick for this one file.
   await copyRaw(source, target, exportProgress(size), { reserveBytes: 0 });

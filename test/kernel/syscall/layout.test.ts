@@ -99,6 +99,7 @@ const EXPECTED: Record<string, number> = {
   O_NOFOLLOW: arm ? 0x8000 : 0x20000,
   O_CLOEXEC: 0x80000,
   O_PATH: 0x200000,
+  O_APPEND: 0x400,
   O_NONBLOCK: 0x800,
   O_NOCTTY: 0x100,
   RESOLVE_NO_MAGICLINKS: 0x02,
