@@ -6,22 +6,18 @@ import { copyStandard, openPath, replaceStandard } from "../kernel/file/fd.ts";
 import { changeOwner } from "../kernel/file/ownership.ts";
 import type { PidRef } from "../kernel/process/pidref.ts";
 import { sendMessage } from "../kernel/socket/unix.ts";
-import { SyscallError } from "../kernel/syscall/sys.ts";
+import { unlessSyscallError } from "../kernel/syscall/sys.ts";
 import { openPty, openPtyAt, openPtyPeer, type Pty, setWindowSize, type WindowSize } from "../kernel/terminal/pty.ts";
 import { openPathCached } from "../registry/machine/open-cached.ts";
 
 /** Opens a terminal in the machine's devpts; in this host's where the machine has none or another file system in its place. */
 function openTerminal(leader: PidRef): Pty {
-  try {
-    return leader.verified(() => {
-      using root = openPath(`/proc/${leader.pid}/root`, "path");
-      using multiplexer = openPathCached({ leader, isHost: false }, root, "/dev/pts/ptmx");
-      return multiplexer === null ? openPty() : openPtyAt(multiplexer);
-    });
-  } catch (error) {
-    if (error instanceof SyscallError) return openPty();
-    throw error;
-  }
+  const open = () => {
+    using root = openPath(`/proc/${leader.pid}/root`, "path");
+    using multiplexer = openPathCached({ leader, isHost: false }, root, "/dev/pts/ptmx");
+    return multiplexer === null ? null : openPtyAt(multiplexer);
+  };
+  return unlessSyscallError(() => leader.verified(open), null) ?? openPty();
 }
 
 /**

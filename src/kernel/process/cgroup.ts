@@ -5,7 +5,7 @@ import type { Watch } from "../event/poller.ts";
 import { writeSome } from "../file/byte-io.ts";
 import { listDirectory, makeDirectory, removeDirectory } from "../file/directory-entry.ts";
 import { openPath, readRegular, statPath } from "../file/fd.ts";
-import { isErrno, SyscallError } from "../syscall/sys.ts";
+import { isErrno, SyscallError, unlessErrno } from "../syscall/sys.ts";
 import { cgroupRoot } from "./cgroup-mount.ts";
 import { PidRef } from "./pidref.ts";
 import { readProcess } from "./process-file.ts";
@@ -197,10 +197,5 @@ function childOf(path: string, name: string): string {
 
 /** Returns the result of `look`; null where the group or its file is missing, because it may be removed at any moment. */
 function ifThere<T>(look: () => T): T | null {
-  try {
-    return look();
-  } catch (error) {
-    if (isErrno(error, "ENOENT", "ENODEV", "ENOTDIR")) return null;
-    throw error;
-  }
+  return unlessErrno(look, null, "ENOENT", "ENODEV", "ENOTDIR");
 }

@@ -1,7 +1,7 @@
 // Starts this executable again as another of its programs. The child gets a minimal environment instead of ours, in which a
 // caller could have set variables that influence a privileged process.
 import type { Fd } from "../file/fd.ts";
-import { SyscallError } from "../syscall/sys.ts";
+import { SyscallError, unlessSyscallError } from "../syscall/sys.ts";
 import { PARENT_VARIABLE, parentVariable } from "./parent.ts";
 import { PidRef } from "./pidref.ts";
 import { openPipe, readToEnd } from "./pipe.ts";
@@ -118,10 +118,5 @@ function inherited(fds: Readonly<Record<number, Fd>>): (number | "ignore")[] {
 }
 
 function pidRefOf(pid: number): PidRef | null {
-  try {
-    return PidRef.of(pid);
-  } catch (error) {
-    if (error instanceof SyscallError) return null;
-    throw error;
-  }
+  return unlessSyscallError(() => PidRef.of(pid), null);
 }

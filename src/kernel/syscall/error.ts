@@ -29,3 +29,26 @@ export class SyscallError extends Error {
 export function isErrno(error: unknown, ...names: string[]): error is SyscallError {
   return error instanceof SyscallError && names.includes(error.errnoName);
 }
+
+function unless<Value, Absent>(
+  isExpected: (error: unknown) => boolean,
+  act: () => Value,
+  absent: Absent,
+): Value | Absent {
+  try {
+    return act();
+  } catch (error) {
+    if (isExpected(error)) return absent;
+    throw error;
+  }
+}
+
+/** Returns what `act` returns; `absent` where it throws a SyscallError with one of these errno names. Throws every other error. */
+export function unlessErrno<Value, Absent>(act: () => Value, absent: Absent, ...names: string[]): Value | Absent {
+  return unless((error) => isErrno(error, ...names), act, absent);
+}
+
+/** Returns what `act` returns; `absent` where it throws any SyscallError. Throws every other error. */
+export function unlessSyscallError<Value, Absent>(act: () => Value, absent: Absent): Value | Absent {
+  return unless((error) => error instanceof SyscallError, act, absent);
+}

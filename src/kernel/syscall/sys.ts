@@ -8,7 +8,7 @@ import { SyscallError } from "./error.ts";
 import type { Pinned } from "./mem.ts";
 import { numberOf, type SyscallName } from "./numbers.ts";
 
-export { isErrno, SyscallError } from "./error.ts";
+export { isErrno, SyscallError, unlessErrno, unlessSyscallError } from "./error.ts";
 
 /** An argument: a number, a 64-bit number, or memory (whose address is passed). */
 type SyscallArgument = number | bigint | Pinned;

@@ -3,7 +3,7 @@
 // btrfs-qgroup(8), btrfs-quota(8).
 import { type Fd, ioctl } from "../file/fd.ts";
 import { pinForever } from "../syscall/mem.ts";
-import { isErrno } from "../syscall/sys.ts";
+import { isErrno, unlessErrno } from "../syscall/sys.ts";
 
 const IOC_TREE_SEARCH = 0xd000_9411;
 const IOC_QUOTA_CTL = 0xc010_9428;
@@ -92,13 +92,7 @@ function quotaItems(fd: Fd, type: number, of: bigint | null, offsets: readonly [
 
 /** Runs a search; false where the quota tree does not exist. */
 function searchTree(fd: Fd): boolean {
-  try {
-    ioctl(fd, IOC_TREE_SEARCH, search);
-    return true;
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return false;
-    throw error;
-  }
+  return unlessErrno(() => ioctl(fd, IOC_TREE_SEARCH, search), null, "ENOENT") !== null;
 }
 
 /** Returns whether quota is enabled on the file system of `fd`. */

@@ -2,7 +2,7 @@
 // below the source are copied too, as by cp(1). A machine may change either side meanwhile: every step opens one name in an
 // open directory and follows no link.
 import type { Fd } from "../file/fd.ts";
-import { isErrno, type SyscallError, trySys } from "../syscall/sys.ts";
+import { type SyscallError, trySys, unlessErrno } from "../syscall/sys.ts";
 import { EntryCopier, type EntryOptions } from "./copy-entry.ts";
 import { renameNew } from "./link.ts";
 import { makeDirectory, TreeMerge } from "./merge.ts";
@@ -36,12 +36,7 @@ export function copyMerging(source: Place, target: TargetPlace, options: EntryOp
 }
 
 function isDirectory({ directory, name }: Place): boolean {
-  try {
-    return new RawStatus().readEntry(directory, name).kind === "directory";
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return false;
-    throw error;
-  }
+  return unlessErrno(() => new RawStatus().readEntry(directory, name).kind, null, "ENOENT") === "directory";
 }
 
 /** Copies a directory to a temporary name, which is renamed when the copy is complete, even if single files failed. */

@@ -3,7 +3,7 @@
 import { makeMutable } from "../file/attributes.ts";
 import type { Fd } from "../file/fd.ts";
 import { AT_REMOVEDIR, ENOENT, EPERM } from "../syscall/constants.ts";
-import { check, isErrno, SyscallError, trySys } from "../syscall/sys.ts";
+import { check, isErrno, SyscallError, trySys, unlessErrno } from "../syscall/sys.ts";
 import {
   isBtrfs,
   mayBeSubvolume,
@@ -47,13 +47,7 @@ export function emptyDirectory(directory: Fd): void {
 }
 
 function isThere(parent: Fd, name: RawName): boolean {
-  try {
-    status.readEntry(parent, name);
-    return true;
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return false;
-    throw error;
-  }
+  return unlessErrno(() => status.readEntry(parent, name), null, "ENOENT") !== null;
 }
 
 function removeDirectoryTree(parent: Fd, name: RawName, mountId: bigint): void {

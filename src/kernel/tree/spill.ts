@@ -3,7 +3,7 @@
 // it, in /var/tmp. See open(2), O_TMPFILE.
 import { readSync, writeSync } from "node:fs";
 import { type Fd, openPath } from "../file/fd.ts";
-import { SyscallError } from "../syscall/sys.ts";
+import { SyscallError, unlessSyscallError } from "../syscall/sys.ts";
 import type { RawStatus } from "./raw-status.ts";
 import { type RawName, tryOpenUnnamed } from "./tree.ts";
 
@@ -68,13 +68,10 @@ class Blocks implements Disposable {
 }
 
 function openFallback(): Fd | null {
-  try {
+  return unlessSyscallError(() => {
     using directory = openPath(FALLBACK, "directory");
     return tryOpenUnnamed(directory);
-  } catch (error) {
-    if (error instanceof SyscallError) return null;
-    throw error;
-  }
+  }, null);
 }
 
 const LENGTH_BYTES = 2;

@@ -7,7 +7,7 @@ import { basename, dirname, join } from "node:path";
 import { type Fd, openPath, statFd, statPath } from "../../kernel/file/fd.ts";
 import { FileLock, isAt, type LockMode, lockWhole } from "../../kernel/file/lock.ts";
 import type { FileStatus } from "../../kernel/file/status.ts";
-import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
+import { isErrno, SyscallError, unlessErrno } from "../../kernel/syscall/sys.ts";
 import { HOST_IMAGE } from "./image.ts";
 
 /** Locks that are released together. */
@@ -73,14 +73,12 @@ export function lockPlace(directory: string | null, path: string): ImageLock {
 /** Locks the image at `path` for its removal by the owner of the lock of that path. Returns null when there is nothing to lock. */
 export function lockReplaced(directory: string | null, path: string): Disposable | null {
   if (directory === null) return null;
-  try {
+  const lock = () => {
     const status = statPath(path, "no-follow");
     // Of a link, the link alone is removed.
     return INODE_KINDS.has(status.kind) ? lockInode(directory, status, "exclusive", path) : null;
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return null;
-    throw error;
-  }
+  };
+  return unlessErrno(lock, null, "ENOENT");
 }
 
 /**

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { errnoNameOf } from "../../base/error.ts";
 import { type Identity, namespaceId, sameNamespace } from "../../kernel/process/namespace.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
-import { isErrno } from "../../kernel/syscall/sys.ts";
+import { unlessErrno } from "../../kernel/syscall/sys.ts";
 
 interface MapLine {
   /** The first id inside, the first id outside, and the number of ids. */
@@ -54,12 +54,7 @@ let own: string | null | undefined;
 
 /** Our user namespace; null where the kernel has none. */
 function ownNamespace(): string | null {
-  try {
-    return namespaceId("self", "user");
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return null;
-    throw error;
-  }
+  return unlessErrno(() => namespaceId("self", "user"), null, "ENOENT");
 }
 
 /** Returns the maps of a leader, empty while they have not been written. Throws an error with errno when it has ended. */

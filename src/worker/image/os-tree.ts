@@ -2,7 +2,7 @@
 
 import { type Fd, openInRoot } from "../../kernel/file/fd.ts";
 import { changeMode, changeOwner } from "../../kernel/file/ownership.ts";
-import { check, SyscallError, trySys } from "../../kernel/syscall/sys.ts";
+import { check, trySys, unlessSyscallError } from "../../kernel/syscall/sys.ts";
 import { copyAttributes, setTimesOf } from "../../kernel/tree/copy-file.ts";
 import { RawStatus } from "../../kernel/tree/raw-status.ts";
 import { openDirectory, type RawName, rawAddress, rawOf, readSomeEntries } from "../../kernel/tree/tree.ts";
@@ -14,13 +14,8 @@ const MARKS = ["etc/os-release", "usr/lib/os-release"];
 /** Whether a directory is the root of an operating system, by its own files. */
 function isOsTree(tree: Fd): boolean {
   return MARKS.some((path) => {
-    try {
-      openInRoot(tree, path, "path").close();
-      return true;
-    } catch (error) {
-      if (error instanceof SyscallError) return false;
-      throw error;
-    }
+    using mark = unlessSyscallError(() => openInRoot(tree, path, "path"), null);
+    return mark !== null;
   });
 }
 

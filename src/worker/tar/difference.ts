@@ -3,7 +3,7 @@
 // image specification). Files with several names are always written, so that their names stay linked. Callers pass snapshots
 // where the file system supports them, so that the trees do not change meanwhile.
 import type { Fd } from "../../kernel/file/fd.ts";
-import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
+import { SyscallError, unlessErrno } from "../../kernel/syscall/sys.ts";
 import { DirectoryChain, WALK_DEPTH_LIMIT } from "../../kernel/tree/directory-chain.ts";
 import { RawStatus } from "../../kernel/tree/raw-status.ts";
 import { openDirectory, type RawEntry, type RawName, textOf } from "../../kernel/tree/tree.ts";
@@ -106,13 +106,7 @@ class DifferenceWalk implements Disposable {
   }
 
   #isThere(name: RawName): boolean {
-    try {
-      this.#writer.status.readEntry(this.#chain.current, name);
-      return true;
-    } catch (error) {
-      if (isErrno(error, "ENOENT")) return false;
-      throw error;
-    }
+    return unlessErrno(() => this.#writer.status.readEntry(this.#chain.current, name), null, "ENOENT") !== null;
   }
 
   /** Whether the base's layer contains an entry: sockets, and whiteouts of overlayfs (device 0:0), cannot be in a layer. */
@@ -175,13 +169,9 @@ class DifferenceWalk implements Disposable {
   #openBase(name: RawName): Fd | null {
     const base = this.#baseDirectory;
     if (base === null) return null;
-    try {
-      this.#baseStatus.readEntry(base, name);
-    } catch (error) {
-      if (isErrno(error, "ENOENT")) return null;
-      throw error;
-    }
-    const { kind } = this.#baseStatus;
+    const status = unlessErrno(() => this.#baseStatus.readEntry(base, name), null, "ENOENT");
+    if (status === null) return null;
+    const { kind } = status;
     if (!this.#isMember(base, { name, kind: null })) return null;
     const file = openMember(base, { name, kind }, this.#baseStatus);
     if (file === null) return null;

@@ -1,7 +1,7 @@
 // Access control lists with names of users and groups instead of ids, as GNU tar writes them. The names are resolved by the
 // passwd and group files in the archive, which may be its last members: so the lists are applied at the end.
 import { type Fd, readFileIn } from "../../kernel/file/fd.ts";
-import { SyscallError } from "../../kernel/syscall/sys.ts";
+import { unlessSyscallError } from "../../kernel/syscall/sys.ts";
 import { RawStatus } from "../../kernel/tree/raw-status.ts";
 import type { RawName } from "../../kernel/tree/tree.ts";
 import type { Held } from "../program/budget.ts";
@@ -81,10 +81,5 @@ function namesOf(top: Fd): AclNames {
 }
 
 function contentOf(top: Fd, path: string): string {
-  try {
-    return readFileIn(top, path, DATABASE_LIMIT_BYTES).toString("utf8");
-  } catch (error) {
-    if (error instanceof SyscallError) return "";
-    throw error;
-  }
+  return unlessSyscallError(() => readFileIn(top, path, DATABASE_LIMIT_BYTES).toString("utf8"), "");
 }

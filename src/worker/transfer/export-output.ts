@@ -9,7 +9,7 @@ import { pathOf } from "../../kernel/file/attributes.ts";
 import { Fd, openPath, readLinkAt, statFd, statPath } from "../../kernel/file/fd.ts";
 import { changeMode, changeOwner } from "../../kernel/file/ownership.ts";
 import type { FileStatus } from "../../kernel/file/status.ts";
-import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
+import { isErrno, SyscallError, unlessSyscallError } from "../../kernel/syscall/sys.ts";
 import { isTerminal } from "../../kernel/terminal/is-terminal.ts";
 import { Stage } from "../image/stage.ts";
 import { setLength } from "../tar/untar-calls.ts";
@@ -75,13 +75,8 @@ function openPathOf(number: number): Fd {
 
 /** Whether a path names the file: one in /proc/PID/fd may be deleted, or in another mount namespace. */
 function isSame(path: string, { dev, ino }: FileStatus): boolean {
-  try {
-    const found = statPath(path, "no-follow");
-    return found.dev === dev && found.ino === ino;
-  } catch (error) {
-    if (error instanceof SyscallError) return false;
-    throw error;
-  }
+  const found = unlessSyscallError(() => statPath(path, "no-follow"), null);
+  return found !== null && found.dev === dev && found.ino === ino;
 }
 
 /** Resolves symbolic links; the last target may be missing. */
