@@ -10,7 +10,8 @@ import { DirectoryChain, WALK_DEPTH_LIMIT } from "./directory-chain.ts";
 import { createFile, makeLike } from "./link.ts";
 import { RawStatus } from "./raw-status.ts";
 import { LinkTable, NameStack } from "./spill.ts";
-import { openDirectory, openEntry, pushEntries, type RawName, rawAddress, textOf } from "./tree.ts";
+import { openDirectory, openEntry, type RawName, rawAddress, textOf } from "./tree.ts";
+import { walkBoth } from "./walk.ts";
 
 export interface CopyProgress {
   files: number;
@@ -78,21 +79,10 @@ class TreeCopy implements Disposable {
   }
 
   run(): CopyProgress {
-    /** The number of names that are still to copy, for each directory from the top to the current one. */
-    const pending = [pushEntries(this.#from.current, this.#names)];
-    for (;;) {
-      const left = pending.at(-1) as number;
-      if (left > 0) {
-        pending[pending.length - 1] = left - 1;
-        if (this.#copyEntry(this.#names.pop())) pending.push(pushEntries(this.#from.current, this.#names));
-        continue;
-      }
-      this.#finishDirectory();
-      if (this.#from.depth === 0) break;
-      this.#from.leave();
-      this.#to.leave();
-      pending.pop();
-    }
+    walkBoth(
+      { from: this.#from, to: this.#to, names: this.#names },
+      { entry: (name) => this.#copyEntry(name), end: () => this.#finishDirectory() },
+    );
     this.#helpers?.finish();
     return this.#progress;
   }

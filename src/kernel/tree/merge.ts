@@ -15,7 +15,8 @@ import type { EntryCopier, EntryOptions } from "./copy-entry.ts";
 import { DirectoryChain, WALK_DEPTH_LIMIT } from "./directory-chain.ts";
 import { RawStatus } from "./raw-status.ts";
 import { type FirstName, LinkTable, NameStack } from "./spill.ts";
-import { openDirectory, openEntry, pushEntries, type RawName, rawAddress, textOf } from "./tree.ts";
+import { openDirectory, openEntry, type RawName, rawAddress, textOf } from "./tree.ts";
+import { walkBoth } from "./walk.ts";
 
 /** Errors after which all further files would fail too. */
 const FATAL = ["ENOSPC", "EDQUOT", "EROFS", "EIO", "ENOMEM", "EMFILE", "ENFILE", "ESTALE"];
@@ -69,23 +70,10 @@ export class TreeMerge implements Disposable {
 
   /** Copies everything; returns the first failure of a single file, or null. Throws fatal errors. */
   run(): SyscallError | null {
-    /** The number of names that are still to copy, for each directory from the top to the current one. */
-    const pending = [pushEntries(this.#from.current, this.#names)];
-    for (;;) {
-      const left = pending.at(-1) as number;
-      if (left > 0) {
-        pending[pending.length - 1] = left - 1;
-        if (this.#copyEntry(this.#names.pop())) pending.push(pushEntries(this.#from.current, this.#names));
-        continue;
-      }
-      if (this.#isNew.pop()) {
-        this.#attempt(() => this.#copier.finishDirectory(this.#from.current, this.#to.current, this.#status));
-      }
-      if (this.#from.depth === 0) break;
-      this.#from.leave();
-      this.#to.leave();
-      pending.pop();
-    }
+    walkBoth(
+      { from: this.#from, to: this.#to, names: this.#names },
+      { entry: (name) => this.#copyEntry(name), end: () => this.#finishDirectory() },
+    );
     return this.#failure;
   }
 
@@ -107,6 +95,12 @@ export class TreeMerge implements Disposable {
       else this.#copyFile(entry, name);
     }, name);
     return isEntered;
+  }
+
+  /** Sets the properties of the current directory where it was made here. */
+  #finishDirectory(): void {
+    if (!this.#isNew.pop()) return;
+    this.#attempt(() => this.#copier.finishDirectory(this.#from.current, this.#to.current, this.#status));
   }
 
   #copyFile(entry: Fd, name: RawName): void {
