@@ -1,5 +1,6 @@
 // Makes a dynamic inventory for Ansible (https://docs.ansible.com/ansible/latest/dev_guide/developing_inventory.html).
 import { reachableAddress } from "../../stats/targets.ts";
+import type { ListedMachine } from "../machine/columns.ts";
 
 /**
  * A program with the command line of ssh(1) that runs commands in containers of this host
@@ -8,13 +9,7 @@ import { reachableAddress } from "../../stats/targets.ts";
 export const REMOTE_SHELL = "/usr/local/lib/machined/machined-rsh";
 
 /** A machine of the inventory. */
-export interface InventoryMachine {
-  readonly name: string;
-  readonly class: string;
-  readonly service: string;
-  readonly os: string;
-  readonly version: string;
-  readonly addresses: readonly string[];
+export interface InventoryMachine extends Omit<ListedMachine, "extras"> {
   /** The ssh address that a virtual machine was registered with, and the path of its key; "" for none. */
   readonly sshAddress: string;
   readonly sshPrivateKey: string;

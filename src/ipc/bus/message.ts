@@ -12,11 +12,9 @@ interface NumberedFd {
   readonly number: number;
 }
 
-/** The head of a message. Fields that a kind of message does not carry are absent. */
-export interface MessageHead {
+/** Header fields of a message; those that its kind does not carry are absent. */
+interface HeaderFields {
   readonly type: number;
-  readonly flags: number;
-  serial: number;
   readonly path?: string | undefined;
   readonly interface?: string | undefined;
   readonly member?: string | undefined;
@@ -24,6 +22,12 @@ export interface MessageHead {
   readonly replySerial?: number | undefined;
   readonly destination?: string | undefined;
   readonly sender?: string | undefined;
+}
+
+/** The head of a received message. */
+export interface MessageHead extends HeaderFields {
+  readonly flags: number;
+  serial: number;
   readonly signature: string;
   readonly descriptorCount: number;
 }
@@ -120,17 +124,9 @@ export function decodeBody(
 }
 
 /** A message to send; `serial` is filled in by the connection. */
-export interface Outgoing {
-  readonly type: number;
+export interface Outgoing extends HeaderFields {
   readonly flags?: number | undefined;
   readonly serial: number;
-  readonly path?: string | undefined;
-  readonly interface?: string | undefined;
-  readonly member?: string | undefined;
-  readonly errorName?: string | undefined;
-  readonly replySerial?: number | undefined;
-  readonly destination?: string | undefined;
-  readonly sender?: string | undefined;
   readonly signature?: string | undefined;
   readonly body?: readonly unknown[] | undefined;
 }

@@ -42,20 +42,22 @@ export function openPtyAt(named: Fd): Pty {
 }
 
 function unlocked(master: Fd): Pty {
-  try {
+  return ptyOf(master, () => {
     number.view.setInt32(0, 0, true);
     ioctl(master, TIOCSPTLCK, number);
-    return { master, path: ptyPath(master) };
+  });
+}
+
+/** Returns a terminal by its master, after `prepare`; closes the master on failure. */
+export function ptyOf(master: Fd, prepare: () => void = () => {}): Pty {
+  try {
+    prepare();
+    ioctl(master, TIOCGPTN, number);
+    return { master, path: `/dev/pts/${number.view.getUint32(0, true)}` };
   } catch (error) {
     master.close();
     throw error;
   }
-}
-
-/** Returns the path of a master's terminal, as in `Pty`. */
-export function ptyPath(master: Fd): string {
-  ioctl(master, TIOCGPTN, number);
-  return `/dev/pts/${number.view.getUint32(0, true)}`;
 }
 
 /** Opens the terminal of a master without using its path. It does not become our controlling terminal. */

@@ -1,5 +1,5 @@
 // A new pseudo terminal on the devpts of a machine.
-import { openPty, type Pty, ptyPath } from "../../kernel/terminal/pty.ts";
+import { openPty, type Pty, ptyOf } from "../../kernel/terminal/pty.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import type { Operations } from "../../registry/operation.ts";
 import { openInMachine } from "./open-in-machine.ts";
@@ -9,11 +9,5 @@ import { HOST_ROOT, rootIdentity } from "./root-identity.ts";
 export async function openPtyIn(operations: Operations, machine: Machine): Promise<Pty> {
   if (machine.isHost) return openPty();
   const identity = rootIdentity(machine) ?? HOST_ROOT;
-  const master = await openInMachine(operations, machine, { path: "/dev/pts/ptmx", kind: "terminal", identity });
-  try {
-    return { master, path: ptyPath(master) };
-  } catch (error) {
-    master.close();
-    throw error;
-  }
+  return ptyOf(await openInMachine(operations, machine, { path: "/dev/pts/ptmx", kind: "terminal", identity }));
 }
