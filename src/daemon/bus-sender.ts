@@ -3,10 +3,10 @@
 import type { Origin } from "../ipc/bus/call.ts";
 import type { BusClient } from "../ipc/bus/client.ts";
 import { BusError } from "../ipc/bus/error.ts";
-import type { Outgoing } from "../ipc/bus/message.ts";
 import type { Incoming } from "../ipc/bus/stream.ts";
 import { type Caller, callerOnBus } from "../ipc/caller.ts";
 import { GoneHandlers } from "../ipc/gone-handlers.ts";
+import type { Outgoing } from "../ipc/message/message.ts";
 
 export class BusSender implements Origin {
   readonly #bus: BusClient;

@@ -3,11 +3,11 @@
 import type { Log } from "../base/log.ts";
 import { type BusClient, connectBus } from "../ipc/bus/client.ts";
 import { BusIntake } from "../ipc/bus/intake.ts";
-import type { Outgoing } from "../ipc/bus/message.ts";
 import type { BusServer } from "../ipc/bus/server.ts";
 import type { Incoming } from "../ipc/bus/stream.ts";
 import type { BusTarget } from "../ipc/bus/transport.ts";
 import type { FairTurns } from "../ipc/fair-turns.ts";
+import type { Outgoing } from "../ipc/message/message.ts";
 import { BusSender } from "./bus-sender.ts";
 import { EarlyCalls } from "./early-calls.ts";
 

@@ -1,6 +1,6 @@
 // Prepares a command inside a machine: the arguments of machined-enter (src/exec/enter) and the command's environment.
 import { ErrnoError } from "../base/error.ts";
-import { cgroupHierarchies } from "../kernel/process/cgroup-mount.ts";
+import { cgroupHierarchies } from "../kernel/cgroup/mount.ts";
 import type { WindowSize } from "../kernel/terminal/pty.ts";
 import { type Account, type AccountRequest, accountOf, outerId } from "./account.ts";
 

@@ -5,7 +5,7 @@ import { lstatSync, readdirSync, readFileSync, readlinkSync, watch, writeFileSyn
 import { join } from "node:path";
 import { parseEnvFile } from "../../src/base/text/env-file.ts";
 import type { BusClient } from "../../src/ipc/bus/client.ts";
-import { attachProcess, cgroupOfProcess } from "../../src/kernel/process/cgroup.ts";
+import { attachProcess, cgroupOfProcess } from "../../src/kernel/cgroup/cgroup.ts";
 import { errorOf, getProperty, isRoot, manager, needsRoot, object, register, TestDaemon } from "../lib/daemon.ts";
 import { waitFor } from "../lib/wait-for.ts";
 

@@ -13,8 +13,8 @@ import {
   NSS_WORD,
   NSSWITCH,
 } from "../../base/vocabulary/installation.ts";
+import { cgroupRoot } from "../../kernel/cgroup/mount.ts";
 import { openInRoot, openPath } from "../../kernel/file/fd.ts";
-import { cgroupRoot } from "../../kernel/process/cgroup-mount.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
 import { unlessSyscallError } from "../../kernel/syscall/sys.ts";
 import type { Session } from "../session/session.ts";

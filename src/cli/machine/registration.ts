@@ -2,7 +2,7 @@
 import { unitOfCgroup } from "../../base/names.ts";
 import { plainInteger } from "../../base/text/json.ts";
 import { Variant } from "../../base/variant.ts";
-import { cgroupOfProcess } from "../../kernel/process/cgroup.ts";
+import { cgroupOfProcess } from "../../kernel/cgroup/cgroup.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
 import { attempt, Failure, isBusFailure, isVarlinkFailure, meansNoMachine, orNull } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";

@@ -3,8 +3,8 @@
 // limited; further calls are refused without being decoded.
 import { shareOwner } from "../../kernel/process/share-owner.ts";
 import type { FairTurns } from "../fair-turns.ts";
+import type { Outgoing } from "../message/message.ts";
 import { CALL_DESCRIPTOR_LIMIT, type Origin } from "./call.ts";
-import type { Outgoing } from "./message.ts";
 import type { Incoming } from "./stream.ts";
 
 export interface IntakeLimits {

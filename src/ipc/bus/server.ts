@@ -4,11 +4,11 @@
 import type { Variant } from "../../base/variant.ts";
 import type { CallCounts } from "../call-counts.ts";
 import type { Caller } from "../caller.ts";
+import { FLAG_NO_REPLY, MESSAGE_TYPE } from "../message/message.ts";
 import { type BoundMethod, type BusCallContext, type BusObject, findMethod, type ObjectTree } from "./binding.ts";
 import { type Arguments, Call, decode, type Origin } from "./call.ts";
 import { BusError, DBUS_ERROR, describeError } from "./error.ts";
 import { introspect } from "./introspection.ts";
-import { FLAG_NO_REPLY, MESSAGE_TYPE } from "./message.ts";
 import {
   findProperty,
   getAll,

@@ -3,7 +3,6 @@
 // data go to the handler `end` and are never thrown.
 import type { Fd } from "../../kernel/file/fd.ts";
 import type { ByteStream, OpenStream, StreamHandlers as SocketHandlers } from "../../kernel/socket/stream.ts";
-import { ClientHandshake, type Handshake } from "./handshake.ts";
 import {
   decodeBody,
   decodeHead,
@@ -12,7 +11,8 @@ import {
   type MessageHead,
   measure,
   type Outgoing,
-} from "./message.ts";
+} from "../message/message.ts";
+import { ClientHandshake, type Handshake } from "./handshake.ts";
 
 const KIB = 1024;
 const HANDSHAKE_TIMEOUT_MS = 30_000;

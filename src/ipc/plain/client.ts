@@ -15,9 +15,9 @@ import {
 } from "../bus/answer.ts";
 import type { BusClient } from "../bus/client.ts";
 import { BusError } from "../bus/error.ts";
-import { encodeMessage, FLAG_NO_REPLY, MESSAGE_TYPE } from "../bus/message.ts";
 import { BusStream, type Incoming } from "../bus/stream.ts";
 import type { BusTarget } from "../bus/transport.ts";
+import { encodeMessage, FLAG_NO_REPLY, MESSAGE_TYPE } from "../message/message.ts";
 import { engineSocket, type PlainSocket } from "./engine-socket.ts";
 
 interface Waiting {

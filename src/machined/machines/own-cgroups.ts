@@ -14,7 +14,7 @@ import {
   isCgroupPopulated,
   killCgroup,
   removeCgroup,
-} from "../../kernel/process/cgroup.ts";
+} from "../../kernel/cgroup/cgroup.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
 import type { Log, ScopeRequest, ServiceManager, UnitPlace, UnitState } from "../../registry/ports.ts";
 

@@ -2,7 +2,7 @@
 // that a thousand machines do not block the loop; concurrent requests share it. The files of the machines stay open between
 // samples while requests keep coming.
 import { openFilesLimit } from "../../ipc/peers.ts";
-import { type CgroupHierarchy, cgroupHierarchies } from "../../kernel/process/cgroup-mount.ts";
+import { type CgroupHierarchy, cgroupHierarchies } from "../../kernel/cgroup/mount.ts";
 import { unlessSyscallError } from "../../kernel/syscall/sys.ts";
 import { monotonicUsec, realtimeUsec } from "../../kernel/syscall/time.ts";
 import type { Machine } from "../../registry/machine/machine.ts";

@@ -1,7 +1,7 @@
 // The set of machines with its indices: by name, unit and leader; and which machine a process belongs to.
 import { unlessNoProcess } from "../../base/absence.ts";
 import { MachinedError } from "../../base/error.ts";
-import { cgroupOfProcess } from "../../kernel/process/cgroup.ts";
+import { cgroupOfProcess } from "../../kernel/cgroup/cgroup.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
 import type { ServiceManager, UnitPlace } from "../ports.ts";
 import type { Machine } from "./machine.ts";

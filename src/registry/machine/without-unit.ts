@@ -2,7 +2,7 @@
 // their own, which is found from the leader whenever it is needed, since nothing about it is saved.
 import { errnoNameOf } from "../../base/error.ts";
 import { unitOfCgroup } from "../../base/names.ts";
-import { cgroupOfProcess, killCgroup } from "../../kernel/process/cgroup.ts";
+import { cgroupOfProcess, killCgroup } from "../../kernel/cgroup/cgroup.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
 
 /** The group below its own into which systemd moves itself, as the leader of a container. */

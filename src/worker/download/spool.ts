@@ -12,7 +12,7 @@ import { keepWhenInterrupted } from "../program/abandon.ts";
 import { type Spending, transferBudget } from "../program/budget.ts";
 import { log } from "../program/log.ts";
 import { CHUNK, lendChunk } from "../stream/chunk-memory.ts";
-import { setLength } from "../tar/untar-calls.ts";
+import { setLength } from "../untar/calls.ts";
 import { Arrival } from "./arrival.ts";
 import type { Destination } from "./destination.ts";
 import { openSpoolFile } from "./spool-file.ts";

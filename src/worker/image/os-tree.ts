@@ -6,7 +6,7 @@ import { check, trySys, unlessSyscallError } from "../../kernel/syscall/sys.ts";
 import { copyAttributes, setTimesOf } from "../../kernel/tree/copy-file.ts";
 import { RawStatus } from "../../kernel/tree/raw-status.ts";
 import { openDirectory, type RawName, rawAddress, rawOf, readSomeEntries } from "../../kernel/tree/tree.ts";
-import { tryRemoveDirectory } from "../tar/untar-calls.ts";
+import { tryRemoveDirectory } from "../untar/calls.ts";
 import { temporaryName } from "./stage.ts";
 
 const MARKS = ["etc/os-release", "usr/lib/os-release"];

@@ -10,7 +10,7 @@ import { type Attempt, attemptOn } from "../../kernel/file/foreign-answer.ts";
 import { type Spending, transferBudget } from "../program/budget.ts";
 import { Turns } from "../stream/archive.ts";
 import { zstdFrameLength } from "../stream/compression-zstd.ts";
-import { setLength } from "../tar/untar-calls.ts";
+import { setLength } from "../untar/calls.ts";
 import { writeSparse } from "./write-raw.ts";
 
 const MAGIC = Buffer.from("514649fb", "hex");

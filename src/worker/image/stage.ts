@@ -16,7 +16,7 @@ import { removeTree } from "../../kernel/tree/remove.ts";
 import { openDirectory } from "../../kernel/tree/tree.ts";
 import { abandonWithUs, requireWanted } from "../program/abandon.ts";
 import { log } from "../program/log.ts";
-import { tryMakeDirectory } from "../tar/untar-calls.ts";
+import { tryMakeDirectory } from "../untar/calls.ts";
 import { lockTree } from "./read-only.ts";
 import { placeIn, replaceFile, replaceImage } from "./replace.ts";
 import { writeOut } from "./write-out.ts";

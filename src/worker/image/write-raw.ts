@@ -9,7 +9,7 @@ import { dataSteps, shareSteps } from "../../kernel/tree/copy-file.ts";
 import { type SpaceLimits, transferBudget } from "../program/budget.ts";
 import { type Chunks, Turns } from "../stream/archive.ts";
 import { giveBack } from "../stream/chunk-memory.ts";
-import { setFileTime, setLength } from "../tar/untar-calls.ts";
+import { setFileTime, setLength } from "../untar/calls.ts";
 
 const ZERO_STEP = 4096;
 const ZERO_LARGE = 64 << 10;

@@ -7,8 +7,8 @@ import { type RawName, textOf } from "../../kernel/tree/tree.ts";
 import { Held } from "../program/budget.ts";
 import { damaged } from "../stream/feed.ts";
 import type { TarEntry, TarSink, TarTarget } from "../tar/entry.ts";
-import type { Untar, UntarOptions } from "../tar/untar.ts";
-import { componentsOf } from "../tar/untar-place.ts";
+import { componentsOf } from "../untar/place.ts";
+import type { Untar, UntarOptions } from "../untar/untar.ts";
 import { isOverlayAttribute, type Mark, markIn, namesOfMark, setMark, YES } from "./marks.ts";
 
 const WHITEOUT = ".wh.";

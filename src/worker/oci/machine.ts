@@ -11,8 +11,8 @@ import { log } from "../program/log.ts";
 import type { WorkerOptions } from "../program/options.ts";
 import { Turns } from "../stream/archive.ts";
 import { type PackPolicy, tarChunks } from "../tar/pack.ts";
-import { tryMakeDirectory } from "../tar/untar-calls.ts";
-import { Unpacker } from "../tar/untar-unpacker.ts";
+import { tryMakeDirectory } from "../untar/calls.ts";
+import { Unpacker } from "../untar/unpacker.ts";
 import { MERGE_OPTIONS, MergeTarget } from "./layer.ts";
 import { standAlone } from "./stack.ts";
 

@@ -3,7 +3,7 @@
 
 import { getAttribute } from "../../kernel/file/attributes.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
-import { trySetAttribute } from "../tar/untar-calls.ts";
+import { trySetAttribute } from "../untar/calls.ts";
 
 /** The prefixes of attributes: overlayfs reads one or the other, depending on who mounts it. */
 const PREFIXES = ["trusted.overlay.", "user.overlay."] as const;

@@ -12,7 +12,7 @@ import type { FileStatus } from "../../kernel/file/status.ts";
 import { isErrno, SyscallError, unlessSyscallError } from "../../kernel/syscall/sys.ts";
 import { isTerminal } from "../../kernel/terminal/is-terminal.ts";
 import { Stage } from "../image/stage.ts";
-import { setLength } from "../tar/untar-calls.ts";
+import { setLength } from "../untar/calls.ts";
 
 /** The output of an export. */
 export interface Output {

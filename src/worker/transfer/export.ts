@@ -14,7 +14,7 @@ import { type Chunks, readChunks, Turns } from "../stream/archive.ts";
 import { compress, requireCompression } from "../stream/compression.ts";
 import { writeStream } from "../stream/write-chunks.ts";
 import { tarChunks } from "../tar/pack.ts";
-import { setLength } from "../tar/untar-calls.ts";
+import { setLength } from "../untar/calls.ts";
 import { type Output, openOutput } from "./export-output.ts";
 import { HeldTree, pathOfImage } from "./export-source.ts";
 import { pushOci } from "./push-oci.ts";

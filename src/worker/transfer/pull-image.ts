@@ -16,7 +16,7 @@ import { copyRaw } from "../image/write-raw.ts";
 import { abandonWithUs } from "../program/abandon.ts";
 import { log } from "../program/log.ts";
 import type { WorkerOptions } from "../program/options.ts";
-import { setFileTime } from "../tar/untar-calls.ts";
+import { setFileTime } from "../untar/calls.ts";
 import type { DirectTarget } from "./pull-direct.ts";
 
 export type PullKind = "tar" | "raw";

@@ -9,7 +9,7 @@ import { openPath } from "../../../src/kernel/file/fd.ts";
 import { liftOsTree } from "../../../src/worker/image/os-tree.ts";
 import { tarChunks } from "../../../src/worker/tar/pack.ts";
 import { encodeAcl } from "../../../src/worker/tar/pax-acl.ts";
-import { Unpacker } from "../../../src/worker/tar/untar-unpacker.ts";
+import { Unpacker } from "../../../src/worker/untar/unpacker.ts";
 import { descriptorsTo } from "../../lib/descriptors.ts";
 import { archive, type BuiltMember } from "../../unit/worker/archive-builder.ts";
 import { rootTest, scratchDirectory } from "../support.ts";

@@ -6,7 +6,7 @@ import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 
 import { join } from "node:path";
 import { openPath } from "../../../src/kernel/file/fd.ts";
 import { tarChunks } from "../../../src/worker/tar/pack.ts";
-import { Unpacker } from "../../../src/worker/tar/untar-unpacker.ts";
+import { Unpacker } from "../../../src/worker/untar/unpacker.ts";
 import { havePrograms, type TestProgram } from "../../lib/programs.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
 import { isRoot, rootTest } from "../support.ts";

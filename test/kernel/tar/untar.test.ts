@@ -17,7 +17,7 @@ import { getAttribute, setAttribute } from "../../../src/kernel/file/attributes.
 import { Fd, openPath } from "../../../src/kernel/file/fd.ts";
 import { tarChunks } from "../../../src/worker/tar/pack.ts";
 import { encodeAcl } from "../../../src/worker/tar/pax-acl.ts";
-import { tryCreateFile, trySetAttribute, tryUnlink } from "../../../src/worker/tar/untar-calls.ts";
+import { tryCreateFile, trySetAttribute, tryUnlink } from "../../../src/worker/untar/calls.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
 import { archive, header, paxRecord } from "../../unit/worker/archive-builder.ts";
 import { MANY, rootTest, scratchDirectory } from "../support.ts";

@@ -6,7 +6,7 @@ import { ErrnoError } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { type RawName, tryOpenUnnamed } from "../../kernel/tree/tree.ts";
 import type { Held } from "../program/budget.ts";
-import type { PaxTime } from "./pax.ts";
+import type { PaxTime } from "../tar/pax.ts";
 
 export interface DirectoryMetadata {
   readonly mode: number;

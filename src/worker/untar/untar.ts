@@ -14,8 +14,8 @@ import { openEntry, type RawName, textOf } from "../../kernel/tree/tree.ts";
 import { entryCost, Held, type Spending } from "../program/budget.ts";
 import { log } from "../program/log.ts";
 import { damaged } from "../stream/feed.ts";
-import type { TarEntry, TarSink, TarTarget } from "./entry.ts";
-import { LateAcls } from "./untar-acl.ts";
+import type { TarEntry, TarSink, TarTarget } from "../tar/entry.ts";
+import { LateAcls } from "./acl.ts";
 import {
   adopt,
   NODE_MODE,
@@ -29,12 +29,12 @@ import {
   trySetAttribute,
   trySetEntryAttribute,
   tryUnlink,
-} from "./untar-calls.ts";
-import { FileSink } from "./untar-file.ts";
-import { type MetadataPolicy, MetadataWriter } from "./untar-metadata.ts";
-import { PendingDirectories } from "./untar-pending.ts";
-import { componentsOf, IMPLIED_MODE, Place, type PlaceOptions, requireDepth } from "./untar-place.ts";
-import { TreeSoFar } from "./untar-tree.ts";
+} from "./calls.ts";
+import { FileSink } from "./file.ts";
+import { type MetadataPolicy, MetadataWriter } from "./metadata.ts";
+import { PendingDirectories } from "./pending.ts";
+import { componentsOf, IMPLIED_MODE, Place, type PlaceOptions, requireDepth } from "./place.ts";
+import { TreeSoFar } from "./tree.ts";
 
 export interface UntarOptions extends MetadataPolicy {
   /** Counts entries and bytes; throws where a limit is exceeded. */
@@ -45,7 +45,7 @@ export interface UntarOptions extends MetadataPolicy {
   readonly topMode?: number;
   /** Refuses device nodes, which unprivileged users cannot make. Whiteouts of overlayfs (0:0) are still made. */
   readonly refuseDevices?: boolean;
-  /** Whether symbolic links in place of parent directories are followed (untar-place.ts). */
+  /** Whether symbolic links in place of parent directories are followed (place.ts). */
   readonly links?: PlaceOptions["links"];
   /** Called with each directory that has no member, the top included. */
   readonly onImplied?: (directory: Fd) => void;

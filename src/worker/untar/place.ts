@@ -8,7 +8,7 @@ import { EEXIST, ELOOP, ENOENT, ENOTDIR } from "../../kernel/syscall/constants.t
 import { check } from "../../kernel/syscall/sys.ts";
 import { type RawName, readLinkIn, textOf } from "../../kernel/tree/tree.ts";
 import { damaged } from "../stream/feed.ts";
-import { adopt, tryMakeDirectory, tryOpenDirectory } from "./untar-calls.ts";
+import { adopt, tryMakeDirectory, tryOpenDirectory } from "./calls.ts";
 
 const DEPTH_LIMIT = 128;
 

@@ -1,10 +1,10 @@
 // The resource usage of a control group: CPU time, memory, tasks, input and output, and pressure (how long tasks waited).
 // See "Controller interface files" in the kernel's cgroup-v2.rst, cgroup-v1/*.rst, and accounting/psi.rst.
 import { type Fd, openPath } from "../file/fd.ts";
+import { readProcess } from "../process/process-file.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { isErrno, trySys } from "../syscall/sys.ts";
-import { type CgroupHierarchy, cgroupHierarchies } from "./cgroup-mount.ts";
-import { readProcess } from "./process-file.ts";
+import { type CgroupHierarchy, cgroupHierarchies } from "./mount.ts";
 
 /** Values that the kernel does not account for this group (controller not enabled) are null. */
 export interface CgroupUsage {

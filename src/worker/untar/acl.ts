@@ -5,7 +5,7 @@ import { unlessSyscallError } from "../../kernel/syscall/sys.ts";
 import { RawStatus } from "../../kernel/tree/raw-status.ts";
 import type { RawName } from "../../kernel/tree/tree.ts";
 import type { Held } from "../program/budget.ts";
-import { type AclNames, encodeAcl } from "./pax-acl.ts";
+import { type AclNames, encodeAcl } from "../tar/pax-acl.ts";
 
 /** An ACL as text, and the attribute that it belongs to. */
 export interface NamedAcl {

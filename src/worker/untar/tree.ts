@@ -6,8 +6,8 @@ import { isErrno } from "../../kernel/syscall/sys.ts";
 import { RawStatus } from "../../kernel/tree/raw-status.ts";
 import { emptyDirectory, removeTree } from "../../kernel/tree/remove.ts";
 import type { RawName } from "../../kernel/tree/tree.ts";
-import { tryOpenDirectory } from "./untar-calls.ts";
-import { Place, type PlaceOptions } from "./untar-place.ts";
+import { tryOpenDirectory } from "./calls.ts";
+import { Place, type PlaceOptions } from "./place.ts";
 
 /** The kind of an entry; "whiteout": a device 0:0 of overlayfs. */
 type Found = FileKind | "whiteout" | "nothing";

@@ -5,12 +5,12 @@ import type { Watch } from "../event/poller.ts";
 import { writeSome } from "../file/byte-io.ts";
 import { listDirectory, makeDirectory, removeDirectory } from "../file/directory-entry.ts";
 import { openPath, readRegular, statPath } from "../file/fd.ts";
+import { PidRef } from "../process/pidref.ts";
+import { readProcess } from "../process/process-file.ts";
 import { isErrno, SyscallError, unlessErrno } from "../syscall/sys.ts";
-import { cgroupRoot } from "./cgroup-mount.ts";
-import { PidRef } from "./pidref.ts";
-import { readProcess } from "./process-file.ts";
+import { cgroupRoot } from "./mount.ts";
 
-export { cgroupRoot } from "./cgroup-mount.ts";
+export { cgroupRoot } from "./mount.ts";
 
 const LIMIT_BYTES = 16 * 1024 * 1024;
 const SIGKILL = 9;
