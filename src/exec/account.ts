@@ -4,7 +4,8 @@
 import { meansNoFile } from "../base/absence.ts";
 import { ErrnoError, errnoNameOf } from "../base/error.ts";
 import { findUser, groupsOfUser, ID_MAX, type UserEntry } from "../base/user-database.ts";
-import { openPath, readFileIn, readRegular, reopen, statFd } from "../kernel/file/fd.ts";
+import { openPath, reopen, statFd } from "../kernel/file/fd.ts";
+import { readFileIn, readRegular } from "../kernel/file/regular-file.ts";
 import { sameNamespace } from "../kernel/process/namespace.ts";
 import type { PidRef } from "../kernel/process/pidref.ts";
 import { processGid, processUid } from "../kernel/process/process-file.ts";

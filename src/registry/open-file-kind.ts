@@ -1,6 +1,8 @@
 // The kinds of files that are opened in a machine's tree, by the daemon or by a worker on its behalf.
-import { type Fd, readRegular, reopen, statFd } from "../kernel/file/fd.ts";
+
+import { type Fd, reopen, statFd } from "../kernel/file/fd.ts";
 import { changeOwner } from "../kernel/file/ownership.ts";
+import { readRegular } from "../kernel/file/regular-file.ts";
 import { type Identity, withIdentity } from "../kernel/process/namespace.ts";
 import { connectThroughFd } from "../kernel/socket/unix.ts";
 import { isErrno, SyscallError } from "../kernel/syscall/sys.ts";

@@ -12,7 +12,7 @@ import { decodeBody, decodeHead, encodeMessage, measure } from "../../src/ipc/me
 import { checkFields } from "../../src/ipc/varlink/schema.ts";
 import { VarlinkStream } from "../../src/ipc/varlink/stream.ts";
 import type { ByteStream, StreamHandlers } from "../../src/kernel/socket/stream.ts";
-import { parseMachine } from "../../src/registry/machine/file.ts";
+import { parseMachine } from "../../src/registry/machine/state-text.ts";
 import { mapInward, mapOutward, parseIdMap, shiftOf } from "../../src/registry/machine/uid-map.ts";
 import { acceptedFormat } from "../../src/stats/text.ts";
 import { refusing, type Target, texts } from "./target.ts";

@@ -1,10 +1,12 @@
 // Reads files in an image that is a directory tree, or a stack of layers. Images are not trusted: symbolic links in
 // them are resolved below the image's own root (openat2(2), RESOLVE_IN_ROOT).
+
 import { join } from "node:path";
 import { meansNoFile } from "../../base/absence.ts";
 import { findUser, groupsOfUser } from "../../base/user-database.ts";
 import type { ImageType } from "../../base/vocabulary/image-class.ts";
-import { type Fd, openInRoot, openPath, readFileIn, statFd } from "../../kernel/file/fd.ts";
+import { type Fd, openInRoot, openPath, statFd } from "../../kernel/file/fd.ts";
+import { readFileIn } from "../../kernel/file/regular-file.ts";
 import { Failure, reasonOf } from "../session/failure.ts";
 import { stackLayers } from "./stack.ts";
 

@@ -2,11 +2,13 @@
 // writes what it has found to a file for the client, and executes systemd-nspawn or systemd-vmspawn. If the machine lives for
 // one command only, that is a child process, which is ended when the client ends. `run-remove` (ExecStopPost=) removes
 // the clone of a temporary machine, however the unit has ended.
+
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { ImageType } from "../../base/vocabulary/image-class.ts";
 import { enterProgram } from "../../exec/helper.ts";
-import { openPath, readFileIn } from "../../kernel/file/fd.ts";
+import { openPath } from "../../kernel/file/fd.ts";
+import { readFileIn } from "../../kernel/file/regular-file.ts";
 import { replaceProcess } from "../../kernel/process/replace-process.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 import { attempt, Failure } from "../session/failure.ts";

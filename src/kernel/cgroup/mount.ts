@@ -1,5 +1,7 @@
 // Finds the mounted control group hierarchies: cgroups(7).
-import { openPath, readRegular } from "../file/fd.ts";
+
+import { openPath } from "../file/fd.ts";
+import { readRegular } from "../file/regular-file.ts";
 import { SyscallError } from "../syscall/sys.ts";
 
 interface CgroupRoot {

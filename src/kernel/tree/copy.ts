@@ -1,15 +1,18 @@
 // Copies a tree unchanged: kinds, owners, modes, times, extended attributes, hard links, holes, devices. Data is shared with
 // the original where the file system supports it. Stays on one mount: a mount point becomes an empty directory. The source is
 // untrusted and may change meanwhile: a file is opened only after its kind was checked.
+
 import type { Fd } from "../file/fd.ts";
 import type { FileKind } from "../file/status.ts";
 import { AT_SYMLINK_NOFOLLOW, EMLINK } from "../syscall/constants.ts";
 import { check, isErrno, SyscallError, trySys } from "../syscall/sys.ts";
-import { type CopyManner, copyAttributes, copyOwnership, fillRegular, setTimes } from "./copy-file.ts";
+import { copyAttributes } from "./copy-attributes.ts";
+import { type CopyManner, copyOwnership, fillRegular, setTimes } from "./copy-file.ts";
 import { DirectoryChain, WALK_DEPTH_LIMIT } from "./directory-chain.ts";
 import { createFile, makeLike } from "./link.ts";
+import { LinkTable } from "./link-table.ts";
+import { NameStack } from "./name-stack.ts";
 import { RawStatus } from "./raw-status.ts";
-import { LinkTable, NameStack } from "./spill.ts";
 import { openDirectory, openEntry, type RawName, rawAddress, textOf } from "./tree.ts";
 import { walkBoth } from "./walk.ts";
 

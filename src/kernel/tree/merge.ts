@@ -1,7 +1,7 @@
 // Walks source and target of a merging copy (copy-merge.ts).
+
 import { Fd } from "../file/fd.ts";
 import {
-  EEXIST,
   O_CLOEXEC,
   O_NOFOLLOW,
   O_PATH,
@@ -13,31 +13,15 @@ import { pinForever } from "../syscall/mem.ts";
 import { check, isErrno, SyscallError, trySys } from "../syscall/sys.ts";
 import type { EntryCopier, EntryOptions } from "./copy-entry.ts";
 import { DirectoryChain, WALK_DEPTH_LIMIT } from "./directory-chain.ts";
+import { makeDirectory } from "./link.ts";
+import { type FirstName, LinkTable } from "./link-table.ts";
+import { NameStack } from "./name-stack.ts";
 import { RawStatus } from "./raw-status.ts";
-import { type FirstName, LinkTable, NameStack } from "./spill.ts";
 import { openDirectory, openEntry, type RawName, rawAddress, textOf } from "./tree.ts";
 import { walkBoth } from "./walk.ts";
 
 /** Errors after which all further files would fail too. */
 const FATAL = ["ENOSPC", "EDQUOT", "EROFS", "EIO", "ENOMEM", "EMFILE", "ENFILE", "ESTALE"];
-
-/**
- * Makes a directory; returns false where it exists. With `replace`, a file of that name is removed; otherwise it is `EEXIST`.
- */
-export function makeDirectory(parent: Fd, name: RawName, replace: boolean): boolean {
-  const make = () => trySys("mkdirat", parent.number, rawAddress(name), 0o700);
-  let result = make();
-  if (result === EEXIST && replace && new RawStatus().readEntry(parent, name).kind !== "directory") {
-    check(trySys("unlinkat", parent.number, rawAddress(name), 0), "unlink");
-    result = make();
-  }
-  if (result === EEXIST) {
-    if (new RawStatus().readEntry(parent, name).kind === "directory") return false;
-    throw new SyscallError("mkdir", "EEXIST", textOf(name));
-  }
-  check(result, "mkdir", textOf(name));
-  return true;
-}
 
 /** Walks through the original and its copy at the same time. */
 export class TreeMerge implements Disposable {
@@ -138,7 +122,7 @@ export class TreeMerge implements Disposable {
         inner.close();
         return false;
       }
-      const isNew = makeDirectory(this.#to.current, name, this.#replace);
+      const isNew = makeDirectory({ directory: this.#to.current, name }, this.#replace);
       this.#to.open(name);
       this.#from.enter(name, inner, identity);
       this.#isNew.push(isNew);

@@ -1,6 +1,7 @@
 // The walk of a copy: through a tree and, in step with it, through its copy.
+
 import type { DirectoryChain } from "./directory-chain.ts";
-import type { NameStack } from "./spill.ts";
+import type { NameStack } from "./name-stack.ts";
 import { pushEntries, type RawName } from "./tree.ts";
 
 /** Both trees, at their tops, and a stack for the names that are still to visit. */

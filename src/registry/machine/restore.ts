@@ -1,14 +1,16 @@
 // Restores the machines of an earlier daemon from its state files, and from its notes about machines that it was starting when
 // it ended. Machines whose leader has ended are removed without an announcement; the others are announced again, because
 // the present listeners may not know them.
+
 import { errnoNameOf } from "../../base/error.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 import type { Log, ServiceManager, UnitPlace } from "../ports.ts";
-import type { LoadedMachines, MachineFiles, SavedMachine } from "./file.ts";
+import type { LoadedMachines, MachineFiles } from "./file.ts";
 import { type Machine, type MachineFacts, scopeOf } from "./machine.ts";
 import type { MachineSaver } from "./saver.ts";
 import type { MachineSet } from "./set.ts";
+import type { SavedMachine } from "./state-text.ts";
 
 /** The part of the registry that is used here. */
 interface Target {

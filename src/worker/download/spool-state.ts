@@ -1,6 +1,8 @@
 // The state file beside an unfinished download, by which a later call resumes it.
+
 import { renameSync, writeFileSync } from "node:fs";
-import { openPath, readRegular, reopen, statFd } from "../../kernel/file/fd.ts";
+import { openPath, reopen, statFd } from "../../kernel/file/fd.ts";
+import { readRegular } from "../../kernel/file/regular-file.ts";
 import type { Part } from "./spool-parts.ts";
 
 /** The validators of the file, by which it is checked later whether it is the same. */

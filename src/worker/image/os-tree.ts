@@ -3,7 +3,8 @@
 import { type Fd, openInRoot } from "../../kernel/file/fd.ts";
 import { changeMode, changeOwner } from "../../kernel/file/ownership.ts";
 import { check, trySys, unlessSyscallError } from "../../kernel/syscall/sys.ts";
-import { copyAttributes, setTimesOf } from "../../kernel/tree/copy-file.ts";
+import { copyAttributes } from "../../kernel/tree/copy-attributes.ts";
+import { setTimesOf } from "../../kernel/tree/copy-file.ts";
 import { RawStatus } from "../../kernel/tree/raw-status.ts";
 import { openDirectory, type RawName, rawAddress, rawOf, readSomeEntries } from "../../kernel/tree/tree.ts";
 import { tryRemoveDirectory } from "../untar/calls.ts";

@@ -1,12 +1,13 @@
 // Writes members of a tar archive with all metadata of their files, in chunks of one size. Further names of a file become hard
 // links to its first name.
+
 import { readSync } from "node:fs";
 import { attributeNames, getAttribute } from "../../kernel/file/attributes.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { ENXIO, SEEK_DATA, SEEK_HOLE } from "../../kernel/syscall/constants.ts";
 import { trySys } from "../../kernel/syscall/sys.ts";
+import { LinkTable } from "../../kernel/tree/link-table.ts";
 import { RawStatus } from "../../kernel/tree/raw-status.ts";
-import { LinkTable } from "../../kernel/tree/spill.ts";
 import { type RawName, readLinkIn, textOf } from "../../kernel/tree/tree.ts";
 import { log } from "../program/log.ts";
 import { paxAttributeKey } from "./pax.ts";

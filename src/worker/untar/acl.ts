@@ -1,6 +1,8 @@
 // Access control lists with names of users and groups instead of ids, as GNU tar writes them. The names are resolved by the
 // passwd and group files in the archive, which may be its last members: so the lists are applied at the end.
-import { type Fd, readFileIn } from "../../kernel/file/fd.ts";
+
+import type { Fd } from "../../kernel/file/fd.ts";
+import { readFileIn } from "../../kernel/file/regular-file.ts";
 import { unlessSyscallError } from "../../kernel/syscall/sys.ts";
 import { RawStatus } from "../../kernel/tree/raw-status.ts";
 import type { RawName } from "../../kernel/tree/tree.ts";

@@ -73,10 +73,6 @@ export function tryLink(from: Fd, source: RawName, parent: Fd, name: RawName): n
   return trySys("linkat", from.number, rawAddress(source), parent.number, rawAddress(name), 0);
 }
 
-export function tryUnlink(parent: Fd, name: RawName): number {
-  return trySys("unlinkat", parent.number, rawAddress(name), 0);
-}
-
 export function tryRemoveDirectory(parent: Fd, name: RawName): number {
   return trySys("unlinkat", parent.number, rawAddress(name), AT_REMOVEDIR);
 }
