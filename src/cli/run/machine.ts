@@ -10,7 +10,7 @@ import { enterProgram } from "../../exec/helper.ts";
 import { openPath } from "../../kernel/file/fd.ts";
 import { readFileIn } from "../../kernel/file/regular-file.ts";
 import { replaceProcess } from "../../kernel/process/replace-process.ts";
-import { isErrno } from "../../kernel/syscall/sys.ts";
+import { unlessErrno } from "../../kernel/syscall/sys.ts";
 import { attempt, Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { type ImageSettings, parseImageSettings } from "./image-settings.ts";
@@ -74,13 +74,11 @@ async function cloneImage(session: Session, { image, machine }: RunOrder, place:
 
 /** Parses the settings file in the directory of the image; empty settings if there is none. */
 function settingsBeside(path: string, image: string): ImageSettings {
-  try {
+  const read = () => {
     using directory = openPath(dirname(path), "directory");
-    return parseImageSettings(readFileIn(directory, `${image}.nspawn`, SETTINGS_LIMIT_BYTES).toString());
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return parseImageSettings("");
-    throw error;
-  }
+    return readFileIn(directory, `${image}.nspawn`, SETTINGS_LIMIT_BYTES).toString();
+  };
+  return parseImageSettings(unlessErrno(read, "", "ENOENT"));
 }
 
 /**

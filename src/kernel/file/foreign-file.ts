@@ -5,7 +5,7 @@ import { fstat, lstat, open, read, type Stats, stat } from "node:fs";
 import { promisify } from "node:util";
 import { ErrnoError } from "../../base/error.ts";
 import { O_CLOEXEC, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK } from "../syscall/constants.ts";
-import { SyscallError } from "../syscall/sys.ts";
+import { isErrno, SyscallError } from "../syscall/sys.ts";
 import { Fd } from "./fd.ts";
 import type { FileKind, LinkPolicy } from "./status.ts";
 import { FILE_KINDS } from "./status.ts";
@@ -77,5 +77,15 @@ export async function readSettings(path: string, limitBytes: number): Promise<Bu
   } catch (error) {
     const { code, syscall } = error as NodeJS.ErrnoException;
     throw code !== undefined && syscall !== undefined ? new SyscallError(syscall, code, path) : error;
+  }
+}
+
+/** As `readSettings()`; returns null where there is no such file. */
+export async function readSettingsIfThere(path: string, limitBytes: number): Promise<Buffer | null> {
+  try {
+    return await readSettings(path, limitBytes);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return null;
+    throw error;
   }
 }

@@ -4,8 +4,7 @@
 import { join } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
 import { isNormalizedPath } from "../../base/names.ts";
-import { readSettings } from "../../kernel/file/foreign-file.ts";
-import { isErrno } from "../../kernel/syscall/sys.ts";
+import { readSettingsIfThere } from "../../kernel/file/foreign-file.ts";
 import { log } from "../program/log.ts";
 import { type Keyring, packetsOf, withKeyBlocks } from "./signature-block.ts";
 
@@ -22,13 +21,8 @@ function openPgp(): Promise<OpenPgp> {
   return import("openpgp");
 }
 
-async function readIfThere(path: string): Promise<Buffer | null> {
-  try {
-    return await readSettings(path, RING_LIMIT);
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return null;
-    throw error;
-  }
+function readIfThere(path: string): Promise<Buffer | null> {
+  return readSettingsIfThere(path, RING_LIMIT);
 }
 
 /** Returns the rings in use: the first existing one of the admin's and of the vendor's, or the given one. */
