@@ -31,8 +31,9 @@ export class BusSender implements Origin {
 }
 
 /**
- * Calls `handler` when a unique name leaves the bus or has left it already, and when the connection to the bus is lost. Returns
- * a function that stops this. One match rule serves all names, because a broker allows 512 rules for each connection.
+ * Calls `handler` when a unique name leaves the bus or has left it already, and when the connection to the bus is lost.
+ * Returns a function that stops this. One match rule serves all names, because a broker allows 512 rules for each
+ * connection.
  */
 function watchName(bus: BusClient, name: string, handler: () => void): () => void {
   const driver = "org.freedesktop.DBus";

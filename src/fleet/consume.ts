@@ -21,7 +21,8 @@ async function consumerOf(
   start: object,
 ): Promise<{ consumer: PushConsumer; pending: number }> {
   const { jetstream } = await import("@nats-io/jetstream");
-  // The delivery subject begins with the prefix of this client's inboxes, so that permissions of the server can name it.
+  // The delivery subject begins with the prefix of this client's inboxes, so that permissions of the server can name
+  // it.
   const consumer = await jetstream(nats, { timeout: SERVER_MS }).consumers.getPushConsumer(stream, {
     ...start,
     deliver_prefix: inboxOf(nats),
@@ -31,8 +32,9 @@ async function consumerOf(
 }
 
 /**
- * Yields the present messages of a stream that fit a filter. Each message has the number of those that follow: reading ends at 0. A fixed
- * sequence number would be wrong, because a record that is written meanwhile moves to the end. Throws an error of NATS.
+ * Yields the present messages of a stream that fit a filter. Each message has the number of those that follow: reading
+ * ends at 0. A fixed sequence number would be wrong, because a record that is written meanwhile moves to the end.
+ * Throws an error of NATS.
  */
 export async function* storedMessages(nats: NatsConnection, stream: string, start: object): AsyncGenerator<JsMsg> {
   const { consumer, pending } = await consumerOf(nats, stream, start);
@@ -55,7 +57,10 @@ export async function* storedMessages(nats: NatsConnection, stream: string, star
   }
 }
 
-/** Yields the messages of a stream that fit a filter, also new ones, until the connection ends: then throws `connectionEnded()`. */
+/**
+ * Yields the messages of a stream that fit a filter, also new ones, until the connection ends: then throws
+ * `connectionEnded()`.
+ */
 export async function* followedMessages(nats: NatsConnection, stream: string, start: object): AsyncGenerator<JsMsg> {
   const { consumer } = await consumerOf(nats, stream, start);
   const messages = await consumer.consume();

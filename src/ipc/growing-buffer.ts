@@ -3,8 +3,8 @@
 const NOTHING: Buffer = Buffer.alloc(0);
 
 /**
- * Bytes in the order of their arrival. The memory grows with what has arrived, not with a length that a peer announces, and bytes that
- * arrive one by one take no more of it than bytes that arrive at once.
+ * Bytes in the order of their arrival. The memory grows with what has arrived, not with a length that a peer announces,
+ * and bytes that arrive one by one take no more of it than bytes that arrive at once.
  */
 export class GrowingBuffer {
   readonly #leastBytes: number;

@@ -7,7 +7,8 @@
  * answer counts as "service unavailable".
  *
  * Request:  HOST name | USER name | UID n | GROUP name | GID n, ended by a line feed.
- * Answer:   OK IFINDEX, then "4 hex" or "6 hex" for each address; or PW name uid gid gecos; or GR name gid; or NO; or ER n.
+ * Answer:   OK IFINDEX, then "4 hex" or "6 hex" for each address; or PW name uid gid gecos; or GR name gid; or NO; or
+ * ER n.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -66,8 +66,8 @@ export class Host {
   }
 
   /**
-   * Returns the name of the program that /sbin/init of a tree is or links to, or of the program of s6 that it executes if
-   * it is a script; empty without one.
+   * Returns the name of the program that /sbin/init of a tree is or links to, or of the program of s6 that it executes
+   * if it is a script; empty without one.
    */
   #nameOfInit(): string {
     const path = join(this.root, "sbin/init");

@@ -1,5 +1,5 @@
-// The manager's calls on a daemon with the embedded service manager, over the private socket: arguments, errors, start and
-// end of machines.
+// The manager's calls on a daemon with the embedded service manager, over the private socket: arguments, errors, start
+// and end of machines.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { lstatSync, readdirSync, readFileSync, readlinkSync, watch, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -35,8 +35,8 @@ async function holdLeader(facts: MachineFacts, session: Session): Promise<PidRef
 }
 
 /**
- * Warns that the command runs on the host: the leader is a program such as lxc-start(1), which makes a container and stays outside of
- * it.
+ * Warns that the command runs on the host: the leader is a program such as lxc-start(1), which makes a container and
+ * stays outside of it.
  */
 async function warnOfHost(session: Session, { name, leaderPid }: MachineFacts, leader: PidRef): Promise<void> {
   if (name === ".host") return;

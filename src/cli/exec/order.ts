@@ -13,8 +13,8 @@ export function commandIn(words: readonly string[]): readonly string[] {
 }
 
 /**
- * Resolves to the exit status of a command, which `run` resolves to. Prints a Failure that `run` throws, and resolves to `ours`
- * then.
+ * Resolves to the exit status of a command, which `run` resolves to. Prints a Failure that `run` throws, and resolves
+ * to `ours` then.
  */
 export async function orExitOurs(
   { report }: Pick<Session, "report">,

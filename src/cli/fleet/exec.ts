@@ -26,7 +26,9 @@ function take({ output }: Session, host: string, message: Msg): number | null {
   return null;
 }
 
-/** Returns the exit status that ends a command. Throws a FleetError for anything else, which must not pass for success. */
+/**
+ * Returns the exit status that ends a command. Throws a FleetError for anything else, which must not pass for success.
+ */
 export function exitStatusIn(host: string, text: string): number {
   const status = /^\d{1,3}$/.test(text) ? Number(text) : 256;
   if (status > 255) throw answerError(host);

@@ -26,8 +26,8 @@ export interface Reach {
 export type Variables = Readonly<Record<string, string | readonly string[]>>;
 
 /**
- * Names that mean something else to Ansible: the host that it runs on, its groups, and the groups of this inventory. A machine of
- * that name would take its place in every play.
+ * Names that mean something else to Ansible: the host that it runs on, its groups, and the groups of this inventory. A
+ * machine of that name would take its place in every play.
  */
 const OTHER_MEANINGS: ReadonlySet<string> = new Set([
   "localhost",
@@ -49,8 +49,8 @@ const SSH_HOST = /^[A-Za-z0-9_[:][\w.:%@/[\]-]*$/;
 const KEY_PATH = /^\/[^"{}]*$/;
 
 /**
- * Returns a text as the value of a variable; "" where it has a brace. Ansible evaluates templates in values, and a template runs any
- * program on the host of Ansible: nothing that a machine, its owner or another host says may be one.
+ * Returns a text as the value of a variable; "" where it has a brace. Ansible evaluates templates in values, and a
+ * template runs any program on the host of Ansible: nothing that a machine, its owner or another host says may be one.
  */
 function plain(text: string): string {
   return /[{}]/.test(text) ? "" : text;

@@ -1,7 +1,7 @@
 // The hidden verbs that are executed in the unit of a machine of `run`. `run-machine` (ExecStart=) inspects the image,
-// writes what it has found to a file for the client, and executes systemd-nspawn or systemd-vmspawn. If the machine lives for
-// one command only, that is a child process, which is ended when the client ends. `run-remove` (ExecStopPost=) removes
-// the clone of a temporary machine, however the unit has ended.
+// writes what it has found to a file for the client, and executes systemd-nspawn or systemd-vmspawn. If the machine
+// lives for one command only, that is a child process, which is ended when the client ends. `run-remove`
+// (ExecStopPost=) removes the clone of a temporary machine, however the unit has ended.
 
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -119,9 +119,9 @@ function runnerEnvironment({ ports }: Session): Readonly<Record<string, string |
 }
 
 /**
- * Runs the runner as a child process and returns its exit status. Sends SIGTERM to it on SIGTERM, and when the pipe on descriptor
- * 0 ends, which the client holds open; only once, because systemd-vmspawn takes a second one for the order not to wait for the
- * shutdown.
+ * Runs the runner as a child process and returns its exit status. Sends SIGTERM to it on SIGTERM, and when the pipe on
+ * descriptor 0 ends, which the client holds open; only once, because systemd-vmspawn takes a second one for the order
+ * not to wait for the shutdown.
  */
 async function supervise(session: Session, program: string, args: readonly string[]): Promise<number> {
   const env = runnerEnvironment(session);

@@ -95,7 +95,10 @@ function execWords({ settings }: Session, machine: string, facts: RunFacts, comm
   ];
 }
 
-/** Waits until a virtual machine answers over ssh, which runs the command in it. Throws a Failure if it has no SSH address. */
+/**
+ * Waits until a virtual machine answers over ssh, which runs the command in it. Throws a Failure if it has no SSH
+ * address.
+ */
 async function waitForShell(session: Session, machine: string): Promise<void> {
   const address = await orNull(sshAddressOf(session, machine));
   if (address === null) {

@@ -12,7 +12,10 @@ const CALL_LIMIT_BYTES = 2 << 20;
 interface FramerHandlers {
   /** Whether messages are still wanted; asked before each. */
   isOpen(): boolean;
-  /** A message has arrived; its head has `head` bytes. With `isCut` it is longer than its limit, and only its head was kept. */
+  /**
+   * A message has arrived; its head has `head` bytes. With `isCut` it is longer than its limit, and only its head was
+   * kept.
+   */
   message(bytes: Buffer, head: number, isCut: boolean): void;
   /** A message whose head alone is longer than the limit is skipped. Without this handler, `feed()` throws. */
   tooLong?(bytes: number): void;
@@ -40,8 +43,8 @@ export class Framer {
   }
 
   /**
-   * Takes the next bytes of the connection. A message that is complete in them is passed on without being copied; an incomplete one is
-   * collected. Throws a RangeError for bytes that are no message, and what the handlers throw.
+   * Takes the next bytes of the connection. A message that is complete in them is passed on without being copied; an
+   * incomplete one is collected. Throws a RangeError for bytes that are no message, and what the handlers throw.
    */
   feed(chunk: Buffer): void {
     for (let at = 0; at < chunk.length && this.#handlers.isOpen(); ) at += this.#step(chunk.subarray(at));

@@ -51,8 +51,8 @@ export class BusServer {
   }
 
   /**
-   * Answers a method call: before it returns (then null), or when the returned promise is fulfilled. Never throws or rejects.
-   * The message's descriptors are closed when it has been answered; at once where its signature has none.
+   * Answers a method call: before it returns (then null), or when the returned promise is fulfilled. Never throws or
+   * rejects. The message's descriptors are closed when it has been answered; at once where its signature has none.
    */
   dispatch(message: Incoming, origin: Origin): Promise<void> | null {
     this.#options.called?.();

@@ -172,7 +172,10 @@ export class BusStream {
     return step.rest;
   }
 
-  /** Descriptors received so far belong to this message: all earlier ones have been delivered, and no later one has been read. */
+  /**
+   * Descriptors received so far belong to this message: all earlier ones have been delivered, and no later one has been
+   * read.
+   */
   #passOver(bytes: number): void {
     this.#handlers.tooLong?.(bytes);
     this.#dropDescriptors();

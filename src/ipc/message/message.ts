@@ -109,7 +109,10 @@ function checkHead(head: MessageHead): void {
   if (!complete) throw new RangeError("message lacks a header field");
 }
 
-/** Returns the values behind a head of `headLength` bytes. Throws a RangeError for a body that does not match its signature. */
+/**
+ * Returns the values behind a head of `headLength` bytes. Throws a RangeError for a body that does not match its
+ * signature.
+ */
 export function decodeBody(
   bytes: Buffer,
   headLength: number,
@@ -167,8 +170,8 @@ export function encodeMessage(message: Outgoing): { bytes: Buffer; descriptors: 
 const FIELDS_START = 16;
 
 /**
- * Adds the last header field, the number of descriptors, which is known when the body behind it has been written. The field
- * has 8 bytes and the head ends at a multiple of 8, so that the body moves without changing its padding.
+ * Adds the last header field, the number of descriptors, which is known when the body behind it has been written. The
+ * field has 8 bytes and the head ends at a multiple of 8, so that the body moves without changing its padding.
  */
 function insertDescriptorCount(head: number, count: number): void {
   writer.insert(head, Uint8Array.of(9, 1, 0x75, 0, count, count >>> 8, count >>> 16, count >>> 24));

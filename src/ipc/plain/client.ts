@@ -168,7 +168,10 @@ class PlainBus implements Calls {
     this.#stream.send({ ...unknownMethod(message), flags: FLAG_NO_REPLY, serial: ++this.#serial });
   }
 
-  /** The descriptors among the values belong to the caller; others, and those of a reply that nobody waits for, are closed. */
+  /**
+   * The descriptors among the values belong to the caller; others, and those of a reply that nobody waits for, are
+   * closed.
+   */
   #receiveAnswer(message: Incoming): void {
     const waiting = this.#waiting.get(message.replySerial ?? 0);
     if (waiting === undefined) {

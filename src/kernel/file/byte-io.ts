@@ -7,7 +7,8 @@ import type { Fd } from "./fd.ts";
 const transfer = pinForever(64 * 1024);
 
 /**
- * Reads up to `limitBytes`, at most 64 KiB. Returns null where nothing is available yet, an empty buffer at the end of file.
+ * Reads up to `limitBytes`, at most 64 KiB. Returns null where nothing is available yet, an empty buffer at the end of
+ * file.
  */
 export function readSome(fd: Fd, limitBytes: number = transfer.size): Buffer | null {
   const count = trySys("read", fd.number, transfer, Math.min(limitBytes, transfer.size));

@@ -1,6 +1,6 @@
 // Descriptors as objects with an owner. A function that returns an Fd passes the ownership to its caller, who closes it
-// (`using`) or releases it (`take()`). All files opened here are close-on-exec, do not wait for the other end of a fifo, and
-// do not become a controlling terminal. See open(2), openat2(2).
+// (`using`) or releases it (`take()`). All files opened here are close-on-exec, do not wait for the other end of a
+// fifo, and do not become a controlling terminal. See open(2), openat2(2).
 import {
   AT_FDCWD,
   EAGAIN,
@@ -99,8 +99,8 @@ export class Fd implements Disposable {
   }
 
   /**
-   * Sets the function to call before the descriptor is closed or taken; replaces an earlier one. The poller stops its watch
-   * by it: a watch that outlives its descriptor would act on the file that gets the number next.
+   * Sets the function to call before the descriptor is closed or taken; replaces an earlier one. The poller stops its
+   * watch by it: a watch that outlives its descriptor would act on the file that gets the number next.
    */
   onClose(hook: (() => void) | undefined): void {
     this.#beforeClose = hook;
@@ -129,14 +129,17 @@ export function openAt(directory: Fd, path: string, mode: OpenMode): Fd {
 }
 
 /**
- * Opens `path` as a process with the root directory `root` would: absolute links and `..` stay inside; magic links of /proc
- * are refused (`ELOOP`). For untrusted trees.
+ * Opens `path` as a process with the root directory `root` would: absolute links and `..` stay inside; magic links of
+ * /proc are refused (`ELOOP`). For untrusted trees.
  */
 export function openInRoot(root: Fd, path: string, mode: OpenMode): Fd {
   return openResolved(root, path, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 }
 
-/** Opens `path` below `directory` without following symbolic links. Throws `ELOOP` for a link, `EXDEV` where `..` leads out. */
+/**
+ * Opens `path` below `directory` without following symbolic links. Throws `ELOOP` for a link, `EXDEV` where `..` leads
+ * out.
+ */
 export function openBeneath(directory: Fd, path: string, mode: OpenMode): Fd {
   return openResolved(directory, path, mode, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 }

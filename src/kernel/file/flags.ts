@@ -6,8 +6,8 @@ import type { Fd } from "./fd.ts";
 const HARMLESS = O_ACCMODE | O_NOFOLLOW | O_LARGEFILE | O_DIRECTORY;
 
 /**
- * Returns whether a descriptor has no flag that changes reads and writes: neither O_PATH nor O_APPEND, O_NONBLOCK or others.
- * For descriptors that another process opened and passed.
+ * Returns whether a descriptor has no flag that changes reads and writes: neither O_PATH nor O_APPEND, O_NONBLOCK or
+ * others. For descriptors that another process opened and passed.
  */
 export function isPlainlyOpened(fd: Fd): boolean {
   return (check(trySys("fcntl", fd.number, F_GETFL), "fcntl") & ~HARMLESS) === 0;

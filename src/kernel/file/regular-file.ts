@@ -6,8 +6,8 @@ import { type Fd, openInRoot, reopen, statFd } from "./fd.ts";
 const chunk = pinForever(64 * 1024);
 
 /**
- * Returns the whole content of an open regular file, independent of its offset. Throws `EBADF` ("Not a regular file") for
- * others, `EFBIG` for more than `limitBytes`. Files of /proc, which have size 0, are read to their end.
+ * Returns the whole content of an open regular file, independent of its offset. Throws `EBADF` ("Not a regular file")
+ * for others, `EFBIG` for more than `limitBytes`. Files of /proc, which have size 0, are read to their end.
  */
 export function readRegular(fd: Fd, limitBytes: number): Buffer {
   const status = statFd(fd);
@@ -27,8 +27,9 @@ export function readRegular(fd: Fd, limitBytes: number): Buffer {
 }
 
 /**
- * Returns the content of the regular file `path` below the untrusted `root`. Opens it with O_PATH first, and for reading only
- * where it is regular, so that a fifo or device is never opened. Throws as `readRegular()` and `openInRoot()` do.
+ * Returns the content of the regular file `path` below the untrusted `root`. Opens it with O_PATH first, and for
+ * reading only where it is regular, so that a fifo or device is never opened. Throws as `readRegular()` and
+ * `openInRoot()` do.
  */
 export function readFileIn(root: Fd, path: string, limitBytes: number): Buffer {
   using named = openInRoot(root, path, "path");

@@ -1,4 +1,5 @@
-// Children in process groups of their own (`detached` of Bun.spawn): what a child has started, an ssh(1) for example, ends with it.
+// Children in process groups of their own (`detached` of Bun.spawn): what a child has started, an ssh(1) for example,
+// ends with it.
 
 /** The time between SIGTERM and SIGKILL. */
 const PATIENCE_MS = 2000;
@@ -33,7 +34,10 @@ export class ChildGroup {
   }
 }
 
-/** Reads a stream to its end; returns its text up to `mostBytes`. What is beyond is dropped, after a call of `over` for each part. */
+/**
+ * Reads a stream to its end; returns its text up to `mostBytes`. What is beyond is dropped, after a call of `over` for
+ * each part.
+ */
 export async function collectedText(
   stream: ReadableStream<Uint8Array>,
   mostBytes: number,

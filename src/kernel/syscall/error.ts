@@ -13,7 +13,8 @@ export class SyscallError extends Error {
   readonly object?: string;
 
   /**
-   * `error` is an errno or its name; `object` is what the call was about, mostly a path; `text` replaces that of strerror(3).
+   * `error` is an errno or its name; `object` is what the call was about, mostly a path; `text` replaces that of
+   * strerror(3).
    */
   constructor(syscall: string, error: number | string, object?: string, text?: string) {
     const errno = typeof error === "number" ? error : (errnoNumber(error) ?? 0);
@@ -43,7 +44,10 @@ function unless<Value, Absent>(
   }
 }
 
-/** Returns what `act` returns; `absent` where it throws a SyscallError with one of these errno names. Throws every other error. */
+/**
+ * Returns what `act` returns; `absent` where it throws a SyscallError with one of these errno names. Throws every other
+ * error.
+ */
 export function unlessErrno<Value, Absent>(act: () => Value, absent: Absent, ...names: string[]): Value | Absent {
   return unless((error) => isErrno(error, ...names), act, absent);
 }

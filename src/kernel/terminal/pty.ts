@@ -29,8 +29,8 @@ export function openPty(): Pty {
 }
 
 /**
- * Returns a new pseudo terminal of the multiplexer (/dev/pts/ptmx of a machine) that `named` (O_PATH) refers to. Checks it
- * before opening it, because it could be any device. Throws `ENODEV` where it is not the multiplexer of a devpts.
+ * Returns a new pseudo terminal of the multiplexer (/dev/pts/ptmx of a machine) that `named` (O_PATH) refers to. Checks
+ * it before opening it, because it could be any device. Throws `ENODEV` where it is not the multiplexer of a devpts.
  */
 export function openPtyAt(named: Fd): Pty {
   const { kind, rdev } = statFd(named);
@@ -111,7 +111,10 @@ export function terminalSettings(terminal: Fd): TerminalSettings {
   return { settings: Buffer.from(termios.bytes) };
 }
 
-/** Sets a terminal to raw mode, cfmakeraw(3); `"keep-output"` keeps the processing of output. Returns the former settings. */
+/**
+ * Sets a terminal to raw mode, cfmakeraw(3); `"keep-output"` keeps the processing of output. Returns the former
+ * settings.
+ */
 export function makeRaw(terminal: Fd, output: "raw" | "keep-output" = "raw"): TerminalSettings {
   const before = terminalSettings(terminal);
   const clear = (at: number, bits: number) =>

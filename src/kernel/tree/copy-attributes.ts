@@ -1,5 +1,5 @@
-// Copies extended attributes, ACLs and file capabilities included: xattr(7). Attributes that the target's file system does not support or
-// that we may not set are omitted.
+// Copies extended attributes, ACLs and file capabilities included: xattr(7). Attributes that the target's file system
+// does not support or that we may not set are omitted.
 import { attributeNames, getAttribute, setAttribute } from "../file/attributes.ts";
 import type { Fd } from "../file/fd.ts";
 import { ENODATA, EOPNOTSUPP, EPERM } from "../syscall/constants.ts";
@@ -9,8 +9,8 @@ import { attributeFor, type OwnerPolicy } from "./owner-policy.ts";
 import { type RawName, rawAddress } from "./tree.ts";
 
 /**
- * Copies the attributes of `source` to `target`, transformed by `policy`. Both may be O_PATH descriptors. Must be called after
- * the owner was set, because a change of owner removes some attributes.
+ * Copies the attributes of `source` to `target`, transformed by `policy`. Both may be O_PATH descriptors. Must be
+ * called after the owner was set, because a change of owner removes some attributes.
  */
 export function copyAttributesAs(source: Fd, target: Fd, policy: OwnerPolicy): void {
   for (const name of attributeNames(source)) {
@@ -32,7 +32,10 @@ const NAMES_BYTES = 64 << 10;
 const nameList = pinForever(NAMES_BYTES);
 const valueBytes = pinForever(NAMES_BYTES);
 
-/** A descriptor and the calls for its extended attributes: those on open files, or, for O_PATH, those on its path in /proc. */
+/**
+ * A descriptor and the calls for its extended attributes: those on open files, or, for O_PATH, those on its path in
+ * /proc.
+ */
 interface Handle {
   readonly calls: readonly ["flistxattr", "fgetxattr", "fsetxattr"] | readonly ["listxattr", "getxattr", "setxattr"];
   readonly fd: Fd;
@@ -46,8 +49,9 @@ function subject({ calls, fd }: Handle): number {
 }
 
 /**
- * Copies all extended attributes, including ACLs and file capabilities; to be called after the owner was set, which removes
- * those. `opened`: the descriptors are open files, not O_PATH. Returns the names of attributes that could not be set.
+ * Copies all extended attributes, including ACLs and file capabilities; to be called after the owner was set, which
+ * removes those. `opened`: the descriptors are open files, not O_PATH. Returns the names of attributes that could not
+ * be set.
  */
 export function copyAttributes(source: Fd, target: Fd, opened: boolean): string[] {
   const calls = opened ? OPENED : NAMED;

@@ -1,6 +1,6 @@
-// Copies single files where a machine may change the source or the target tree meanwhile. A regular file is made without a name
-// and linked when it is complete; no path with more than one component is used. The umask must be 0. See open(2) "O_TMPFILE",
-// linkat(2), renameat2(2).
+// Copies single files where a machine may change the source or the target tree meanwhile. A regular file is made
+// without a name and linked when it is complete; no path with more than one component is used. The umask must be 0. See
+// open(2) "O_TMPFILE", linkat(2), renameat2(2).
 import { randomHex } from "../../base/random-hex.ts";
 import { writeWhole } from "../file/byte-io.ts";
 import { Fd } from "../file/fd.ts";

@@ -71,8 +71,8 @@ export function copyOwnership(target: Fd, { uid, gid, mode }: RawStatus): void {
 const FICLONE = 0x4004_9409;
 
 /**
- * Makes the empty `target` share all data of `source` (reflink). Returns whether that worked; if not, whether it can for
- * other files.
+ * Makes the empty `target` share all data of `source` (reflink). Returns whether that worked; if not, whether it can
+ * for other files.
  */
 export function shareData(source: Fd, target: Fd): "shared" | "not-this-file" | "never" {
   const result = trySys("ioctl", target.number, FICLONE, source.number);
@@ -87,8 +87,9 @@ const FICLONERANGE = 0x4020_940d;
 const cloneRange = pinForever(32);
 
 /**
- * Makes the empty `target` share the data of `source` in steps of `stepBytes`, which must be a multiple of the block size. Each
- * `next()` makes one step and yields the offset reached. Returns as `shareData()`; throws where a step after the first fails.
+ * Makes the empty `target` share the data of `source` in steps of `stepBytes`, which must be a multiple of the block
+ * size. Each `next()` makes one step and yields the offset reached. Returns as `shareData()`; throws where a step after
+ * the first fails.
  */
 export function* shareSteps(
   source: Fd,
@@ -125,7 +126,9 @@ const offsets = pinForever(16);
 const BUFFER_BYTES = 1 << 20;
 const buffer = pinForever(BUFFER_BYTES);
 
-/** Copies the data of `source` into the empty `target`, and keeps holes. Calls `onBytes` after every step with its size. */
+/**
+ * Copies the data of `source` into the empty `target`, and keeps holes. Calls `onBytes` after every step with its size.
+ */
 export function copyData(
   source: Fd,
   target: Fd,
@@ -162,7 +165,10 @@ export function* dataSteps(
   check(trySys("ftruncate", target.number, size), "ftruncate");
 }
 
-/** Returns the offset of the next data or hole; null where there is none. Without support by the file system, all is data. */
+/**
+ * Returns the offset of the next data or hole; null where there is none. Without support by the file system, all is
+ * data.
+ */
 function seek(file: Fd, at: number, whence: number, size: number): number | null {
   const result = trySys("lseek", file.number, at, whence);
   if (result === ENXIO) return null;

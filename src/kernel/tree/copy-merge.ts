@@ -1,6 +1,6 @@
-// Copies a file or tree to a place where files may exist: directories are merged, other files are kept or replaced. Mounts
-// below the source are copied too, as by cp(1). A machine may change either side meanwhile: every step opens one name in an
-// open directory and follows no link.
+// Copies a file or tree to a place where files may exist: directories are merged, other files are kept or replaced.
+// Mounts below the source are copied too, as by cp(1). A machine may change either side meanwhile: every step opens one
+// name in an open directory and follows no link.
 import type { Fd } from "../file/fd.ts";
 import { type SyscallError, trySys, unlessErrno } from "../syscall/sys.ts";
 import { EntryCopier, type EntryOptions } from "./copy-entry.ts";
@@ -16,8 +16,9 @@ interface TargetPlace extends NamedPlace {
 }
 
 /**
- * Copies `source` to `target`. Throws `EEXIST` where the target exists and is not to be replaced; inside merged directories,
- * existing files are kept without an error. Continues after other failures of single files, and throws the first at the end.
+ * Copies `source` to `target`. Throws `EEXIST` where the target exists and is not to be replaced; inside merged
+ * directories, existing files are kept without an error. Continues after other failures of single files, and throws the
+ * first at the end.
  */
 export function copyMerging(source: NamedPlace, target: TargetPlace, options: EntryOptions): void {
   using entry = openEntry(source.directory, source.name);
@@ -50,7 +51,10 @@ function copyToNew(source: NamedPlace, target: TargetPlace, copier: EntryCopier,
   }
 }
 
-/** Copies the content of a directory into another. Returns the first failure of a single file for a new one, else throws it. */
+/**
+ * Copies the content of a directory into another. Returns the first failure of a single file for a new one, else throws
+ * it.
+ */
 function copyDirectory(
   source: NamedPlace,
   target: NamedPlace,

@@ -53,8 +53,8 @@ export interface FirstName {
   readonly note: string;
 }
 
-// A record: 0 u64 inode; 8 u32 major; 12 u32 minor; 16 u64 seconds and 24 u32 nanoseconds of its birth; 28 u32 length of the
-// note; 32 u32 length of the path; then both.
+// A record: 0 u64 inode; 8 u32 major; 12 u32 minor; 16 u64 seconds and 24 u32 nanoseconds of its birth; 28 u32 length
+// of the note; 32 u32 length of the path; then both.
 const KEY_BYTES = 28;
 const RECORD_BYTES = 36;
 const ALIGNMENT = 8;
@@ -67,7 +67,9 @@ export class LinkTable implements Disposable {
   readonly #log: Log;
   readonly #limit: number;
   readonly #seed = BigInt(Math.floor(Math.random() * 2 ** 32));
-  /** A hash table with two numbers for each slot: the hash, and the record's position / ALIGNMENT + 1 (0: empty slot). */
+  /**
+   * A hash table with two numbers for each slot: the hash, and the record's position / ALIGNMENT + 1 (0: empty slot).
+   */
   #slots = new Uint32Array(2 * FIRST_SLOTS);
   #files = 0;
 

@@ -55,8 +55,8 @@ export function createDirectory({ directory, name }: NamedPlace, mode: number): 
 const present = new RawStatus();
 
 /**
- * Makes a directory with mode 0700; returns false where it exists. With `replace`, another file of that name is removed; without it, that
- * is `EEXIST`.
+ * Makes a directory with mode 0700; returns false where it exists. With `replace`, another file of that name is
+ * removed; without it, that is `EEXIST`.
  */
 export function makeDirectory({ directory, name }: NamedPlace, replace: boolean): boolean {
   const make = () => trySys("mkdirat", directory.number, rawAddress(name), 0o700);

@@ -98,7 +98,10 @@ export class TreeMerge implements Disposable {
     if (links > 1) this.#remember(name);
   }
 
-  /** Runs `step`; records a failure that concerns one file only. Files that are kept or have disappeared are no failures. */
+  /**
+   * Runs `step`; records a failure that concerns one file only. Files that are kept or have disappeared are no
+   * failures.
+   */
   #attempt(step: () => void, name: RawName = "."): void {
     try {
       step();

@@ -1,6 +1,6 @@
-// Storage for what a walk through a tree must remember (name-stack.ts, link-table.ts). A tree may have millions of files and be
-// hostile, so only the first MiB is kept in memory; the rest is written to an unnamed file, on the target's file system or, where
-// that does not support it, in /var/tmp. See open(2), O_TMPFILE.
+// Storage for what a walk through a tree must remember (name-stack.ts, link-table.ts). A tree may have millions of
+// files and be hostile, so only the first MiB is kept in memory; the rest is written to an unnamed file, on the
+// target's file system or, where that does not support it, in /var/tmp. See open(2), O_TMPFILE.
 import { readSync, writeSync } from "node:fs";
 import { type Fd, openPath } from "../file/fd.ts";
 import { SyscallError, unlessSyscallError } from "../syscall/sys.ts";

@@ -12,15 +12,18 @@ interface Trees {
 }
 
 interface Visitor {
-  /** Called for each name of the current directory of `from`; returns true for a directory, which both chains have then entered. */
+  /**
+   * Called for each name of the current directory of `from`; returns true for a directory, which both chains have then
+   * entered.
+   */
   entry(name: RawName): boolean;
   /** Called behind the last name of the current directory, the top included, before both chains leave it. */
   end(): void;
 }
 
 /**
- * Visits all entries of `from`, the content of a directory before the names behind it. Uses no recursion, so that the depth is
- * limited by the visitor alone. The names of a directory are read when it is entered.
+ * Visits all entries of `from`, the content of a directory before the names behind it. Uses no recursion, so that the
+ * depth is limited by the visitor alone. The names of a directory are read when it is entered.
  */
 export function walkBoth({ from, to, names }: Trees, visitor: Visitor): void {
   /** The number of names that are still to visit, for each directory from the top to the current one. */

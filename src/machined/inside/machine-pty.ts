@@ -5,7 +5,10 @@ import type { Operations } from "../../registry/operation.ts";
 import { openInMachine } from "./open-in-machine.ts";
 import { HOST_ROOT, rootIdentity } from "./root-identity.ts";
 
-/** Opens it; the caller closes the master. Throws an error with errno, Timeout where the machine's file system does not answer. */
+/**
+ * Opens it; the caller closes the master. Throws an error with errno, Timeout where the machine's file system does not
+ * answer.
+ */
 export async function openPtyIn(operations: Operations, machine: Machine): Promise<Pty> {
   if (machine.isHost) return openPty();
   const identity = rootIdentity(machine) ?? HOST_ROOT;

@@ -153,12 +153,13 @@ function pinned(pid: number, open: () => PidRef): PidRef {
 }
 
 /**
- * Returns the supervisor: the caller, where the leader is another process. Terminating it ends the machine even where the
- * leader ignores SIGTERM.
+ * Returns the supervisor: the caller, where the leader is another process. Terminating it ends the machine even where
+ * the leader ignores SIGTERM.
  */
 function supervisorOf(caller: Caller, leader: PidRef): PidRef | null {
   if (caller.pid <= INIT_PID || caller.pid === leader.pid) return null;
-  // The machine can do without a supervisor that has ended meanwhile; with one that is there, it must not be registered without.
+  // The machine can do without a supervisor that has ended meanwhile; with one that is there, it must not be registered
+  // without.
   return unlessNoProcess(() => caller.openProcess(), null);
 }
 

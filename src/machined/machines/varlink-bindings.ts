@@ -68,7 +68,9 @@ export function ownMachineVarlink(daemon: Daemon): BoundVarlink {
   });
 }
 
-/** Calls `map`. Over D-Bus a missing group mapping is NoSuchUserMapping too; over Varlink it has an error of its own. */
+/**
+ * Calls `map`. Over D-Bus a missing group mapping is NoSuchUserMapping too; over Varlink it has an error of its own.
+ */
 function noMapping(kind: "uid" | "gid", map: () => number): number {
   try {
     return map();

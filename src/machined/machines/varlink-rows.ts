@@ -113,8 +113,9 @@ const NO_UID_SHIFT = ["NoUIDShift", "No UID shift"] as const;
 const NOT_AVAILABLE = ["NotAvailable", "Not available for this class of machines"] as const;
 
 /**
- * Reads the metadata in the machine itself. With "graceful", what cannot be read is left out; with "yes" it throws. Returns a
- * promise only where a worker reads a file of the machine, so that a list of a thousand machines is not as many promises.
+ * Reads the metadata in the machine itself. With "graceful", what cannot be read is left out; with "yes" it throws.
+ * Returns a promise only where a worker reads a file of the machine, so that a list of a thousand machines is not as
+ * many promises.
  */
 function metadataOf(daemon: Daemon, machine: Machine, metadata: "yes" | "graceful"): Metadatas | Promise<Metadatas> {
   const refuse = (error: unknown, [code, text]: typeof NO_UID_SHIFT | typeof NOT_AVAILABLE): undefined => {

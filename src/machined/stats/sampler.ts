@@ -1,6 +1,6 @@
-// Samples of the usage of all machines. A request starts a new sample where the last one is too old. It is taken in slices, so
-// that a thousand machines do not block the loop; concurrent requests share it. The files of the machines stay open between
-// samples while requests keep coming.
+// Samples of the usage of all machines. A request starts a new sample where the last one is too old. It is taken in
+// slices, so that a thousand machines do not block the loop; concurrent requests share it. The files of the machines
+// stay open between samples while requests keep coming.
 import { openFilesLimit } from "../../ipc/peers.ts";
 import { type CgroupHierarchy, cgroupHierarchies } from "../../kernel/cgroup/mount.ts";
 import { unlessSyscallError } from "../../kernel/syscall/sys.ts";

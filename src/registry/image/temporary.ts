@@ -55,7 +55,9 @@ function freshName(): RawName {
   return PREFIX + randomHex(8);
 }
 
-/** Makes an entry under a fresh name and locks it. Tries again where another process removed it before it was locked. */
+/**
+ * Makes an entry under a fresh name and locks it. Tries again where another process removed it before it was locked.
+ */
 function makeLocked(directory: Fd, make: (place: NamedPlace) => Fd): Temporary {
   for (let tries = 1; ; tries++) {
     const name = freshName();
@@ -192,8 +194,8 @@ export function ignoreSyscallErrors(act: () => void): void {
 }
 
 /**
- * Whether a directory has temporary entries. Reads names only: an entry may be in use. Returns false for a directory that cannot be read
- * now; it is swept the next time.
+ * Whether a directory has temporary entries. Reads names only: an entry may be in use. Returns false for a directory
+ * that cannot be read now; it is swept the next time.
  */
 function hasTemporaries(path: string): boolean {
   return unlessSyscallError(() => {

@@ -1,5 +1,5 @@
-// State files, /run/systemd/machines/NAME, with the text of state-text.ts. Other programs watch the directory: the rename at the end of
-// a write is a contract. A link `unit:UNIT` points to the file of the unit's machine.
+// State files, /run/systemd/machines/NAME, with the text of state-text.ts. Other programs watch the directory: the
+// rename at the end of a write is a contract. A link `unit:UNIT` points to the file of the unit's machine.
 
 import { mkdirSync, readdirSync, readlinkSync, renameSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -31,7 +31,10 @@ export interface LoadedMachines {
 export class MachineFiles {
   readonly #directory: string;
 
-  /** `directory`: /run/systemd/machines. It is created at its first use, because clients take its existence as a sign of the service. */
+  /**
+   * `directory`: /run/systemd/machines. It is created at its first use, because clients take its existence as a sign of
+   * the service.
+   */
   constructor(directory: string) {
     this.#directory = directory;
   }

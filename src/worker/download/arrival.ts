@@ -28,7 +28,10 @@ export class Arrival {
     if (this.#failure !== null) throw this.#failure;
   }
 
-  /** For a reader that has read all bytes: waits for the next `wake()`; returns false where there will be no more. Throws as `throwFailure()`. */
+  /**
+   * For a reader that has read all bytes: waits for the next `wake()`; returns false where there will be no more.
+   * Throws as `throwFailure()`.
+   */
   async waitForMore(): Promise<boolean> {
     this.throwFailure();
     if (this.#isComplete) return false;

@@ -1,6 +1,6 @@
-// OpenPGP signatures over lists of checksums, verified with the keys that the admin and the vendor put on the host. A signature
-// is valid only by a key that may sign and is neither expired nor revoked now, and over exactly the bytes that are used
-// afterwards.
+// OpenPGP signatures over lists of checksums, verified with the keys that the admin and the vendor put on the host. A
+// signature is valid only by a key that may sign and is neither expired nor revoked now, and over exactly the bytes
+// that are used afterwards.
 import { join } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
 import { isNormalizedPath } from "../../base/names.ts";
@@ -110,8 +110,8 @@ async function requireGood(signatures: readonly Verification[], keyring: Keyring
 }
 
 /**
- * The library checks whether the key was valid when it signed. The owner of an expired or revoked key can make signatures with
- * any date: so the key must be valid today.
+ * The library checks whether the key was valid when it signed. The owner of an expired or revoked key can make
+ * signatures with any date: so the key must be valid today.
  */
 async function requireValidNow(keyID: Verification["keyID"], keyring: Keyring): Promise<void> {
   const owner = keyring.find((key) => key.getKeys(keyID).length > 0);
@@ -128,7 +128,9 @@ export function isClearSigned(content: Buffer): boolean {
   );
 }
 
-/** Returns the signed part of a text that contains its own signature; without a keyring the signature is not verified. */
+/**
+ * Returns the signed part of a text that contains its own signature; without a keyring the signature is not verified.
+ */
 export async function verifyClearSigned(content: Buffer, keyring: Keyring | null): Promise<Buffer> {
   const pgp = await openPgp();
   try {

@@ -30,7 +30,10 @@ export function bootId(): string {
   return readOwn("/proc/sys/kernel/random/boot_id")?.toString().trim() ?? "";
 }
 
-/** Reads a file of the pool or the kernel, whose file systems always answer. Returns null for a file that is not regular. */
+/**
+ * Reads a file of the pool or the kernel, whose file systems always answer. Returns null for a file that is not
+ * regular.
+ */
 function readOwn(path: string): Buffer | null {
   using named = openPath(path, "path-no-follow");
   if (statFd(named).kind !== "regular") return null;

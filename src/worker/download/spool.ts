@@ -1,5 +1,6 @@
-// A download that is being written to the disk: received bytes are in a hidden file, which a later call resumes after an
-// interruption, a crash or a reboot. The consumer reads the bytes from that file, at its own pace, while further ones arrive.
+// A download that is being written to the disk: received bytes are in a hidden file, which a later call resumes after
+// an interruption, a crash or a reboot. The consumer reads the bytes from that file, at its own pace, while further
+// ones arrive.
 import { fdatasync, readSync, rmSync } from "node:fs";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import { formatBytes } from "../../base/text/format.ts";
@@ -58,8 +59,8 @@ export class Spool implements Destination, Disposable {
   }
 
   /**
-   * Opens the spool of an address, with the bytes of an earlier call. Throws EBUSY when another process fills it. A file may be
-   * used in several ways: each `use` of an address has a spool of its own.
+   * Opens the spool of an address, with the bytes of an earlier call. Throws EBUSY when another process fills it. A
+   * file may be used in several ways: each `use` of an address has a spool of its own.
    */
   static open(root: Fd, use: SpoolUse, url: string): Spool {
     const id = new Bun.CryptoHasher("sha256").update(`${use} ${url}`).digest("hex").slice(0, 16);

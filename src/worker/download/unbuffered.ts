@@ -1,5 +1,5 @@
-// A download that is consumed as it arrives, without a spool: an image that is written in place may be as large as the disk.
-// After an interruption it is resumed, while this process lives.
+// A download that is consumed as it arrives, without a spool: an image that is written in place may be as large as the
+// disk. After an interruption it is resumed, while this process lives.
 import { Arrival } from "./arrival.ts";
 import type { Destination } from "./destination.ts";
 import { SpoolParts } from "./spool-parts.ts";

@@ -1,6 +1,7 @@
-// Converts qcow2 disk images, versions 2 and 3, to raw (QEMU's docs/interop/qcow2.rst). Such a file is hostile input: every table
-// and cluster must lie inside it, and references to other files are refused (CVE-2024-4467). No part of the file is used twice,
-// as in every image that a program wrote, so that the size of the file bounds the size of the output.
+// Converts qcow2 disk images, versions 2 and 3, to raw (QEMU's docs/interop/qcow2.rst). Such a file is hostile input:
+// every table and cluster must lie inside it, and references to other files are refused (CVE-2024-4467). No part of the
+// file is used twice, as in every image that a program wrote, so that the size of the file bounds the size of the
+// output.
 
 import { readSync } from "node:fs";
 import { inflateRawSync, zstdDecompressSync } from "node:zlib";

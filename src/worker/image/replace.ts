@@ -39,8 +39,8 @@ export function replaceFile(root: Fd, from: string, to: string): void {
 }
 
 /**
- * Renames the image `from` to `to` and removes the image that had the name. That is locked until it is removed: throws `EBUSY`
- * when a machine runs from it, a process copies it, or something is mounted in it.
+ * Renames the image `from` to `to` and removes the image that had the name. That is locked until it is removed: throws
+ * `EBUSY` when a machine runs from it, a process copies it, or something is mounted in it.
  */
 export function replaceImage(root: Fd, from: string, to: string, locks: string | null): void {
   const old = statusOf(root, to);

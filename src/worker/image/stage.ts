@@ -1,5 +1,5 @@
-// From a hidden temporary name to the final one: an image appears complete or not at all, also after a crash of the program or
-// the host. Temporary files are locked while a process works on them; an unlocked one was left by a crash.
+// From a hidden temporary name to the final one: an image appears complete or not at all, also after a crash of the
+// program or the host. Temporary files are locked while a process works on them; an unlocked one was left by a crash.
 import { mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";

@@ -81,8 +81,8 @@ function isTree(parent: Fd, name: string): boolean {
 }
 
 /**
- * Locks the directory that a direct import writes to; makes a missing one, and replaces an existing one with force. Throws `EBUSY`
- * when it is in use.
+ * Locks the directory that a direct import writes to; makes a missing one, and replaces an existing one with force.
+ * Throws `EBUSY` when it is in use.
  */
 export function openDirectTree(path: string, { force, btrfsSubvolume, locks }: WorkerOptions): InPlace {
   return InPlace.open(locks, path, () => {

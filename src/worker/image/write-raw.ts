@@ -102,8 +102,8 @@ const COPY_STEP_BYTES = 8 << 20;
 const SHARE_STEP_BYTES = 1 << 30;
 
 /**
- * Copies the regular file `source` to the new file `target`, sharing its data where that is possible. `onReached` is called with
- * the progress.
+ * Copies the regular file `source` to the new file `target`, sharing its data where that is possible. `onReached` is
+ * called with the progress.
  */
 export async function copyRaw(
   source: Fd,

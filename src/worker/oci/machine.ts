@@ -33,7 +33,9 @@ function nspawnVersion(): number {
   return Number(/^systemd (\d+)/.exec(stdout.toString())?.[1] ?? 0);
 }
 
-/** Makes a directory of links to the layers, the lowest first, and a directory for the files that the machine writes. */
+/**
+ * Makes a directory of links to the layers, the lowest first, and a directory for the files that the machine writes.
+ */
 export async function stackOf(root: Fd, names: readonly string[], options: WorkerOptions): Promise<Stage> {
   return Stage.tree(root, "oci", false).filledBy(async (stack) => {
     if (standAlone(root, names)) {

@@ -1,8 +1,9 @@
 // machined-worker copy-files: copies a file or tree between this host and a machine (org.freedesktop.machine1(5),
 // CopyToMachine()).
 //
-// It never enters the machine: descriptor 4 is the machine's root directory, and all of the machine's paths are resolved
-// beneath it, step by step on directory descriptors, so that no link in the machine leads out of it, whenever it is made.
+// It never enters the machine: descriptor 4 is the machine's root directory, and all of the machine's paths are
+// resolved beneath it, step by step on directory descriptors, so that no link in the machine leads out of it, whenever
+// it is made.
 import { basename, dirname } from "node:path";
 import { errnoText } from "../../base/errno.ts";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";

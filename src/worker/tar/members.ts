@@ -1,5 +1,5 @@
-// Writes members of a tar archive with all metadata of their files, in chunks of one size. Further names of a file become hard
-// links to its first name.
+// Writes members of a tar archive with all metadata of their files, in chunks of one size. Further names of a file
+// become hard links to its first name.
 
 import { readSync } from "node:fs";
 import { attributeNames, getAttribute } from "../../kernel/file/attributes.ts";
@@ -161,8 +161,8 @@ export class MemberWriter implements Disposable {
   }
 
   /**
-   * Reads file data directly into chunks. Fills with zeros what is missing where the file was truncated meanwhile, and returns
-   * its length in bytes.
+   * Reads file data directly into chunks. Fills with zeros what is missing where the file was truncated meanwhile, and
+   * returns its length in bytes.
    */
   *#data(file: Fd, offset: number, length: number): Generator<Buffer, number> {
     let missing = 0;
@@ -223,7 +223,9 @@ function attributeRecords(file: Fd, { dropAttribute, aclsTwice }: MemberPolicy):
 
 const PIECES_LIMIT = 250_000;
 
-/** Returns the pieces of a file that have data; null where the file system does not support that, or there are no holes. */
+/**
+ * Returns the pieces of a file that have data; null where the file system does not support that, or there are no holes.
+ */
 function dataPieces(file: Fd, size: number): SparsePiece[] | null {
   const pieces: SparsePiece[] = [];
   for (let at = 0; at < size; ) {

@@ -48,8 +48,8 @@ function standardOutput(kind: "tar" | "raw"): Output {
 }
 
 /**
- * Opens an existing file for writing, following links; returns null when there is none. On another thread, because opening a
- * fifo without a reader blocks.
+ * Opens an existing file for writing, following links; returns null when there is none. On another thread, because
+ * opening a fifo without a reader blocks.
  */
 async function openExisting(path: string): Promise<Fd | null> {
   try {

@@ -1,5 +1,5 @@
-// systemd-export tar|raw IMAGE [FILE]: writes an image to a file, compressed or not (systemd-importd.service(8)). A file that is
-// given by name appears complete or not at all. systemd-export oci IMAGE REF: push-oci.ts.
+// systemd-export tar|raw IMAGE [FILE]: writes an image to a file, compressed or not (systemd-importd.service(8)). A
+// file that is given by name appears complete or not at all. systemd-export oci IMAGE REF: push-oci.ts.
 
 import { ErrnoError } from "../../base/error.ts";
 import { type Compression, compressionOfName } from "../../base/vocabulary/compression.ts";
@@ -79,7 +79,9 @@ async function exportRaw({ options, words }: CommandLine): Promise<void> {
   output.done();
 }
 
-/** Replaces the content from the beginning, sharing data where possible; continues at the offset where that is not 0. */
+/**
+ * Replaces the content from the beginning, sharing data where possible; continues at the offset where that is not 0.
+ */
 async function copyOut(source: Fd, target: Fd, size: number): Promise<void> {
   const [SEEK_CUR] = [1];
   const at = trySys("lseek", target.number, 0, SEEK_CUR);

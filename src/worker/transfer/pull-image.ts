@@ -117,8 +117,8 @@ export class PullPlace implements Disposable {
   }
 
   /**
-   * Renames the download to the name under which it is kept, and locks it. Replaces one of the same name; returns false when that
-   * is in use, and the download keeps its temporary name.
+   * Renames the download to the name under which it is kept, and locks it. Replaces one of the same name; returns false
+   * when that is in use, and the download keeps its temporary name.
    */
   keep(stage: Stage, etag: string | null): boolean {
     const name = this.stem(etag) + CACHE[this.kind].suffix;

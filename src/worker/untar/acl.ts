@@ -1,5 +1,5 @@
-// Access control lists with names of users and groups instead of ids, as GNU tar writes them. The names are resolved by the
-// passwd and group files in the archive, which may be its last members: so the lists are applied at the end.
+// Access control lists with names of users and groups instead of ids, as GNU tar writes them. The names are resolved by
+// the passwd and group files in the archive, which may be its last members: so the lists are applied at the end.
 
 import type { Fd } from "../../kernel/file/fd.ts";
 import { readFileIn } from "../../kernel/file/regular-file.ts";
@@ -47,7 +47,9 @@ export class LateAcls {
     );
   }
 
-  /** Forgets the lists at a path, because a new file was made there, which may have the inode number of an earlier one. */
+  /**
+   * Forgets the lists at a path, because a new file was made there, which may have the inode number of an earlier one.
+   */
   forget(components: readonly RawName[]): void {
     if (this.#lists.size > 0) this.#lists.delete(components.join("/"));
   }

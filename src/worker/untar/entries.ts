@@ -1,4 +1,5 @@
-// Makes the entries of an archive in an open directory. As with tar, each replaces what has its name, directories with their content.
+// Makes the entries of an archive in an open directory. As with tar, each replaces what has its name, directories with
+// their content.
 import { ErrnoError } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { EEXIST } from "../../kernel/syscall/constants.ts";

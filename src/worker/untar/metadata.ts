@@ -1,6 +1,6 @@
-// Sets owner, permissions, attributes and times of unpacked files, in this order, because a change of owner clears setuid and
-// capabilities, and a change of permissions modifies an ACL. Owners are always set, so that neither the unpacking user nor a
-// set-group-ID directory determines them.
+// Sets owner, permissions, attributes and times of unpacked files, in this order, because a change of owner clears
+// setuid and capabilities, and a change of permissions modifies an ACL. Owners are always set, so that neither the
+// unpacking user nor a set-group-ID directory determines them.
 import { ErrnoError } from "../../base/error.ts";
 import { attributeNames, removeAttribute } from "../../kernel/file/attributes.ts";
 import type { Fd } from "../../kernel/file/fd.ts";

@@ -1,9 +1,9 @@
-// Unpacks a tar archive as root into a directory that no other process can access. The archive is untrusted: nothing outside
-// the directory is made, changed or read (CVE-2007-4559 and its many successors). Path texts are not trusted either: each
-// member is made in an open directory that was reached without leaving the tree.
+// Unpacks a tar archive as root into a directory that no other process can access. The archive is untrusted: nothing
+// outside the directory is made, changed or read (CVE-2007-4559 and its many successors). Path texts are not trusted
+// either: each member is made in an open directory that was reached without leaving the tree.
 //
-// Directories get owner, permissions and times at the end, so that these are not applied to an entry that has replaced the
-// directory (CVE-2021-31566), and so that no default ACL or group is inherited meanwhile.
+// Directories get owner, permissions and times at the end, so that these are not applied to an entry that has replaced
+// the directory (CVE-2021-31566), and so that no default ACL or group is inherited meanwhile.
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { changeMode } from "../../kernel/file/ownership.ts";
@@ -38,7 +38,10 @@ export interface UntarOptions extends MetadataPolicy {
   readonly links?: PlaceOptions["links"];
   /** Called with each directory that has no member, the top included. */
   readonly onImplied?: (directory: Fd) => void;
-  /** Fills the new file that replaces a hard link whose target is not in this tree; returns false where that is an error. */
+  /**
+   * Fills the new file that replaces a hard link whose target is not in this tree; returns false where that is an
+   * error.
+   */
   readonly replaceLink?: (file: Fd, target: RawName) => boolean;
 }
 
