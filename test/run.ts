@@ -1,5 +1,5 @@
-// Runs the tests and counts them: npm test (all), npm run check, npm run test:services, npm run test:host. The last line printed is
-// "N passed, N failed". See test/README.md.
+// Runs the tests and counts them: npm test (all), npm run check, npm run test:services, npm run test:host. The last
+// line printed is "N passed, N failed". See test/README.md.
 import { rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { build } from "../install/build.ts";

@@ -1,4 +1,5 @@
-// Completion of `machined` itself for bash, zsh and fish: its programs, and the options of those that are its own verbs.
+// Completion of `machined` itself for bash, zsh and fish: its programs, and the options of those that are its own
+// verbs.
 import { firstWords, type OwnOption, type OwnVerb, ownVerbs } from "./machined-model.ts";
 import { NOTICE } from "./model.ts";
 

@@ -1,5 +1,6 @@
-// The form in which D-Bus interfaces are declared: tables, from which dispatch, introspection, the D-Bus policy, permissions
-// and the types of handlers are derived. The order of an object's keys is the order of the arguments in the message.
+// The form in which D-Bus interfaces are declared: tables, from which dispatch, introspection, the D-Bus policy,
+// permissions and the types of handlers are derived. The order of an object's keys is the order of the arguments in the
+// message.
 import type { Prepared } from "../base/prepared.ts";
 import type { Variant } from "../base/variant.ts";
 import type { Access } from "./access.ts";

@@ -15,8 +15,9 @@ export interface VarlinkMethod {
   /** The greatest number of descriptors that a call may carry; 0 unless given. */
   readonly descriptors?: number;
   /**
-   * Parameters without which a call does the same, with a comfort less. A client makes its call again without them where a
-   * service of an older release does not know them. Every other parameter changes what is done, so that its refusal is an error.
+   * Parameters without which a call does the same, with a comfort less. A client makes its call again without them
+   * where a service of an older release does not know them. Every other parameter changes what is done, so that its
+   * refusal is an error.
    */
   readonly hints?: readonly string[];
   /** Only described, because the original declares it; a call gets the error MethodNotFound. */
@@ -27,8 +28,8 @@ export interface VarlinkMethod {
 }
 
 /**
- * The comments of an interface description, one sentence for each name, for `varlinkctl introspect`. A field or value is
- * looked up as `Owner.name` (owner: its method, type or error) and then as `name` alone.
+ * The comments of an interface description, one sentence for each name, for `varlinkctl introspect`. A field or value
+ * is looked up as `Owner.name` (owner: its method, type or error) and then as `name` alone.
  */
 interface VarlinkNotes {
   readonly types?: Readonly<Record<string, string>>;

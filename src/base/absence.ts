@@ -1,10 +1,11 @@
-// Which errors of opening and reading say that something does not exist, or is not for this user. No other error says so: without
-// a free descriptor or memory, or with a disk that fails, it is not known what is there, and nothing may be decided by it.
+// Which errors of opening and reading say that something does not exist, or is not for this user. No other error says
+// so: without a free descriptor or memory, or with a disk that fails, it is not known what is there, and nothing may be
+// decided by it.
 import { errnoNameOf } from "./error.ts";
 
 /**
- * `readRegular()` throws EBADF where a path is no regular file. ENXIO and ENODEV are the errors of a socket and of a device without a
- * driver.
+ * `readRegular()` throws EBADF where a path is no regular file. ENXIO and ENODEV are the errors of a socket and of a
+ * device without a driver.
  */
 const NO_FILE = new Set("ENOENT ENOTDIR EISDIR ELOOP ENAMETOOLONG EACCES EPERM EBADF ENXIO ENODEV".split(" "));
 /** ENODATA: a file of /proc/PID does not have the field. EREMOTE: the process is outside of our PID namespace. */
@@ -17,8 +18,8 @@ function isOneOf(names: ReadonlySet<string>, error: unknown): boolean {
 }
 
 /**
- * Whether an error says that a path is no regular file, or that it may not be read. Returns false for errors after which it is
- * not known what the file contains: no descriptor or memory is free, the disk fails.
+ * Whether an error says that a path is no regular file, or that it may not be read. Returns false for errors after
+ * which it is not known what the file contains: no descriptor or memory is free, the disk fails.
  */
 export function meansNoFile(error: unknown): boolean {
   return isOneOf(NO_FILE, error);
@@ -30,8 +31,8 @@ export function meansNoProcess(error: unknown): boolean {
 }
 
 /**
- * Whether an error says that this process or the host has no descriptor or memory left, which says nothing about the file or
- * process. For places that leave out, in a list, whatever else cannot be read.
+ * Whether an error says that this process or the host has no descriptor or memory left, which says nothing about the
+ * file or process. For places that leave out, in a list, whatever else cannot be read.
  */
 export function lacksResources(error: unknown): boolean {
   return isOneOf(NO_RESOURCES, error);
@@ -46,12 +47,18 @@ function unless<Value, Absent>(means: (error: unknown) => boolean, read: () => V
   }
 }
 
-/** Returns what `read` returns; `absent` where there is no such file that may be read. Throws every other error of `read`. */
+/**
+ * Returns what `read` returns; `absent` where there is no such file that may be read. Throws every other error of
+ * `read`.
+ */
 export function unlessNoFile<Value, Absent>(read: () => Value, absent: Absent): Value | Absent {
   return unless(meansNoFile, read, absent);
 }
 
-/** Returns what `read` returns; `absent` where there is no such process that may be read. Throws every other error of `read`. */
+/**
+ * Returns what `read` returns; `absent` where there is no such process that may be read. Throws every other error of
+ * `read`.
+ */
 export function unlessNoProcess<Value, Absent>(read: () => Value, absent: Absent): Value | Absent {
   return unless(meansNoProcess, read, absent);
 }

@@ -10,8 +10,8 @@ const SURROGATE = /[\ud800-\udfff]/;
 /** Returns the items sorted by the UTF-8 bytes of `textOf(item)`; equal ones keep their order. */
 export function sortedByBytes<T>(items: readonly T[], textOf: (item: T) => string): T[] {
   let keys = items.map(textOf);
-  // JavaScript compares UTF-16 units, which differs from the order of UTF-8 bytes only for characters above U+FFFF. Such
-  // keys are encoded once, with one character for each byte.
+  // JavaScript compares UTF-16 units, which differs from the order of UTF-8 bytes only for characters above U+FFFF.
+  // Such keys are encoded once, with one character for each byte.
   if (SURROGATE.test(keys.join("\0"))) keys = keys.map((key) => Buffer.from(key).toString("latin1"));
   if (isSorted(keys)) return [...items];
   const keyed = items.map((item, index) => ({ item, key: keys[index] as string }));

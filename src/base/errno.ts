@@ -1,5 +1,6 @@
 // The error numbers of Linux with their names and texts. The numbers are those of the generic table, which x86-64 and
-// arm64 share; the texts are those of glibc in the C locale, because outputs are compared with the original's. See errno(3).
+// arm64 share; the texts are those of glibc in the C locale, because outputs are compared with the original's. See
+// errno(3).
 import { lazy } from "./lazy.ts";
 
 const table = lazy((): readonly (readonly [number: number, name: string, text: string])[] => [
@@ -152,7 +153,10 @@ export function errnoNumber(name: string): number | undefined {
   return byName().get(name);
 }
 
-/** Returns the text of strerror(3) in the C locale for an error number or name; `"Unknown error 4711"` for an unknown one. */
+/**
+ * Returns the text of strerror(3) in the C locale for an error number or name; `"Unknown error 4711"` for an unknown
+ * one.
+ */
 export function errnoText(errno: number | string): string {
   const number = typeof errno === "string" ? byName().get(errno) : errno;
   if (number === undefined) return `Unknown error ${errno}`;

@@ -163,7 +163,9 @@ export class MachinedError extends Error {
   }
 }
 
-/** Returns the error for an invalid argument: InvalidArgs on D-Bus, InvalidParameter with the field's name on Varlink. */
+/**
+ * Returns the error for an invalid argument: InvalidArgs on D-Bus, InvalidParameter with the field's name on Varlink.
+ */
 export function invalidArgument(parameter: string, message: string): MachinedError {
   return new MachinedError("InvalidArgs", message, { parameters: { parameter } });
 }
@@ -183,8 +185,8 @@ export class ErrnoError extends Error {
 }
 
 /**
- * Returns the errno name of an error of any origin, or null for one without: ours (`errnoName`), node:fs and Bun (`code`,
- * or only the number `errno` where they do not know the name). The only reader of these fields.
+ * Returns the errno name of an error of any origin, or null for one without: ours (`errnoName`), node:fs and Bun
+ * (`code`, or only the number `errno` where they do not know the name). The only reader of these fields.
  */
 export function errnoNameOf(error: unknown): string | null {
   if (typeof error !== "object" || error === null) return null;
@@ -210,7 +212,9 @@ const HOST_FAULTS: ReadonlySet<string> = new Set([
   ...["EACCES", "EPERM", "ENOTDIR", "EISDIR", "ELOOP", "ENAMETOOLONG", "EADDRINUSE", "EHOSTDOWN", "ESTALE"],
 ]);
 
-/** Returns the errno name of an error that the host causes (full disk, too many open files, no permission …), or null. */
+/**
+ * Returns the errno name of an error that the host causes (full disk, too many open files, no permission …), or null.
+ */
 export function hostFaultOf(error: unknown): string | null {
   const name = errnoNameOf(error);
   return name !== null && HOST_FAULTS.has(name) ? name : null;

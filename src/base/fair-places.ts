@@ -38,8 +38,8 @@ export class FairPlaces<Key> {
   }
 
   /**
-   * Takes a place for `key`, or queues for one. Throws LimitsExceeded with the text `refusal` when the queue of `key` is
-   * full.
+   * Takes a place for `key`, or queues for one. Throws LimitsExceeded with the text `refusal` when the queue of `key`
+   * is full.
    */
   take(key: Key, refusal: string): Place {
     let state: "waiting" | "held" | "left" = "waiting";

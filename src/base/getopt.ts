@@ -1,9 +1,9 @@
-// A strict command-line parser over option tables: getopt_long(3) with permutation, as in the systemd tools. All programs of
-// this executable use it, each with its own table and its own kind of error.
+// A strict command-line parser over option tables: getopt_long(3) with permutation, as in the systemd tools. All
+// programs of this executable use it, each with its own table and its own kind of error.
 
 /**
- * The action of an option that ends parsing, such as `--help`. Takes the words before the option; arguments after it are not
- * read.
+ * The action of an option that ends parsing, such as `--help`. Takes the words before the option; arguments after it
+ * are not read.
  */
 export type Finish = (words: readonly string[]) => void | Promise<void>;
 
@@ -42,9 +42,14 @@ export interface GivenOption {
 export interface ParseRules<S, C> {
   readonly options: OptionTable<S, C>;
   readonly context: C;
-  /** Returns the error for a mistake on the command line; `text` is what getopt_long(3) prints after the program's name. */
+  /**
+   * Returns the error for a mistake on the command line; `text` is what getopt_long(3) prints after the program's name.
+   */
   readonly fail: (text: string) => Error;
-  /** Takes the first word; returns after how many words every argument is a word. Undefined: options are allowed anywhere. */
+  /**
+   * Takes the first word; returns after how many words every argument is a word. Undefined: options are allowed
+   * anywhere.
+   */
   readonly wordsUntilRest?: (firstWord: string) => number | undefined;
 }
 

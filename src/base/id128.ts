@@ -10,7 +10,9 @@ function isNull(bytes: Uint8Array): boolean {
   return bytes.every((byte) => byte === 0);
 }
 
-/** Converts bytes of a message. Returns `null` for no or all-zero bytes, `undefined` for a length other than 0 and 16. */
+/**
+ * Converts bytes of a message. Returns `null` for no or all-zero bytes, `undefined` for a length other than 0 and 16.
+ */
 export function idFromBytes(bytes: Uint8Array): Id128 | null | undefined {
   if (bytes.length === 0) return null;
   if (bytes.length !== 16) return undefined;

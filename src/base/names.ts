@@ -36,7 +36,9 @@ function hasControlCharacter(text: string): boolean {
   return false;
 }
 
-/** Whether text is an absolute path without `.`, `..`, empty components or NUL, of at most 4095 bytes; `/` is allowed. */
+/**
+ * Whether text is an absolute path without `.`, `..`, empty components or NUL, of at most 4095 bytes; `/` is allowed.
+ */
 export function isNormalizedPath(path: string): boolean {
   if (!isAbsolutePath(path)) return false;
   if (path === "/") return true;
@@ -103,9 +105,9 @@ export function isUnitName(text: string): boolean {
 }
 
 /**
- * Returns the system unit of a cgroup path, the path below that unit ("" for the unit's own cgroup), and its slice; null for a
- * path outside of units (e.g. "/"). The unit is the first component that is not a slice, as systemd names cgroups: for
- * units of a user's manager it is `user@UID.service`.
+ * Returns the system unit of a cgroup path, the path below that unit ("" for the unit's own cgroup), and its slice;
+ * null for a path outside of units (e.g. "/"). The unit is the first component that is not a slice, as systemd names
+ * cgroups: for units of a user's manager it is `user@UID.service`.
  */
 export function unitOfCgroup(cgroup: string): { unit: string; subgroup: string; slice: string } | null {
   const parts = cgroup.split("/").filter((part) => part !== "");

@@ -12,7 +12,9 @@ export function unitInCgroup(text: string): string | null {
   return paths.flatMap((path) => path.split("/")).findLast((part) => /\.(service|scope)$/.test(part)) ?? null;
 }
 
-/** Returns the message for the user: the cause and the drop-in that helps. `unit` is the unit of the process, if known. */
+/**
+ * Returns the message for the user: the cause and the drop-in that helps. `unit` is the unit of the process, if known.
+ */
 export function executableMemoryAdvice(program: string, unit: string | null): string {
   const whose = unit === null ? "its unit" : `the unit '${unit}'`;
   return (

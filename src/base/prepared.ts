@@ -3,7 +3,9 @@
 /** A list with its encoding, which the transport stores when it sends the list first. The value must not change. */
 export class Prepared<Item> {
   readonly value: readonly Item[];
-  /** The encoding for the transport, for D-Bus at the beginning of a message body; null until the list is sent first. */
+  /**
+   * The encoding for the transport, for D-Bus at the beginning of a message body; null until the list is sent first.
+   */
   bytes: Buffer | null = null;
 
   constructor(value: readonly Item[]) {
@@ -12,7 +14,8 @@ export class Prepared<Item> {
 }
 
 /**
- * Returns a function from items to a prepared list of their rows; it returns the previous list while the items are unchanged.
+ * Returns a function from items to a prepared list of their rows; it returns the previous list while the items are
+ * unchanged.
  */
 export function preparer<Thing, Item>(rowOf: (thing: Thing) => Item): (things: Iterable<Thing>) => Prepared<Item> {
   let listed: readonly Thing[] = [];

@@ -1,5 +1,5 @@
-// Parsers for passwd(5) and group(5) files of a machine, and for subuid(5). The machine is not trusted: malformed lines are
-// skipped.
+// Parsers for passwd(5) and group(5) files of a machine, and for subuid(5). The machine is not trusted: malformed lines
+// are skipped.
 
 export interface UserEntry {
   readonly name: string;

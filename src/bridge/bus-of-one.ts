@@ -4,8 +4,8 @@
 import { IMPORT1_NAME } from "../api/import1.ts";
 import { MACHINE1_NAME } from "../api/machine1.ts";
 import { ClientHandshake, ServerHandshake } from "../ipc/bus/handshake.ts";
-import { FLAG_NO_REPLY, MESSAGE_TYPE, type Outgoing } from "../ipc/bus/message.ts";
 import { BusStream, type Incoming } from "../ipc/bus/stream.ts";
+import { FLAG_NO_REPLY, MESSAGE_TYPE, type Outgoing } from "../ipc/message/message.ts";
 import type { Fd } from "../kernel/file/fd.ts";
 import { streamOn } from "../kernel/socket/stream.ts";
 import { connectUnix } from "../kernel/socket/unix.ts";

@@ -3,10 +3,10 @@
 import type { Origin } from "../ipc/bus/call.ts";
 import type { BusClient } from "../ipc/bus/client.ts";
 import { BusError } from "../ipc/bus/error.ts";
-import type { Outgoing } from "../ipc/bus/message.ts";
 import type { Incoming } from "../ipc/bus/stream.ts";
 import { type Caller, callerOnBus } from "../ipc/caller.ts";
 import { GoneHandlers } from "../ipc/gone-handlers.ts";
+import type { Outgoing } from "../ipc/message/message.ts";
 
 export class BusSender implements Origin {
   readonly #bus: BusClient;
@@ -31,8 +31,9 @@ export class BusSender implements Origin {
 }
 
 /**
- * Calls `handler` when a unique name leaves the bus or has left it already, and when the connection to the bus is lost. Returns
- * a function that stops this. One match rule serves all names, because a broker allows 512 rules for each connection.
+ * Calls `handler` when a unique name leaves the bus or has left it already, and when the connection to the bus is lost.
+ * Returns a function that stops this. One match rule serves all names, because a broker allows 512 rules for each
+ * connection.
  */
 function watchName(bus: BusClient, name: string, handler: () => void): () => void {
   const driver = "org.freedesktop.DBus";

@@ -1,7 +1,7 @@
 // Calls that arrive on the bus before the daemon is ready to answer them.
 import type { BusClient } from "../ipc/bus/client.ts";
-import { FLAG_NO_REPLY, MESSAGE_TYPE } from "../ipc/bus/message.ts";
 import type { Incoming } from "../ipc/bus/stream.ts";
+import { FLAG_NO_REPLY, MESSAGE_TYPE } from "../ipc/message/message.ts";
 
 /** How many calls are kept; further ones get the error LimitsExceeded. */
 const EARLY_CALLS_MAX = 1024;

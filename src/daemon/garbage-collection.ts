@@ -1,5 +1,5 @@
-// Runs the garbage collector after work: the engine collects only when it allocates, so an idle daemon would keep the garbage
-// of its last calls.
+// Runs the garbage collector after work: the engine collects only when it allocates, so an idle daemon would keep the
+// garbage of its last calls.
 import { readFileSync } from "node:fs";
 
 /** Long enough to collect once for a burst of calls, short enough that an idle daemon frees its memory soon. */

@@ -22,7 +22,10 @@ const VERSION_CALL: BusCall = {
   body: [`${SYSTEMD1_NAME}.Manager`, "Version"],
 };
 
-/** Returns the release of the service manager ("252.39-1" → 252), read through `call`; null where systemd does not answer. */
+/**
+ * Returns the release of the service manager ("252.39-1" → 252), read through `call`; null where systemd does not
+ * answer.
+ */
 export async function systemdVersion(call: (call: BusCall) => Promise<unknown[]>): Promise<number | null> {
   try {
     const [version] = await call(VERSION_CALL);

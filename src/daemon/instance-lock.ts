@@ -1,5 +1,5 @@
-// One daemon for each runtime directory: a second one must not replace the sockets of the first. On a bus, the well-known name
-// is a second lock, which also excludes other implementations.
+// One daemon for each runtime directory: a second one must not replace the sockets of the first. On a bus, the
+// well-known name is a second lock, which also excludes other implementations.
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { errnoNameOf } from "../base/error.ts";
@@ -7,7 +7,9 @@ import type { Log } from "../base/log.ts";
 import { FileLock } from "../kernel/file/lock.ts";
 import { NameTaken } from "./system-bus.ts";
 
-/** The exit status where another daemon serves already (EX_UNAVAILABLE of sysexits.h); units do not restart after it. */
+/**
+ * The exit status where another daemon serves already (EX_UNAVAILABLE of sysexits.h); units do not restart after it.
+ */
 export const EXIT_SUPERFLUOUS = 69;
 
 /** Whether an error means that another daemon serves this host or user, so that this one must end. */
@@ -20,8 +22,8 @@ class AlreadyRunning extends Error {
 }
 
 /**
- * Takes the lock at `path` until it is disposed. Throws AlreadyRunning where another daemon holds it. Logs a warning and
- * returns null where the lock file cannot be made (disk full, a file in place of the directory).
+ * Takes the lock at `path` until it is disposed. Throws AlreadyRunning where another daemon holds it. Logs a warning
+ * and returns null where the lock file cannot be made (disk full, a file in place of the directory).
  */
 export function lockInstance(path: string, log: Log): Disposable | null {
   try {

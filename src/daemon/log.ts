@@ -1,5 +1,5 @@
-// A daemon's log: to the journal, with fields, where there is one; otherwise lines on standard error. Level and target can
-// be changed at run time (org.freedesktop.LogControl1(5)).
+// A daemon's log: to the journal, with fields, where there is one; otherwise lines on standard error. Level and target
+// can be changed at run time (org.freedesktop.LogControl1(5)).
 import { existsSync, writeSync } from "node:fs";
 import { invalidArgument } from "../base/error.ts";
 import { LineLog, LOG_LEVELS, type Log, type LogLevel } from "../base/log.ts";
@@ -126,7 +126,9 @@ export class DaemonLog implements Log, LogControlState {
   }
 }
 
-/** Encodes an entry in the journal's native protocol: KEY=VALUE lines; a value with a newline has its length in front. */
+/**
+ * Encodes an entry in the journal's native protocol: KEY=VALUE lines; a value with a newline has its length in front.
+ */
 function encodeEntry(fields: Fields): Buffer {
   const parts: Buffer[] = [];
   for (const [key, value] of Object.entries(fields)) {

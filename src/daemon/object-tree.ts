@@ -8,7 +8,8 @@ import type { LogControlState } from "./log.ts";
 export interface Collection {
   labels(): readonly string[];
   /**
-   * Returns the object of a label, null where there is none. Asynchronous where it depends on the caller (`…/machine/self`).
+   * Returns the object of a label, null where there is none. Asynchronous where it depends on the caller
+   * (`…/machine/self`).
    */
   find(label: string, call: BusCallContext): BusObject | null | Promise<BusObject | null>;
 }

@@ -3,12 +3,12 @@
 import type { Log } from "../base/log.ts";
 import { CALL_DESCRIPTOR_LIMIT, type Origin } from "../ipc/bus/call.ts";
 import { ServerHandshake } from "../ipc/bus/handshake.ts";
-import { MESSAGE_TYPE, type Outgoing } from "../ipc/bus/message.ts";
 import type { BusServer } from "../ipc/bus/server.ts";
 import { BusStream, type Incoming, type StreamHandlers } from "../ipc/bus/stream.ts";
 import { type Caller, callerOnSocket, isPrivileged } from "../ipc/caller.ts";
 import type { FairTurns } from "../ipc/fair-turns.ts";
 import { GoneHandlers } from "../ipc/gone-handlers.ts";
+import { MESSAGE_TYPE, type Outgoing } from "../ipc/message/message.ts";
 import type { PeerPlace, Peers } from "../ipc/peers.ts";
 import type { Fd } from "../kernel/file/fd.ts";
 import { Acceptor } from "../kernel/socket/acceptor.ts";

@@ -8,7 +8,9 @@ export function logUnexpected(log: DaemonLog, error: unknown, where: string): vo
   else log.error(`Bug in ${where}: ${(error as Error).stack ?? error}`);
 }
 
-/** Calls `terminate` for SIGTERM and SIGINT. Logs uncaught errors and keeps the daemon running: machines depend on it. */
+/**
+ * Calls `terminate` for SIGTERM and SIGINT. Logs uncaught errors and keeps the daemon running: machines depend on it.
+ */
 export function handleProcessEvents(log: DaemonLog, terminate: () => void): void {
   process.on("uncaughtException", (error) => logUnexpected(log, error, "a callback"));
   process.on("unhandledRejection", (error) => logUnexpected(log, error, "a promise"));

@@ -1,5 +1,5 @@
-// The parts that every daemon's process has: lock, bus, private bus and Varlink servers, readiness, watchdog, idle exit,
-// signals and uncaught errors.
+// The parts that every daemon's process has: lock, bus, private bus and Varlink servers, readiness, watchdog, idle
+// exit, signals and uncaught errors.
 import type { BusInterface } from "../api/table.ts";
 import { INTERFACE_VERSION } from "../base/vocabulary/version.ts";
 import type { ObjectTree } from "../ipc/bus/binding.ts";
@@ -32,7 +32,9 @@ export interface ShellOptions {
   /** The well-known name on the bus. */
   readonly busName: string;
   readonly bus: BusTarget;
-  /** Without a bus the start fails (`required`) or goes on (`optional`); `none`: the daemon does not connect to a bus. */
+  /**
+   * Without a bus the start fails (`required`) or goes on (`optional`); `none`: the daemon does not connect to a bus.
+   */
   readonly busNeed: "required" | "optional" | "none";
   /** How long the start waits for a bus that does not answer; without a limit unless given. */
   readonly busPatienceMs?: number;
@@ -49,7 +51,9 @@ export interface ShellOptions {
 /** What a daemon serves, and its part in each step of the start and end. */
 export interface Served {
   readonly tree: ObjectTree;
-  /** Called when the bus is connected and the name is owned, after every reconnection too. Calls wait until it resolves. */
+  /**
+   * Called when the bus is connected and the name is owned, after every reconnection too. Calls wait until it resolves.
+   */
   connected(bus: BusClient): Promise<void>;
   /** Restores the state that an earlier process left, and opens sockets; called once, before READY=1. */
   open(): void;
@@ -191,7 +195,10 @@ export class ServiceShell {
     this.touch();
   }
 
-  /** Takes the lock and the name on the bus before anything else: a second daemon ends here without having changed anything. */
+  /**
+   * Takes the lock and the name on the bus before anything else: a second daemon ends here without having changed
+   * anything.
+   */
   async #start(): Promise<void> {
     const { busPatienceMs } = this.#options;
     this.#lock = lockInstance(this.#options.lock, this.log);

@@ -1,6 +1,6 @@
 // D-Bus signals as messages, from their rows in src/api.
 import type { BusInterface, Values } from "../api/table.ts";
-import { MESSAGE_TYPE, type Outgoing } from "../ipc/bus/message.ts";
+import { MESSAGE_TYPE, type Outgoing } from "../ipc/message/message.ts";
 
 export type SignalOf<Table extends BusInterface> = keyof Table["signals"] & string;
 export type SignalValues<Table extends BusInterface, Member extends SignalOf<Table>> = Values<

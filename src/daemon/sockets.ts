@@ -26,8 +26,8 @@ export function listenAt(path: string, mode: number): Fd {
 }
 
 /**
- * Calls `open`, which makes the socket at `path`. Logs a failure as a warning, because the rest of the daemon works without
- * it.
+ * Calls `open`, which makes the socket at `path`. Logs a failure as a warning, because the rest of the daemon works
+ * without it.
  */
 export function openOrWarn(log: Log, path: string, open: (path: string) => void): void {
   try {

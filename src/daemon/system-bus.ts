@@ -1,13 +1,13 @@
-// A daemon's connection to its bus, which is made again after it was lost. Meanwhile the private bus and Varlink continue to
-// work.
+// A daemon's connection to its bus, which is made again after it was lost. Meanwhile the private bus and Varlink
+// continue to work.
 import type { Log } from "../base/log.ts";
 import { type BusClient, connectBus } from "../ipc/bus/client.ts";
 import { BusIntake } from "../ipc/bus/intake.ts";
-import type { Outgoing } from "../ipc/bus/message.ts";
 import type { BusServer } from "../ipc/bus/server.ts";
 import type { Incoming } from "../ipc/bus/stream.ts";
 import type { BusTarget } from "../ipc/bus/transport.ts";
 import type { FairTurns } from "../ipc/fair-turns.ts";
+import type { Outgoing } from "../ipc/message/message.ts";
 import { BusSender } from "./bus-sender.ts";
 import { EarlyCalls } from "./early-calls.ts";
 
@@ -65,8 +65,8 @@ export class SystemBus {
   }
 
   /**
-   * Connects, takes the name and serves. Throws NameTaken where another daemon owns it, and then does not retry. Throws an
-   * error with errno or a BusError where the bus does not answer, and retries in the background.
+   * Connects, takes the name and serves. Throws NameTaken where another daemon owns it, and then does not retry. Throws
+   * an error with errno or a BusError where the bus does not answer, and retries in the background.
    */
   async connect(): Promise<void> {
     try {
@@ -151,8 +151,8 @@ export class SystemBus {
   }
 
   /**
-   * Plans the next attempt, one at a time: a lost connection plans the first, each failed attempt the next. A name that is
-   * taken is retried as well: the broker may not have noticed yet that the old connection is closed.
+   * Plans the next attempt, one at a time: a lost connection plans the first, each failed attempt the next. A name that
+   * is taken is retried as well: the broker may not have noticed yet that the old connection is closed.
    */
   #retry(): void {
     if (this.#closed || this.#timer !== null) return;

@@ -1,5 +1,5 @@
-// Looks up the account of a command with a time limit: a child process reads the machine's user database, because a file
-// system of the machine may block for ever.
+// Looks up the account of a command with a time limit: a child process reads the machine's user database, because a
+// file system of the machine may block for ever.
 import { writeSync } from "node:fs";
 import { ErrnoError, errnoNameOf } from "../base/error.ts";
 import type { Fd } from "../kernel/file/fd.ts";
@@ -9,8 +9,8 @@ import { spawnSelf } from "../kernel/process/spawn.ts";
 import { type Account, type AccountRequest, accountAtOnce, accountOf } from "./account.ts";
 
 /**
- * Descriptors of the reading process: pipe for the result, pidfd of the leader, file with the request, and `life`, which it
- * only holds.
+ * Descriptors of the reading process: pipe for the result, pidfd of the leader, file with the request, and `life`,
+ * which it only holds.
  */
 export const READER_FDS = { result: 3, leader: 4, wanted: 5, life: 6 } as const;
 /** The argument by which machined-exec-command becomes the reading process. */
@@ -25,9 +25,9 @@ function pidfdOf(leader: PidRef): Fd {
 }
 
 /**
- * Returns the account of a request; null where reading took longer than `limitMs` (null: no limit). A reading process that
- * blocks is killed without waiting for its end: it holds `life` open until the file system lets it end. Throws the errors
- * of `accountOf()`.
+ * Returns the account of a request; null where reading took longer than `limitMs` (null: no limit). A reading process
+ * that blocks is killed without waiting for its end: it holds `life` open until the file system lets it end. Throws the
+ * errors of `accountOf()`.
  */
 export async function accountInTime(
   request: AccountRequest,

@@ -1,10 +1,11 @@
-// The account of a command in a machine: user, group and supplementary groups from the machine's user database, limited by
-// who owns the machine.
+// The account of a command in a machine: user, group and supplementary groups from the machine's user database, limited
+// by who owns the machine.
 
 import { meansNoFile } from "../base/absence.ts";
 import { ErrnoError, errnoNameOf } from "../base/error.ts";
 import { findUser, groupsOfUser, ID_MAX, type UserEntry } from "../base/user-database.ts";
-import { openPath, readFileIn, readRegular, reopen, statFd } from "../kernel/file/fd.ts";
+import { openPath, reopen, statFd } from "../kernel/file/fd.ts";
+import { readFileIn, readRegular } from "../kernel/file/regular-file.ts";
 import { sameNamespace } from "../kernel/process/namespace.ts";
 import type { PidRef } from "../kernel/process/pidref.ts";
 import { processGid, processUid } from "../kernel/process/process-file.ts";
@@ -59,8 +60,9 @@ function readAtOnce(leader: PidRef): ReadFile {
 }
 
 /**
- * Returns "" where the machine has no such file: a machine of one static program has no user database. Throws other errors
- * (EMFILE, ENOMEM, EIO): without the file, the command would have neither its supplementary groups nor its home directory.
+ * Returns "" where the machine has no such file: a machine of one static program has no user database. Throws other
+ * errors (EMFILE, ENOMEM, EIO): without the file, the command would have neither its supplementary groups nor its home
+ * directory.
  */
 function orEmpty(read: ReadFile, path: string, machine: string): string {
   try {
@@ -84,7 +86,10 @@ function leaderIds(leader: PidRef): { uid: number; gid: number } {
   return { uid: mapInward(maps.uid, uid) ?? uid, gid: mapInward(maps.gid, gid) ?? gid };
 }
 
-/** Returns the ids for no given user: root where the machine's namespace maps root or the leader is root, else the leader's. */
+/**
+ * Returns the ids for no given user: root where the machine's namespace maps root or the leader is root, else the
+ * leader's.
+ */
 function defaultIds(leader: PidRef): { uid: number; gid: number } {
   const isForeign = !sameNamespace(leader.pid, "user");
   const maps = idMapsOf(leader);
@@ -95,9 +100,9 @@ function defaultIds(leader: PidRef): { uid: number; gid: number } {
 }
 
 /**
- * Returns the account in a machine that shares the host's user namespace and that an unprivileged user owns. The owner controls
- * its user database and could select any user of this host by it, so only the leader's ids are allowed, without
- * supplementary groups.
+ * Returns the account in a machine that shares the host's user namespace and that an unprivileged user owns. The owner
+ * controls its user database and could select any user of this host by it, so only the leader's ids are allowed,
+ * without supplementary groups.
  */
 function ownersAccount({ leader, machine, user, ownerUid }: AccountRequest, passwd: string): Account {
   const { uid, gid } = leaderIds(leader);
@@ -118,8 +123,8 @@ export function outerId(leader: PidRef, kind: IdKind, inner: number): number | n
 }
 
 /**
- * Throws EPERM where an account is mapped to a user or group of this host other than the owner's: the user namespace of the
- * machine may map such ids, and the owner controls the user database.
+ * Throws EPERM where an account is mapped to a user or group of this host other than the owner's: the user namespace of
+ * the machine may map such ids, and the owner controls the user database.
  */
 function requireOwnersIds({ leader, machine, ownerUid }: AccountRequest, { uid, gid, groups }: Account): void {
   const ownGid = processUid(leader.pid) === ownerUid ? processGid(leader.pid) : null;
@@ -142,9 +147,9 @@ function numberOf(user: string): number | null {
 }
 
 /**
- * Looks up the user of a request in the machine's passwd(5) and group(5). Throws an ErrnoError where the machine has no such
- * user (`ESRCH`), where commands of its owner may not run as that user (`EPERM`), or where a file that exists cannot be
- * read (its errno).
+ * Looks up the user of a request in the machine's passwd(5) and group(5). Throws an ErrnoError where the machine has no
+ * such user (`ESRCH`), where commands of its owner may not run as that user (`EPERM`), or where a file that exists
+ * cannot be read (its errno).
  */
 export function accountOf(request: AccountRequest, read: ReadFile = readWaiting(request.leader)): Account {
   const { leader, machine, user, ownerUid } = request;

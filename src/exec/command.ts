@@ -1,5 +1,6 @@
-// machined-exec-command: the child process that run.ts starts for a command. It prepares the arguments of machined-enter and
-// executes that program. With the argument `account` it reads the machine's user database (account-reader.ts).
+// machined-exec-command: the child process that run.ts starts for a command. It prepares the arguments of
+// machined-enter and executes that program. With the argument `account` it reads the machine's user database
+// (account-reader.ts).
 import { readFileSync, writeSync } from "node:fs";
 import { errnoNameOf } from "../base/error.ts";
 import { Fd } from "../kernel/file/fd.ts";
@@ -18,7 +19,9 @@ function inheritedWords<Words>(number: number): Words {
   return JSON.parse(readFileSync(words.number, "utf8"));
 }
 
-/** Returns the request of inherited words; receives the command's standard streams first where they are still to come. */
+/**
+ * Returns the request of inherited words; receives the command's standard streams first where they are still to come.
+ */
 function requestOf(words: CommandWords, leader: PidRef): EnterRequest {
   const { left, sinceUsec: _since, ...rest } = words;
   if (left === null) return { ...rest, leader };

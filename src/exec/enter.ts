@@ -1,6 +1,6 @@
 // Prepares a command inside a machine: the arguments of machined-enter (src/exec/enter) and the command's environment.
 import { ErrnoError } from "../base/error.ts";
-import { cgroupHierarchies } from "../kernel/process/cgroup-mount.ts";
+import { cgroupHierarchies } from "../kernel/cgroup/mount.ts";
 import type { WindowSize } from "../kernel/terminal/pty.ts";
 import { type Account, type AccountRequest, accountOf, outerId } from "./account.ts";
 
@@ -11,8 +11,8 @@ export interface EnterRequest extends AccountRequest {
   readonly environment: readonly string[];
   readonly command: readonly string[];
   /**
-   * Whether the command has a controlling terminal: `given` as descriptor 0, or `own`, a new one whose master is sent through
-   * descriptor 0 (terminal.ts).
+   * Whether the command has a controlling terminal: `given` as descriptor 0, or `own`, a new one whose master is sent
+   * through descriptor 0 (terminal.ts).
    */
   readonly terminal: "none" | "given" | "own";
   /** The initial size of an `own` terminal; null where it is not known. */
@@ -53,7 +53,9 @@ export function requireAgreement({ detach, terminal, timeoutMs, machine }: Enter
 interface EnterDescriptors {
   /** The leader's pidfd. */
   readonly pidfd: number;
-  /** A descriptor that machined-enter keeps open while it runs or hangs, and the command does not get; null for none. */
+  /**
+   * A descriptor that machined-enter keeps open while it runs or hangs, and the command does not get; null for none.
+   */
   readonly held: number | null;
 }
 

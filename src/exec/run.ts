@@ -1,8 +1,8 @@
 // Runs machined-enter (src/exec/enter): in place of this process, or as its child.
 //
-// The machine's user database may be on a file system that does not answer; a process that reads from it may not end even by
-// SIGKILL. Therefore a separate process reads it, which is not waited for when the command's time is up or its caller
-// disconnects (account-reader.ts).
+// The machine's user database may be on a file system that does not answer; a process that reads from it may not end
+// even by SIGKILL. Therefore a separate process reads it, which is not waited for when the command's time is up or its
+// caller disconnects (account-reader.ts).
 import { ErrnoError } from "../base/error.ts";
 import { type Fd, inheritable } from "../kernel/file/fd.ts";
 import { sealedFile } from "../kernel/file/memory-file.ts";
@@ -18,15 +18,17 @@ import { enterProgram } from "./helper.ts";
 import { takeTerminal } from "./terminal.ts";
 
 /**
- * Descriptors of the program in command.ts. failure: pipe for the reason where the command could not be started; leader: its
- * pidfd; request: file with CommandWords; life: pipe that all processes of the start hold open; connection: the caller's
- * socket, where its streams are still to be received.
+ * Descriptors of the program in command.ts. failure: pipe for the reason where the command could not be started;
+ * leader: its pidfd; request: file with CommandWords; life: pipe that all processes of the start hold open; connection:
+ * the caller's socket, where its streams are still to be received.
  */
 export const COMMAND_FDS = { failure: 3, leader: 4, request: 5, life: 6, connection: 7 } as const;
 
 /** The request as the child reads it, in JSON. */
 export interface CommandWords extends Omit<EnterRequest, "leader"> {
-  /** How many bytes to read from `connection` to receive the standard streams; null where the child has inherited them. */
+  /**
+   * How many bytes to read from `connection` to receive the standard streams; null where the child has inherited them.
+   */
   readonly left: number | null;
   /** When the command's time began, in µs of the monotonic clock. */
   readonly sinceUsec: string;
@@ -37,8 +39,8 @@ const SIGHUP = 1;
 const TIMED_OUT = 124;
 
 /**
- * Returns a new file with machined-enter for each call: a machine that has a shared one open for writing would block its
- * execution.
+ * Returns a new file with machined-enter for each call: a machine that has a shared one open for writing would block
+ * its execution.
  */
 function programFile(): Fd {
   const program = enterProgram();
@@ -59,8 +61,8 @@ function pidfdOf({ leader, machine }: { leader: PidRef; machine: string }): Fd {
 
 /**
  * Replaces this process by the command, which has our descriptors 0 to 2. Returns, with exit status 124, only where the
- * command's time, counted from `sinceUsec` of the monotonic clock, is up before it began; throws an error with errno where
- * the command cannot be started. Processes that hang and are left behind hold `life` open.
+ * command's time, counted from `sinceUsec` of the monotonic clock, is up before it began; throws an error with errno
+ * where the command cannot be started. Processes that hang and are left behind hold `life` open.
  */
 export async function becomeCommand(
   request: EnterRequest,
@@ -93,16 +95,16 @@ export interface RunningCommand {
 
 interface StartedCommand extends RunningCommand {
   /**
-   * Resolves when all processes of the start have ended, those too that hang in the machine and are not waited for. Never
-   * rejects.
+   * Resolves when all processes of the start have ended, those too that hang in the machine and are not waited for.
+   * Never rejects.
    */
   readonly gone: Promise<unknown>;
 }
 
 /**
- * Starts the command as a child with the given descriptors as 0 to 2; the caller still owns them. The child gets SIGHUP when
- * this process ends. It reports a failed start to this process, not to standard error: root must not write to a descriptor
- * that another user passed.
+ * Starts the command as a child with the given descriptors as 0 to 2; the caller still owns them. The child gets SIGHUP
+ * when this process ends. It reports a failed start to this process, not to standard error: root must not write to a
+ * descriptor that another user passed.
  */
 export function startCommand(request: EnterRequest, [stdin, stdout, stderr]: readonly [Fd, Fd, Fd]): RunningCommand {
   return start(request, null, { stdin, stdout, stderr });

@@ -1,5 +1,5 @@
-// The standard streams that a caller sends with a call of io.machined.Exec.Run: three descriptors; or, for a new terminal, one
-// socket, through which the terminal's master is sent back.
+// The standard streams that a caller sends with a call of io.machined.Exec.Run: three descriptors; or, for a new
+// terminal, one socket, through which the terminal's master is sent back.
 import { ErrnoError } from "../base/error.ts";
 import { replaceStandard } from "../kernel/file/fd.ts";
 import { type Left, receiveLeft } from "../kernel/socket/unix.ts";
@@ -11,8 +11,8 @@ export function noStreams(): ErrnoError {
 }
 
 /**
- * Receives the streams as our descriptors 0 to 2. Returns which terminal the command has; throws EBADF for a wrong number of
- * them.
+ * Receives the streams as our descriptors 0 to 2. Returns which terminal the command has; throws EBADF for a wrong
+ * number of them.
  */
 export function receiveStreams(left: Left, terminal: EnterRequest["terminal"]): EnterRequest["terminal"] {
   const received = receiveLeft(left, 3);

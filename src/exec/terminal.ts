@@ -1,33 +1,32 @@
-// A new terminal for a command. The child process of the command opens it in the machine's devpts, where programs of the
-// machine find it by its name, and sends its master through a socket to the process that forwards it: pty(7), SCM_RIGHTS in
-// unix(7).
+// A new terminal for a command. The child process of the command opens it in the machine's devpts, where programs of
+// the machine find it by its name, and sends its master through a socket to the process that forwards it: pty(7),
+// SCM_RIGHTS in unix(7).
 import { ErrnoError } from "../base/error.ts";
 import { copyStandard, openPath, replaceStandard } from "../kernel/file/fd.ts";
 import { changeOwner } from "../kernel/file/ownership.ts";
 import type { PidRef } from "../kernel/process/pidref.ts";
 import { sendMessage } from "../kernel/socket/unix.ts";
-import { SyscallError } from "../kernel/syscall/sys.ts";
+import { unlessSyscallError } from "../kernel/syscall/sys.ts";
 import { openPty, openPtyAt, openPtyPeer, type Pty, setWindowSize, type WindowSize } from "../kernel/terminal/pty.ts";
 import { openPathCached } from "../registry/machine/open-cached.ts";
 
-/** Opens a terminal in the machine's devpts; in this host's where the machine has none or another file system in its place. */
+/**
+ * Opens a terminal in the machine's devpts; in this host's where the machine has none or another file system in its
+ * place.
+ */
 function openTerminal(leader: PidRef): Pty {
-  try {
-    return leader.verified(() => {
-      using root = openPath(`/proc/${leader.pid}/root`, "path");
-      using multiplexer = openPathCached({ leader, isHost: false }, root, "/dev/pts/ptmx");
-      return multiplexer === null ? openPty() : openPtyAt(multiplexer);
-    });
-  } catch (error) {
-    if (error instanceof SyscallError) return openPty();
-    throw error;
-  }
+  const open = () => {
+    using root = openPath(`/proc/${leader.pid}/root`, "path");
+    using multiplexer = openPathCached({ leader, isHost: false }, root, "/dev/pts/ptmx");
+    return multiplexer === null ? null : openPtyAt(multiplexer);
+  };
+  return unlessSyscallError(() => leader.verified(open), null) ?? openPty();
 }
 
 /**
- * Opens a new terminal, sends its master through our standard input, a socket, and makes the terminal our descriptors 0 to 2.
- * It is owned by the user `owner` of this host (null: unchanged), so that the command can open it by its name. Throws EPIPE
- * where the socket is closed.
+ * Opens a new terminal, sends its master through our standard input, a socket, and makes the terminal our descriptors 0
+ * to 2. It is owned by the user `owner` of this host (null: unchanged), so that the command can open it by its name.
+ * Throws EPIPE where the socket is closed.
  */
 export function takeTerminal(leader: PidRef, owner: number | null, size: WindowSize | null): void {
   using socket = copyStandard(0);

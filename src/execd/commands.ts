@@ -8,8 +8,8 @@ import { shareOwner } from "../kernel/process/share-owner.ts";
 const LIMITS: ShareLimits = { all: 256, each: 32 };
 
 /**
- * The place of one command: taken before authorization, so that waiting calls are limited too; disposed when the command has
- * ended.
+ * The place of one command: taken before authorization, so that waiting calls are limited too; disposed when the
+ * command has ended.
  */
 interface CommandPlace extends Disposable {
   /** Assigns the command; sends the signals that arrived before. */
@@ -46,8 +46,8 @@ export class Commands {
   }
 
   /**
-   * Takes a place for a command of `uid`, known to `signal()` as `id`. Throws LimitsExceeded where the user has too many
-   * commands or more than its share of all (root has no limit), InvalidArgs where `id` is in use.
+   * Takes a place for a command of `uid`, known to `signal()` as `id`. Throws LimitsExceeded where the user has too
+   * many commands or more than its share of all (root has no limit), InvalidArgs where `id` is in use.
    */
   take(uid: number, id: string | undefined): CommandPlace {
     const owner = shareOwner(uid);

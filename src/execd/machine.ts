@@ -42,7 +42,9 @@ function isLeader(process: PidRef, { leader }: Described): boolean {
   return leader.pidfdId === undefined || process.id === null || BigInt(leader.pidfdId) === process.id;
 }
 
-/** The classes that can be entered. A virtual machine's leader is a process of this host: its namespaces are the host's. */
+/**
+ * The classes that can be entered. A virtual machine's leader is a process of this host: its namespaces are the host's.
+ */
 const ENTERED = ["container", "host"];
 
 /**

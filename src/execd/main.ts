@@ -1,6 +1,6 @@
-// machined-exec: runs commands in machines for callers that are not root (io.machined.Exec). It is a service of its own,
-// started by its socket, because children of systemd-machined inherit its sandbox, which a command in a machine must not
-// have.
+// machined-exec: runs commands in machines for callers that are not root (io.machined.Exec). It is a service of its
+// own, started by its socket, because children of systemd-machined inherit its sandbox, which a command in a machine
+// must not have.
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { version } from "../../package.json";
@@ -22,7 +22,8 @@ import { type RunContext, type RunParameters, runCommand } from "./run.ts";
 /** After this time without a call, a service that its socket started exits. */
 const IDLE_MS = 30_000;
 /**
- * Signals that are forwarded to commands: HUP, INT, QUIT, USR1, USR2, TERM, WINCH. Others would act on machined-enter itself.
+ * Signals that are forwarded to commands: HUP, INT, QUIT, USR1, USR2, TERM, WINCH. Others would act on machined-enter
+ * itself.
  */
 const SIGNALS = [1, 2, 3, 10, 12, 15, 28];
 

@@ -1,5 +1,6 @@
-// io.machined.Exec.Run: runs a command for a caller that polkit has authorized, as a child of this service. The child, not the
-// service, receives the caller's descriptors: closing one whose file system does not answer would block the service.
+// io.machined.Exec.Run: runs a command for a caller that polkit has authorized, as a child of this service. The child,
+// not the service, receives the caller's descriptors: closing one whose file system does not answer would block the
+// service.
 import { IoMachinedExec } from "../api/varlink/io-machined-exec.ts";
 import { ErrnoError, errnoNameOf, MachinedError } from "../base/error.ts";
 import { type Grant, permissionsOf } from "../daemon/permission/access.ts";
@@ -42,8 +43,8 @@ export interface RunContext {
 }
 
 /**
- * The owner of a machine needs no permission where the host's root is not mapped into it: the owner could enter it without
- * this service.
+ * The owner of a machine needs no permission where the host's root is not mapped into it: the owner could enter it
+ * without this service.
  */
 function grantFor(machine: HeldMachine, user: string, program: string): Grant {
   return {
@@ -66,7 +67,10 @@ function check(parameters: RunParameters): void {
   if (environment.some((assignment) => !/^[A-Za-z_]\w*=/.test(assignment))) throw invalidParameter("environment");
 }
 
-/** Returns the size of the caller's terminal; null unless both numbers are given. Throws InvalidParameter beyond SIZE_MAX. */
+/**
+ * Returns the size of the caller's terminal; null unless both numbers are given. Throws InvalidParameter beyond
+ * SIZE_MAX.
+ */
 function sizeOf({ rows = 0, columns = 0 }: RunParameters): WindowSize | null {
   const isSize = (number: unknown) => Number(number) >= 0 && Number(number) <= SIZE_MAX;
   if (!isSize(rows)) throw invalidParameter("rows");
@@ -116,7 +120,8 @@ async function runHere(call: VarlinkCall, parameters: RunParameters, around: Run
   );
   hangUp = () => command.kill(SIGHUP);
   place.started(command);
-  // The place is held until all processes have ended, those too that hang in the machine; the reply does not wait for them.
+  // The place is held until all processes have ended, those too that hang in the machine; the reply does not wait for
+  // them.
   const all = held.move();
   void command.gone.then(() => all.dispose());
   return await command.exited;

@@ -1,8 +1,9 @@
 // The client of the fleet: reads the buckets and the stream of the NATS server, and sends requests to agents.
-import type { JsMsg, PushConsumer } from "@nats-io/jetstream";
+import type { JsMsg } from "@nats-io/jetstream";
 import type { Msg, NatsConnection } from "@nats-io/transport-node";
 import { connectFleet, refusedSubject, shownUrls } from "./connect.ts";
-import { answerError, askError, connectionEnded, fleetError } from "./errors.ts";
+import { followedMessages, inboxOf, SERVER_MS, storedMessages } from "./consume.ts";
+import { answerError, askError, fleetError } from "./errors.ts";
 import {
   EVENTS_STREAM,
   eventsSubject,
@@ -16,13 +17,8 @@ import { type HostRecord, livingMachines, type MachineRecord, readEvent, readHos
 import { type FleetAnswer, readAnswer } from "./request.ts";
 import type { FleetSettings } from "./settings.ts";
 
-/** The deadline for replies of the server itself. */
-const SERVER_MS = 5000;
-/** Messages that the server counted may expire before they are read: reading ends when none arrives for this long. */
-const QUIET_MS = 1000;
 /** The records of up to this many hosts are read one by one; for more hosts, all records are read and filtered. */
 const FEW_HOSTS = 8;
-const CONSUMER_MS = 60_000;
 
 /**
  * Where reading of events begins: after a sequence number, at a time (microseconds since 1970), or with the next event.
@@ -124,7 +120,7 @@ export class FleetClient {
     const found = new Map<string, T>();
     try {
       const start = { filter_subject: prefix + filter, deliver_policy: "last_per_subject" };
-      for await (const message of this.#stored(`KV_${bucket}`, start)) {
+      for await (const message of storedMessages(this.nats, `KV_${bucket}`, start)) {
         const key = message.subject.slice(prefix.length);
         const record = message.headers?.get("KV-Operation") ? null : read(key, message.string());
         // A record that is written while it is read arrives again.
@@ -137,48 +133,9 @@ export class FleetClient {
     return [...found.values()];
   }
 
-  async #consumer(stream: string, start: object): Promise<{ consumer: PushConsumer; pending: number }> {
-    const { jetstream } = await import("@nats-io/jetstream");
-    // The delivery subject begins with the prefix of this client's inboxes, so that permissions of the server can name
-    // it.
-    const consumer = await jetstream(this.nats, { timeout: SERVER_MS }).consumers.getPushConsumer(stream, {
-      ...start,
-      deliver_prefix: this.inbox(),
-      inactive_threshold: CONSUMER_MS,
-    });
-    return { consumer, pending: (await consumer.info(true)).num_pending };
-  }
-
   /** Returns a new subject that only this client reads. */
   inbox(): string {
-    const { options } = this.nats as unknown as { readonly options: { readonly inboxPrefix?: string } };
-    return `${options.inboxPrefix ?? "_INBOX"}.${crypto.randomUUID().replaceAll("-", "")}`;
-  }
-
-  /**
-   * Yields the present messages of a stream that fit a filter. Each message has the number of those that follow:
-   * reading ends at 0. A fixed sequence number would be wrong, because a record that is written meanwhile moves to the
-   * end.
-   */
-  async *#stored(stream: string, start: object): AsyncGenerator<JsMsg> {
-    const { consumer, pending } = await this.#consumer(stream, start);
-    try {
-      if (pending === 0) return;
-      const messages = await consumer.consume();
-      const timer = setTimeout(() => messages.stop(), QUIET_MS);
-      try {
-        for await (const message of messages) {
-          timer.refresh();
-          yield message;
-          if (message.info.pending === 0) return;
-        }
-      } finally {
-        clearTimeout(timer);
-        messages.stop();
-      }
-    } finally {
-      await consumer.delete().catch(() => {});
-    }
+    return inboxOf(this.nats);
   }
 
   /**
@@ -199,26 +156,13 @@ export class FleetClient {
   async *events(host: string | null, start: EventStart, follows: boolean): AsyncGenerator<FleetEvent> {
     const options = { filter_subject: eventsSubject(host), ...startOptions(start) };
     try {
-      const messages = follows ? this.#following(options) : this.#stored(EVENTS_STREAM, options);
+      const messages = (follows ? followedMessages : storedMessages)(this.nats, EVENTS_STREAM, options);
       for await (const message of messages) {
         const event = eventOf(message);
         if (event !== null) yield event;
       }
     } catch (error) {
       throw fleetError("Cannot read the events of the fleet", error);
-    }
-  }
-
-  async *#following(start: object): AsyncGenerator<JsMsg> {
-    const { consumer } = await this.#consumer(EVENTS_STREAM, start);
-    const messages = await consumer.consume();
-    void this.nats.closed().then(() => messages.stop());
-    try {
-      yield* messages;
-      throw connectionEnded();
-    } finally {
-      messages.stop();
-      if (!this.nats.isClosed()) await consumer.delete().catch(() => {});
     }
   }
 

@@ -134,8 +134,9 @@ interface EventRecord extends Fields {
 }
 
 /**
- * Reads an event of the subject of a host's token; returns null for an invalid one. The host must be that of the subject, to which agents
- * of other hosts may not publish. Members that are objects or arrays, which no event has, are left out.
+ * Reads an event of the subject of a host's token; returns null for an invalid one. The host must be that of the
+ * subject, to which agents of other hosts may not publish. Members that are objects or arrays, which no event has, are
+ * left out.
  */
 export function readEvent(token: string, value: string): EventRecord | null {
   const fields = fieldsOf(value);

@@ -47,7 +47,9 @@ export class Refused extends Error {
   override readonly name = "Refused";
 }
 
-/** The header of the pieces of a command's output: `stdout`, `stderr`, `alive`, or `end` with the status in the payload. */
+/**
+ * The header of the pieces of a command's output: `stdout`, `stderr`, `alive`, or `end` with the status in the payload.
+ */
 export const PIECE_HEADER = "Machined-Piece";
 
 export const MOST_REQUEST_BYTES = 64 << 10;

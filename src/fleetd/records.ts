@@ -1,5 +1,5 @@
-// Keeps the records of this host and its machines in the buckets: each is written again at a third of its time to live, and
-// at once when it changes.
+// Keeps the records of this host and its machines in the buckets: each is written again at a third of its time to live,
+// and at once when it changes.
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { Log } from "../base/log.ts";
 import { recordSubject } from "../fleet/names.ts";

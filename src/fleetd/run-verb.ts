@@ -1,12 +1,11 @@
 // A verb of machinectl as a child, with limits for its time and its output. It ends with the agent.
 
 import type { FleetRequest } from "../fleet/request.ts";
+import { ChildGroup, collectedText } from "../kernel/process/child-group.ts";
 import { PARENT_VARIABLE, parentVariable } from "../kernel/process/parent.ts";
 import { selfCommand } from "../kernel/process/spawn.ts";
 
 const SIGTERM = 15;
-/** The time between SIGTERM and SIGKILL for a child. */
-const PATIENCE_MS = 2000;
 /** The limit of a verb's standard error in an answer. */
 const MOST_ERROR_BYTES = 16 << 10;
 
@@ -42,7 +41,7 @@ function execArguments({ machines, command, user, timeoutMs }: FleetRequest): st
 /** A run of machinectl, in a process group of its own. */
 export class VerbRun {
   readonly child: Bun.Subprocess<"ignore", "pipe", "pipe">;
-  #isStopped = false;
+  readonly #group: ChildGroup;
 
   constructor(request: FleetRequest) {
     const { command, argv0 } = selfCommand("machinectl", machinectlArguments(request));
@@ -58,35 +57,13 @@ export class VerbRun {
       },
       detached: true,
     });
+    this.#group = new ChildGroup(this.child);
   }
 
   /** Ends the child and what it has started. */
   stop(): void {
-    if (this.#isStopped) return;
-    this.#isStopped = true;
-    this.#signal("SIGTERM");
-    const timer = setTimeout(() => this.#signal("SIGKILL"), PATIENCE_MS);
-    void this.child.exited.then(() => clearTimeout(timer));
+    this.#group.stop();
   }
-
-  #signal(signal: NodeJS.Signals): void {
-    try {
-      process.kill(-this.child.pid, signal);
-    } catch {
-      // The process group is empty.
-    }
-  }
-}
-
-async function collected(stream: ReadableStream<Uint8Array>, most: number, over: () => void): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of stream) {
-    bytes += chunk.length;
-    if (bytes <= most) chunks.push(chunk);
-    else over();
-  }
-  return Buffer.concat(chunks).toString();
 }
 
 /** The result of a verb. */
@@ -106,10 +83,10 @@ export async function runVerb(run: VerbRun, deadlineMs: number, mostBytes: numbe
   const timer = setTimeout(() => end(`It took more than ${deadlineMs / 1000} s, and was ended`), deadlineMs);
   try {
     const [output, error] = await Promise.all([
-      collected(run.child.stdout, mostBytes, () =>
+      collectedText(run.child.stdout, mostBytes, () =>
         end(`Its output has more than ${mostBytes} bytes: name fewer machines`),
       ),
-      collected(run.child.stderr, MOST_ERROR_BYTES, () => {}),
+      collectedText(run.child.stderr, MOST_ERROR_BYTES),
     ]);
     const status = await run.child.exited;
     return reason === "" ? { status, output, error } : { status: status || 1, output: "", error: reason };

@@ -19,7 +19,10 @@ export interface Paths {
   imageRoot(imageClass: ImageClass): string;
   /** The prefix of all directories of images. */
   readonly imagePrefix: string;
-  /** Whether this runs beside the host's daemon: it uses no service manager, and a bus only where the environment names one. */
+  /**
+   * Whether this runs beside the host's daemon: it uses no service manager, and a bus only where the environment names
+   * one.
+   */
   readonly isPrivate: boolean;
   /** Whether the images are not in the directories that worker programs use by default. */
   readonly imagesMoved: boolean;

@@ -1,5 +1,6 @@
-// Binds the methods of io.systemd.Import to actions. A call with `more` follows its transfer to the end: it receives the id
-// first, then progress and log lines, last an empty reply or an error. A transfer continues when its follower disconnects.
+// Binds the methods of io.systemd.Import to actions. A call with `more` follows its transfer to the end: it receives
+// the id first, then progress and log lines, last an empty reply or an error. A transfer continues when its follower
+// disconnects.
 import { IoSystemdImport } from "../api/varlink/io-systemd-import.ts";
 import type { ReceivedInteger, VarlinkResult, VarlinkValue } from "../api/varlink-table.ts";
 import { invalidArgument, MachinedError } from "../base/error.ts";

@@ -1,5 +1,5 @@
-// Counts the calls and failures of each method, and the durations of each interface's calls. Only methods of the tables are
-// counted, so that no caller can add names.
+// Counts the calls and failures of each method, and the durations of each interface's calls. Only methods of the tables
+// are counted, so that no caller can add names.
 
 /** Upper bounds of the classes of durations, in seconds; a last class has all longer ones. */
 export const DURATION_BOUNDS = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10] as const;
@@ -30,7 +30,10 @@ interface Counting {
 export class CallCounts {
   readonly #interfaces = new Map<string, Counting>();
 
-  /** Runs the handler of a method and counts it. A call that never ends, because its caller disconnected, has no duration. */
+  /**
+   * Runs the handler of a method and counts it. A call that never ends, because its caller disconnected, has no
+   * duration.
+   */
   measure<Result>(interfaceName: string, method: string, handle: () => Result): Result {
     const counting = this.#of(interfaceName);
     const count = counting.methods.get(method) ?? { calls: 0, errors: 0 };

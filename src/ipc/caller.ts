@@ -1,4 +1,5 @@
-// The sender of a call: on a bus the broker identifies it, on a socket the kernel. Nothing that the caller says is trusted.
+// The sender of a call: on a bus the broker identifies it, on a socket the kernel. Nothing that the caller says is
+// trusted.
 
 import type { Fd } from "../kernel/file/fd.ts";
 import { PidRef } from "../kernel/process/pidref.ts";
@@ -48,8 +49,8 @@ export async function callerOnBus(bus: Broker, sender: string): Promise<Caller> 
 }
 
 /**
- * Returns a function that opens the process of a broker's pidfd when it is needed: keeping the pidfd of every caller would need
- * an owner that closes it. The identity of the process is read now.
+ * Returns a function that opens the process of a broker's pidfd when it is needed: keeping the pidfd of every caller
+ * would need an owner that closes it. The identity of the process is read now.
  */
 function processOf(given: Fd | undefined, pid: number): () => PidRef {
   if (given === undefined) return () => PidRef.of(pid);
@@ -74,8 +75,8 @@ function processOf(given: Fd | undefined, pid: number): () => PidRef {
 const NOBODY = 65534;
 
 /**
- * Returns the peer of a socket. Must be called when the peer has just been accepted: where the kernel keeps no pidfd of the
- * peer, its process is identified by its start time from now on.
+ * Returns the peer of a socket. Must be called when the peer has just been accepted: where the kernel keeps no pidfd of
+ * the peer, its process is identified by its start time from now on.
  */
 export function callerOnSocket(socket: Fd): Caller {
   const { uid, pid } = peerCredentials(socket);

@@ -1,7 +1,7 @@
-// The limits of the peers on all sockets of a daemon together: connections, memory, and time. Every user has a share; all users
-// except root and the daemon's own have a share together, so that root can always connect. A connection above the limit is closed,
-// and the rest of the common share is for users with few connections or none (fair-share.ts). Where peers hold more memory than
-// their share, the user that holds the most loses the connection that holds the most.
+// The limits of the peers on all sockets of a daemon together: connections, memory, and time. Every user has a share;
+// all users except root and the daemon's own have a share together, so that root can always connect. A connection above
+// the limit is closed, and the rest of the common share is for users with few connections or none (fair-share.ts).
+// Where peers hold more memory than their share, the user that holds the most loses the connection that holds the most.
 import { readFileSync } from "node:fs";
 import { mayTakeAnother } from "../base/fair-share.ts";
 import { shareOwner } from "../kernel/process/share-owner.ts";

@@ -27,7 +27,10 @@ export interface Scope {
   readonly names: string | null;
   readonly socketMode: number;
   readonly images: ImageLayout;
-  /** Whether this runs beside the host's daemon: it uses no service manager, and a bus only where the environment names one. */
+  /**
+   * Whether this runs beside the host's daemon: it uses no service manager, and a bus only where the environment names
+   * one.
+   */
   readonly isPrivate: boolean;
 }
 

@@ -62,7 +62,10 @@ export class Service implements Daemon, Served {
   readonly enablement: Enablement;
   readonly tree: ObjectTree;
   registerPolicy: RegisterPolicy;
-  /** While systemd has not said its own, permissions are asked for as on the newest; a host without it needs those of the oldest. */
+  /**
+   * While systemd has not said its own, permissions are asked for as on the newest; a host without it needs those of
+   * the oldest.
+   */
   hostVersion = 0;
   readonly #scope: Scope;
   readonly #shell: ServiceShell;
@@ -113,7 +116,10 @@ export class Service implements Daemon, Served {
     return this.#shell.log;
   }
 
-  /** Returns the system bus, or null while there is none. A user's own daemon always returns null: only that user can call it. */
+  /**
+   * Returns the system bus, or null while there is none. A user's own daemon always returns null: only that user can
+   * call it.
+   */
   bus(): BusClient | null {
     return this.#scope.kind === "system" ? this.#shell.bus : null;
   }

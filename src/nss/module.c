@@ -7,7 +7,8 @@
  * answer counts as "service unavailable".
  *
  * Request:  HOST name | USER name | UID n | GROUP name | GID n, ended by a line feed.
- * Answer:   OK IFINDEX, then "4 hex" or "6 hex" for each address; or PW name uid gid gecos; or GR name gid; or NO; or ER n.
+ * Answer:   OK IFINDEX, then "4 hex" or "6 hex" for each address; or PW name uid gid gecos; or GR name gid; or NO; or
+ * ER n.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -472,13 +473,20 @@ PUBLIC enum nss_status _nss_mymachines_getpwnam_r(const char *name, struct passw
         return is_ours(name, 'u') ? answer_user("USER", name, pwd, buffer, buflen, errnop) : NSS_STATUS_NOTFOUND;
 }
 
+/* Writes a user or group id as text; returns false for an id that no machine's user or group has. */
+static bool machine_id_text(char text[11], uint32_t id) {
+        if (id < FIRST_MACHINE_ID || id == UINT32_MAX)
+                return false;
+        decimal(text, id);
+        return true;
+}
+
 PUBLIC enum nss_status _nss_mymachines_getpwuid_r(uid_t uid, struct passwd *pwd, char *buffer, size_t buflen,
                                                   int *errnop) {
         char text[11];
 
-        if (uid < FIRST_MACHINE_ID || uid == UINT32_MAX)
+        if (!machine_id_text(text, uid))
                 return NSS_STATUS_NOTFOUND;
-        decimal(text, uid);
         return answer_user("UID", text, pwd, buffer, buflen, errnop);
 }
 
@@ -491,8 +499,7 @@ PUBLIC enum nss_status _nss_mymachines_getgrgid_r(gid_t gid, struct group *grp, 
                                                   int *errnop) {
         char text[11];
 
-        if (gid < FIRST_MACHINE_ID || gid == UINT32_MAX)
+        if (!machine_id_text(text, gid))
                 return NSS_STATUS_NOTFOUND;
-        decimal(text, gid);
         return answer_group("GID", text, grp, buffer, buflen, errnop);
 }

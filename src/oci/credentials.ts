@@ -1,5 +1,5 @@
-// Names and passwords for registries, from the files of container tools: containers-auth.json(5), docker's config.json, and the
-// programs that these files name.
+// Names and passwords for registries, from the files of container tools: containers-auth.json(5), docker's config.json,
+// and the programs that these files name.
 import { join } from "node:path";
 import { readSettings } from "../kernel/file/foreign-file.ts";
 import { homeDirectory } from "../kernel/process/account.ts";
@@ -66,7 +66,9 @@ function keysOf(registry: string, image: string): string[] {
   return [...paths, registry, ...(registry === DOCKER_HUB ? DOCKER_NAMES : [])];
 }
 
-/** Returns the entry of the first of `keys`. Some programs write keys as addresses of version 1 or 2 of the interface. */
+/**
+ * Returns the entry of the first of `keys`. Some programs write keys as addresses of version 1 or 2 of the interface.
+ */
 function entryOf<Entry>(
   entries: Readonly<Record<string, Entry>> | undefined,
   keys: readonly string[],
@@ -80,7 +82,10 @@ function entryOf<Entry>(
   return known === undefined ? undefined : plain.get(known);
 }
 
-/** Returns the credentials for a registry, from the files of the user that this process runs as; null where there are none. */
+/**
+ * Returns the credentials for a registry, from the files of the user that this process runs as; null where there are
+ * none.
+ */
 export async function credentialsFor(registry: string, image: string, warn: Warn): Promise<Credentials | null> {
   const keys = keysOf(registry, image);
   for (const path of authFiles()) {

@@ -1,5 +1,5 @@
-// Completes the names of container images by the host's rules, which are files below systemd/oci-registry/: the registry,
-// the protocol, the tag.
+// Completes the names of container images by the host's rules, which are files below systemd/oci-registry/: the
+// registry, the protocol, the tag.
 import { join } from "node:path";
 import { ErrnoError } from "../base/error.ts";
 import { type OciReference, parseOciReference } from "../base/vocabulary/oci-reference.ts";
@@ -71,7 +71,10 @@ const RULE_FOLDERS = ["/etc", "/run", "/usr/local/lib", "/usr/lib"].map((top) =>
 const SUFFIX = ".oci-registry";
 const RULES_LIMIT_BYTES = 1 << 20;
 
-/** Returns the folders of rules, the most important first; $MACHINED_OCI_REGISTRIES replaces them, for a run that ignores the host's. */
+/**
+ * Returns the folders of rules, the most important first; $MACHINED_OCI_REGISTRIES replaces them, for a run that
+ * ignores the host's.
+ */
 function ruleFolders(): readonly string[] {
   const given = process.env["MACHINED_OCI_REGISTRIES"];
   return given ? given.split(":") : RULE_FOLDERS;

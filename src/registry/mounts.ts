@@ -8,7 +8,10 @@ export function mountsBelow(path: string): string[] {
   );
 }
 
-/** Returns the mount points in the text of a mountinfo file, where blanks and backslashes are written as `\040` and the like. */
+/**
+ * Returns the mount points in the text of a mountinfo file, where blanks and backslashes are written as `\040` and the
+ * like.
+ */
 function mountPoints(text: string): string[] {
   const points: string[] = [];
   for (const line of text.split("\n")) {

@@ -1,6 +1,8 @@
 // The kinds of files that are opened in a machine's tree, by the daemon or by a worker on its behalf.
-import { type Fd, readRegular, reopen, statFd } from "../kernel/file/fd.ts";
+
+import { type Fd, reopen, statFd } from "../kernel/file/fd.ts";
 import { changeOwner } from "../kernel/file/ownership.ts";
+import { readRegular } from "../kernel/file/regular-file.ts";
 import { type Identity, withIdentity } from "../kernel/process/namespace.ts";
 import { connectThroughFd } from "../kernel/socket/unix.ts";
 import { isErrno, SyscallError } from "../kernel/syscall/sys.ts";
@@ -9,7 +11,9 @@ import { openPtyAt, openPtyPeer } from "../kernel/terminal/pty.ts";
 /** A directory is opened for reading; a terminal multiplexer is opened for a new master; a socket is connected to. */
 export type OpenFileKind = "directory" | "terminal" | "socket";
 
-/** Opens the file that `file` names, as `identity` where that matters. Throws `EAGAIN` when the socket's queue is full. */
+/**
+ * Opens the file that `file` names, as `identity` where that matters. Throws `EAGAIN` when the socket's queue is full.
+ */
 export function openAsKind(file: Fd, kind: OpenFileKind, identity: Identity): Fd {
   switch (kind) {
     case "directory":
@@ -41,7 +45,10 @@ function openTerminal(multiplexer: Fd, identity: Identity): Fd {
   }
 }
 
-/** Returns the content of the regular file that `file` names. Throws as `readRegular()` does, and the errors of opening it. */
+/**
+ * Returns the content of the regular file that `file` names. Throws as `readRegular()` does, and the errors of opening
+ * it.
+ */
 export function readBehind(file: Fd, limitBytes: number): Buffer {
   if (statFd(file).kind !== "regular") throw new SyscallError("read", "EBADF", undefined, "Not a regular file");
   using readable = reopen(file, "read");

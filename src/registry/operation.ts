@@ -1,7 +1,7 @@
 // Operations: long work runs in worker processes (src/worker), so that the daemon keeps answering and survives a killed
 // operation. A worker writes its progress and result to descriptor 3, one JSON object a line:
 //   { "progress": … }  any number of times
-//   { "value": … }  or  { "code"?: …, "errno"?: …, "message"?: … }  at the end; nothing at all is success without a value
+//   { "value": … }  or  { "code"?: …, "errno"?: …, "message"?: … }  at the end; nothing at all: success without a value
 import { errnoText } from "../base/errno.ts";
 import { ERRORS, ErrnoError, type ErrorCode, MachinedError } from "../base/error.ts";
 import { watch } from "../kernel/event/poller.ts";
@@ -24,8 +24,9 @@ interface OperationRequest {
   /** The owner of the operation, which is ended with it. */
   readonly owner?: object;
   /**
-   * The machine whose files the operation reaches. While an abandoned worker hangs in that machine's file systems, further
-   * operations on the machine are refused with Timeout. Hanging workers do not count against operations on no machine.
+   * The machine whose files the operation reaches. While an abandoned worker hangs in that machine's file systems,
+   * further operations on the machine are refused with Timeout. Hanging workers do not count against operations on no
+   * machine.
    */
   readonly subject?: object | undefined;
   /** A worker that writes nothing for this long is killed, and the caller gets ETIMEDOUT. */
@@ -162,8 +163,8 @@ export class Operations {
   }
 
   /**
-   * Kills the workers of an owner that ends; their callers get an error once the workers are reaped. A worker that hangs in a
-   * file system is not reaped: it is abandoned.
+   * Kills the workers of an owner that ends; their callers get an error once the workers are reaped. A worker that
+   * hangs in a file system is not reaped: it is abandoned.
    */
   cancel(owner: object): void {
     for (const running of this.#running) if (running.owner === owner) kill(running);

@@ -35,7 +35,10 @@ export interface ServiceManagerEvents {
   unitChanged(unit: string): void;
   /** The manager was reloaded: all machines are checked. */
   reloaded(): void;
-  /** The manager begins to stop all units: the host shuts down, or the user's last session ends. False where that was cancelled. */
+  /**
+   * The manager begins to stop all units: the host shuts down, or the user's last session ends. False where that was
+   * cancelled.
+   */
   stopping(isStopping: boolean): void;
 }
 
@@ -51,7 +54,9 @@ export interface UnitFiles {
 
 /** Starts, stops and describes the units that hold machines. All failures are errors with a D-Bus or errno name. */
 export interface ServiceManager {
-  /** Makes a scope for the leader. Resolves once its start is queued, with the job to wait for (null: it has started). */
+  /**
+   * Makes a scope for the leader. Resolves once its start is queued, with the job to wait for (null: it has started).
+   */
   createScope(request: ScopeRequest): Promise<{ job: string | null }>;
   /** Waits for a job; returns its result ("done", "failed", …). */
   jobResult(job: string): Promise<string>;
@@ -60,8 +65,8 @@ export interface ServiceManager {
   /** Queues the stop of a machine's unit; returns the job, or null where there is no such unit any more. */
   stopUnit(unit: string, leader: PidRef): Promise<string | null>;
   /**
-   * Sends a signal to all processes of a unit, or of the cgroup below it that the place names. Where the first method fails
-   * after a wait, `isStillThere` tells whether the place is still the machine's before the second one is tried.
+   * Sends a signal to all processes of a unit, or of the cgroup below it that the place names. Where the first method
+   * fails after a wait, `isStillThere` tells whether the place is still the machine's before the second one is tried.
    */
   killUnit(place: UnitPlace, leader: PidRef, signal: number, isStillThere: () => boolean): Promise<void>;
   /** Whether a unit is active or changing (false where it is unknown), and the job that is queued for it. */

@@ -36,7 +36,7 @@ export interface OpenArguments {
 }
 
 /**
- * The numbers of a worker's descriptors: the machine's root directory, its leader's pidfd, its user namespace, and the socket
- * for a descriptor that it sends back.
+ * The numbers of a worker's descriptors: the machine's root directory, its leader's pidfd, its user namespace, and the
+ * socket for a descriptor that it sends back.
  */
 export const WORK_FDS = { root: 4, leader: 5, userNamespace: 6, answer: 7 } as const;

@@ -1,5 +1,5 @@
-// The completion files of the clients and of machined: for bash always, because it may be installed later and then finds them; for zsh
-// and fish if the host has them.
+// The completion files of the clients and of machined: for bash always, because it may be installed later and then
+// finds them; for zsh and fish if the host has them.
 import importctlBash from "../../install/completions/importctl.bash" with { type: "text" };
 import importctlFish from "../../install/completions/importctl.fish" with { type: "text" };
 import importctlZsh from "../../install/completions/importctl.zsh" with { type: "text" };

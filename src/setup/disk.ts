@@ -45,8 +45,8 @@ export function look(path: string): Found | null {
 }
 
 /**
- * Whether something exists at a path; of a symbolic link, at its target. Throws a SetupError where that is not known, because
- * the disk fails for example: what was installed must not count as missing then.
+ * Whether something exists at a path; of a symbolic link, at its target. Throws a SetupError where that is not known,
+ * because the disk fails for example: what was installed must not count as missing then.
  */
 export function exists(path: string): boolean {
   try {

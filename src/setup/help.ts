@@ -1,4 +1,5 @@
-// The help of `machined install` and `uninstall`: options with their meanings, from which completions are generated as well.
+// The help of `machined install` and `uninstall`: options with their meanings, from which completions are generated as
+// well.
 import type { HelpText } from "../base/text/help-text.ts";
 
 export const INSTALL_HELP: HelpText = {

@@ -1,6 +1,6 @@
 // The host, or the tree of --root=, on which the program is installed: its features, and the translation of its paths.
 
-import { readFileSync, readlinkSync, realpathSync, statfsSync } from "node:fs";
+import { accessSync, constants, readFileSync, readlinkSync, realpathSync, statfsSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { unlessNoFile } from "../base/absence.ts";
 import { exists } from "./disk.ts";
@@ -66,8 +66,8 @@ export class Host {
   }
 
   /**
-   * Returns the name of the program that /sbin/init of a tree is or links to, or of the program of s6 that it executes if
-   * it is a script; empty without one.
+   * Returns the name of the program that /sbin/init of a tree is or links to, or of the program of s6 that it executes
+   * if it is a script; empty without one.
    */
   #nameOfInit(): string {
     const path = join(this.root, "sbin/init");
@@ -103,6 +103,16 @@ export class Host {
 
   /** Whether a path of the host exists. */
   readonly has = (path: string): boolean => exists(join(this.root, path));
+
+  /** Whether this process can write to a directory of the host, whose file system may be read-only. */
+  isWritable(path: string): boolean {
+    try {
+      accessSync(join(this.root, path), constants.W_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  }
 
   /**
    * Returns the path of a file of the host as this process must use it: for --root=, below that directory. Throws a

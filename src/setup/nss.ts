@@ -108,7 +108,9 @@ function putLibrary(host: Host, say: Say): NssRecord["library"] {
   return { path, sha256: hashOfFile(host.locate(path)) };
 }
 
-/** Adds the word; `old` is the record of an earlier installation. Returns the new record; null where nothing changes. */
+/**
+ * Adds the word; `old` is the record of an earlier installation. Returns the new record; null where nothing changes.
+ */
 function nameInNsswitch(host: Host, old: NssRecord["nsswitch"], say: Say): NssRecord["nsswitch"] {
   const path = host.locate(NSSWITCH);
   if (!exists(path))
@@ -147,7 +149,10 @@ export function addWord(text: string): string {
     .join("\n");
 }
 
-/** Returns a text of nsswitch.conf(5) without the word on the lines of those databases to which it was added in `before`. */
+/**
+ * Returns a text of nsswitch.conf(5) without the word on the lines of those databases to which it was added in
+ * `before`.
+ */
 function withoutOurs(text: string, before: string): string {
   const [had, got] = [before.split("\n"), addWord(before).split("\n")];
   const changed = new Set(had.filter((line, at) => line !== got[at]).map((line) => line.slice(0, line.indexOf(":"))));

@@ -1,9 +1,9 @@
 // Measures a machine: the counters of its control groups and of its network at one moment.
 import { unlessNoProcess } from "../base/absence.ts";
+import { upToUnit } from "../kernel/cgroup/cgroup.ts";
+import { type CgroupHierarchy, cgroupHierarchies } from "../kernel/cgroup/mount.ts";
+import { CgroupMeter, type CgroupUsage, readAgain } from "../kernel/cgroup/usage.ts";
 import { type Fd, openPath } from "../kernel/file/fd.ts";
-import { upToUnit } from "../kernel/process/cgroup.ts";
-import { type CgroupHierarchy, cgroupHierarchies } from "../kernel/process/cgroup-mount.ts";
-import { CgroupMeter, type CgroupUsage, readAgain } from "../kernel/process/cgroup-usage.ts";
 import { sameNamespace } from "../kernel/process/namespace.ts";
 
 /** The counters of a machine. A value that the kernel does not count for this machine is null. */

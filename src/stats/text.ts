@@ -1,5 +1,6 @@
 // Metrics as text: Prometheus's format 0.0.4 and OpenMetrics 1.0
-// (https://prometheus.io/docs/instrumenting/exposition_formats/, https://prometheus.io/docs/specs/om/open_metrics_spec/).
+// (https://prometheus.io/docs/instrumenting/exposition_formats/,
+// https://prometheus.io/docs/specs/om/open_metrics_spec/).
 import { DAEMON_METRICS } from "./daemon-metrics.ts";
 import { MACHINE_METRICS } from "./machine-metrics.ts";
 import {

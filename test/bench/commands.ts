@@ -1,5 +1,5 @@
-// npm run bench -- --only=commands [--bed=TREE] [--rounds=N]: measures short commands of the distribution's programs and
-// this project's alternately in one bed, and the minimum that Bun itself takes. commands.py does the measurement.
+// npm run bench -- --only=commands [--bed=TREE] [--rounds=N]: measures short commands of the distribution's programs
+// and this project's alternately in one bed, and the minimum that Bun itself takes. commands.py does the measurement.
 import { join } from "node:path";
 import { TREES, type Tree } from "../lib/host-suite.ts";
 import { TOP } from "../lib/run-tests.ts";

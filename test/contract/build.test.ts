@@ -1,4 +1,5 @@
-// The built executable: one file that contains several programs, and that reads no files of the directory it is started in.
+// The built executable: one file that contains several programs, and that reads no files of the directory it is started
+// in.
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -11,7 +11,9 @@ import { allParts } from "../../install/release/notices/parts.ts";
 import { TOP } from "../lib/run-tests.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 
-/** Known packages. Before a new one is added here, its licence is checked, and which other code it contains (CARRIED). */
+/**
+ * Known packages. Before a new one is added here, its licence is checked, and which other code it contains (CARRIED).
+ */
 const KNOWN = [
   ...[
     "@nats-io/jetstream",

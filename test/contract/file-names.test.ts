@@ -11,7 +11,10 @@ const TEXTS = /\.(ts|mjs|c|py|sh|md|in)$/;
 /** A name with one of the project's endings, with or without folders; or a path below one of its folders. */
 const NAME = /(?<![\w$*{}<~/.:-])(?:\.{0,2}\/)*(?:[\w-]+\/)*[\w.-]+\.(?:ts|mjs|c|py|md)\b(?![\w*(./-])/g;
 const PATH = /(?<![\w$*{}<~/.:-])(?:src|install|test|docs)\/[\w./-]*[\w-](?![\w*<{$])/g;
-/** Names that only look like files of the project: CONTRIBUTING.md's example, documents of systemd and QEMU, a placeholder. */
+/**
+ * Names that only look like files of the project: CONTRIBUTING.md's example, documents of systemd and QEMU, a
+ * placeholder.
+ */
 const NOT_OURS = new Set([
   "src/cli/machine/whoami.ts",
   "../machine/whoami.ts",

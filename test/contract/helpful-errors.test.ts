@@ -1,5 +1,5 @@
-// What the clients print in addition to systemd's texts: names and paths, and on a terminal a line that says what helps.
-// Into a pipe, which a script may read, they print only the recorded texts.
+// What the clients print in addition to systemd's texts: names and paths, and on a terminal a line that says what
+// helps. Into a pipe, which a script may read, they print only the recorded texts.
 import { describe, expect, test } from "bun:test";
 import { SYNONYMS } from "../../src/cli/command-line/synonyms.ts";
 import { findVerb } from "../../src/cli/command-line/verb-row.ts";

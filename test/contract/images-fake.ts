@@ -1,5 +1,5 @@
-// A simulated manager of images: it has the images of the recorded one, changes them as the calls say, and returns the same
-// errors.
+// A simulated manager of images: it has the images of the recorded one, changes them as the calls say, and returns the
+// same errors.
 import { Variant } from "../../src/base/variant.ts";
 import type { Bus } from "../../src/cli/session/ports.ts";
 import type { BusCall } from "../../src/ipc/bus/connection.ts";

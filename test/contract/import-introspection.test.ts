@@ -1,4 +1,5 @@
-// The introspection of the transfer daemon compared with systemd's, as busctl and varlinkctl recorded it for 252, 257 and
+// The introspection of the transfer daemon compared with systemd's, as busctl and varlinkctl recorded it for 252, 257
+// and
 // 262. Each difference is listed here with its reason.
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";

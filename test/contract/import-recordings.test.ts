@@ -272,7 +272,9 @@ function withPlainBars(screen: string): string {
   return screen.replace(BAR_ANYWHERE, "<$1%>");
 }
 
-/** systemd's screen without the lines that machined shows in the bar, and without the bars that were drawn below them. */
+/**
+ * systemd's screen without the lines that machined shows in the bar, and without the bars that were drawn below them.
+ */
 function withoutProgressLines(screen: string): string {
   if (screen.match(PROGRESS_LINE) === null) return screen;
   return withPlainBars(screen.replace(PROGRESS_LINE, "<line>")).replace(/<line><\d+%>/g, "");

@@ -38,7 +38,9 @@ describe("the D-Bus policy", () => {
 describe("the polkit policy", () => {
   const policy = read("polkit-1/actions/org.freedesktop.machine1.policy");
 
-  /** The defaults (any / inactive / active) of each action, which are the same in all releases since 252 that have it. */
+  /**
+   * The defaults (any / inactive / active) of each action, which are the same in all releases since 252 that have it.
+   */
   const administrator = ["auth_admin", "auth_admin", "auth_admin_keep"];
   const whoeverSitsThere = ["auth_admin", "auth_admin", "yes"];
   const DEFAULTS: Readonly<Record<string, string[]>> = {

@@ -1,5 +1,6 @@
-// package-lock.json is the same for every machine: it names the packages for all of them, so that `npm ci` accepts it anywhere,
-// and no registry. If node_modules exists, npm lists only packages for its own machine: generate the file again with
+// package-lock.json is the same for every machine: it names the packages for all of them, so that `npm ci` accepts it
+// anywhere, and no registry. If node_modules exists, npm lists only packages for its own machine: generate the file
+// again with
 //   rm -rf node_modules package-lock.json && npx -y npm@10 install --package-lock-only
 // by npm 10, because npm 11 writes a "libc" that npm 10 removes again.
 import { describe, expect, test } from "bun:test";

@@ -1,4 +1,5 @@
-// The calls of machinectl to the managers: members and signatures are those in the debug output of systemd's machinectl.
+// The calls of machinectl to the managers: members and signatures are those in the debug output of systemd's
+// machinectl.
 import { describe, expect, test } from "bun:test";
 import { runMachinectl } from "../../src/cli/program/machinectl.ts";
 import { ALPHA, MINI } from "../unit/cli/fake-machines.ts";

@@ -1,5 +1,5 @@
-// Booted hosts whose process 1 is not systemd: Debian with sysvinit, OpenRC, runit and s6. The services are installed, started
-// by the next boot, work without systemd, and are uninstalled.
+// Booted hosts whose process 1 is not systemd: Debian with sysvinit, OpenRC, runit and s6. The services are installed,
+// started by the next boot, work without systemd, and are uninstalled.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Bed, isStock, tree } from "../lib/bed.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";

@@ -1,5 +1,5 @@
-// `-H` against real sshd: twenty on addresses of one bed, of which one has no bus, one has no machined in its $PATH, one
-// does not respond, and one waits for all others.
+// `-H` against real sshd: twenty on addresses of one bed, of which one has no bus, one has no machined in its $PATH,
+// one does not respond, and one waits for all others.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Bed, isStock } from "../lib/bed.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";

@@ -1,6 +1,6 @@
-// Metrics, targets and the inventory in a booted host, read by the real programs: promtool, Prometheus, Ansible. Control
-// groups are of version 1 in the older system, where this host has them, and of version 2 in the others, so that the two
-// together have every metric.
+// Metrics, targets and the inventory in a booted host, read by the real programs: promtool, Prometheus, Ansible.
+// Control groups are of version 1 in the older system, where this host has them, and of version 2 in the others, so
+// that the two together have every metric.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { DAEMON_METRICS } from "../../src/stats/daemon-metrics.ts";
 import { MACHINE_METRICS } from "../../src/stats/machine-metrics.ts";

@@ -1,5 +1,5 @@
-// Images pushed to Debian's docker-registry on a booted host: what skopeo and machined pull from it, logins of root and of
-// users, and the distribution's daemon, which cannot push.
+// Images pushed to Debian's docker-registry on a booted host: what skopeo and machined pull from it, logins of root and
+// of users, and the distribution's daemon, which cannot push.
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { Bed, isStock } from "../lib/bed.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";

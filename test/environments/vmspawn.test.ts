@@ -1,5 +1,6 @@
-// `machinectl run -V` and `start -V`: a disk image with a kernel and busybox, run by systemd-vmspawn(1), which starts qemu. The
-// processor is emulated, and there is no vsock device, so that the machine cannot say that it has booted, and has no SSH address.
+// `machinectl run -V` and `start -V`: a disk image with a kernel and busybox, run by systemd-vmspawn(1), which starts
+// qemu. The processor is emulated, and there is no vsock device, so that the machine cannot say that it has booted, and
+// has no SSH address.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Bed, isStock, tree } from "../lib/bed.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";

@@ -1,5 +1,5 @@
-// A fleet in one machine: a nats-server, many simulated hosts that write records with the code of the agent, each over a connection of
-// its own, and one real daemon with a real agent. Prints the figures of docs/fleet.md.
+// A fleet in one machine: a nats-server, many simulated hosts that write records with the code of the agent, each over
+// a connection of its own, and one real daemon with a real agent. Prints the figures of docs/fleet.md.
 //   npm run test:fleet-scale -- --hosts=5000 --machines=20 --seconds=30
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";

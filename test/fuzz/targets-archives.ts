@@ -16,8 +16,8 @@ import { tarChunks } from "../../src/worker/tar/pack.ts";
 import { paxAttributes, paxNumber, paxTime, readPax } from "../../src/worker/tar/pax.ts";
 import { decodeAcl, encodeAcl } from "../../src/worker/tar/pax-acl.ts";
 import { TarReader } from "../../src/worker/tar/reader.ts";
-import type { Untar, UntarOptions } from "../../src/worker/tar/untar.ts";
-import { Unpacker } from "../../src/worker/tar/untar-unpacker.ts";
+import { Unpacker } from "../../src/worker/untar/unpacker.ts";
+import type { Untar, UntarOptions } from "../../src/worker/untar/untar.ts";
 import { archive, type BuiltMember, paxRecord, withSum } from "../unit/worker/archive-builder.ts";
 import { refusing, requireKind, scratchPath, type Target, texts, withDirectory, withFile } from "./target.ts";
 

@@ -1,5 +1,5 @@
-// `machinectl events` in a booted host: real containers, images and transfers, restarts of the daemon, and the distribution's
-// own daemon, which keeps no events.
+// `machinectl events` in a booted host: real containers, images and transfers, restarts of the daemon, and the
+// distribution's own daemon, which keeps no events.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Bed, isStock } from "../lib/bed.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";

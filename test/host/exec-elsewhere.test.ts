@@ -1,5 +1,5 @@
-// `machinectl exec` in machines of other programs: containers of lxc and bubblewrap, virtual machines that are reached over
-// ssh; and on a host with cgroups of version 1.
+// `machinectl exec` in machines of other programs: containers of lxc and bubblewrap, virtual machines that are reached
+// over ssh; and on a host with cgroups of version 1.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Bed, isStock, tree } from "../lib/bed.ts";
 import { hasCgroupV1 } from "../lib/cgroups.ts";

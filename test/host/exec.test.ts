@@ -1,5 +1,6 @@
 // `machinectl exec` in a booted host: streams, exit statuses, users, signals, and clean-up. The machines: a container
-// with a user namespace and systemd (deb1), one without a user namespace (nu), and one whose only program is busybox (bb).
+// with a user namespace and systemd (deb1), one without a user namespace (nu), and one whose only program is busybox
+// (bb).
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Bed, isStock } from "../lib/bed.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
@@ -107,7 +108,8 @@ describe.skipIf(isStock)(isStock ? "exec (left out: a feature of machined)" : "e
     test(
       `${machine}: a command has the leader's bounding set and no_new_privs`,
       async () => {
-        // A process that has a filter itself, as all in a bed have, cannot copy filters: see test/kernel/exec/enter.test.ts.
+        // A process that has a filter itself, as all in a bed have, cannot copy filters: see
+        // test/kernel/exec/enter.test.ts.
         const lines = "grep -E '^(CapBnd|NoNewPrivs):' /proc";
         const own = await run(`machinectl exec ${machine} ${lines}/self/status`);
         expect(own).toBe(await run(`${lines}/$(machinectl show -P Leader ${machine})/status`));

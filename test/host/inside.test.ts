@@ -30,7 +30,9 @@ function run(script: string): Promise<string> {
   return bed.run(`bash -c "$(base64 -d <<<'${wrapped}')"`);
 }
 
-/** Runs machinectl without a terminal, which has to exit with that status; returns its output without carriage returns. */
+/**
+ * Runs machinectl without a terminal, which has to exit with that status; returns its output without carriage returns.
+ */
 async function machinectl(words: string, input = "</dev/null", status = 0): Promise<string> {
   const output = await run(`machinectl ${words} ${input} | cat; echo "status \${PIPESTATUS[0]}"`);
   const lines = output.replaceAll("\r", "").split("\n");
@@ -158,7 +160,9 @@ test.skipIf(isStock)(
   TIMEOUT_MS,
 );
 
-/** Counts what shells could leave behind: the daemon's descriptors, programs on the host, processes in the container. */
+/**
+ * Counts what shells could leave behind: the daemon's descriptors, programs on the host, processes in the container.
+ */
 async function countLeftovers(): Promise<{ descriptors: number; programs: number; inside: number }> {
   const output = await run(`set -eu -o pipefail
     pid=$(systemctl show -P MainPID systemd-machined); ls /proc/$pid/fd | wc -l

@@ -1,5 +1,5 @@
-// An installation replaces the distribution's daemon, uninstalling brings it back and leaves no files; machines run all the
-// time.
+// An installation replaces the distribution's daemon, uninstalling brings it back and leaves no files; machines run all
+// the time.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Bed, isStock, systemdVersion } from "../lib/bed.ts";
 import { createMachines, machineFacts } from "../lib/machines.ts";
@@ -8,7 +8,10 @@ import { GUARD_MS } from "../lib/wait-for.ts";
 const TIMEOUT_MS = GUARD_MS;
 const SWAPS = 5;
 
-/** Names, kinds, sizes and targets of all files that an installation may change, without files that hosts write by themselves. */
+/**
+ * Names, kinds, sizes and targets of all files that an installation may change, without files that hosts write by
+ * themselves.
+ */
 const LISTING = `find /etc /usr -printf '%p %y %s %m %l\\n' | grep -v -e /etc/resolv.conf -e __pycache__ | sort`;
 
 const WHO = `readlink /proc/$(systemctl show -P MainPID systemd-machined.service)/exe`;
@@ -132,7 +135,8 @@ describe.skipIf(isStock)(`installing${left}`, () => {
       for (let swap = 0; swap < SWAPS; swap++) {
         await bed.install();
         expect(await machineFacts(bed)).toEqual(facts);
-        // Each daemon must read the other's state: a machine is started with machined, another with the distribution's daemon.
+        // Each daemon must read the other's state: a machine is started with machined, another with the distribution's
+        // daemon.
         await bed.uninstall();
         expect(await machineFacts(bed)).toEqual(facts);
       }

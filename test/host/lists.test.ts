@@ -1,5 +1,5 @@
-// Lists in a booted host: columns of a real container, with our daemon and the distribution's, as root and as another user;
-// and the JSON of every verb against docs/json.md.
+// Lists in a booted host: columns of a real container, with our daemon and the distribution's, as root and as another
+// user; and the JSON of every verb against docs/json.md.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Bed, isStock } from "../lib/bed.ts";
 import { documentedSchemas, schemaErrors } from "../lib/json-schema.ts";

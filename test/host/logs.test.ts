@@ -1,5 +1,6 @@
-// `machinectl logs` in a booted host: the journal inside, across reboots of the machine, after its end; consoles; users; and what
-// a hostile machine can do. The machines: a container with systemd (deb1), and one whose only program is busybox (bb).
+// `machinectl logs` in a booted host: the journal inside, across reboots of the machine, after its end; consoles;
+// users; and what a hostile machine can do. The machines: a container with systemd (deb1), and one whose only program
+// is busybox (bb).
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Bed, isStock } from "../lib/bed.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";

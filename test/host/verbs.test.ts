@@ -1,5 +1,5 @@
-// The output and exit codes of `machinectl` on a booted host with a running container: shells, logins, files and images.
-// With MACHINED_HOST_STOCK=1 the same is expected of the distribution's programs.
+// The output and exit codes of `machinectl` on a booted host with a running container: shells, logins, files and
+// images. With MACHINED_HOST_STOCK=1 the same is expected of the distribution's programs.
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { Bed, isStock, systemdVersion } from "../lib/bed.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";

@@ -33,8 +33,8 @@ export class Count {
   }
 
   /**
-   * Runs the files with failed tests once more, one after the other. Where a whole file passes, its tests count as passed, and
-   * are printed as unsteady. See docs/decisions/0017-second-attempt.md.
+   * Runs the files with failed tests once more, one after the other. Where a whole file passes, its tests count as
+   * passed, and are printed as unsteady. See docs/decisions/0017-second-attempt.md.
    */
   async repeatFailed(): Promise<void> {
     const files = this.#repeatable;

@@ -5,7 +5,10 @@ import { TOP } from "./run-tests.ts";
 /** The directory with its files. */
 export const releaseFolder = process.env["MACHINED_DIST"] ?? join(TOP, "dist/release");
 
-/** Tests of the kernel layer that run for arm64: numbers of calls, structures, and calls that an emulator without privileges passes on. */
+/**
+ * Tests of the kernel layer that run for arm64: numbers of calls, structures, and calls that an emulator without
+ * privileges passes on.
+ */
 export const ARM64_KERNEL_TESTS = [
   "syscall/layout",
   "syscall/constants",

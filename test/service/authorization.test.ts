@@ -1,6 +1,6 @@
-// Which user may do what, and on which object. While polkit is asked for a permission, a name can change to another machine
-// or image, to which the permission must not apply. Each method of the tables is called, on both transports; a method that
-// is in none of the lists below fails the test.
+// Which user may do what, and on which object. While polkit is asked for a permission, a name can change to another
+// machine or image, to which the permission must not apply. Each method of the tables is called, on both transports; a
+// method that is in none of the lists below fails the test.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -168,7 +168,10 @@ describe.skipIf(!isRoot)(`a permission for one object is not used for another${n
 
   beforeEach(() => manager(bus, "UnregisterMachine", "s", "web").catch(() => {}));
 
-  /** A process in a private user namespace, whose root has no privileges on the host: its owner may open terminals in it. */
+  /**
+   * A process in a private user namespace, whose root has no privileges on the host: its owner may open terminals in
+   * it.
+   */
   async function newLeader(): Promise<number> {
     const pid = await daemon.leader("--user");
     for (const kind of ["uid_map", "gid_map"]) writeFileSync(`/proc/${pid}/${kind}`, "0 524288 65536\n");
@@ -197,7 +200,9 @@ describe.skipIf(!isRoot)(`a permission for one object is not used for another${n
     return leader;
   }
 
-  /** Answers yes to a number of questions and no to all others: the answer to the first must not be used for the second. */
+  /**
+   * Answers yes to a number of questions and no to all others: the answer to the first must not be used for the second.
+   */
   function permit(count: number): void {
     broker.questions.length = 0;
     broker.onQuestion = (question) => question.answer(broker.questions.length <= count);
@@ -223,7 +228,9 @@ describe.skipIf(!isRoot)(`a permission for one object is not used for another${n
     mkdirSync(join(pool, "tree/etc"), { recursive: true });
   }
 
-  /** Calls as nobody; replaces the subject when the daemon asks the bus for the caller's credentials; returns the error. */
+  /**
+   * Calls as nobody; replaces the subject when the daemon asks the bus for the caller's credentials; returns the error.
+   */
   async function callAndReplace(
     path: string,
     iface: string,

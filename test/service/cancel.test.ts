@@ -1,5 +1,5 @@
-// Cancelled copies must end with their child processes, must not be installed incompletely or reported as a success, and
-// uncompressed disk images can be cancelled as well.
+// Cancelled copies must end with their child processes, must not be installed incompletely or reported as a success,
+// and uncompressed disk images can be cancelled as well.
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";

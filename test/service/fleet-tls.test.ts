@@ -1,5 +1,5 @@
-// The fleet over TLS, with certificates on both sides and with .creds files: a nats-server in operator mode, whose account and users are
-// made here (docs of NATS: "Decentralized JWT Authentication").
+// The fleet over TLS, with certificates on both sides and with .creds files: a nats-server in operator mode, whose
+// account and users are made here (docs of NATS: "Decentralized JWT Authentication").
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

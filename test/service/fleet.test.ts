@@ -1,4 +1,5 @@
-// Many hosts over NATS: a real nats-server with the configuration of docs/fleet.md, daemons, their agents, and machinectl --fleet.
+// Many hosts over NATS: a real nats-server with the configuration of docs/fleet.md, daemons, their agents, and
+// machinectl --fleet.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { jetstream } from "@nats-io/jetstream";

@@ -1,5 +1,5 @@
-// Greedy peers on the bus, and machines with a hostile bus and hostile files: others are answered meanwhile, and afterwards
-// the daemon holds no more resources than before.
+// Greedy peers on the bus, and machines with a hostile bus and hostile files: others are answered meanwhile, and
+// afterwards the daemon holds no more resources than before.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,5 +1,5 @@
-// Peers that are patient, well-formed and greedy, as a user without privileges, on every socket of the daemon: others are
-// answered meanwhile, and afterwards the daemon holds no more resources than before.
+// Peers that are patient, well-formed and greedy, as a user without privileges, on every socket of the daemon: others
+// are answered meanwhile, and afterwards the daemon holds no more resources than before.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync } from "node:fs";
 import { join } from "node:path";

@@ -1,5 +1,6 @@
-// The source of a copy is locked: otherwise `machinectl clean` during a pull from a cached download would remove files one
-// by one, and an incomplete tree would become the image; layers could be removed before the stack that refers to them.
+// The source of a copy is locked: otherwise `machinectl clean` during a pull from a cached download would remove files
+// one by one, and an incomplete tree would become the image; layers could be removed before the stack that refers to
+// them.
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   existsSync,

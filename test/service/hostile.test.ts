@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { Variant } from "../../src/base/variant.ts";
-import { encodeMessage } from "../../src/ipc/bus/message.ts";
+import { encodeMessage } from "../../src/ipc/message/message.ts";
 import { errorOf, isRoot, manager, needsRoot, TestDaemon } from "../lib/daemon.ts";
 import { waitFor } from "../lib/wait-for.ts";
 

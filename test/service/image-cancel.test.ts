@@ -1,6 +1,6 @@
-// Every transfer is cancelled at moments from its start to its end, so that each point where it waits is tried: either it
-// succeeds and the image is complete, or it reports that it was aborted and nothing has changed. MACHINED_IMAGE_KILLS is
-// the number of moments.
+// Every transfer is cancelled at moments from its start to its end, so that each point where it waits is tried: either
+// it succeeds and the image is complete, or it reports that it was aborted and nothing has changed.
+// MACHINED_IMAGE_KILLS is the number of moments.
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { isRoot } from "../kernel/support.ts";
 import { needsRoot } from "../lib/daemon.ts";

@@ -1,6 +1,6 @@
-// Imports, downloads, copies, clones, removals and cleaning run concurrently, and each is killed at a random moment: a name
-// has a complete image or none, and the image of a running machine is unchanged. MACHINED_IMAGE_KILLS is the number of
-// kills of each of them on each file system.
+// Imports, downloads, copies, clones, removals and cleaning run concurrently, and each is killed at a random moment: a
+// name has a complete image or none, and the image of a running machine is unchanged. MACHINED_IMAGE_KILLS is the
+// number of kills of each of them on each file system.
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,5 @@
-// Images over D-Bus: a private daemon, with all images below a directory of the test. The ids are those of docs/conformance.md.
+// Images over D-Bus: a private daemon, with all images below a directory of the test. The ids are those of
+// docs/conformance.md.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import {
   chmodSync,

@@ -27,7 +27,9 @@ async function measured(bytes: Buffer): Promise<{ peakBytes: number; code: numbe
   return { peakBytes: kilobytes * 1024, code, log, root };
 }
 
-/** Runs a command, forked from a small process: the kernel counts a process that was forked from a large one as large. */
+/**
+ * Runs a command, forked from a small process: the kernel counts a process that was forked from a large one as large.
+ */
 const MEASURE = `
 import os, subprocess, sys
 child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)

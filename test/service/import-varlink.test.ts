@@ -1,5 +1,5 @@
-// io.systemd.Import with simulated workers: following a transfer, starting one without following it, methods that systemd
-// lacks.
+// io.systemd.Import with simulated workers: following a transfer, starting one without following it, methods that
+// systemd lacks.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { openSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";

@@ -1,6 +1,6 @@
-// A FUSE server that answers the kernel's first request, reads all others, and never answers them: a process that uses the
-// file system blocks, and cannot even be killed. Descriptor 5 is the device; it prints "up" before it reads. When it is
-// killed, all blocked processes continue.
+// A FUSE server that answers the kernel's first request, reads all others, and never answers them: a process that uses
+// the file system blocks, and cannot even be killed. Descriptor 5 is the device; it prints "up" before it reads. When
+// it is killed, all blocked processes continue.
 import { readSync, writeSync } from "node:fs";
 
 const DEVICE = 5;
@@ -17,7 +17,8 @@ for (;;) {
   const reply = Buffer.alloc(HEADER_BYTES + INIT_REPLY_BYTES);
   reply.writeUInt32LE(reply.length, 0);
   request.copy(reply, 8, 8, 16);
-  // struct fuse_init_out { u32 major; u32 minor; u32 max_readahead; u32 flags; u16 max_background; u16 congestion; u32 max_write; … }
+  // struct fuse_init_out { u32 major; u32 minor; u32 max_readahead; u32 flags; u16 max_background; u16 congestion;
+  //   u32 max_write; … }
   reply.writeUInt32LE(7, HEADER_BYTES);
   reply.writeUInt32LE(31, HEADER_BYTES + 4);
   reply.writeUInt32LE(4096, HEADER_BYTES + 20);

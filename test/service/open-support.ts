@@ -1,5 +1,5 @@
-// A machine for tests: a process in its own mount namespace, with a devpts and the socket of a bus at a container's paths,
-// and a simulated service manager on that bus.
+// A machine for tests: a process in its own mount namespace, with a devpts and the socket of a bus at a container's
+// paths, and a simulated service manager on that bus.
 import { join } from "node:path";
 import type { Subprocess } from "bun";
 import type { Variant } from "../../src/base/variant.ts";
@@ -26,8 +26,9 @@ export function deadFileSystem(...places: string[]): string {
 }
 
 /**
- * Commands that mount a file system at /run/mute whose program reads every request and answers none, so that even SIGKILL
- * has to wait for it, and link /etc/os-release and /etc/held to it. The program is started before, because it needs files.
+ * Commands that mount a file system at /run/mute whose program reads every request and answers none, so that even
+ * SIGKILL has to wait for it, and link /etc/os-release and /etc/held to it. The program is started before, because it
+ * needs files.
  */
 export function muteFileSystem(): string {
   const options = "fd=5,rootmode=40000,user_id=0,group_id=0";

@@ -1,4 +1,5 @@
-// Terminals, logins, shells and root directories of machines: a daemon, with machines whose service manager is simulated.
+// Terminals, logins, shells and root directories of machines: a daemon, with machines whose service manager is
+// simulated.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
@@ -179,7 +180,8 @@ describe.skipIf(!canRun)(`terminals and shells in machines${needsRoot}`, () => {
     const [pty] = (await shell("full", "root", "", [], [])) as [Fd, string];
     pty.close();
     const [, argv = []] = lastProgram() ?? [];
-    // As the service manager passes it on: it replaces `$$` by `$`. Instead of starting the shell, the script prints its name.
+    // As the service manager passes it on: it replaces `$$` by `$`. Instead of starting the shell, the script prints
+    // its name.
     const script = (argv[2] ?? "").replaceAll("$$", "$").replace('exec "$shell" -l', 'echo "$shell"');
     const run = (user: string, path: string) => {
       const child = Bun.spawnSync(["/bin/sh", "-c", script, "sh", user], { env: { PATH: path } });

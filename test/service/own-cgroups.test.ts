@@ -1,6 +1,6 @@
 // Scopes without systemd: which processes a stop ends.
 import { expect, test } from "bun:test";
-import { cgroupOfProcess, removeCgroup } from "../../src/kernel/process/cgroup.ts";
+import { cgroupOfProcess, removeCgroup } from "../../src/kernel/cgroup/cgroup.ts";
 import { PidRef } from "../../src/kernel/process/pidref.ts";
 import { OwnCgroups } from "../../src/machined/machines/own-cgroups.ts";
 import type { Log, ScopeRequest } from "../../src/registry/ports.ts";

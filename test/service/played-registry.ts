@@ -1,4 +1,5 @@
-// A registry for tests that images are pushed to: it keeps blobs and manifests in memory, and a test can replace its answers.
+// A registry for tests that images are pushed to: it keeps blobs and manifests in memory, and a test can replace its
+// answers.
 import { afterAll } from "bun:test";
 import { createHash } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -13,7 +14,9 @@ export interface PushRequest {
   readonly url: URL;
   readonly headers: Headers;
   readonly body: Buffer;
-  /** The number of requests with this method for a path of this kind (all sessions count as one), including this one. */
+  /**
+   * The number of requests with this method for a path of this kind (all sessions count as one), including this one.
+   */
   readonly count: number;
 }
 

@@ -30,7 +30,9 @@ async function onBtrfs(script: string): Promise<{ code: number; out: string }> {
   return { code: await run.exited, out: out + errors };
 }
 
-/** Prints whether the image is copied on write, its size, its exclusive size, and the size of image and cache together. */
+/**
+ * Prints whether the image is copied on write, its size, its exclusive size, and the size of image and cache together.
+ */
 const SHOW = `sync -f .; lsattr root/disk.raw root/.raw-* | cut -c1-22 | tr -d -- -
     btrfs filesystem du --raw root/disk.raw | awk 'NR == 2 { print $1 == 8388608, $2 }'
     btrfs filesystem du --raw -s root | awk 'NR == 2 { print $3 }'`;

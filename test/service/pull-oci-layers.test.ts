@@ -1,5 +1,5 @@
-// Layers that depend on the layers below them, unpacked as one tree and as a stack, compared with the result of umoci(1)
-// for the same image and, for stacks, with the kernel's overlayfs.
+// Layers that depend on the layers below them, unpacked as one tree and as a stack, compared with the result of
+// umoci(1) for the same image and, for stacks, with the kernel's overlayfs.
 import { expect, setDefaultTimeout } from "bun:test";
 import { createHash } from "node:crypto";
 import {

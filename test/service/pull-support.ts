@@ -74,7 +74,10 @@ function ranged(request: Request, page: Page): Response {
   });
 }
 
-/** What a raw server sends for one request: exactly these bytes, and then it closes the connection, or sends nothing more. */
+/**
+ * What a raw server sends for one request: exactly these bytes, and then it closes the connection, or sends nothing
+ * more.
+ */
 export interface RawReply {
   readonly head: readonly string[];
   readonly body?: Buffer;

@@ -1,5 +1,5 @@
-// Images pushed to a simulated registry: which requests are sent, what is not sent again, and registries that refuse, lie
-// or fail.
+// Images pushed to a simulated registry: which requests are sent, what is not sent again, and registries that refuse,
+// lie or fail.
 import { expect, setDefaultTimeout } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { linkSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { Machine, Manager } from "../../src/api/machine1.ts";
 import { Variant } from "../../src/base/variant.ts";
 import type { VarlinkClient } from "../../src/ipc/varlink/client.ts";
-import { attachProcess, createCgroup, removeCgroup } from "../../src/kernel/process/cgroup.ts";
+import { attachProcess, createCgroup, removeCgroup } from "../../src/kernel/cgroup/cgroup.ts";
 import { errorOf, isRoot, manager, needsRoot, object, register, TestDaemon } from "../lib/daemon.ts";
 import { PlayedBroker } from "../lib/played-broker.ts";
 import { waitFor } from "../lib/wait-for.ts";

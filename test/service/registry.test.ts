@@ -1,11 +1,11 @@
-// The manager's calls on a daemon with the embedded service manager, over the private socket: arguments, errors, start and
-// end of machines.
+// The manager's calls on a daemon with the embedded service manager, over the private socket: arguments, errors, start
+// and end of machines.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { lstatSync, readdirSync, readFileSync, readlinkSync, watch, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseEnvFile } from "../../src/base/text/env-file.ts";
 import type { BusClient } from "../../src/ipc/bus/client.ts";
-import { attachProcess, cgroupOfProcess } from "../../src/kernel/process/cgroup.ts";
+import { attachProcess, cgroupOfProcess } from "../../src/kernel/cgroup/cgroup.ts";
 import { errorOf, getProperty, isRoot, manager, needsRoot, object, register, TestDaemon } from "../lib/daemon.ts";
 import { waitFor } from "../lib/wait-for.ts";
 

@@ -1,5 +1,5 @@
-// A machine manager or transfer daemon that is stopped (SIGSTOP): its clients print which service they wait for, and time
-// out once, not once for each protocol.
+// A machine manager or transfer daemon that is stopped (SIGSTOP): its clients print which service they wait for, and
+// time out once, not once for each protocol.
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { isRoot, needsRoot, TestDaemon } from "../lib/daemon.ts";

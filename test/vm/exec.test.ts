@@ -1,5 +1,5 @@
-// `machinectl exec` and `stats` on a kernel of their own, which has all controllers of version 2 and mounts them as hosts do
-// (nsdelegate). Emulated, that takes minutes: it is no part of `npm test`.
+// `machinectl exec` and `stats` on a kernel of their own, which has all controllers of version 2 and mounts them as
+// hosts do (nsdelegate). Emulated, that takes minutes: it is no part of `npm test`.
 import { beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import { tree } from "../lib/bed.ts";

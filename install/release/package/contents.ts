@@ -1,5 +1,5 @@
-// The contents of packages of both formats: the files of src/setup/layout/machined.ts for a host that has none of them. On a
-// real host, `machined install` then makes links to those that the host lacks.
+// The contents of packages of both formats: the files of src/setup/layout/machined.ts for a host that has none of them.
+// On a real host, `machined install` then makes links to those that the host lacks.
 import {
   chmodSync,
   cpSync,

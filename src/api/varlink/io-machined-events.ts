@@ -1,4 +1,5 @@
-// io.machined.Events: a log of what happens to machines, images and transfers, for reading and following. Not part of systemd.
+// io.machined.Events: a log of what happens to machines, images and transfers, for reading and following. Not part of
+// systemd.
 import { CHOSEN_TYPES, ENDINGS, EVENT_TYPES, EVENTS } from "../../base/vocabulary/event.ts";
 import { IMAGE_CLASSES, IMAGE_TYPES } from "../../base/vocabulary/image-class.ts";
 import { MACHINE_CLASSES } from "../../base/vocabulary/machine.ts";
@@ -6,7 +7,9 @@ import { TRANSFER_RESULTS, TRANSFER_TYPES } from "../../base/vocabulary/transfer
 import { IMAGE_CLASS_NOTES, TRANSFER_TYPE_NOTES } from "../shared-notes.ts";
 import { defineVarlinkInterface } from "../varlink-table.ts";
 
-/** What is known of a transfer. Its types are those of D-Bus with `_` for `-`, which Varlink does not allow in a value. */
+/**
+ * What is known of a transfer. Its types are those of D-Bus with `_` for `-`, which Varlink does not allow in a value.
+ */
 const TRANSFER = {
   transferType: "?TransferType",
   imageClass: "?ImageClass",

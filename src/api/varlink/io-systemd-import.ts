@@ -1,5 +1,5 @@
-// io.systemd.Import as of 262, with three more methods that the original has only over D-Bus: Import, Export and Cancel.
-// The original's description omits the OCI values that its code accepts and sends; they are declared here.
+// io.systemd.Import as of 262, with three more methods that the original has only over D-Bus: Import, Export and
+// Cancel. The original's description omits the OCI values that its code accepts and sends; they are declared here.
 import { COMPRESSIONS } from "../../base/vocabulary/compression.ts";
 import { IMAGE_CLASSES } from "../../base/vocabulary/image-class.ts";
 import { STOCK_TRANSFER_TYPES, VERIFY_MODES } from "../../base/vocabulary/transfer.ts";

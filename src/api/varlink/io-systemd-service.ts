@@ -89,7 +89,8 @@ export const IoSystemdService = defineVarlinkInterface({
   types: {},
   methods: {
     Ping: { in: {}, out: {}, access: "everyone", doc: "Replies." },
-    // Every service of 262 declares it; services without configuration, machined and importd among them, do not implement it.
+    // Every service of 262 declares it; services without configuration, machined and importd among them, do not
+    // implement it.
     Reload: {
       in: { allowInteractiveAuthentication: "?bool" },
       out: {},

@@ -1,6 +1,6 @@
 // KEY=VALUE files: os-release(5), machine-info(5), and the state files of this registry.
-// The parser accepts what systemd's does (both quotes, backslashes, comments, continuation lines); it accepts any text and
-// never throws, because machines, which are not trusted, write the files.
+// The parser accepts what systemd's does (both quotes, backslashes, comments, continuation lines); it accepts any text
+// and never throws, because machines, which are not trusted, write the files.
 
 /** Returns the assignments in file order; a repeated key has its first position and its last value. */
 export function parseEnvFile(text: string): Map<string, string> {

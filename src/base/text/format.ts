@@ -27,8 +27,8 @@ export const UTC: Zone = () => ({ offsetSeconds: 0, abbreviation: "UTC" });
 const WEEKDAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"] as const;
 
 /**
- * Formats a wall-clock time such as `Sun 2026-11-22 12:35:02 UTC`. Takes µs since the epoch and a zone; returns the empty
- * string for "never" (0 and UINT64_MAX).
+ * Formats a wall-clock time such as `Sun 2026-11-22 12:35:02 UTC`. Takes µs since the epoch and a zone; returns the
+ * empty string for "never" (0 and UINT64_MAX).
  */
 export function formatTimestamp(usec: bigint, zone: Zone): string {
   if (usec === 0n || usec === UINT64_MAX) return "";
@@ -61,8 +61,8 @@ const RELATIVE: readonly { least: bigint; write: (distance: bigint) => string }[
 ];
 
 /**
- * Formats a time relative to now: `4s ago`, `1 day 2h ago`, `3h 5min left`, `now`. Takes two times in µs since the epoch;
- * returns the empty string for "never" (0 and UINT64_MAX).
+ * Formats a time relative to now: `4s ago`, `1 day 2h ago`, `3h 5min left`, `now`. Takes two times in µs since the
+ * epoch; returns the empty string for "never" (0 and UINT64_MAX).
  */
 export function formatRelative(usec: bigint, nowUsec: bigint): string {
   if (usec === 0n || usec === UINT64_MAX) return "";
@@ -113,7 +113,10 @@ const SIZE_UNITS: readonly (readonly [suffix: string, bytes: bigint])[] = [
   ["K", 1n << 10n],
 ];
 
-/** Formats a size in bytes to base 1024 with at most one decimal: `78B`, `36K`, `1007.5K`; empty for UINT64_MAX (unknown). */
+/**
+ * Formats a size in bytes to base 1024 with at most one decimal: `78B`, `36K`, `1007.5K`; empty for UINT64_MAX
+ * (unknown).
+ */
 export function formatBytes(bytes: bigint): string {
   if (bytes === UINT64_MAX) return "";
   const row = SIZE_UNITS.find(([, unit]) => bytes >= unit);

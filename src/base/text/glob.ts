@@ -1,11 +1,12 @@
-// Shell patterns that match a whole string, as fnmatch(3) without flags: `*` and `?` match any character, `/` and a leading
-// dot included. The time is bounded by the product of both lengths for every pattern.
+// Shell patterns that match a whole string, as fnmatch(3) without flags: `*` and `?` match any character, `/` and a
+// leading dot included. The time is bounded by the product of both lengths for every pattern.
 
 /** One element of a pattern: "any" for `*`, or a test of one character. */
 type Step = "any" | ((character: string) => boolean);
 
 /**
- * Parses the bracket expression that begins at `start`. Returns its step and the index of its `]`; null where none closes it.
+ * Parses the bracket expression that begins at `start`. Returns its step and the index of its `]`; null where none
+ * closes it.
  */
 function bracket(characters: readonly string[], start: number): { step: Step; end: number } | null {
   let at = start + 1;

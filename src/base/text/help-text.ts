@@ -29,8 +29,8 @@ export function usageLines(usage: string, width: number): string {
 }
 
 /**
- * Returns the lines of a term, which includes its indentation, and its meaning, which begins at `column` where the width
- * allows it. A term that reaches beyond that column gets a line of its own.
+ * Returns the lines of a term, which includes its indentation, and its meaning, which begins at `column` where the
+ * width allows it. A term that reaches beyond that column gets a line of its own.
  */
 export function helpEntry(term: string, meaning: string, { column, width }: { column: number; width: number }): string {
   const longest = Math.max(...meaning.split(" ").map(displayWidth));

@@ -1,5 +1,5 @@
-// JSON (RFC 8259) for Varlink. The parser is stricter than JSON.parse(), which accepts duplicate keys and lone surrogates and
-// rounds integers beyond 2^53: those are read and written as bigint.
+// JSON (RFC 8259) for Varlink. The parser is stricter than JSON.parse(), which accepts duplicate keys and lone
+// surrogates and rounds integers beyond 2^53: those are read and written as bigint.
 
 /** A parsed object; it has no prototype. */
 export type JsonObject = { [key: string]: JsonValue };
@@ -107,7 +107,10 @@ class Parser {
     return value;
   }
 
-  /** Returns the index behind the quote that ends a string. Not a pattern: the engine fails on a repeated alternative after some MiB. */
+  /**
+   * Returns the index behind the quote that ends a string. Not a pattern: the engine fails on a repeated alternative
+   * after some MiB.
+   */
   #endOfString(start: number): number {
     for (let from = start + 1; ; ) {
       const quote = this.#text.indexOf('"', from);

@@ -10,7 +10,9 @@ const SPAN_UNITS_MS: Readonly<Record<string, number>> = {
   d: 86_400_000,
 };
 
-/** Parses a time span such as `90` (seconds), `1.5s`, `2min 30s`. Returns milliseconds; undefined for an invalid text. */
+/**
+ * Parses a time span such as `90` (seconds), `1.5s`, `2min 30s`. Returns milliseconds; undefined for an invalid text.
+ */
 export function parseSpanMs(text: string): number | undefined {
   let total = 0;
   const rest = text.trim().replace(/(\d+(?:\.\d+)?)\s*([a-z]*)\s*/g, (whole, number: string, unit: string) => {

@@ -1,5 +1,5 @@
-// The compression formats of images: their names in options and interfaces, the file name suffixes that select them, and
-// the magic bytes of their streams.
+// The compression formats of images: their names in options and interfaces, the file name suffixes that select them,
+// and the magic bytes of their streams.
 
 interface Format {
   /** The suffix of a compressed file; empty for none. */

@@ -1,6 +1,9 @@
 // Where `machined install` puts the executable, and where the C library looks for modules.
 
-/** The executable. It has a directory of its own for the manifest and for the daemons' names, which must not be in $PATH. */
+/**
+ * The executable. It has a directory of its own for the manifest and for the daemons' names, which must not be in
+ * $PATH.
+ */
 export const INSTALLED_PROGRAM = "/usr/local/lib/machined/machined";
 
 export const NSS_LIBRARY = "libnss_mymachines.so.2";

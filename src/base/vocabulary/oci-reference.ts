@@ -37,7 +37,9 @@ export function parseOciReference(text: string): OciReference | undefined {
   return isValid ? { registry, image, tag, digest } : undefined;
 }
 
-/** Whether `text` is a destination for pushing: with a registry, and without a digest, which only the result determines. */
+/**
+ * Whether `text` is a destination for pushing: with a registry, and without a digest, which only the result determines.
+ */
 export function isPushReference(text: string): boolean {
   const reference = parseOciReference(text);
   return reference !== undefined && reference.registry !== null && reference.digest === null;

@@ -1,5 +1,5 @@
-// Names of unfinished images and of images that are being removed. `.#` hides them from all lists, and tmpfiles.d(5) removes
-// them at boot. The process that works on one holds a lock on it.
+// Names of unfinished images and of images that are being removed. `.#` hides them from all lists, and tmpfiles.d(5)
+// removes them at boot. The process that works on one holds a lock on it.
 
 /** Temporary names that workers of transfers make. */
 export const TRANSFER_TEMPORARY = /^\.#(tar|raw|settings|roothash|roothash\.p7s|verity|oci|fs|export)[0-9a-f]{16}$/;

@@ -3,7 +3,8 @@
 import { defineStringTable } from "../string-table.ts";
 
 /**
- * The types of transfers as `org.freedesktop.import1` names them, and push-oci, which is our own; Varlink writes `_` for `-`.
+ * The types of transfers as `org.freedesktop.import1` names them, and push-oci, which is our own; Varlink writes `_`
+ * for `-`.
  */
 export const TRANSFER_TYPES = defineStringTable([
   "import-tar",

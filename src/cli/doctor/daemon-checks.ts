@@ -21,7 +21,10 @@ function restartUnit(unit: string): string {
   return `systemctl reset-failed ${unit} && systemctl restart ${unit}`;
 }
 
-/** Returns a mend that runs `first`, if any, and then starts a daemon again; none where the host's init does not have it. */
+/**
+ * Returns a mend that runs `first`, if any, and then starts a daemon again; none where the host's init does not have
+ * it.
+ */
 function restartMend(key: DaemonKey, otherInit: RestartFacts | null, first = ""): Pick<Finding, "mend"> {
   const again = otherInit === null ? restartUnit(UNITS[key]) : otherInit[key];
   return again === null ? {} : { mend: first === "" ? again : `${first} && ${again}` };

@@ -13,10 +13,10 @@ import {
   NSS_WORD,
   NSSWITCH,
 } from "../../base/vocabulary/installation.ts";
+import { cgroupRoot } from "../../kernel/cgroup/mount.ts";
 import { openInRoot, openPath } from "../../kernel/file/fd.ts";
-import { cgroupRoot } from "../../kernel/process/cgroup-mount.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
-import { SyscallError } from "../../kernel/syscall/sys.ts";
+import { unlessSyscallError } from "../../kernel/syscall/sys.ts";
 import type { Session } from "../session/session.ts";
 import { managerDirectory } from "../session/target.ts";
 import { quoted } from "./finding.ts";
@@ -91,17 +91,6 @@ export function gatherCgroup(): CgroupFacts {
   return { version: unified ? 2 : 1, missing: CONTROLLERS.filter((name) => !isThere(name)) };
 }
 
-/** Whether `act` throws no error of a system call. */
-function works(act: () => void): boolean {
-  try {
-    act();
-    return true;
-  } catch (error) {
-    if (error instanceof SyscallError) return false;
-    throw error;
-  }
-}
-
 /** Whether a kernel release such as `6.1.0-13-amd64` is at least `major.minor`. */
 export function isAtLeast(version: string, [major, minor]: readonly [number, number]): boolean {
   const [ownMajor = 0, ownMinor = 0] = version.split(/[.-]/).map(Number);
@@ -116,10 +105,11 @@ export function gatherKernel(): KernelFacts {
     using self = PidRef.of(process.pid);
     return self.pidfd !== null;
   })();
-  const hasOpenat2 = works(() => {
+  const hasOpenat2 = unlessSyscallError(() => {
     using root = openPath("/", "path");
     openInRoot(root, "/proc", "path").close();
-  });
+    return true;
+  }, false);
   const missing = [...(hasPidfds ? [] : ["pidfds (Linux 5.3)"]), ...(hasOpenat2 ? [] : ["openat2 (Linux 5.6)"])];
   const lesser = [
     ...(isAtLeast(release(), IDMAPPED_MOUNTS_SINCE) ? [] : ["idmapped mounts (Linux 5.12)"]),

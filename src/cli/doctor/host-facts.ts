@@ -24,8 +24,8 @@ export interface BusFacts {
 type Restartable = "machined" | "importd" | "bus";
 
 /**
- * How services are started again on a host whose init is not systemd: shell words, null for a service that the init does not
- * have.
+ * How services are started again on a host whose init is not systemd: shell words, null for a service that the init
+ * does not have.
  */
 export type RestartFacts = Readonly<Record<Restartable, string | null>>;
 

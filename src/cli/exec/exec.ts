@@ -7,7 +7,7 @@ import { type MachineFacts, machineFacts } from "../machine/details.ts";
 import { chosenMachines } from "../machine/names.ts";
 import { Failure, failed, isBusFailure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
-import { EXIT_OURS, type ExecOrder, environmentOf } from "./order.ts";
+import { commandIn, type ExecOrder, environmentOf, orExitOurs } from "./order.ts";
 import type { SshAddress } from "./ssh.ts";
 
 /** Splits `[USER@]NAME[,NAME…]`; `uid`, the value of `--uid=`, is the user if the text has none. */
@@ -35,8 +35,8 @@ async function holdLeader(facts: MachineFacts, session: Session): Promise<PidRef
 }
 
 /**
- * Warns that the command runs on the host: the leader is a program such as lxc-start(1), which makes a container and stays outside of
- * it.
+ * Warns that the command runs on the host: the leader is a program such as lxc-start(1), which makes a container and
+ * stays outside of it.
  */
 async function warnOfHost(session: Session, { name, leaderPid }: MachineFacts, leader: PidRef): Promise<void> {
   if (name === ".host") return;
@@ -120,18 +120,13 @@ export async function runOne(session: Session, order: ExecOrder): Promise<number
  * The verb `exec`. Returns the exit status of the command; with several machines, the first one in their order that is
  * not 0; 125 if the command cannot be run.
  */
-export async function exec(session: Session, [place = "", ...words]: readonly string[]): Promise<number> {
-  // "--" separates options from words, as in other programs; it is not part of the command.
-  const command = words[0] === "--" ? words.slice(1) : words;
-  try {
+export function exec(session: Session, [place = "", ...words]: readonly string[]): Promise<number> {
+  const command = commandIn(words);
+  return orExitOurs(session, async () => {
     const { user, names } = parsePlace(place, session.settings.uid);
     const machines = await chosenMachines(session, names);
     const [only] = machines;
-    if (only !== undefined && machines.length === 1) return await runOne(session, { machine: only, user, command });
-    return await (await import("./many.ts")).execMany(session, machines, user, command);
-  } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    session.report.failure(error);
-    return EXIT_OURS;
-  }
+    if (only !== undefined && machines.length === 1) return runOne(session, { machine: only, user, command });
+    return (await import("./many.ts")).execMany(session, machines, user, command);
+  });
 }

@@ -1,4 +1,5 @@
 // A command to run in a machine, independent of how the machine is entered.
+import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 
 /**
@@ -6,6 +7,29 @@ import type { Session } from "../session/session.ts";
  * executed.
  */
 export const EXIT_OURS = 125;
+/** Returns the command in the words of a verb. A "--" before it separates options from words, as in other programs. */
+export function commandIn(words: readonly string[]): readonly string[] {
+  return words[0] === "--" ? words.slice(1) : words;
+}
+
+/**
+ * Resolves to the exit status of a command, which `run` resolves to. Prints a Failure that `run` throws, and resolves
+ * to `ours` then.
+ */
+export async function orExitOurs(
+  { report }: Pick<Session, "report">,
+  run: () => Promise<number>,
+  ours = EXIT_OURS,
+): Promise<number> {
+  try {
+    return await run();
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    report.failure(error);
+    return ours;
+  }
+}
+
 /** The exit status of ssh(1) for its own failures; a command may have it as well. */
 export const SSH_FAILED = 255;
 

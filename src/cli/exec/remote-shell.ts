@@ -6,10 +6,8 @@ import { processPorts } from "../session/process-ports.ts";
 import { Session } from "../session/session.ts";
 import { defaultSettings } from "../session/settings.ts";
 import { runOne } from "./exec.ts";
+import { orExitOurs, SSH_FAILED } from "./order.ts";
 import { parseSshCommandLine } from "./ssh-command-line.ts";
-
-/** The exit status for failures of the program itself, as in ssh(1). */
-const EXIT_OURS = 255;
 
 const USAGE = "usage: machined-rsh [-nt] [-l USER] [USER@]MACHINE COMMAND…";
 
@@ -17,17 +15,16 @@ const USAGE = "usage: machined-rsh [-nt] [-l USER] [USER@]MACHINE COMMAND…";
 export async function main(args: readonly string[]): Promise<number> {
   const settings = defaultSettings();
   const session = new Session(settings, processPorts());
-  try {
+  const run = () => {
     const parsed = parseSshCommandLine(args);
     if (typeof parsed === "string") throw new Failure(`machined-rsh: ${parsed}\n${USAGE}`);
     const { user, host, command, wantsTerminal, readsInput } = parsed;
     // Only with a terminal is there a user who can type a password.
     Object.assign(settings, { tty: wantsTerminal, stdin: readsInput, askPassword: wantsTerminal });
-    return await runOne(session, { machine: host, user, command: ["/bin/sh", "-c", command] });
-  } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    session.report.failure(error);
-    return EXIT_OURS;
+    return runOne(session, { machine: host, user, command: ["/bin/sh", "-c", command] });
+  };
+  try {
+    return await orExitOurs(session, run, SSH_FAILED);
   } finally {
     await session.close();
   }

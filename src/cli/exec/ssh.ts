@@ -96,7 +96,9 @@ interface OwnVerb {
   readonly verb: string;
 }
 
-/** A script for the other host: the client where that knows the verb, else an error that says so. Exported for its test. */
+/**
+ * A script for the other host: the client where that knows the verb, else an error that says so. Exported for its test.
+ */
 export function clientScript({ program, verb }: OwnVerb, command: readonly string[]): string {
   const missing = `The ${program} of this host has no ${verb}, or there is none: 'machined install' puts one there that has it`;
   const knows = `${program} --help 2>/dev/null | grep -q '^  ${verb} '`;
@@ -104,8 +106,8 @@ export function clientScript({ program, verb }: OwnVerb, command: readonly strin
 }
 
 /**
- * Runs a command line of machinectl or importctl on the host that -H names; returns its exit status. `own` is its verb where the
- * original client has none of that name.
+ * Runs a command line of machinectl or importctl on the host that -H names; returns its exit status. `own` is its verb
+ * where the original client has none of that name.
  */
 export function clientOnHost(session: Session, command: readonly string[], own: OwnVerb | null): Promise<number> {
   const words = own === null ? command : ["sh", "-c", clientScript(own, command)];

@@ -158,7 +158,10 @@ class Wait {
     return (await Promise.all(probes)).includes(true);
   }
 
-  /** The address for ssh that the machine was registered with; null where it has none, or where that counts on another host. */
+  /**
+   * The address for ssh that the machine was registered with; null where it has none, or where that counts on another
+   * host.
+   */
   async #sshAddress(): Promise<SshAddress | null> {
     if (this.#session.settings.transport.kind !== "local") return null;
     const { sshAddressOf } = await import("./exec.ts");
@@ -185,8 +188,8 @@ function greetsAsSsh(host: string, stop: AbortSignal): Promise<boolean> {
 }
 
 /**
- * Waits until all machines meet the condition, or with `any` the first one. Returns the exit status of `wait`: 0, 1 if a
- * machine ended instead (with `any`: if all did), 124 after `timeoutMs` (0: no limit).
+ * Waits until all machines meet the condition, or with `any` the first one. Returns the exit status of `wait`: 0, 1 if
+ * a machine ended instead (with `any`: if all did), 124 after `timeoutMs` (0: no limit).
  */
 export async function waitForMachines(
   session: Session,

@@ -6,12 +6,12 @@ import { refusedSubject } from "../../fleet/connect.ts";
 import { answerError, askError, connectionEnded, FleetError, silentHost } from "../../fleet/errors.ts";
 import { requestSubject } from "../../fleet/names.ts";
 import { PIECE_HEADER, readAnswer } from "../../fleet/request.ts";
+import { commandIn, orExitOurs } from "../exec/order.ts";
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { chosenHosts, withFleet } from "./open.ts";
 import { placesOf } from "./places.ts";
 
-const EXIT_OURS = 125;
 const EXIT_INTERRUPTED = 130;
 /** The deadline for the next piece: an agent sends one at least every ten seconds. */
 const SILENCE_MS = 45_000;
@@ -26,7 +26,9 @@ function take({ output }: Session, host: string, message: Msg): number | null {
   return null;
 }
 
-/** Returns the exit status that ends a command. Throws a FleetError for anything else, which must not pass for success. */
+/**
+ * Returns the exit status that ends a command. Throws a FleetError for anything else, which must not pass for success.
+ */
 export function exitStatusIn(host: string, text: string): number {
   const status = /^\d{1,3}$/.test(text) ? Number(text) : 256;
   if (status > 255) throw answerError(host);
@@ -88,18 +90,14 @@ function refuse({ settings }: Session): void {
 
 /** The verb `exec`. The command has no standard input. */
 export async function exec(session: Session, [place = "", ...words]: readonly string[]): Promise<number> {
-  const command = words[0] === "--" ? words.slice(1) : words;
+  const command = commandIn(words);
   refuse(session);
   const at = place.lastIndexOf("@");
   const [user, name] = at > 0 ? [place.slice(0, at), place.slice(at + 1)] : [session.settings.uid, place];
-  try {
+  return orExitOurs(session, () => {
     const [one] = placesOf([name], chosenHosts(session));
     if (one === undefined) throw new Failure(`'${place}' is not of the form HOST/NAME`);
     const body = { machines: one.machines, command, user, timeoutMs: session.settings.timeoutMs };
-    return await withFleet(session, (fleet) => runThere(session, fleet, one.host, body));
-  } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    session.report.failure(error);
-    return EXIT_OURS;
-  }
+    return withFleet(session, (fleet) => runThere(session, fleet, one.host, body));
+  });
 }

@@ -14,7 +14,9 @@ const TURN_PATIENCE_MS = 40_000;
 /** What `waitForOne()` needs of a session. */
 type Waiter = Pick<Session, "settings" | "report">;
 
-/** Waits until a machine meets the condition of the session's settings; returns the exit status. Throws a FleetError. */
+/**
+ * Waits until a machine meets the condition of the session's settings; returns the exit status. Throws a FleetError.
+ */
 export async function waitForOne(
   session: Waiter,
   fleet: Pick<FleetClient, "ask">,

@@ -105,7 +105,10 @@ function readTrusted(path: string): Promise<Uint8Array> {
 
 /** Reads a file that the caller named. Whatever is no regular file is refused: it might not end. */
 async function readNamed(path: string): Promise<Uint8Array> {
-  const { openPath, readRegular } = await import("../../kernel/file/fd.ts");
+  const [{ openPath }, { readRegular }] = await Promise.all([
+    import("../../kernel/file/fd.ts"),
+    import("../../kernel/file/regular-file.ts"),
+  ]);
   using file = openPath(path, "read");
   return readRegular(file, MOST_BYTES);
 }

@@ -1,5 +1,5 @@
-// `-H a,b` and `-H @FILE`: a verb on several hosts at once. This client runs once for each host; what the runs print becomes
-// one output.
+// `-H a,b` and `-H @FILE`: a verb on several hosts at once. This client runs once for each host; what the runs print
+// becomes one output.
 import { Failure } from "../session/failure.ts";
 import { inParallel } from "../session/in-parallel.ts";
 import type { Session } from "../session/session.ts";
@@ -20,7 +20,9 @@ function refuse({ verb, program }: ManyHostsOrder, { settings }: Session): void 
   if (settings.tty) throw new Failure("Commands on several hosts have no terminal: leave out -t");
 }
 
-/** Runs a verb on the hosts that -H names; returns the exit status: 1 where a host failed, for `exec` the command's own. */
+/**
+ * Runs a verb on the hosts that -H names; returns the exit status: 1 where a host failed, for `exec` the command's own.
+ */
 export async function runOnHosts(session: Session, order: ManyHostsOrder, named: string): Promise<number> {
   const { verb, words, options } = order;
   refuse(order, session);

@@ -1,6 +1,7 @@
 // The columns of machinectl's `list-images`.
 import { onOneLine } from "../../base/text/control-characters.ts";
 import { formatBytes, formatTimestamp, UINT64_MAX } from "../../base/text/format.ts";
+import { IMAGE_TYPES } from "../../base/vocabulary/image-class.ts";
 import type { Cell } from "../format/table.ts";
 import type { CellContext, Column } from "../list/column.ts";
 import type { ListedImage } from "./list-rows.ts";
@@ -33,7 +34,7 @@ export const IMAGE_COLUMNS: readonly Column<ListedImage>[] = [
   {
     key: "type",
     type: "text",
-    values: ["directory", "subvolume", "raw", "block", "mstack"],
+    values: IMAGE_TYPES.values,
     description: "How the image is stored",
     isUsual: true,
     cell: ({ type }) => text(type),

@@ -51,7 +51,8 @@ function choose(word: string, directories: typeof SETTINGS_DIRECTORIES): Edited 
 }
 
 /**
- * Makes the temporary copy; it is empty if the source does not exist. Returns whether the directory of the file was made for it.
+ * Makes the temporary copy; it is empty if the source does not exist. Returns whether the directory of the file was
+ * made for it.
  */
 function prepare({ target, source, copy }: Edited): boolean {
   let [content, mode] = [Buffer.alloc(0), DEFAULT_MODE];

@@ -3,7 +3,7 @@
 import { closeSync, mkdtempSync, openSync, readSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { cgroupDirectory } from "../../kernel/process/cgroup.ts";
+import { cgroupDirectory } from "../../kernel/cgroup/cgroup.ts";
 import { NotifyListener } from "../../kernel/socket/notify-listener.ts";
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";

@@ -1,5 +1,6 @@
 // Makes a dynamic inventory for Ansible (https://docs.ansible.com/ansible/latest/dev_guide/developing_inventory.html).
 import { reachableAddress } from "../../stats/targets.ts";
+import type { ListedMachine } from "../machine/columns.ts";
 
 /**
  * A program with the command line of ssh(1) that runs commands in containers of this host
@@ -8,13 +9,7 @@ import { reachableAddress } from "../../stats/targets.ts";
 export const REMOTE_SHELL = "/usr/local/lib/machined/machined-rsh";
 
 /** A machine of the inventory. */
-export interface InventoryMachine {
-  readonly name: string;
-  readonly class: string;
-  readonly service: string;
-  readonly os: string;
-  readonly version: string;
-  readonly addresses: readonly string[];
+export interface InventoryMachine extends Omit<ListedMachine, "extras"> {
   /** The ssh address that a virtual machine was registered with, and the path of its key; "" for none. */
   readonly sshAddress: string;
   readonly sshPrivateKey: string;
@@ -31,8 +26,8 @@ export interface Reach {
 export type Variables = Readonly<Record<string, string | readonly string[]>>;
 
 /**
- * Names that mean something else to Ansible: the host that it runs on, its groups, and the groups of this inventory. A machine of
- * that name would take its place in every play.
+ * Names that mean something else to Ansible: the host that it runs on, its groups, and the groups of this inventory. A
+ * machine of that name would take its place in every play.
  */
 const OTHER_MEANINGS: ReadonlySet<string> = new Set([
   "localhost",
@@ -54,8 +49,8 @@ const SSH_HOST = /^[A-Za-z0-9_[:][\w.:%@/[\]-]*$/;
 const KEY_PATH = /^\/[^"{}]*$/;
 
 /**
- * Returns a text as the value of a variable; "" where it has a brace. Ansible evaluates templates in values, and a template runs any
- * program on the host of Ansible: nothing that a machine, its owner or another host says may be one.
+ * Returns a text as the value of a variable; "" where it has a brace. Ansible evaluates templates in values, and a
+ * template runs any program on the host of Ansible: nothing that a machine, its owner or another host says may be one.
  */
 function plain(text: string): string {
   return /[{}]/.test(text) ? "" : text;

@@ -2,7 +2,7 @@
 
 import { readdirSync } from "node:fs";
 import { unlessNoProcess } from "../../base/absence.ts";
-import { cgroupOfProcess, cgroupProcesses, childCgroups, upToUnit } from "../../kernel/process/cgroup.ts";
+import { cgroupOfProcess, cgroupProcesses, childCgroups, upToUnit } from "../../kernel/cgroup/cgroup.ts";
 import { processCmdline, processComm, processParent } from "../../kernel/process/process-file.ts";
 import type { UnitProcess, UnitProcesses } from "../format/process-tree.ts";
 import { shellWord } from "../format/property-text.ts";

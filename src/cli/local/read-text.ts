@@ -15,8 +15,8 @@ async function readText(stream: ReadableStream<Uint8Array>, take: (text: string)
 const LINE_LIMIT = 64 << 10;
 
 /**
- * Reads UTF-8 to its end; calls `take` with texts of whole lines. The last line may have no newline; nor has a piece of a
- * line that is too long.
+ * Reads UTF-8 to its end; calls `take` with texts of whole lines. The last line may have no newline; nor has a piece of
+ * a line that is too long.
  */
 export async function readLines(stream: ReadableStream<Uint8Array>, take: (text: string) => void): Promise<void> {
   let rest = "";

@@ -4,10 +4,12 @@
 // The files were written by the machine and may exploit bugs of a parser. So symbolic links are resolved below the root
 // of the tree, and journalctl reads the files as user nobody without network, with CAP_DAC_READ_SEARCH as only
 // capability.
+
 import { meansNoFile, unlessNoFile } from "../../base/absence.ts";
 import { errnoNameOf } from "../../base/error.ts";
 import { listDirectory } from "../../kernel/file/directory-entry.ts";
-import { type Fd, openBeneath, openInRoot, openPath, readFileIn, statPath } from "../../kernel/file/fd.ts";
+import { type Fd, openBeneath, openInRoot, openPath, statPath } from "../../kernel/file/fd.ts";
+import { readFileIn } from "../../kernel/file/regular-file.ts";
 import { Failure, orNull } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import type { Invocation } from "./invocation.ts";

@@ -44,8 +44,8 @@ export class JournalReader {
   #keptErrors: string | null;
 
   /**
-   * Starts the program; `before` is the interrupted run that this one continues, if any. With `keepsErrors`, what the program
-   * writes to standard error before its first output is printed by printErrors() only.
+   * Starts the program; `before` is the interrupted run that this one continues, if any. With `keepsErrors`, what the
+   * program writes to standard error before its first output is printed by printErrors() only.
    */
   constructor(
     session: Session,

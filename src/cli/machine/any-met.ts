@@ -14,8 +14,8 @@ class Unmet extends Error {
 }
 
 /**
- * Returns 0 as soon as one of the waits, which return exit statuses, returns 0. If none can do that any more, throws the
- * first error, or returns TIMED_OUT if one of them did, else the first status.
+ * Returns 0 as soon as one of the waits, which return exit statuses, returns 0. If none can do that any more, throws
+ * the first error, or returns TIMED_OUT if one of them did, else the first status.
  */
 export async function anyMet(waits: readonly Promise<number>[]): Promise<number> {
   const met = waits.map(async (wait) => {

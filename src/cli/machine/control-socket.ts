@@ -11,8 +11,8 @@ const NOT_OFFERED = ["MethodNotFound", "InterfaceNotFound", "MethodNotImplemente
 
 /**
  * Returns the path of a machine's control socket; null if the machine has none or the manager does not have the call.
- * Throws a Failure for an unknown machine and an invalid name. With `printsErrorId`, its reason is the id of the Varlink
- * error, as the original prints it for some verbs.
+ * Throws a Failure for an unknown machine and an invalid name. With `printsErrorId`, its reason is the id of the
+ * Varlink error, as the original prints it for some verbs.
  */
 export async function controlAddress(
   manager: Varlink,

@@ -36,8 +36,8 @@ export function imageOf({ unit, rootDirectory }: Pick<ExtraFacts, "unit" | "root
 /** The memory of the machine's control group in bytes. */
 async function localMemory({ leaderPid, unit }: ExtraFacts): Promise<number | null> {
   const [{ CgroupMeter }, { upToUnit }] = await Promise.all([
-    import("../../kernel/process/cgroup-usage.ts"),
-    import("../../kernel/process/cgroup.ts"),
+    import("../../kernel/cgroup/usage.ts"),
+    import("../../kernel/cgroup/cgroup.ts"),
   ]);
   return unlessNoProcess(() => {
     using meter = new CgroupMeter(leaderPid, (path) => (unit === "" ? path : upToUnit(path, unit)));

@@ -26,9 +26,9 @@ const CONTAINER_LOOK_MS = 50;
 const WAIT_FOR_LINE = 'read -r go <&3 || exit 125; exec 3<&-; exec "$@"';
 
 /**
- * Waits for the container that the command makes, as bwrap(1) and lxc-start(1) do, and registers its init in place of the command:
- * the namespaces of the leader are those that `exec`, `shell` and `copy-to` enter. Resolves once that is done, or when no init has appeared
- * in time or `ended` is aborted. Returns the present leader.
+ * Waits for the container that the command makes, as bwrap(1) and lxc-start(1) do, and registers its init in place of
+ * the command: the namespaces of the leader are those that `exec`, `shell` and `copy-to` enter. Resolves once that is
+ * done, or when no init has appeared in time or `ended` is aborted. Returns the present leader.
  */
 async function followContainer(session: Session, name: string, pid: number, ended: AbortSignal): Promise<number> {
   const deadline = performance.now() + CONTAINER_START_MS;

@@ -2,7 +2,7 @@
 import { unitOfCgroup } from "../../base/names.ts";
 import { plainInteger } from "../../base/text/json.ts";
 import { Variant } from "../../base/variant.ts";
-import { cgroupOfProcess } from "../../kernel/process/cgroup.ts";
+import { cgroupOfProcess } from "../../kernel/cgroup/cgroup.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
 import { attempt, Failure, isBusFailure, isVarlinkFailure, meansNoMachine, orNull } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
@@ -76,8 +76,8 @@ async function registerInUnit(session: Session, name: string, leader: PidRef): P
 }
 
 /**
- * Registers a leader that is in no unit, as lxc's containers are. Returns false where that is not possible: for users other than root, with
- * the original daemon, and for a leader that has no control group of its own.
+ * Registers a leader that is in no unit, as lxc's containers are. Returns false where that is not possible: for users
+ * other than root, with the original daemon, and for a leader that has no control group of its own.
  */
 async function registerWithoutUnit(session: Session, name: string, leader: PidRef): Promise<boolean> {
   const { machineClass, service, rootDirectory, vsockCid, sshAddress, sshPrivateKey } = session.settings.registration;
@@ -108,7 +108,10 @@ export async function canRegister(session: Session, leader: PidRef): Promise<boo
   return (await orNull(described)) !== null;
 }
 
-/** Unregisters the machine whose leader is the process `pid`, unless another machine has the name by now. Returns whether it was that one. */
+/**
+ * Unregisters the machine whose leader is the process `pid`, unless another machine has the name by now. Returns
+ * whether it was that one.
+ */
 export async function unregisterOf(session: Session, name: string, pid: number): Promise<boolean> {
   try {
     const { leaderPid } = await machineFacts(session, name);

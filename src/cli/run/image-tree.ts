@@ -1,10 +1,12 @@
 // Reads files in an image that is a directory tree, or a stack of layers. Images are not trusted: symbolic links in
 // them are resolved below the image's own root (openat2(2), RESOLVE_IN_ROOT).
+
 import { join } from "node:path";
 import { meansNoFile } from "../../base/absence.ts";
 import { findUser, groupsOfUser } from "../../base/user-database.ts";
 import type { ImageType } from "../../base/vocabulary/image-class.ts";
-import { type Fd, openInRoot, openPath, readFileIn, statFd } from "../../kernel/file/fd.ts";
+import { type Fd, openInRoot, openPath, statFd } from "../../kernel/file/fd.ts";
+import { readFileIn } from "../../kernel/file/regular-file.ts";
 import { Failure, reasonOf } from "../session/failure.ts";
 import { stackLayers } from "./stack.ts";
 
@@ -26,7 +28,10 @@ export interface ImageAccount {
 export const ROOT: ImageAccount = { uid: 0, gid: 0, groups: [], home: "/root" };
 const FILE_LIMIT_BYTES = 16 << 20;
 
-/** Where systemd-nspawn keeps what a machine wrote to a stack (systemd.mstack(7)); beside it is a directory for the kernel's use. */
+/**
+ * Where systemd-nspawn keeps what a machine wrote to a stack (systemd.mstack(7)); beside it is a directory for the
+ * kernel's use.
+ */
 const WRITTEN = "rw/data";
 
 /** Returns the trees of a stack in the order of a look-up: the written one, then the layers from the top. */
@@ -98,8 +103,8 @@ export class ImageTree implements Disposable {
   }
 
   /**
-   * Returns the result of `read` in the uppermost tree that has the file; null if none has it. Throws a Failure where a tree
-   * cannot be read: the file of a lower layer is not that of the image then.
+   * Returns the result of `read` in the uppermost tree that has the file; null if none has it. Throws a Failure where a
+   * tree cannot be read: the file of a lower layer is not that of the image then.
    */
   #first<Value>(read: (root: Fd) => Value): Value | null {
     for (const root of this.#roots) {

@@ -1,14 +1,16 @@
 // The hidden verbs that are executed in the unit of a machine of `run`. `run-machine` (ExecStart=) inspects the image,
-// writes what it has found to a file for the client, and executes systemd-nspawn or systemd-vmspawn. If the machine lives for
-// one command only, that is a child process, which is ended when the client ends. `run-remove` (ExecStopPost=) removes
-// the clone of a temporary machine, however the unit has ended.
+// writes what it has found to a file for the client, and executes systemd-nspawn or systemd-vmspawn. If the machine
+// lives for one command only, that is a child process, which is ended when the client ends. `run-remove`
+// (ExecStopPost=) removes the clone of a temporary machine, however the unit has ended.
+
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { ImageType } from "../../base/vocabulary/image-class.ts";
 import { enterProgram } from "../../exec/helper.ts";
-import { openPath, readFileIn } from "../../kernel/file/fd.ts";
+import { openPath } from "../../kernel/file/fd.ts";
+import { readFileIn } from "../../kernel/file/regular-file.ts";
 import { replaceProcess } from "../../kernel/process/replace-process.ts";
-import { isErrno } from "../../kernel/syscall/sys.ts";
+import { unlessErrno } from "../../kernel/syscall/sys.ts";
 import { attempt, Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { type ImageSettings, parseImageSettings } from "./image-settings.ts";
@@ -72,13 +74,11 @@ async function cloneImage(session: Session, { image, machine }: RunOrder, place:
 
 /** Parses the settings file in the directory of the image; empty settings if there is none. */
 function settingsBeside(path: string, image: string): ImageSettings {
-  try {
+  const read = () => {
     using directory = openPath(dirname(path), "directory");
-    return parseImageSettings(readFileIn(directory, `${image}.nspawn`, SETTINGS_LIMIT_BYTES).toString());
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return parseImageSettings("");
-    throw error;
-  }
+    return readFileIn(directory, `${image}.nspawn`, SETTINGS_LIMIT_BYTES).toString();
+  };
+  return parseImageSettings(unlessErrno(read, "", "ENOENT"));
 }
 
 /**
@@ -119,9 +119,9 @@ function runnerEnvironment({ ports }: Session): Readonly<Record<string, string |
 }
 
 /**
- * Runs the runner as a child process and returns its exit status. Sends SIGTERM to it on SIGTERM, and when the pipe on descriptor
- * 0 ends, which the client holds open; only once, because systemd-vmspawn takes a second one for the order not to wait for the
- * shutdown.
+ * Runs the runner as a child process and returns its exit status. Sends SIGTERM to it on SIGTERM, and when the pipe on
+ * descriptor 0 ends, which the client holds open; only once, because systemd-vmspawn takes a second one for the order
+ * not to wait for the shutdown.
  */
 async function supervise(session: Session, program: string, args: readonly string[]): Promise<number> {
   const env = runnerEnvironment(session);

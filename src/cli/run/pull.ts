@@ -8,8 +8,8 @@ import type { ImageWord } from "./image-word.ts";
 import { candidates, readRegistries } from "./short-names.ts";
 
 /**
- * Pulls the image unless it exists locally, as --pull= says. `registries` reads those of short names. Throws a Failure if the
- * image is missing afterwards, or after Ctrl-C.
+ * Pulls the image unless it exists locally, as --pull= says. `registries` reads those of short names. Throws a Failure
+ * if the image is missing afterwards, or after Ctrl-C.
  */
 export async function provideImage(
   session: Session,

@@ -5,7 +5,7 @@ import type { Fd } from "../../kernel/file/fd.ts";
 import { openPipe } from "../../kernel/process/pipe.ts";
 import { selfCommand } from "../../kernel/process/spawn.ts";
 import { sshAddressOf } from "../exec/exec.ts";
-import { EXIT_OURS } from "../exec/order.ts";
+import { commandIn, orExitOurs } from "../exec/order.ts";
 import { waitForMachines } from "../exec/wait.ts";
 import { hasImageOfAnyName } from "../image/units.ts";
 import { startPolkitAgent } from "../session/agents.ts";
@@ -95,7 +95,10 @@ function execWords({ settings }: Session, machine: string, facts: RunFacts, comm
   ];
 }
 
-/** Waits until a virtual machine answers over ssh, which runs the command in it. Throws a Failure if it has no SSH address. */
+/**
+ * Waits until a virtual machine answers over ssh, which runs the command in it. Throws a Failure if it has no SSH
+ * address.
+ */
 async function waitForShell(session: Session, machine: string): Promise<void> {
   const address = await orNull(sshAddressOf(session, machine));
   if (address === null) {
@@ -165,12 +168,11 @@ async function stopUnit(session: Session, machine: string): Promise<void> {
 }
 
 /** The verb `run`. Returns the exit status of the command, 125 if it cannot be run; without a command, 0. */
-export async function run(session: Session, [text = "", ...words]: readonly string[]): Promise<number> {
-  const { settings, report } = session;
-  // "--" separates options from words, as in other programs; it is not part of the command.
-  const command = words[0] === "--" ? words.slice(1) : words;
+export function run(session: Session, [text = "", ...words]: readonly string[]): Promise<number> {
+  const { settings } = session;
+  const command = commandIn(words);
   const hasCommand = command.length > 0 || settings.tty;
-  try {
+  const start = async (): Promise<number> => {
     checkCall(session, hasCommand);
     await startPolkitAgent(session);
     const word = await readImageWord(text, (name) => hasImageOfAnyName(session, name));
@@ -191,12 +193,9 @@ export async function run(session: Session, [text = "", ...words]: readonly stri
       options: settings.run.options.map(({ text }) => text),
       environment: settings.environment,
     };
-    if (hasCommand) return await forCommand(session, order, command);
+    if (hasCommand) return forCommand(session, order, command);
     await startRun(session, order, null);
-    return await describeMachine(session, machine);
-  } catch (error) {
-    if (!(error instanceof Failure) || !hasCommand) throw error;
-    report.failure(error);
-    return EXIT_OURS;
-  }
+    return describeMachine(session, machine);
+  };
+  return hasCommand ? orExitOurs(session, start) : start();
 }

@@ -19,8 +19,8 @@ const FULL_NAME = "An image is also found by its full name, REGISTRY/IMAGE[:TAG]
 const TOPS = ["/usr/share/containers", "/etc/containers"];
 
 /**
- * Returns what `read` returns; `absent` where nothing has the path. Throws a Failure where something has it and cannot be read:
- * without its aliases and registries, a name would mean another image.
+ * Returns what `read` returns; `absent` where nothing has the path. Throws a Failure where something has it and cannot
+ * be read: without its aliases and registries, a name would mean another image.
  */
 function unlessMissing<Value, Absent>(path: string, read: () => Value, absent: Absent): Value | Absent {
   try {
@@ -86,7 +86,10 @@ export function readRegistries(tops: readonly string[] = TOPS): Registries {
   return { search, aliases };
 }
 
-/** Returns the references to try, in order, for a reference that the user typed. Only for a short name, `read` is called. */
+/**
+ * Returns the references to try, in order, for a reference that the user typed. Only for a short name, `read` is
+ * called.
+ */
 export function candidates(reference: string, read: () => Registries): string[] {
   const parsed = parseOciReference(reference);
   if (parsed === undefined || parsed.registry !== null) return [reference];

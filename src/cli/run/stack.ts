@@ -13,8 +13,8 @@ export function stackLayers(path: string): { name: string; isDirectory: boolean 
 }
 
 /**
- * Makes a stack with the same layers and an empty writable directory, which must not exist. The daemon cannot clone stacks. A
- * stack that cannot be completed is removed.
+ * Makes a stack with the same layers and an empty writable directory, which must not exist. The daemon cannot clone
+ * stacks. A stack that cannot be completed is removed.
  */
 export function cloneStack(from: string, to: string): void {
   mkdirSync(to, { mode: 0o755 });

@@ -37,7 +37,8 @@ interface VmspawnCircumstances {
 }
 
 /**
- * Returns the arguments without the name of the program. Throws a Failure for an image that no virtual machine can run from.
+ * Returns the arguments without the name of the program. Throws a Failure for an image that no virtual machine can run
+ * from.
  */
 export function vmspawnArguments(
   order: RunOrder,

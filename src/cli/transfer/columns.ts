@@ -1,7 +1,7 @@
 // The columns of importctl's `list-transfers` and `list-images`.
 import type { Wire } from "../../api/table.ts";
 import { formatBytes, formatTimestamp, UINT64_MAX, type Zone } from "../../base/text/format.ts";
-import { IMAGE_CLASSES } from "../../base/vocabulary/image-class.ts";
+import { IMAGE_CLASSES, IMAGE_TYPES } from "../../base/vocabulary/image-class.ts";
 import { PROGRESS_UNKNOWN } from "../../base/vocabulary/transfer.ts";
 import { type Cell, textCell } from "../format/table.ts";
 import type { Column } from "../list/column.ts";
@@ -116,7 +116,7 @@ export const IMAGE_COLUMNS: readonly Column<ImageRow>[] = [
   {
     key: "type",
     type: "text",
-    values: ["directory", "subvolume", "raw", "block", "mstack"],
+    values: IMAGE_TYPES.values,
     description: "How the image is stored",
     isUsual: true,
     cell: ([, , type]) => textCell(type),

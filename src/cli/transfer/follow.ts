@@ -77,8 +77,8 @@ const OWN = "";
 export const CANCELLED = 130;
 
 /**
- * Starts a transfer by the first of the calls that the daemon has, and follows it. Returns the exit status; CANCELLED after
- * Ctrl-C with `cancel`.
+ * Starts a transfer by the first of the calls that the daemon has, and follows it. Returns the exit status; CANCELLED
+ * after Ctrl-C with `cancel`.
  */
 export async function follow(
   session: Session,
@@ -197,8 +197,8 @@ class Following {
   }
 
   /**
-   * Handles Ctrl-C. Waits for the end of a cancelled transfer, but not at a second Ctrl-C, with which the user gives up a
-   * daemon that does not end it.
+   * Handles Ctrl-C. Waits for the end of a cancelled transfer, but not at a second Ctrl-C, with which the user gives up
+   * a daemon that does not end it.
    */
   async #interrupt(id: number): Promise<number> {
     if (this.#cancel === null) return this.#leave(id);

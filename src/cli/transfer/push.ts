@@ -58,7 +58,10 @@ async function loginFor(session: Session, reference: string): Promise<Login | un
   return found === null ? undefined : { registry, ...found };
 }
 
-/** Converts an error reply, or the end or silence of the daemon, to a Failure with a reason in words; returns others unchanged. */
+/**
+ * Converts an error reply, or the end or silence of the daemon, to a Failure with a reason in words; returns others
+ * unchanged.
+ */
 function explain(error: unknown, local: string): unknown {
   if (error instanceof Failure) return error;
   if (errnoNameOf(error) !== null) return failed(`Failed to push image '${local}'`, error);

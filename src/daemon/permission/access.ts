@@ -16,9 +16,9 @@ export interface Grant {
 }
 
 /**
- * Returns the permissions of which the caller needs one; only the last may ask the user. Empty where the call needs none.
- * `grant` is null where the action needs no permission for these arguments; `hostVersion` is the host's systemd release.
- * Throws an internal error where action and row contradict each other, so that the call is refused.
+ * Returns the permissions of which the caller needs one; only the last may ask the user. Empty where the call needs
+ * none. `grant` is null where the action needs no permission for these arguments; `hostVersion` is the host's systemd
+ * release. Throws an internal error where action and row contradict each other, so that the call is refused.
  */
 export function permissionsOf(access: Access, grant: Grant | null, hostVersion: number): Permission[] {
   const rule = ruleOf(access, grant);

@@ -1,11 +1,11 @@
 // Authorization checks by polkit (org.freedesktop.PolicyKit1.Authority), over a bus connection of their own.
 //
-// polkit replies to an interactive check only after the user has answered the prompt, which may be never. A broker limits the
-// unanswered calls of a connection (dbus-daemon: 128); on the daemon's main connection, one user's checks could use them up.
-// So checks are limited for each user and in all (base/fair-share.ts), separately for interactive checks and those that
-// rules alone decide; further checks wait. Each check ends with polkit's reply, at its deadline, or when the caller
-// disconnects; in the last two cases it is cancelled at polkit. If polkit does not end a cancelled check in time either, the
-// connection is closed, which ends all checks.
+// polkit replies to an interactive check only after the user has answered the prompt, which may be never. A broker
+// limits the unanswered calls of a connection (dbus-daemon: 128); on the daemon's main connection, one user's checks
+// could use them up. So checks are limited for each user and in all (base/fair-share.ts), separately for interactive
+// checks and those that rules alone decide; further checks wait. Each check ends with polkit's reply, at its deadline,
+// or when the caller disconnects; in the last two cases it is cancelled at polkit. If polkit does not end a cancelled
+// check in time either, the connection is closed, which ends all checks.
 import { MachinedError } from "../../base/error.ts";
 import { FairPlaces, type Place } from "../../base/fair-places.ts";
 import { Variant } from "../../base/variant.ts";
@@ -86,8 +86,8 @@ export class Authority {
   }
 
   /**
-   * Checks a permission of a caller. Throws AccessDenied without a reply, LimitsExceeded where too many checks of the user
-   * wait.
+   * Checks a permission of a caller. Throws AccessDenied without a reply, LimitsExceeded where too many checks of the
+   * user wait.
    */
   async ask(call: Asking, caller: Caller, permission: Permission): Promise<Decision> {
     const kind = call.interactive ? "people" : "rules";
@@ -163,8 +163,8 @@ export class Authority {
   }
 
   /**
-   * Cancels a check that nobody waits for any more. polkit still replies, with an error; if it does not, the connection is
-   * closed.
+   * Cancels a check that nobody waits for any more. polkit still replies, with an error; if it does not, the connection
+   * is closed.
    */
   #cancel(bus: BusClient, cancellation: string, isOpen: () => boolean): void {
     bus.send({
@@ -219,9 +219,9 @@ function isRefusal(error: BusError): boolean {
 type Subject = readonly [string, readonly (readonly [string, Variant])[]];
 
 /**
- * Calls `ask` with the caller as a polkit subject; the process is closed when `ask` returns, after the message was encoded. A
- * process is identified by its pidfd, which polkit supports since 124; older versions use the PID and start time, which
- * are read while the pidfd proves that the PID is still that process's.
+ * Calls `ask` with the caller as a polkit subject; the process is closed when `ask` returns, after the message was
+ * encoded. A process is identified by its pidfd, which polkit supports since 124; older versions use the PID and start
+ * time, which are read while the pidfd proves that the PID is still that process's.
  */
 function withSubject<T>(caller: Caller, ask: (subject: Subject) => T): T {
   const { subject } = caller;

@@ -1,5 +1,5 @@
-// Decides whether a caller is authorized, for calls of both transports. Root and the daemon's own user are; so is the owner
-// of a machine where the method's row says so; polkit decides about everyone else.
+// Decides whether a caller is authorized, for calls of both transports. Root and the daemon's own user are; so is the
+// owner of a machine where the method's row says so; polkit decides about everyone else.
 import { MachinedError } from "../../base/error.ts";
 import { isPrivileged } from "../../ipc/caller.ts";
 import type { Asking, Authority, Permission } from "./authority.ts";
@@ -10,8 +10,8 @@ const NO_DETAILS: ReadonlyMap<string, string> = new Map();
 
 /**
  * Checks that the caller has one of the permissions, or that the list is empty; throws AccessDenied or
- * InteractiveAuthorizationRequired otherwise. Only the last check is interactive. `authority` is null without a bus: then
- * unprivileged callers are refused. Returns the details of polkit's reply (for example, who authenticated).
+ * InteractiveAuthorizationRequired otherwise. Only the last check is interactive. `authority` is null without a bus:
+ * then unprivileged callers are refused. Returns the details of polkit's reply (for example, who authenticated).
  */
 export async function authorize(
   authority: Authority | null,

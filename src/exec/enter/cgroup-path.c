@@ -10,7 +10,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Copies the path of one hierarchy from the text of /proc/PID/cgroup ("NUMBER:CONTROLLERS:PATH\n"); false where it has none. */
+/*
+ * Copies the path of one hierarchy from the text of /proc/PID/cgroup ("NUMBER:CONTROLLERS:PATH\n"); false where it has
+ * none.
+ */
 static bool cgroup_path(const char *text, const char *controllers, char *path, size_t size) {
         for (const char *line = text; line != NULL && *line != 0; line = strchr(line, '\n')) {
                 if (*line == '\n') line++;
@@ -40,9 +43,9 @@ static bool leads_up(const char *path) {
 }
 
 /*
- * Returns the depth of the root of another cgroup namespace below the root of ours. `ours` and `theirs` are our own cgroup path
- * as /proc/self/cgroup shows it in each of the two namespaces; "/.." stands for each level above the namespace's root.
- * -1 where our cgroup is outside of our own namespace.
+ * Returns the depth of the root of another cgroup namespace below the root of ours. `ours` and `theirs` are our own
+ * cgroup path as /proc/self/cgroup shows it in each of the two namespaces; "/.." stands for each level above the
+ * namespace's root. -1 where our cgroup is outside of our own namespace.
  */
 static long root_depth(const char *ours, const char *theirs) {
         long ups = 0;
@@ -63,9 +66,9 @@ static bool cut_path(char *path, long depth) {
 }
 
 /*
- * Reads /proc/self/cgroup from inside the leader's cgroup namespace, and returns to ours, because with "nsdelegate" a process
- * can be moved into the machine only from there (cgroups(7)). The leader's own path could not be used instead: the leader
- * may move between the two reads.
+ * Reads /proc/self/cgroup from inside the leader's cgroup namespace, and returns to ours, because with "nsdelegate" a
+ * process can be moved into the machine only from there (cgroups(7)). The leader's own path could not be used instead:
+ * the leader may move between the two reads.
  */
 static void read_own_cgroup_there(char *text, size_t size) {
         int ours = open("/proc/self/ns/cgroup", O_RDONLY | O_CLOEXEC);
@@ -78,7 +81,10 @@ static void read_own_cgroup_there(char *text, size_t size) {
         if (length < 0) fail("Cannot read our cgroup: %s", strerror(error));
 }
 
-/* Reads the leader's cgroups; where it has a cgroup namespace of its own, also our cgroups as both namespaces show them. */
+/*
+ * Reads the leader's cgroups; where it has a cgroup namespace of its own, also our cgroups as both namespaces show
+ * them.
+ */
 void read_cgroup_texts(struct cgroup_texts *texts, int proc) {
         if (read_file(proc, "cgroup", texts->absolute, sizeof texts->absolute) < 0) fail_at_leader("read the leader's cgroup");
         texts->is_own = (leader.namespaces & CLONE_NEWCGROUP) != 0;
@@ -90,8 +96,9 @@ void read_cgroup_texts(struct cgroup_texts *texts, int proc) {
 }
 
 /*
- * Stores in `own` the path of the leader's cgroup in one hierarchy, and in `root` the root of its cgroup namespace (the same
- * path where it shares ours); both have PATH_MAX bytes. False where the leader's cgroup is not visible on this host.
+ * Stores in `own` the path of the leader's cgroup in one hierarchy, and in `root` the root of its cgroup namespace (the
+ * same path where it shares ours); both have PATH_MAX bytes. False where the leader's cgroup is not visible on this
+ * host.
  */
 bool machine_cgroup(const struct cgroup_texts *texts, const char *controllers, char *own, char *root) {
         char ours[PATH_MAX], theirs[PATH_MAX], cut[PATH_MAX];

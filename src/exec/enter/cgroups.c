@@ -51,8 +51,8 @@ static bool is_named_by(const char *controllers) {
 
 /*
  * Makes a cgroup for the command in one hierarchy: directly below the root of the leader's cgroup namespace, where the
- * machine's limits apply and its service manager does not interfere; below the leader's cgroup where the leader shares our
- * namespace. Where none can be made (the machine may prevent it), the command runs in the leader's.
+ * machine's limits apply and its service manager does not interfere; below the leader's cgroup where the leader shares
+ * our namespace. Where none can be made (the machine may prevent it), the command runs in the leader's.
  */
 static void make_cgroup(const struct cgroup_texts *texts, const char *controllers, const char *mount) {
         char own[PATH_MAX], root[PATH_MAX], directory[PATH_MAX];
@@ -102,7 +102,10 @@ void join_cgroups(pid_t helper) {
         for (size_t i = 0; i < n_leaves; i++) {
                 if (leaves[i].is_made) {
                         if (write_leaf(leaves[i].path, "cgroup.procs", text) == 0) continue;
-                        /* A new cgroup can refuse processes: in a threaded subtree, or a cpuset of version 1 without CPUs. */
+                        /*
+                         * A new cgroup can refuse processes: in a threaded subtree, or a cpuset of version 1 without
+                         * CPUs.
+                         */
                         rmdir(leaves[i].path);
                         leaves[i].is_made = false;
                 }
@@ -122,7 +125,10 @@ void kill_cgroups(pid_t child) {
         if (!killed) kill(-child, SIGKILL);
 }
 
-/* Returns the cgroup to print for a command that is left running: that in the service manager's hierarchy; "-" for none. */
+/*
+ * Returns the cgroup to print for a command that is left running: that in the service manager's hierarchy; "-" for
+ * none.
+ */
 const char *shown_cgroup(void) {
         size_t shown = 0;
         while (shown < n_leaves && !leaves[shown].names_machine) shown++;

@@ -44,8 +44,8 @@ static pid_t helper_pid;
 static const pid_t *command_pid;
 
 /*
- * Sets the two children whose ends are recorded. The command may make further children of ours with CLONE_PARENT: those are
- * reaped and forgotten. `command` is 0 until the command exists.
+ * Sets the two children whose ends are recorded. The command may make further children of ours with CLONE_PARENT: those
+ * are reaped and forgotten. `command` is 0 until the command exists.
  */
 void watch_children(pid_t helper, const pid_t *command) {
         helper_pid = helper;
@@ -70,8 +70,8 @@ static void note_end(pid_t pid, int how) {
 }
 
 /*
- * Collects the state changes of all children. A traced child (guard_start) is detached when it executes its program, because
- * it has the machine's system call filters from then on; other stops are continued.
+ * Collects the state changes of all children. A traced child (guard_start) is detached when it executes its program,
+ * because it has the machine's system call filters from then on; other stops are continued.
  */
 void look_at_children(void) {
         pid_t pid;
@@ -98,9 +98,10 @@ bool has_ended(pid_t pid, int *how) {
 }
 
 /*
- * Traces the helper and, from its creation on, the command, where the machine has system call filters; false where the kernel
- * refuses. Before the filters are installed, root of a machine without a user namespace could trace the command and make it
- * call what the filters forbid. A process has one tracer at a time: until it executes its program, that is the supervisor.
+ * Traces the helper and, from its creation on, the command, where the machine has system call filters; false where the
+ * kernel refuses. Before the filters are installed, root of a machine without a user namespace could trace the command
+ * and make it call what the filters forbid. A process has one tracer at a time: until it executes its program, that is
+ * the supervisor.
  */
 bool guard_start(pid_t helper) {
         if (leader.n_filters == 0) return true;

@@ -27,8 +27,8 @@ int not_run(int error) {
 }
 
 /*
- * Executes the command; runs in the machine. Removes the leading "=" of each assignment of the environment. `life` is the
- * pipe of run_helper(). A command that is left running writes the errno of a failed execve(2) to `exec_error`.
+ * Executes the command; runs in the machine. Removes the leading "=" of each assignment of the environment. `life` is
+ * the pipe of run_helper(). A command that is left running writes the errno of a failed execve(2) to `exec_error`.
  */
 void __attribute__((noreturn)) run_command(int life, int exec_error) {
         /* A process group of its own, so that signals reach all its processes. */

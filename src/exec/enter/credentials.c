@@ -34,7 +34,9 @@ void reset_process(void) {
         write_file(AT_FDCWD, "/proc/self/oom_score_adj", text);
 }
 
-/* Sets the leader's security label for the next execve(2). SELinux expects the label itself, AppArmor "exec PROFILE". */
+/*
+ * Sets the leader's security label for the next execve(2). SELinux expects the label itself, AppArmor "exec PROFILE".
+ */
 void take_label(void) {
         char ours[sizeof leader.label], order[sizeof leader.label + 8];
         ssize_t length = read_file(AT_FDCWD, "/proc/self/attr/current", ours, sizeof ours);

@@ -20,7 +20,10 @@ enum { MAX_GROUPS = 1024, MAX_MOUNTS = 16, MAX_FILTERS = 64 };
 struct request {
         pid_t leader;
         int pidfd;
-        /* A descriptor that the supervisor, and the helper until it has entered the machine, keep open; the command never gets it. */
+        /*
+         * A descriptor that the supervisor, and the helper until it has entered the machine, keep open; the command
+         * never gets it.
+         */
         int held;
         const char *machine, *user, *caller, *dir, *home;
         bool tty, detach, verbose;

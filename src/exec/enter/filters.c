@@ -20,8 +20,8 @@
 enum { LEADER_STOP_MS = 2000, LEADER_TRACED_MS = 5000 };
 
 /*
- * Waits until the interrupted leader has stopped; returns false after LEADER_STOP_MS, because it may hang in the kernel. Stores
- * in `signal` the signal whose delivery stopped it and which it must get when it continues, or 0.
+ * Waits until the interrupted leader has stopped; returns false after LEADER_STOP_MS, because it may hang in the
+ * kernel. Stores in `signal` the signal whose delivery stopped it and which it must get when it continues, or 0.
  */
 static bool wait_stopped(int *signal) {
         struct timespec pause = { .tv_nsec = 1000000 };
@@ -60,8 +60,8 @@ static long tracer_of(int proc) {
 }
 
 /*
- * Becomes the leader's tracer. A process has one tracer at a time, and every command that is started in the machine traces the
- * leader for a few milliseconds: retries for LEADER_TRACED_MS.
+ * Becomes the leader's tracer. A process has one tracer at a time, and every command that is started in the machine
+ * traces the leader for a few milliseconds: retries for LEADER_TRACED_MS.
  */
 static bool seize_leader(void) {
         struct timespec pause = { .tv_nsec = 1000000 };
@@ -74,9 +74,9 @@ static bool seize_leader(void) {
 }
 
 /*
- * Copies the leader's system call filters. Returns NULL, or the reason why this host does not allow that: the command then
- * runs without filters. The kernel shows filters only to a tracer that has none itself. Where the machine itself may have
- * prevented the copying (its leader is traced by one of its processes, or does not stop), the program ends.
+ * Copies the leader's system call filters. Returns NULL, or the reason why this host does not allow that: the command
+ * then runs without filters. The kernel shows filters only to a tracer that has none itself. Where the machine itself
+ * may have prevented the copying (its leader is traced by one of its processes, or does not stop), the program ends.
  */
 const char *read_filters(int proc) {
         static char status[65536];

@@ -61,8 +61,8 @@ static void enter_machine(void) {
 }
 
 /*
- * Replaces standard streams by `nothing` and closes that; the caller waits until no process has its streams open. Returns a
- * copy of standard error for messages of this process, which the command must not inherit.
+ * Replaces standard streams by `nothing` and closes that; the caller waits until no process has its streams open.
+ * Returns a copy of standard error for messages of this process, which the command must not inherit.
  */
 static int release_streams(int nothing) {
         int message = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3 + N_KEPT);
@@ -72,9 +72,9 @@ static int release_streams(int nothing) {
 }
 
 /*
- * Runs the helper. `life` is a pipe from the supervisor, which writes a byte when the helper is in its cgroups and closes its
- * end by ending. `command` is memory shared with the supervisor: the kernel stores the command's process id in it before
- * the command runs. The command does not inherit that memory, so that the supervisor can trust it.
+ * Runs the helper. `life` is a pipe from the supervisor, which writes a byte when the helper is in its cgroups and
+ * closes its end by ending. `command` is memory shared with the supervisor: the kernel stores the command's process id
+ * in it before the command runs. The command does not inherit that memory, so that the supervisor can trust it.
  */
 void run_helper(int life, int exec_error, pid_t *command) {
         wait_for_cgroups(life);
@@ -82,8 +82,8 @@ void run_helper(int life, int exec_error, pid_t *command) {
         take_label();
         keep_only(&life, &exec_error);
         /*
-         * Until it executes its program, processes of the machine can see the command's descriptors: it has only its streams
-         * and `life`.
+         * Until it executes its program, processes of the machine can see the command's descriptors: it has only its
+         * streams and `life`.
          */
         int nothing = -1, message = -1;
         if (!request.detach) close(exec_error);

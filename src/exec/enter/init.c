@@ -30,9 +30,9 @@ static void execute_as(char **words) {
 }
 
 /*
- * `as UID GID GROUP,GROUP,… COMMAND…`: runs the command as the user, forwards signals to it, reaps orphans, and returns the
- * command's exit status. systemd-nspawn cannot do this: its --user= needs getent(1) in the image, which small images lack,
- * and its own process 1 does not forward the stop signal that a container image declares.
+ * `as UID GID GROUP,GROUP,… COMMAND…`: runs the command as the user, forwards signals to it, reaps orphans, and returns
+ * the command's exit status. systemd-nspawn cannot do this: its --user= needs getent(1) in the image, which small
+ * images lack, and its own process 1 does not forward the stop signal that a container image declares.
  */
 int run_as(char **words) {
         sigset_t all;

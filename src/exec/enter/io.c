@@ -23,7 +23,10 @@ void say(const char *format, ...) {
         (void) written;
 }
 
-/* Reads a whole file into `text`, with a NUL. Returns its length; -1 with errno on failure or where it does not fit (EFBIG). */
+/*
+ * Reads a whole file into `text`, with a NUL. Returns its length; -1 with errno on failure or where it does not fit
+ * (EFBIG).
+ */
 ssize_t read_file(int at, const char *path, char *text, size_t size) {
         int fd = openat(at, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
         if (fd < 0) return -1;

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 /*
- * Appends a field in the journal's native protocol, with the length of its value; returns the new end. Skips one that does
- * not fit.
+ * Appends a field in the journal's native protocol, with the length of its value; returns the new end. Skips one that
+ * does not fit.
  */
 static size_t journal_field(char *text, size_t at, size_t size, const char *name, const char *value) {
         size_t length = strlen(value), needed = strlen(name) + length + 16;

@@ -1,9 +1,9 @@
 /*
  * machined-enter: runs one command inside a running machine, with the caller's own descriptors.
  *
- * A JavaScript runtime has threads, and a process with threads cannot join a user namespace. So machinectl executes this
- * program in its place. It is part of the executable, linked statically and executed from a sealed memfd: it needs no file of
- * the machine, and the machine cannot write to it (docs/exec.md).
+ * A JavaScript runtime has threads, and a process with threads cannot join a user namespace. So machinectl executes
+ * this program in its place. It is part of the executable, linked statically and executed from a sealed memfd: it needs
+ * no file of the machine, and the machine cannot write to it (docs/exec.md).
  *
  *   machined-enter KEY=VALUE... -- COMMAND [ARGUMENT...]
  *
@@ -23,15 +23,15 @@
  *   detach=1       prints the command's process id and cgroup as soon as it runs, and exits
  *   verbose=1      prints which properties of the leader could not be taken over
  *
- * The environment is the command's, with a leading "=" in each assignment, so that this program and its C library ignore
- * it. Exit status: the command's own, 128+N for signal N, 124 timed out, 125 for failures of this program, 126 not
- * executable, 127 not found.
+ * The environment is the command's, with a leading "=" in each assignment, so that this program and its C library
+ * ignore it. Exit status: the command's own, 128+N for signal N, 124 timed out, 125 for failures of this program, 126
+ * not executable, 127 not found.
  *
- * There are three processes. The supervisor stays in the host's namespaces, waits, forwards signals and writes the journal
- * entry. The helper takes over cgroup, limits, OOM score, LSM label, namespaces, root directory, bounding set, no_new_privs
- * and ids. It starts the command as a child of the supervisor. Only the command is in the machine's pid namespace, where
- * processes of the machine may trace it from its creation on: by then it has no descriptor, directory or capability that
- * the machine does not have.
+ * There are three processes. The supervisor stays in the host's namespaces, waits, forwards signals and writes the
+ * journal entry. The helper takes over cgroup, limits, OOM score, LSM label, namespaces, root directory, bounding set,
+ * no_new_privs and ids. It starts the command as a child of the supervisor. Only the command is in the machine's pid
+ * namespace, where processes of the machine may trace it from its creation on: by then it has no descriptor, directory
+ * or capability that the machine does not have.
  */
 #include "enter.h"
 
@@ -41,7 +41,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Opens the leader's directory in /proc, reads the properties that the command takes over, and returns the directory. */
+/*
+ * Opens the leader's directory in /proc, reads the properties that the command takes over, and returns the directory.
+ */
 static int open_leader(void) {
         char path[32];
         snprintf(path, sizeof path, "/proc/%d", (int) request.leader);

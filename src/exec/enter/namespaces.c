@@ -14,8 +14,8 @@
 #endif
 
 /*
- * Returns the namespaces that the leader does not share with this process, as flags of setns(2), which refuses to join the
- * user namespace that a process is already in.
+ * Returns the namespaces that the leader does not share with this process, as flags of setns(2), which refuses to join
+ * the user namespace that a process is already in.
  */
 static int foreign_namespaces(int proc) {
         static const struct { const char *name; int flag; } kinds[] = {
@@ -69,8 +69,8 @@ void read_namespaces(int proc) {
 }
 
 /*
- * Joins all namespaces in one call, with the capabilities in the user namespace. Where that does not own the other namespaces
- * (EPERM), joins the others first, with the capabilities on the host.
+ * Joins all namespaces in one call, with the capabilities in the user namespace. Where that does not own the other
+ * namespaces (EPERM), joins the others first, with the capabilities on the host.
  */
 void join_namespaces(void) {
         int flags = leader.namespaces;

@@ -22,10 +22,10 @@ static bool ends_the_start(int signal) {
 }
 
 /*
- * Waits for the end of the helper. It may hang (the machine's cgroup is frozen, a home directory is on a file system that does
- * not answer), so it is killed by a signal that would end the command, and at the deadline. Signals that arrive before the
- * command exists are sent to it afterwards. Returns the exit status where the helper was killed before the command existed, or where
- * SIGKILL did not end it in KILL_GRACE_MS; else 0.
+ * Waits for the end of the helper. It may hang (the machine's cgroup is frozen, a home directory is on a file system
+ * that does not answer), so it is killed by a signal that would end the command, and at the deadline. Signals that
+ * arrive before the command exists are sent to it afterwards. Returns the exit status where the helper was killed
+ * before the command existed, or where SIGKILL did not end it in KILL_GRACE_MS; else 0.
  */
 static int wait_helper(pid_t helper, const sigset_t *signals, const pid_t *command, int *how) {
         sigset_t early;
@@ -66,8 +66,8 @@ static bool ends_until(pid_t child, long until, const sigset_t *signals) {
 }
 
 /*
- * Leaves a process that has `request.held` open until the command has ended: one that hangs in the kernel ends later than this
- * program, and counts for its caller until then.
+ * Leaves a process that has `request.held` open until the command has ended: one that hangs in the kernel ends later
+ * than this program, and counts for its caller until then.
  */
 static void stay_for(pid_t command) {
         struct pollfd ended = { .fd = (int) syscall(SYS_pidfd_open, command, 0), .events = POLLIN };
@@ -79,8 +79,8 @@ static void stay_for(pid_t command) {
 }
 
 /*
- * Waits until a command that is left running has executed its program or reported why it could not. The program may be on a
- * file system that does not answer, so a signal that would end the command ends the wait too.
+ * Waits until a command that is left running has executed its program or reported why it could not. The program may be
+ * on a file system that does not answer, so a signal that would end the command ends the wait too.
  */
 static struct started wait_executed(pid_t command, int exec_error, const sigset_t *signals) {
         struct pollfd awaited[] = {
@@ -146,9 +146,9 @@ struct started start_command(const sigset_t *signals) {
 }
 
 /*
- * Waits for the command, forwards signals to its process group, and ends it at the deadline by SIGTERM, then SIGKILL. Returns
- * the exit status. Stops waiting for a command that SIGKILL does not end (it hangs in the kernel, or a process of the
- * machine traces it).
+ * Waits for the command, forwards signals to its process group, and ends it at the deadline by SIGTERM, then SIGKILL.
+ * Returns the exit status. Stops waiting for a command that SIGKILL does not end (it hangs in the kernel, or a process
+ * of the machine traces it).
  */
 int supervise(pid_t child, const sigset_t *signals) {
         enum { RUNS, TERMINATED, KILLED } state = RUNS;

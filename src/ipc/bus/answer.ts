@@ -1,8 +1,8 @@
 // Calls of a client, and their replies and errors: the common part of both clients, connection.ts and plain.ts.
 import { Variant } from "../../base/variant.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
+import { MESSAGE_TYPE, type Outgoing } from "../message/message.ts";
 import { BusError } from "./error.ts";
-import { MESSAGE_TYPE, type Outgoing } from "./message.ts";
 import type { Incoming } from "./stream.ts";
 
 /** A method call to a peer. Without `interactive` the peer may not ask a person. `timeoutMs` is 25 s by default. */

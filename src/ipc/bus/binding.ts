@@ -1,5 +1,5 @@
-// Joins a D-Bus interface's table with its handlers, and the objects that have interfaces. The types of handlers follow from
-// the table: a method without a handler does not compile.
+// Joins a D-Bus interface's table with its handlers, and the objects that have interfaces. The types of handlers follow
+// from the table: a method without a handler does not compile.
 import type { Access } from "../../api/access.ts";
 import type { BusInterface, BusMethod, Getters, Handlers } from "../../api/table.ts";
 import type { Caller } from "../caller.ts";
@@ -74,8 +74,8 @@ export interface ObjectTree {
 }
 
 /**
- * Returns the interface and method of a call; null where the object has none. Without an interface in the message, the first
- * interface with the member is taken (D-Bus specification, "Message Types").
+ * Returns the interface and method of a call; null where the object has none. Without an interface in the message, the
+ * first interface with the member is taken (D-Bus specification, "Message Types").
  */
 export function findMethod(
   object: BusObject,

@@ -1,9 +1,9 @@
 // A method call while it is answered: where it came from, its context for the handler, and its arguments.
 import type { Access } from "../../api/access.ts";
 import type { Caller } from "../caller.ts";
+import { FLAG_INTERACTIVE, type Outgoing } from "../message/message.ts";
 import type { BusCallContext } from "./binding.ts";
 import { BusError, DBUS_ERROR } from "./error.ts";
-import { FLAG_INTERACTIVE, type Outgoing } from "./message.ts";
 import type { Incoming } from "./stream.ts";
 
 /** The connection of a call, to which its reply is sent. */

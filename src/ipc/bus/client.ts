@@ -1,9 +1,9 @@
 // A client of a D-Bus bus or peer: calls, signals by match rule, and the owner of each name that signals come from.
 
 import type { Fd } from "../../kernel/file/fd.ts";
+import type { Outgoing } from "../message/message.ts";
 import { type BusCall, BusConnection, type ConnectionOptions, type DescriptorPolicy } from "./connection.ts";
 import { BusError } from "./error.ts";
-import type { Outgoing } from "./message.ts";
 import type { Incoming } from "./stream.ts";
 import { type BusTarget, openTransport } from "./transport.ts";
 

@@ -7,6 +7,7 @@ import { Message } from "dbus-next/lib/message-type.js";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { streamOn } from "../../kernel/socket/stream.ts";
 import { MAX_FDS } from "../../kernel/socket/unix.ts";
+import { FLAG_NO_REPLY, MESSAGE_TYPE, type Outgoing } from "../message/message.ts";
 import {
   answerOf,
   type BusCall,
@@ -20,7 +21,6 @@ import {
 } from "./answer.ts";
 import { BusError } from "./error.ts";
 import type { Handshake } from "./handshake.ts";
-import { FLAG_NO_REPLY, MESSAGE_TYPE, type Outgoing } from "./message.ts";
 import { BusStream, type Incoming } from "./stream.ts";
 
 export type { BusCall } from "./answer.ts";

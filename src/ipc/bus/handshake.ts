@@ -55,8 +55,8 @@ export class ClientHandshake implements Handshake {
   #accepted = false;
 
   /**
-   * `uid` is the user as the server sees us; that differs from our own inside another user namespace. Unless descriptors are
-   * passed, the server is not asked whether it takes any, and sends none.
+   * `uid` is the user as the server sees us; that differs from our own inside another user namespace. Unless
+   * descriptors are passed, the server is not asked whether it takes any, and sends none.
    */
   constructor(uid: number = process.geteuid?.() ?? 0, options: { passesDescriptors?: boolean } = {}) {
     this.#uid = uid;

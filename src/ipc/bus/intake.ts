@@ -1,10 +1,10 @@
 // Calls from a bus, where all senders share one connection: each sender's calls are started in their order, users take
-// turns, and none is started while the broker does not read what we send. The resources of a sender's unanswered calls are
-// limited; further calls are refused without being decoded.
+// turns, and none is started while the broker does not read what we send. The resources of a sender's unanswered calls
+// are limited; further calls are refused without being decoded.
 import { shareOwner } from "../../kernel/process/share-owner.ts";
 import type { FairTurns } from "../fair-turns.ts";
+import type { Outgoing } from "../message/message.ts";
 import { CALL_DESCRIPTOR_LIMIT, type Origin } from "./call.ts";
-import type { Outgoing } from "./message.ts";
 import type { Incoming } from "./stream.ts";
 
 export interface IntakeLimits {

@@ -1,5 +1,5 @@
-// Connects to the system bus of a machine, for `-M NAME`: opens the socket in the machine's file system, with the identity of the
-// machine's root user.
+// Connects to the system bus of a machine, for `-M NAME`: opens the socket in the machine's file system, with the
+// identity of the machine's root user.
 import { readFileSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
 import { isMachineName } from "../../base/names.ts";
@@ -18,7 +18,10 @@ interface Connected {
 
 const SOCKET_IN_MACHINE = "/run/dbus/system_bus_socket";
 
-/** Opens the system bus of a registered machine. Throws an error with errno: EHOSTDOWN where there is no such machine, ENOENT where it has no bus. */
+/**
+ * Opens the system bus of a registered machine. Throws an error with errno: EHOSTDOWN where there is no such machine,
+ * ENOENT where it has no bus.
+ */
 export function openInMachine(name: string): Connected {
   if (!isMachineName(name)) throw new ErrnoError("EINVAL", "Invalid argument");
   let keys: ReadonlyMap<string, string>;
@@ -34,9 +37,9 @@ export function openInMachine(name: string): Connected {
 }
 
 /**
- * Opens the system bus of the container with this leader. The socket is opened beneath the container's root and connected to as
- * the container's root user: its bus knows no user of the host. Nothing here waits: throws `EAGAIN` where the bus
- * accepts no connection at once.
+ * Opens the system bus of the container with this leader. The socket is opened beneath the container's root and
+ * connected to as the container's root user: its bus knows no user of the host. Nothing here waits: throws `EAGAIN`
+ * where the bus accepts no connection at once.
  */
 function openInContainer(leader: number): Connected {
   using root = openPath(`/proc/${leader}/root`, "directory");

@@ -4,11 +4,11 @@
 import type { Variant } from "../../base/variant.ts";
 import type { CallCounts } from "../call-counts.ts";
 import type { Caller } from "../caller.ts";
+import { FLAG_NO_REPLY, MESSAGE_TYPE } from "../message/message.ts";
 import { type BoundMethod, type BusCallContext, type BusObject, findMethod, type ObjectTree } from "./binding.ts";
 import { type Arguments, Call, decode, type Origin } from "./call.ts";
 import { BusError, DBUS_ERROR, describeError } from "./error.ts";
 import { introspect } from "./introspection.ts";
-import { FLAG_NO_REPLY, MESSAGE_TYPE } from "./message.ts";
 import {
   findProperty,
   getAll,
@@ -51,8 +51,8 @@ export class BusServer {
   }
 
   /**
-   * Answers a method call: before it returns (then null), or when the returned promise is fulfilled. Never throws or rejects.
-   * The message's descriptors are closed when it has been answered; at once where its signature has none.
+   * Answers a method call: before it returns (then null), or when the returned promise is fulfilled. Never throws or
+   * rejects. The message's descriptors are closed when it has been answered; at once where its signature has none.
    */
   dispatch(message: Incoming, origin: Origin): Promise<void> | null {
     this.#options.called?.();

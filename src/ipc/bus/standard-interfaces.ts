@@ -1,5 +1,5 @@
-// The interfaces that every object has: their names, and the values of org.freedesktop.DBus.Properties (D-Bus specification,
-// "Standard Interfaces").
+// The interfaces that every object has: their names, and the values of org.freedesktop.DBus.Properties (D-Bus
+// specification, "Standard Interfaces").
 import type { BusProperty } from "../../api/table.ts";
 import { Variant } from "../../base/variant.ts";
 import type { BoundInterface, BusObject } from "./binding.ts";

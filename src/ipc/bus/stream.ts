@@ -3,23 +3,12 @@
 // data go to the handler `end` and are never thrown.
 import type { Fd } from "../../kernel/file/fd.ts";
 import type { ByteStream, OpenStream, StreamHandlers as SocketHandlers } from "../../kernel/socket/stream.ts";
+import { decodeBody, decodeHead, encodeMessage, type MessageHead, type Outgoing } from "../message/message.ts";
+import { Framer, limitOf } from "./framer.ts";
 import { ClientHandshake, type Handshake } from "./handshake.ts";
-import {
-  decodeBody,
-  decodeHead,
-  encodeMessage,
-  MESSAGE_TYPE,
-  type MessageHead,
-  measure,
-  type Outgoing,
-} from "./message.ts";
 
-const KIB = 1024;
 const HANDSHAKE_TIMEOUT_MS = 30_000;
 const MAX_QUEUED_DESCRIPTORS = 256;
-const MESSAGE_LIMIT_BYTES = 16 << 20;
-/** Calls of these services are much shorter. A longer one is answered with an error and not decoded. */
-const CALL_LIMIT_BYTES = 2 << 20;
 /** A peer that does not read its replies is disconnected when more than this is queued for it. */
 const QUEUE_LIMIT_BYTES = 64 << 20;
 
@@ -65,9 +54,7 @@ export class BusStream {
   #ready = false;
   #ended = false;
   #waiting: { bytes: Buffer; descriptors: readonly Fd[] }[] = [];
-  #pending: Buffer = Buffer.alloc(0);
-  #filled = 0;
-  #skip = 0;
+  readonly #framer: Framer;
   #descriptors: Fd[] = [];
   readonly #refusesDescriptors: boolean;
 
@@ -77,6 +64,12 @@ export class BusStream {
     this.#handlers = handlers;
     this.#handshake = handshake;
     this.#refusesDescriptors = takesDescriptors === 0;
+    const { tooLong } = handlers;
+    this.#framer = new Framer({
+      isOpen: () => !this.#ended,
+      message: (bytes, head, isCut) => this.#deliver(bytes, head, isCut),
+      ...(tooLong === undefined ? {} : { tooLong: (bytes) => this.#passOver(bytes) }),
+    });
     const streamHandlers: SocketHandlers = {
       data: (bytes, fds) => this.#receive(bytes, fds),
       end: (error) => this.#finish(error),
@@ -96,7 +89,7 @@ export class BusStream {
 
   /** Bytes of incomplete messages and of messages that wait to be sent. */
   get heldBytes(): number {
-    return this.#pending.length + this.#socket.queuedBytes;
+    return this.#framer.heldBytes + this.#socket.queuedBytes;
   }
 
   /** Whether the peer reads what is sent to it. */
@@ -159,7 +152,7 @@ export class BusStream {
     try {
       if (this.#descriptors.length > MAX_QUEUED_DESCRIPTORS) throw new RangeError("too many descriptors");
       const rest = this.#ready ? bytes : this.#authenticate(bytes);
-      if (rest !== null) this.#frames(rest);
+      if (rest !== null) this.#framer.feed(rest);
     } catch (error) {
       this.#fail(error as Error);
     }
@@ -179,77 +172,16 @@ export class BusStream {
     return step.rest;
   }
 
-  /** Splits the stream into messages. A complete one is decoded in place; an incomplete one is collected. */
-  #frames(chunk: Buffer): void {
-    let at = 0;
-    while (at < chunk.length && !this.#ended) {
-      if (this.#skip > 0) {
-        const step = Math.min(this.#skip, chunk.length - at);
-        this.#skip -= step;
-        at += step;
-      } else if (this.#filled === 0) {
-        const used = this.#direct(chunk.subarray(at));
-        if (used === 0) at += this.#collect(chunk.subarray(at));
-        else at += used;
-      } else at += this.#collect(chunk.subarray(at));
-    }
-  }
-
-  /** Delivers a message that is complete in `bytes` without copying it; returns its length, or 0. */
-  #direct(bytes: Buffer): number {
-    if (bytes.length < 16) return 0;
-    const size = measure(bytes);
-    if (size.total > limitOf(bytes) || size.total > bytes.length) return 0;
-    this.#deliver(bytes.subarray(0, size.total), size.head);
-    return size.total;
-  }
-
-  /** Takes the missing part of the current message from `bytes`; returns its length. */
-  #collect(bytes: Buffer): number {
-    let used = this.#fill(bytes, 16);
-    if (this.#filled < 16) return used;
-    const size = measure(this.#pending);
-    if (size.head > MESSAGE_LIMIT_BYTES) return used + this.#passOver(size.total);
-    const wanted = size.total > limitOf(this.#pending) ? size.head : size.total;
-    used += this.#fill(bytes.subarray(used), wanted);
-    if (this.#filled < wanted) return used;
-    const message = this.#pending.subarray(0, wanted);
-    this.#pending = Buffer.alloc(0);
-    this.#filled = 0;
-    if (wanted < size.total) this.#skip = size.total - wanted;
-    this.#deliver(message, size.head, wanted < size.total);
-    return used;
-  }
-
   /**
-   * Skips a message that is too long: a broker forwards messages of others, which must not end the connection to it.
-   * Descriptors received so far belong to this message: all earlier ones have been delivered, and no later one has been read.
+   * Descriptors received so far belong to this message: all earlier ones have been delivered, and no later one has been
+   * read.
    */
-  #passOver(total: number): number {
-    if (this.#handlers.tooLong === undefined)
-      throw new RangeError(`message header is longer than ${MESSAGE_LIMIT_BYTES >> 20} MiB`);
-    this.#handlers.tooLong(total);
+  #passOver(bytes: number): void {
+    this.#handlers.tooLong?.(bytes);
     this.#dropDescriptors();
-    this.#pending = Buffer.alloc(0);
-    this.#skip = total - this.#filled;
-    this.#filled = 0;
-    return 0;
   }
 
-  /** Fills the buffer up to `wanted` bytes; it grows with the received data, not with the announced length. */
-  #fill(bytes: Buffer, wanted: number): number {
-    const take = Math.min(Math.max(wanted - this.#filled, 0), bytes.length);
-    if (this.#filled + take > this.#pending.length) {
-      const larger = Buffer.allocUnsafe(Math.max(4 * KIB, this.#pending.length * 2, this.#filled + take));
-      this.#pending.copy(larger, 0, 0, this.#filled);
-      this.#pending = larger;
-    }
-    bytes.copy(this.#pending, this.#filled, 0, take);
-    this.#filled += take;
-    return take;
-  }
-
-  #deliver(bytes: Buffer, headLength: number, tooLong = false): void {
+  #deliver(bytes: Buffer, headLength: number, isCut: boolean): void {
     const head = decodeHead(bytes);
     const count = this.#refusesDescriptors ? 0 : head.descriptorCount;
     if (count > this.#descriptors.length) throw new RangeError("descriptors are missing");
@@ -259,14 +191,10 @@ export class BusStream {
     message.descriptors = descriptors;
     message.size = bytes.length;
     message.values = () => {
-      if (tooLong) throw new RangeError(`message is longer than ${limitOf(bytes) >> 20} MiB`);
+      if (isCut) throw new RangeError(`message is longer than ${limitOf(bytes) >> 20} MiB`);
       values ??= decodeBody(bytes, headLength, head.signature, descriptors);
       return values;
     };
     this.#handlers.message(message);
   }
-}
-
-function limitOf(head: Buffer): number {
-  return head[1] === MESSAGE_TYPE.call ? CALL_LIMIT_BYTES : MESSAGE_LIMIT_BYTES;
 }

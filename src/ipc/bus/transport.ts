@@ -40,7 +40,10 @@ interface Transport {
   readonly handshake?: Handshake;
 }
 
-/** Opens the connection. Throws an error with errno: EHOSTDOWN where there is no such machine, ENOENT where it has no bus. */
+/**
+ * Opens the connection. Throws an error with errno: EHOSTDOWN where there is no such machine, ENOENT where it has no
+ * bus.
+ */
 export async function openTransport(target: BusTarget): Promise<Transport> {
   switch (target.kind) {
     case "system":
@@ -84,7 +87,10 @@ export function sshDestination({ host, port, batch }: Pick<SshTarget, "host" | "
   ];
 }
 
-/** A script that connects to the system bus of the other host or, where it has none but has this program, to our daemons. */
+/**
+ * A script that connects to the system bus of the other host or, where it has none but has this program, to our
+ * daemons.
+ */
 const BUS_OR_BRIDGE =
   "[ -S /run/dbus/system_bus_socket ] || ! command -v machined >/dev/null || exec machined bridge; exec systemd-stdio-bridge";
 

@@ -1,4 +1,5 @@
-// Calls of a client whose arguments and results are those of a table's row: names, types and the signature follow from it.
+// Calls of a client whose arguments and results are those of a table's row: names, types and the signature follow from
+// it.
 import type { CalledInterface, Signature, Wire } from "../../api/table.ts";
 import type { Prepared } from "../../base/prepared.ts";
 import type { Fd } from "../../kernel/file/fd.ts";

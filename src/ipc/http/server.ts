@@ -1,5 +1,5 @@
-// A small HTTP/1.1 server on unix sockets: one request for each connection, no bodies, everything counted and limited by
-// the user of the peer as on the other sockets of the daemon. A peer that is slow loses its connection.
+// A small HTTP/1.1 server on unix sockets: one request for each connection, no bodies, everything counted and limited
+// by the user of the peer as on the other sockets of the daemon. A peer that is slow loses its connection.
 import type { Fd } from "../../kernel/file/fd.ts";
 import { Acceptor } from "../../kernel/socket/acceptor.ts";
 import { SocketStream, type StreamHandlers } from "../../kernel/socket/stream.ts";

@@ -15,9 +15,9 @@ import {
 } from "../bus/answer.ts";
 import type { BusClient } from "../bus/client.ts";
 import { BusError } from "../bus/error.ts";
-import { encodeMessage, FLAG_NO_REPLY, MESSAGE_TYPE } from "../bus/message.ts";
 import { BusStream, type Incoming } from "../bus/stream.ts";
 import type { BusTarget } from "../bus/transport.ts";
+import { encodeMessage, FLAG_NO_REPLY, MESSAGE_TYPE } from "../message/message.ts";
 import { engineSocket, type PlainSocket } from "./engine-socket.ts";
 
 interface Waiting {
@@ -168,7 +168,10 @@ class PlainBus implements Calls {
     this.#stream.send({ ...unknownMethod(message), flags: FLAG_NO_REPLY, serial: ++this.#serial });
   }
 
-  /** The descriptors among the values belong to the caller; others, and those of a reply that nobody waits for, are closed. */
+  /**
+   * The descriptors among the values belong to the caller; others, and those of a reply that nobody waits for, are
+   * closed.
+   */
   #receiveAnswer(message: Incoming): void {
     const waiting = this.#waiting.get(message.replySerial ?? 0);
     if (waiting === undefined) {

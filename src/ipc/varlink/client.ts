@@ -197,10 +197,16 @@ export class VarlinkClient {
   }
 }
 
-/** 2^53 has 16 digits and begins with a 9. The pattern looks at beginnings of numbers only, because long texts are searched. */
+/**
+ * 2^53 has 16 digits and begins with a 9. The pattern looks at beginnings of numbers only, because long texts are
+ * searched.
+ */
 const LONG_INTEGER = /\D(?:9\d{15}|\d{17})/;
 
-/** Parses error-free replies to one call as one text, in a fraction of the time of parsing each. Returns null for others. */
+/**
+ * Parses error-free replies to one call as one text, in a fraction of the time of parsing each. Returns null for
+ * others.
+ */
 function readReplies(bytes: Buffer): JsonObject[] | null {
   const text = isUtf8(bytes) ? bytes.toString() : "";
   if (text === "" || LONG_INTEGER.test(text)) return null;

@@ -1,5 +1,5 @@
-// Calls to a service of an older release, which continues to run while the host is upgraded. A service refuses a call with a
-// parameter that it does not know. The row of a method says which parameters a call can do without (`hints`).
+// Calls to a service of an older release, which continues to run while the host is upgraded. A service refuses a call
+// with a parameter that it does not know. The row of a method says which parameters a call can do without (`hints`).
 import type { VarlinkMethod } from "../../api/varlink-table.ts";
 import { ERRORS } from "../../base/error.ts";
 import { VarlinkError } from "./client.ts";
@@ -20,8 +20,9 @@ export function hasHints({ hints = [] }: VarlinkMethod, parameters: Parameters):
 }
 
 /**
- * Makes a call by `call`; `again`, without all hints of the method, where the service refuses one of them. Throws as `call`. The
- * second call needs a connection and descriptors of its own where it has any: a service reads nothing behind those of a refused call.
+ * Makes a call by `call`; `again`, without all hints of the method, where the service refuses one of them. Throws as
+ * `call`. The second call needs a connection and descriptors of its own where it has any: a service reads nothing
+ * behind those of a refused call.
  */
 export async function callWithHints<Result>(
   method: VarlinkMethod,

@@ -6,8 +6,8 @@ import { invalidArgument } from "../../base/error.ts";
 import type { JsonObject, JsonValue } from "../../base/text/json.ts";
 
 /**
- * Checks the parameters of a call. null counts as absent. Throws InvalidParameter with the name of the first field that is
- * missing, unknown or of another type; returns an object with the present fields.
+ * Checks the parameters of a call. null counts as absent. Throws InvalidParameter with the name of the first field that
+ * is missing, unknown or of another type; returns an object with the present fields.
  */
 export function checkFields(table: VarlinkInterface, fields: VarlinkFields, parameters: JsonObject): JsonObject {
   const checked: JsonObject = Object.create(null);

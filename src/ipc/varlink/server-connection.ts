@@ -1,5 +1,5 @@
-// One connection of a Varlink server. Its calls are answered in order, one at a time. A peer that violates the protocol is
-// disconnected without a reply (https://varlink.org/Method-Call, sd-varlink(3)).
+// One connection of a Varlink server. Its calls are answered in order, one at a time. A peer that violates the protocol
+// is disconnected without a reply (https://varlink.org/Method-Call, sd-varlink(3)).
 import { ErrnoError, MachinedError } from "../../base/error.ts";
 import { Prepared } from "../../base/prepared.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
@@ -36,7 +36,9 @@ export class ServerConnection {
   /** The source of further replies to the call that is being answered, or null. */
   #feeder: { wake(): void } | null = null;
   #finishing = false;
-  /** The current call is the last one: its descriptors are still in the socket, so that nothing behind them can be read. */
+  /**
+   * The current call is the last one: its descriptors are still in the socket, so that nothing behind them can be read.
+   */
   #isLast = false;
 
   constructor(socket: Fd, caller: Caller, place: PeerPlace, options: VarlinkServerOptions, ended: () => void) {

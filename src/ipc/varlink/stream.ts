@@ -5,6 +5,7 @@
 import { isUtf8 } from "node:buffer";
 import type { Fd } from "../../kernel/file/fd.ts";
 import type { ByteStream, OpenStream } from "../../kernel/socket/stream.ts";
+import { GrowingBuffer } from "../growing-buffer.ts";
 
 const MESSAGE_LIMIT_BYTES = 16 << 20;
 const QUEUE_LIMIT_BYTES = 64 << 20;
@@ -13,7 +14,6 @@ const QUEUE_LIMIT_BYTES = 64 << 20;
  * the socket sees only the piece that they came with, and that must complete the message.
  */
 const PIECE_BYTES = 16 << 10;
-const NOTHING: Buffer = Buffer.alloc(0);
 
 /** A message that `next()` returned; the caller owns its descriptors. */
 export interface VarlinkMessage {
@@ -71,9 +71,8 @@ export class VarlinkStream {
   #left = 0;
   /** The offset in the chunk of the message that the descriptors belong to. */
   #owner = 0;
-  /** The first `#size` bytes are the beginning of a message whose end has not arrived. */
-  #partial: Buffer = NOTHING;
-  #size = 0;
+  /** The beginning of a message whose end has not arrived. */
+  readonly #partial = new GrowingBuffer(256);
   #descriptors: Fd[] = [];
   #ended = false;
 
@@ -100,7 +99,9 @@ export class VarlinkStream {
 
   /** Bytes that wait to be taken or to be sent. */
   get heldBytes(): number {
-    return this.#partial.length + (this.#chunk === null ? 0 : this.#chunk.length - this.#at) + this.#socket.queuedBytes;
+    return (
+      this.#partial.heldBytes + (this.#chunk === null ? 0 : this.#chunk.length - this.#at) + this.#socket.queuedBytes
+    );
   }
 
   /** Whether the peer reads what is sent to it. */
@@ -165,7 +166,7 @@ export class VarlinkStream {
   }
 
   #readEnd(): void {
-    if (this.#size > 0 || this.#handlers.readEnd === undefined) this.#end();
+    if (this.#partial.length > 0 || this.#handlers.readEnd === undefined) this.#end();
     else this.#handlers.readEnd();
   }
 
@@ -189,7 +190,7 @@ export class VarlinkStream {
 
   #deliver(): void {
     const isPlain = this.#arrived.length === 0 && this.#descriptors.length === 0;
-    if (isPlain && this.#size === 0 && this.#handlers.messages !== undefined) this.#deliverMany();
+    if (isPlain && this.#partial.length === 0 && this.#handlers.messages !== undefined) this.#deliverMany();
     while (this.#chunk !== null) {
       const message = this.next();
       if (message !== null) this.#handlers.message?.(message.text, message.descriptors);
@@ -210,30 +211,17 @@ export class VarlinkStream {
   }
 
   #keep(part: Buffer): null {
-    if (this.#size + part.length > this.#messageLimitBytes) this.#tooLong();
-    else this.#append(part);
+    if (this.#partial.length + part.length > this.#messageLimitBytes) this.#tooLong();
+    else this.#partial.append(part);
     return null;
-  }
-
-  /** Appends to one buffer: a message that arrives byte by byte takes no more memory than one that arrives at once. */
-  #append(part: Buffer): void {
-    if (this.#size + part.length > this.#partial.length) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(256, 2 * this.#partial.length, this.#size + part.length));
-      this.#partial.copy(larger, 0, 0, this.#size);
-      this.#partial = larger;
-    }
-    part.copy(this.#partial, this.#size);
-    this.#size += part.length;
   }
 
   #complete(last: Buffer, left: number): VarlinkMessage | null {
     let bytes = last;
-    if (this.#size + last.length > this.#messageLimitBytes) return this.#tooLong();
-    if (this.#size > 0) {
-      this.#append(last);
-      bytes = this.#partial.subarray(0, this.#size);
-      this.#partial = NOTHING;
-      this.#size = 0;
+    if (this.#partial.length + last.length > this.#messageLimitBytes) return this.#tooLong();
+    if (this.#partial.length > 0) {
+      this.#partial.append(last);
+      bytes = this.#partial.take();
     }
     if (!isUtf8(bytes)) {
       this.#fail("message is not UTF-8");
@@ -256,8 +244,7 @@ export class VarlinkStream {
     closeAll(this.#descriptors.splice(0));
     closeAll(this.#arrived.splice(0));
     this.#chunk = null;
-    this.#partial = NOTHING;
-    this.#size = 0;
+    this.#partial.clear();
     this.#handlers.end(error);
   }
 }

@@ -23,7 +23,9 @@ export type PathEventKind = keyof typeof MASKS;
 export interface PathEvent {
   /** The name of the entry, where a directory is watched and the event is about an entry of it; else null. */
   readonly name: string | null;
-  /** `overflow`: events were lost, so check the file again. `gone`: the file was removed or unmounted; no event follows. */
+  /**
+   * `overflow`: events were lost, so check the file again. `gone`: the file was removed or unmounted; no event follows.
+   */
   readonly kinds: ReadonlySet<PathEventKind | "overflow" | "gone">;
 }
 
@@ -47,8 +49,9 @@ const HEADER = 16;
 const buffer = pinForever(64 * 1024);
 
 /**
- * Calls `callback` for each of `events` on `path`, or on an entry of it where it is a directory; also for `overflow` and
- * `gone`. Follows a symbolic link. Returns the watch; throws `ENOENT` for a missing file, `ENOSPC` at the limit of watches.
+ * Calls `callback` for each of `events` on `path`, or on an entry of it where it is a directory; also for `overflow`
+ * and `gone`. Follows a symbolic link. Returns the watch; throws `ENOENT` for a missing file, `ENOSPC` at the limit of
+ * watches.
  */
 export function watchPath(path: string, events: readonly PathEventKind[], callback: Callback): Watch {
   const mask = events.reduce((all, event) => all | MASKS[event], 0);

@@ -1,5 +1,6 @@
-// The poller's waiting thread. It blocks on an epoll whose only member is the poller's epoll, and posts a message to the main
-// thread when that is ready. A separate entry point of the build: it must not import anything that main does not need.
+// The poller's waiting thread. It blocks on an epoll whose only member is the poller's epoll, and posts a message to
+// the main thread when that is ready. A separate entry point of the build: it must not import anything that main does
+// not need.
 import { EINTR } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { sys, trySys } from "../syscall/sys.ts";

@@ -1,6 +1,6 @@
 // Readiness of descriptors as callbacks. One epoll(7) holds every descriptor, edge-triggered: a callback runs when a
-// descriptor becomes ready, and must read or write until EAGAIN. A thread waits for that epoll (poller-thread.ts) and posts a
-// wake-up; the main thread then collects the events from the epoll without waiting.
+// descriptor becomes ready, and must read or write until EAGAIN. A thread waits for that epoll (poller-thread.ts) and
+// posts a wake-up; the main thread then collects the events from the epoll without waiting.
 import type { Fd } from "../file/fd.ts";
 import { EINTR, O_CLOEXEC } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
@@ -49,8 +49,8 @@ let threadAfterMs = 20;
 /** How long the main thread waits in the kernel in each turn while there is no thread. */
 const FIRST_WAIT_US = 1000;
 /**
- * How long the main thread waits for further events after it has dispatched some: a client often calls again as soon as it
- * has its reply, and waking the thread in between costs more than the call.
+ * How long the main thread waits for further events after it has dispatched some: a client often calls again as soon as
+ * it has its reply, and waking the thread in between costs more than the call.
  */
 const MORE_WAIT_US = 100;
 /** Batches in a row before timers and other work of the event loop run. */
@@ -70,9 +70,9 @@ let startedAtMs = 0;
 let outer = -1;
 
 /**
- * Calls `callback` whenever `fd` becomes ready for what `interest` names, on its peer's hang-up, and on errors; where it is
- * ready already, first in the next turn of the event loop. Throws `EEXIST` where the descriptor is watched already, `EPERM`
- * for a regular file. An error of the callback is reported as uncaught; the poller continues.
+ * Calls `callback` whenever `fd` becomes ready for what `interest` names, on its peer's hang-up, and on errors; where
+ * it is ready already, first in the next turn of the event loop. Throws `EEXIST` where the descriptor is watched
+ * already, `EPERM` for a regular file. An error of the callback is reported as uncaught; the poller continues.
  */
 export function watch(fd: Fd | number, interest: Interest, callback: Callback): Watch {
   start();
@@ -98,7 +98,10 @@ export function watch(fd: Fd | number, interest: Interest, callback: Callback): 
 
 const SHORT_LIFE_MS = 500;
 
-/** Puts the thread off, for a program that makes a few calls and ends: on a busy host that takes longer, and the thread costs more. */
+/**
+ * Puts the thread off, for a program that makes a few calls and ends: on a busy host that takes longer, and the thread
+ * costs more.
+ */
 export function expectShortLife(): void {
   threadAfterMs = SHORT_LIFE_MS;
 }
@@ -115,8 +118,8 @@ function start(): void {
 }
 
 /**
- * Returns the location of the thread's program. In the executable it has the path that it has below src/, the folder that all
- * entry points of the build have in common; this module itself is bundled into another file.
+ * Returns the location of the thread's program. In the executable it has the path that it has below src/, the folder
+ * that all entry points of the build have in common; this module itself is bundled into another file.
  */
 function threadSource(): string | URL {
   const isCompiled = import.meta.path.startsWith("/$bunfs/");
@@ -157,8 +160,8 @@ function planTurn(waitUs: number): void {
 }
 
 /**
- * Runs the callbacks of all ready descriptors, after waiting up to `waitUs`. After events, another turn with a short wait
- * follows; without events the thread waits or, while there is none, the next turn.
+ * Runs the callbacks of all ready descriptors, after waiting up to `waitUs`. After events, another turn with a short
+ * wait follows; without events the thread waits or, while there is none, the next turn.
  */
 function turn(waitUs: number): void {
   let timeoutUs = waitUs;

@@ -1,5 +1,5 @@
-// Attributes of files: the flags of chattr(1), extended attributes, and whether a file can be written. See ioctl_iflags(2),
-// xattr(7), access(2).
+// Attributes of files: the flags of chattr(1), extended attributes, and whether a file can be written. See
+// ioctl_iflags(2), xattr(7), access(2).
 import { ENODATA, EOPNOTSUPP, EPERM, EROFS } from "../syscall/constants.ts";
 import { pin, pinForever, scratchString } from "../syscall/mem.ts";
 import { check, isErrno, trySys } from "../syscall/sys.ts";
@@ -35,8 +35,8 @@ export function changeFileFlags(fd: Fd, change: { readonly set?: number; readonl
 }
 
 /**
- * Disables copy-on-write for an empty file, for disk images. Has no effect where the file system cannot do that, for example
- * because it compresses the file.
+ * Disables copy-on-write for an empty file, for disk images. Has no effect where the file system cannot do that, for
+ * example because it compresses the file.
  */
 export function avoidCopyOnWrite(fd: Fd): void {
   try {
@@ -46,7 +46,9 @@ export function avoidCopyOnWrite(fd: Fd): void {
   }
 }
 
-/** Clears the flags that prevent a file from being changed, removed or renamed; no error on a file system without flags. */
+/**
+ * Clears the flags that prevent a file from being changed, removed or renamed; no error on a file system without flags.
+ */
 export function makeMutable(fd: Fd): void {
   const old = fileFlags(fd);
   const clear = FILE_FLAG.immutable | FILE_FLAG.append;
@@ -56,7 +58,8 @@ export function makeMutable(fd: Fd): void {
 const W_OK = 2;
 
 /**
- * Returns why `path` below `directory` cannot be written: `EROFS`, `EPERM` for an immutable file, `other`; null where it can.
+ * Returns why `path` below `directory` cannot be written: `EROFS`, `EPERM` for an immutable file, `other`; null where
+ * it can.
  */
 export function writeObstacle(directory: Fd, path: string): "EROFS" | "EPERM" | "other" | null {
   const result = trySys("faccessat", directory.number, scratchString(path), W_OK);
@@ -97,7 +100,9 @@ export function setAttribute(fd: Fd, name: string, bytes: Uint8Array): void {
   check(trySys("setxattr", path, attributeName(name), given, bytes.length, 0), "setxattr", name);
 }
 
-/** Returns the names of all extended attributes of a file that are visible to us; none where the file system has none. */
+/**
+ * Returns the names of all extended attributes of a file that are visible to us; none where the file system has none.
+ */
 export function attributeNames(fd: Fd): string[] {
   const size = trySys("listxattr", scratchString(procPath(fd)), value, value.size);
   if (size === EOPNOTSUPP) return [];
@@ -115,8 +120,8 @@ const MICROSECONDS = 1000n;
 const CREATED_ATTRIBUTE = "user.crtime_usec";
 
 /**
- * Returns the creation time of a file in µs: that of the file system, or that of the copied original in `user.crtime_usec`
- * where that is earlier; null where neither is known.
+ * Returns the creation time of a file in µs: that of the file system, or that of the copied original in
+ * `user.crtime_usec` where that is earlier; null where neither is known.
  */
 export function createdUsec(fd: Fd): bigint | null {
   return createdOf(procPath(fd), statFd(fd).birthNs);

@@ -1,13 +1,14 @@
-// Single read(2) and write(2) calls on non-blocking descriptors of any kind.
+// Single read(2) and write(2) calls on non-blocking descriptors of any kind; whole writes to files.
 import { EAGAIN } from "../syscall/constants.ts";
-import { pinForever } from "../syscall/mem.ts";
+import { type Pinned, pinForever } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
 import type { Fd } from "./fd.ts";
 
 const transfer = pinForever(64 * 1024);
 
 /**
- * Reads up to `limitBytes`, at most 64 KiB. Returns null where nothing is available yet, an empty buffer at the end of file.
+ * Reads up to `limitBytes`, at most 64 KiB. Returns null where nothing is available yet, an empty buffer at the end of
+ * file.
  */
 export function readSome(fd: Fd, limitBytes: number = transfer.size): Buffer | null {
   const count = trySys("read", fd.number, transfer, Math.min(limitBytes, transfer.size));
@@ -24,4 +25,11 @@ export function writeSome(fd: Fd, bytes: Uint8Array): number {
   transfer.bytes.set(part);
   const count = trySys("write", fd.number, transfer, part.length);
   return count === EAGAIN ? -1 : check(count, "write");
+}
+
+/** Writes the first `count` bytes of `memory` to a file at an offset, with as many calls as that takes. */
+export function writeWhole(file: Fd, memory: Pinned, count: number, at: number): void {
+  for (let done = 0; done < count; ) {
+    done += check(trySys("pwrite64", file.number, memory.address + done, count - done, at + done), "write");
+  }
 }

@@ -34,7 +34,9 @@ interface DirectoryEntry {
 // struct linux_dirent64 { 0 u64 d_ino; 8 s64 d_off; 16 u16 d_reclen; 18 u8 d_type; 19 char d_name[]; }
 const entries = pinForever(32 * 1024);
 
-/** Returns the entries of `directory` (opened with mode "directory") from its present offset on, without `.` and `..`. */
+/**
+ * Returns the entries of `directory` (opened with mode "directory") from its present offset on, without `.` and `..`.
+ */
 export function listDirectory(directory: Fd): DirectoryEntry[] {
   const list: DirectoryEntry[] = [];
   for (;;) {

@@ -1,6 +1,6 @@
 // Descriptors as objects with an owner. A function that returns an Fd passes the ownership to its caller, who closes it
-// (`using`) or releases it (`take()`). All files opened here are close-on-exec, do not wait for the other end of a fifo, and
-// do not become a controlling terminal. See open(2), openat2(2).
+// (`using`) or releases it (`take()`). All files opened here are close-on-exec, do not wait for the other end of a
+// fifo, and do not become a controlling terminal. See open(2), openat2(2).
 import {
   AT_FDCWD,
   EAGAIN,
@@ -99,8 +99,8 @@ export class Fd implements Disposable {
   }
 
   /**
-   * Sets the function to call before the descriptor is closed or taken; replaces an earlier one. The poller stops its watch
-   * by it: a watch that outlives its descriptor would act on the file that gets the number next.
+   * Sets the function to call before the descriptor is closed or taken; replaces an earlier one. The poller stops its
+   * watch by it: a watch that outlives its descriptor would act on the file that gets the number next.
    */
   onClose(hook: (() => void) | undefined): void {
     this.#beforeClose = hook;
@@ -129,14 +129,17 @@ export function openAt(directory: Fd, path: string, mode: OpenMode): Fd {
 }
 
 /**
- * Opens `path` as a process with the root directory `root` would: absolute links and `..` stay inside; magic links of /proc
- * are refused (`ELOOP`). For untrusted trees.
+ * Opens `path` as a process with the root directory `root` would: absolute links and `..` stay inside; magic links of
+ * /proc are refused (`ELOOP`). For untrusted trees.
  */
 export function openInRoot(root: Fd, path: string, mode: OpenMode): Fd {
   return openResolved(root, path, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 }
 
-/** Opens `path` below `directory` without following symbolic links. Throws `ELOOP` for a link, `EXDEV` where `..` leads out. */
+/**
+ * Opens `path` below `directory` without following symbolic links. Throws `ELOOP` for a link, `EXDEV` where `..` leads
+ * out.
+ */
 export function openBeneath(directory: Fd, path: string, mode: OpenMode): Fd {
   return openResolved(directory, path, mode, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 }
@@ -217,44 +220,6 @@ export function statPath(path: string, links: LinkPolicy = "follow"): FileStatus
 /** Returns the status of `path` relative to `directory`, whose tree must be trusted. */
 export function statAt(directory: Fd, path: string, links: LinkPolicy = "follow"): FileStatus {
   return statusOf(directory.number, path, links);
-}
-
-const chunk = pinForever(64 * 1024);
-
-/**
- * Returns the whole content of an open regular file, independent of its offset. Throws `EBADF` ("Not a regular file") for
- * others, `EFBIG` for more than `limitBytes`. Files of /proc, which have size 0, are read to their end.
- */
-export function readRegular(fd: Fd, limitBytes: number): Buffer {
-  const status = statFd(fd);
-  requireRegular(status.kind, undefined);
-  if (status.size > limitBytes) throw new SyscallError("read", "EFBIG");
-  const parts: Buffer[] = [];
-  let total = 0;
-  for (;;) {
-    // Reads up to one byte beyond the limit, to detect a file that grew or whose size is unknown.
-    const wanted = Math.min(chunk.size, limitBytes + 1 - total);
-    const count = check(trySys("pread64", fd.number, chunk, wanted, total), "read");
-    if (count === 0) return Buffer.concat(parts, total);
-    total += count;
-    if (total > limitBytes) throw new SyscallError("read", "EFBIG");
-    parts.push(Buffer.from(chunk.bytes.subarray(0, count)));
-  }
-}
-
-/**
- * Returns the content of the regular file `path` below the untrusted `root`. Opens it with O_PATH first, and for reading only
- * where it is regular, so that a fifo or device is never opened. Throws as `readRegular()` and `openInRoot()` do.
- */
-export function readFileIn(root: Fd, path: string, limitBytes: number): Buffer {
-  using named = openInRoot(root, path, "path");
-  requireRegular(statFd(named).kind, path);
-  using opened = reopen(named, "read");
-  return readRegular(opened, limitBytes);
-}
-
-function requireRegular(kind: string, path: string | undefined): void {
-  if (kind !== "regular") throw new SyscallError("read", "EBADF", path, "Not a regular file");
 }
 
 /** Returns a duplicate of one of our standard descriptors, close-on-exec. */

@@ -14,9 +14,9 @@ import type { Fd } from "./fd.ts";
 const HARMLESS = O_ACCMODE | O_NOFOLLOW | O_LARGEFILE | O_DIRECTORY;
 
 /**
- * Returns whether a descriptor has no flag that changes reads and writes: neither O_PATH nor O_APPEND, O_NONBLOCK or others.
- * For descriptors that another process opened and passed. With `"or-appends-or-does-not-wait"`, it may have O_APPEND and
- * O_NONBLOCK.
+ * Returns whether a descriptor has no flag that changes reads and writes: neither O_PATH nor O_APPEND, O_NONBLOCK or
+ * others. For descriptors that another process opened and passed. With `"or-appends-or-does-not-wait"`, it may have
+ * O_APPEND and O_NONBLOCK.
  */
 export function isPlainlyOpened(fd: Fd, strictness: "strictly" | "or-appends-or-does-not-wait" = "strictly"): boolean {
   const permitted = strictness === "strictly" ? HARMLESS : HARMLESS | O_APPEND | O_NONBLOCK;

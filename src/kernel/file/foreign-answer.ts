@@ -1,5 +1,5 @@
-// Detects files on file systems that another program or host implements (FUSE, network), whose calls may never return. It reads
-// only the kernel's list of mounts, so that it cannot block itself.
+// Detects files on file systems that another program or host implements (FUSE, network), whose calls may never return.
+// It reads only the kernel's list of mounts, so that it cannot block itself.
 import { mortal } from "../syscall/mortal.ts";
 import type { Fd } from "./fd.ts";
 import { mountLineOf } from "./mount-line.ts";
@@ -17,8 +17,8 @@ function mayHang(file: Fd): boolean {
 export type Attempt = <Value>(work: () => Value) => Value;
 
 /**
- * Returns the function by which a worker must make blocking calls on these files: where they may hang, SIGTERM and SIGINT end
- * the process at once meanwhile (mortal.ts).
+ * Returns the function by which a worker must make blocking calls on these files: where they may hang, SIGTERM and
+ * SIGINT end the process at once meanwhile (mortal.ts).
  */
 export function attemptOn(...files: readonly Fd[]): Attempt {
   return files.some(mayHang) ? mortal : (work) => work();

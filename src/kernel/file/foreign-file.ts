@@ -1,11 +1,12 @@
-// Reads files that another user may have put in place or may replace at any moment. Only regular files are accepted: the file's
-// kind is checked before it is opened, so that no fifo or device is opened, and again afterwards. Its file system may never
-// answer: the asynchronous calls of node:fs are used, whose threads block instead of this one, so that signals still work.
+// Reads files that another user may have put in place or may replace at any moment. Only regular files are accepted:
+// the file's kind is checked before it is opened, so that no fifo or device is opened, and again afterwards. Its file
+// system may never answer: the asynchronous calls of node:fs are used, whose threads block instead of this one, so that
+// signals still work.
 import { fstat, lstat, open, read, type Stats, stat } from "node:fs";
 import { promisify } from "node:util";
 import { ErrnoError } from "../../base/error.ts";
 import { O_CLOEXEC, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK } from "../syscall/constants.ts";
-import { SyscallError } from "../syscall/sys.ts";
+import { isErrno, SyscallError } from "../syscall/sys.ts";
 import { Fd } from "./fd.ts";
 import type { FileKind, LinkPolicy } from "./status.ts";
 import { FILE_KINDS } from "./status.ts";
@@ -32,8 +33,8 @@ function kindOfStats({ mode }: Stats): FileKind {
 }
 
 /**
- * Opens the regular file `path` for reading. Throws EBADFD for other kinds; `links` says whether a symbolic link is followed
- * or refused.
+ * Opens the regular file `path` for reading. Throws EBADFD for other kinds; `links` says whether a symbolic link is
+ * followed or refused.
  */
 export async function openForeign(path: string, links: LinkPolicy): Promise<ForeignFile> {
   requireRegular(kindOfStats(await (links === "follow" ? statLater : lstatLater)(path)), path);
@@ -49,7 +50,10 @@ export async function openForeign(path: string, links: LinkPolicy): Promise<Fore
   }
 }
 
-/** Returns the content of a regular file. Throws EFBIG where it has more than `limitBytes`, EBADFD where it is not regular. */
+/**
+ * Returns the content of a regular file. Throws EFBIG where it has more than `limitBytes`, EBADFD where it is not
+ * regular.
+ */
 export async function readForeign(path: string, limitBytes: number, links: LinkPolicy): Promise<Buffer> {
   const { file, size } = await openForeign(path, links);
   using _file = file;
@@ -77,5 +81,15 @@ export async function readSettings(path: string, limitBytes: number): Promise<Bu
   } catch (error) {
     const { code, syscall } = error as NodeJS.ErrnoException;
     throw code !== undefined && syscall !== undefined ? new SyscallError(syscall, code, path) : error;
+  }
+}
+
+/** As `readSettings()`; returns null where there is no such file. */
+export async function readSettingsIfThere(path: string, limitBytes: number): Promise<Buffer | null> {
+  try {
+    return await readSettings(path, limitBytes);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return null;
+    throw error;
   }
 }

@@ -1,5 +1,5 @@
-// File locks, without waiting. There are two kinds, independent of each other: open file description locks on lock files, as
-// systemd uses them for images (fcntl(2), F_OFD_SETLK), and flock(2), which also works on directories.
+// File locks, without waiting. There are two kinds, independent of each other: open file description locks on lock
+// files, as systemd uses them for images (fcntl(2), F_OFD_SETLK), and flock(2), which also works on directories.
 import { AT_FDCWD, EACCES, EAGAIN, O_CLOEXEC, O_CREAT, O_NOCTTY, O_NOFOLLOW, O_RDWR } from "../syscall/constants.ts";
 import { pinForever, scratchString } from "../syscall/mem.ts";
 import { check, isErrno, SyscallError, trySys } from "../syscall/sys.ts";
@@ -62,7 +62,10 @@ export class FileLock implements Disposable {
     }
   }
 
-  /** Releases the lock; the last holder removes the file. Harmless if repeated, even if another process has made a new file. */
+  /**
+   * Releases the lock; the last holder removes the file. Harmless if repeated, even if another process has made a new
+   * file.
+   */
   [Symbol.dispose](): void {
     if (!this.#fd.isOpen) return;
     try {
@@ -89,7 +92,9 @@ export function isAt(fd: Fd, path: string): boolean {
 
 const FLOCK: Readonly<Record<LockMode, number>> = { shared: 1 | 4, exclusive: 2 | 4 };
 
-/** Locks a file or directory by flock(2) until its descriptors are closed; returns false where it is locked otherwise. */
+/**
+ * Locks a file or directory by flock(2) until its descriptors are closed; returns false where it is locked otherwise.
+ */
 export function lockWhole(fd: Fd, mode: LockMode = "exclusive"): boolean {
   const result = trySys("flock", fd.number, FLOCK[mode]);
   if (result === EAGAIN) return false;

@@ -1,5 +1,5 @@
-// Opens files of untrusted trees (O_PATH) without blocking: only what the kernel has in its caches is resolved, so that no
-// network or FUSE file system is accessed. See RESOLVE_CACHED in openat2(2).
+// Opens files of untrusted trees (O_PATH) without blocking: only what the kernel has in its caches is resolved, so that
+// no network or FUSE file system is accessed. See RESOLVE_CACHED in openat2(2).
 import {
   AT_EMPTY_PATH,
   AT_STATX_DONT_SYNC,
@@ -24,15 +24,18 @@ import { Fd } from "./fd.ts";
 const how = pinForever(24);
 
 /**
- * Opens `path` below `root` as an O_PATH descriptor; returns null where that would block. Reading the file or its status may
- * still block: compare `mountIdOf()` first.
+ * Opens `path` below `root` as an O_PATH descriptor; returns null where that would block. Reading the file or its
+ * status may still block: compare `mountIdOf()` first.
  */
 export function nameIfKnown(root: Fd, path: string): Fd | null {
   // Before Linux 5.12 there is no such flag (EINVAL).
   return openPathFd(root, path, RESOLVE_CACHED, [EAGAIN, EINVAL]);
 }
 
-/** Opens `path` below `root` (O_PATH) on the mount of `root`; returns null where the path leaves it, or a rename interfered. */
+/**
+ * Opens `path` below `root` (O_PATH) on the mount of `root`; returns null where the path leaves it, or a rename
+ * interfered.
+ */
 export function nameOnMount(root: Fd, path: string): Fd | null {
   return openPathFd(root, path, RESOLVE_NO_XDEV, [EAGAIN, EXDEV]);
 }
@@ -52,7 +55,9 @@ function openPathFd(root: Fd, path: string, resolve: number, absent: readonly nu
 
 const statx = pinForever(256);
 
-/** Returns the mount id of a file, as in /proc/PID/mountinfo; null before Linux 5.8. Does not access its file system. */
+/**
+ * Returns the mount id of a file, as in /proc/PID/mountinfo; null before Linux 5.8. Does not access its file system.
+ */
 export function mountIdOf(file: Fd): number | null {
   const flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
   check(trySys("statx", file.number, scratchString(""), flags, STATX_MNT_ID, statx), "statx");

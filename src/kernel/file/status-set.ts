@@ -1,13 +1,13 @@
-// The raw statuses of many entries of a directory, to detect whether any of them has changed. They are compared as bytes,
-// because decoding takes longer than statx(2) itself.
+// The raw statuses of many entries of a directory, to detect whether any of them has changed. They are compared as
+// bytes, because decoding takes longer than statx(2) itself.
 import { cstring, type Pinned, pinForever } from "../syscall/mem.ts";
 import { trySys } from "../syscall/sys.ts";
 import type { Fd } from "./fd.ts";
 import { STATUS_MASK } from "./status.ts";
 
 /**
- * The byte ranges of struct statx that are compared: mode, inode, size, blocks; change and modification time, device, mount.
- * The access time between them is left out, because reading changes it. See status.ts.
+ * The byte ranges of struct statx that are compared: mode, inode, size, blocks; change and modification time, device,
+ * mount. The access time between them is left out, because reading changes it. See status.ts.
  */
 const PARTS = [
   { from: 28, to: 56 },

@@ -65,8 +65,8 @@ const STATX_ATTR_MOUNT_ROOT = 0x2000;
 const statx = pinForever(256);
 
 /**
- * Returns the status of `path` relative to the open directory `at` (null: the working directory), or of `at` itself where
- * `path` is empty. Only for `fd.ts`, which has the functions for others.
+ * Returns the status of `path` relative to the open directory `at` (null: the working directory), or of `at` itself
+ * where `path` is empty. Only for `fd.ts`, which has the functions for others.
  */
 export function statusOf(at: number | null, path: string, links: LinkPolicy): FileStatus {
   const flags = (path === "" ? AT_EMPTY_PATH : 0) | (links === "no-follow" ? AT_SYMLINK_NOFOLLOW : 0);

@@ -13,8 +13,8 @@ const CMD_CREATE = 6;
 const INERT = 0x1 | 0x2 | 0x4 | 0x8;
 
 /**
- * Mounts the device `source` with the file system `type`, read-only, nosuid, nodev and noexec; returns the mount. `options` are
- * flags (`noload`) or assignments (`rescue=all`) of the file system.
+ * Mounts the device `source` with the file system `type`, read-only, nosuid, nodev and noexec; returns the mount.
+ * `options` are flags (`noload`) or assignments (`rescue=all`) of the file system.
  */
 export function mountDetached(type: string, source: string, options: readonly string[]): Fd {
   using context = Fd.adopt(check(trySys("fsopen", scratchString(type), FSOPEN_CLOEXEC), "fsopen", type));

@@ -39,7 +39,10 @@ export function readAt(file: Fd, offset: number, length: number): Buffer {
   return Buffer.concat(parts);
 }
 
-/** Returns the partitions of a disk in the table's order; null where it has no table. Throws `EUCLEAN` for an invalid one. */
+/**
+ * Returns the partitions of a disk in the table's order; null where it has no table. Throws `EUCLEAN` for an invalid
+ * one.
+ */
 export function readPartitions(disk: Fd): Partition[] | null {
   for (const sectorSize of SECTOR_SIZES) {
     const header = readAt(disk, sectorSize, sectorSize);

@@ -10,8 +10,8 @@ const MOUNT_ATTR_IDMAP = 0x0010_0000;
 const attributes = pinForever(32);
 
 /**
- * Maps the owners of a detached mount into a user namespace: files of UID 0 on disk belong to UID 0 of the namespace. Throws
- * `EINVAL` or `EPERM` where the file system does not support it or the mount is mapped already.
+ * Maps the owners of a detached mount into a user namespace: files of UID 0 on disk belong to UID 0 of the namespace.
+ * Throws `EINVAL` or `EPERM` where the file system does not support it or the mount is mapped already.
  */
 export function mapMountIds(mount: Fd, userNamespace: Fd): void {
   attributes.bytes.fill(0);

@@ -1,4 +1,5 @@
-// Read-only loop devices for a part of a file, which the kernel removes when they are no longer used (autoclear). See loop(4).
+// Read-only loop devices for a part of a file, which the kernel removes when they are no longer used (autoclear). See
+// loop(4).
 import { type Fd, ioctl, openPath } from "../file/fd.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { isErrno, SyscallError } from "../syscall/sys.ts";

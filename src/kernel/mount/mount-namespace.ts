@@ -1,5 +1,5 @@
-// Returns from an entered mount namespace by setns(2). The descriptor of the former one must be opened before entering, because
-// inside, /proc may be the machine's.
+// Returns from an entered mount namespace by setns(2). The descriptor of the former one must be opened before entering,
+// because inside, /proc may be the machine's.
 import type { Fd } from "../file/fd.ts";
 import { openNamespace } from "../process/namespace.ts";
 import { CLONE_NEWNS } from "../syscall/constants.ts";

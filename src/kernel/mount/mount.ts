@@ -64,9 +64,9 @@ export function unmount(path: string, when: "now" | "lazy" = "now"): void {
 }
 
 /**
- * Moves this thread into the mount namespace of `process`. Only for short-lived workers, and only synchronous calls may follow:
- * the engine's other threads stay outside, and an asynchronous read may run on one of them. Throws `ESRCH` where the
- * process has ended.
+ * Moves this thread into the mount namespace of `process`. Only for short-lived workers, and only synchronous calls may
+ * follow: the engine's other threads stay outside, and an asynchronous read may run on one of them. Throws `ESRCH`
+ * where the process has ended.
  */
 export function enterMountNamespace(process: PidRef): void {
   using namespace = process.verified(() => openNamespace(process.pid, "mnt"));

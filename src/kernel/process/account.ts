@@ -1,5 +1,5 @@
-// The user who runs this process: the id from the kernel, name and home directory from the user database (getpwuid(3)). $USER
-// and $LOGNAME are not used, because the caller of a program can set them to anything.
+// The user who runs this process: the id from the kernel, name and home directory from the user database (getpwuid(3)).
+// $USER and $LOGNAME are not used, because the caller of a program can set them to anything.
 
 import { dlopen, FFIType } from "bun:ffi";
 import { readFileSync } from "node:fs";
@@ -22,15 +22,18 @@ export function ownAccount(): Account {
 }
 
 /**
- * Returns the home directory: $HOME where that is an absolute path, as in systemd-nspawn and other programs that look for the
- * same files; else that of the account.
+ * Returns the home directory: $HOME where that is an absolute path, as in systemd-nspawn and other programs that look
+ * for the same files; else that of the account.
  */
 export function homeDirectory(env: Readonly<Record<string, string | undefined>> = process.env): string {
   const home = env["HOME"];
   return home !== undefined && isAbsolute(home) ? home : ownAccount().home;
 }
 
-/** Returns the account of a user from a passwd(5) file; null where the user is not in it, or there is no such file for us. */
+/**
+ * Returns the account of a user from a passwd(5) file; null where the user is not in it, or there is no such file for
+ * us.
+ */
 export function accountInFile(uid: number, path: string): Account | null {
   const text = unlessNoFile(() => readFileSync(path, "utf8"), "");
   for (const line of text.split("\n")) {
@@ -51,7 +54,9 @@ export function stateDirectory(env: Readonly<Record<string, string | undefined>>
   return state !== undefined && isAbsolute(state) ? state : join(homeDirectory(env), ".local/state");
 }
 
-/** Returns the account from the C library's NSS modules (systemd-homed, LDAP); null where none has it, or on failure. */
+/**
+ * Returns the account from the C library's NSS modules (systemd-homed, LDAP); null where none has it, or on failure.
+ */
 export function accountOfLibrary(uid: number): Account | null {
   const record = pin(PASSWD_SIZE);
   const result = pin(8);

@@ -12,9 +12,9 @@ const header = pinForever(8);
 const sets = pinForever(24);
 
 /**
- * From now on this thread accesses files as `identity`, which owns the files that it makes; its capabilities over files are
- * kept. Only for workers, because it is not undone. Needed where our own ids are not mapped (ID-mapped mounts): the kernel
- * refuses to make files there otherwise. Throws `EPERM` where the ids may not be changed.
+ * From now on this thread accesses files as `identity`, which owns the files that it makes; its capabilities over files
+ * are kept. Only for workers, because it is not undone. Needed where our own ids are not mapped (ID-mapped mounts): the
+ * kernel refuses to make files there otherwise. Throws `EPERM` where the ids may not be changed.
  */
 export function makeFilesAs({ uid, gid }: Identity): void {
   sys("setfsgid", gid);

@@ -1,4 +1,5 @@
-// The processes below a process, from /proc/PID/task/TID/children (proc(5)), and which of them is the init of a container.
+// The processes below a process, from /proc/PID/task/TID/children (proc(5)), and which of them is the init of a
+// container.
 import { readdirSync } from "node:fs";
 import { errnoNameOf } from "../../base/error.ts";
 import { sameNamespace } from "./namespace.ts";
@@ -7,7 +8,10 @@ import { processStatus, readProcess } from "./process-file.ts";
 /** How many processes are looked at: more are not started by a program that makes a container. */
 const LIMIT = 1000;
 
-/** Returns the children of all threads of a process; none where it has ended, or the kernel does not tell (CONFIG_PROC_CHILDREN). */
+/**
+ * Returns the children of all threads of a process; none where it has ended, or the kernel does not tell
+ * (CONFIG_PROC_CHILDREN).
+ */
 export function processChildren(pid: number): number[] {
   const found = whileThere(() => readdirSync(`/proc/${pid}/task`)) ?? [];
   return found.flatMap((thread) => {
@@ -17,8 +21,8 @@ export function processChildren(pid: number): number[] {
 }
 
 /**
- * Returns the first process below `pid`, the nearest ones first, that is process 1 of a PID namespace and has a mount namespace of its
- * own, as the init of a container has; null where there is none.
+ * Returns the first process below `pid`, the nearest ones first, that is process 1 of a PID namespace and has a mount
+ * namespace of its own, as the init of a container has; null where there is none.
  */
 export function containerInitBelow(pid: number): number | null {
   const queue = processChildren(pid);

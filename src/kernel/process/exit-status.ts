@@ -1,5 +1,5 @@
-// The exit status of a process that is not our child: from its pidfd after its parent has reaped it (Linux 6.15); from /proc
-// while it is a zombie. See PIDFD_GET_INFO in <linux/pidfd.h>, and exit_code in proc_pid_stat(5).
+// The exit status of a process that is not our child: from its pidfd after its parent has reaped it (Linux 6.15); from
+// /proc while it is a zombie. See PIDFD_GET_INFO in <linux/pidfd.h>, and exit_code in proc_pid_stat(5).
 import { pinForever } from "../syscall/mem.ts";
 import { trySys } from "../syscall/sys.ts";
 import type { PidRef } from "./pidref.ts";

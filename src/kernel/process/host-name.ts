@@ -14,8 +14,8 @@ function readHostName(): string {
 }
 
 /**
- * Returns the host name in the UTS namespace of a process; null where we may not enter it or the process has ended. This thread
- * enters the namespace to read it; if it cannot return, this process aborts.
+ * Returns the host name in the UTS namespace of a process; null where we may not enter it or the process has ended.
+ * This thread enters the namespace to read it; if it cannot return, this process aborts.
  */
 export function hostNameOf(process: PidRef): string | null {
   own ??= openNamespace("self", "uts");

@@ -1,5 +1,5 @@
-// The version of the host's systemd, for `--version`: scripts derive the features of a host from the number in the first line
-// of `machinectl --version`.
+// The version of the host's systemd, for `--version`: scripts derive the features of a host from the number in the
+// first line of `machinectl --version`.
 import { existsSync } from "node:fs";
 import { INTERFACE_VERSION, PROGRAM_VERSION } from "../../base/vocabulary/version.ts";
 
@@ -21,8 +21,8 @@ export function hostVersionLine(managers: readonly string[] = MANAGERS): string 
 }
 
 /**
- * Returns the text for `--version`: the line of the host's systemd (of the release that we follow where there is none), then a
- * line of this program with its features.
+ * Returns the text for `--version`: the line of the host's systemd (of the release that we follow where there is none),
+ * then a line of this program with its features.
  */
 export function versionText(features: readonly string[] = [], hostLine = hostVersionLine()): string {
   const ours = [PROGRAM_VERSION, ...features].join(" ");

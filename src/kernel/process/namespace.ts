@@ -1,6 +1,6 @@
-// Namespaces of other processes: comparing them, and running a synchronous function in a network namespace or with another
-// identity. Both apply to the calling thread alone, because the raw system calls are used; threads that the engine starts
-// meanwhile inherit them, but do not access files or sockets. See namespaces(7), setns(2).
+// Namespaces of other processes: comparing them, and running a synchronous function in a network namespace or with
+// another identity. Both apply to the calling thread alone, because the raw system calls are used; threads that the
+// engine starts meanwhile inherit them, but do not access files or sockets. See namespaces(7), setns(2).
 import { Fd, ioctl, openPath, readLinkAt } from "../file/fd.ts";
 import { PR_GET_DUMPABLE, PR_SET_DUMPABLE, SOCK_NONBLOCK_CLOEXEC } from "../syscall/constants.ts";
 import { type Pinned, pin, pinForever } from "../syscall/mem.ts";
@@ -15,8 +15,8 @@ const NS_GET_OWNER_UID = 0xb704;
 const MAX_USER_NAMESPACE_LEVELS = 16;
 
 /**
- * Opens a namespace of a process (`"self"`: of this thread). Throws `ENOENT` where the process has ended or the kernel lacks
- * the kind.
+ * Opens a namespace of a process (`"self"`: of this thread). Throws `ENOENT` where the process has ended or the kernel
+ * lacks the kind.
  */
 export function openNamespace(pid: number | "self", kind: NamespaceKind): Fd {
   return openPath(`/proc/${pid === "self" ? "thread-self" : pid}/ns/${kind}`, "read");
@@ -39,8 +39,9 @@ let ownNetwork: Fd | null = null;
 let canReturn: boolean | null = null;
 
 /**
- * Runs `fn` with this thread in the network namespace of `process`; sockets that it opens stay in it. Throws `EPERM` where the
- * thread could not return, `ESRCH` where the process has ended. Aborts this process if returning fails nevertheless.
+ * Runs `fn` with this thread in the network namespace of `process`; sockets that it opens stay in it. Throws `EPERM`
+ * where the thread could not return, `ESRCH` where the process has ended. Aborts this process if returning fails
+ * nevertheless.
  */
 export function withNetworkNamespace<T>(process: PidRef, fn: Synchronous<T>): T {
   ownNetwork ??= openNamespace("self", "net");
@@ -58,7 +59,8 @@ export function withNetworkNamespace<T>(process: PidRef, fn: Synchronous<T>): T 
 }
 
 /**
- * Returns a socket, close-on-exec and non-blocking, in the network namespace of `process` (null: ours). Only for src/kernel.
+ * Returns a socket, close-on-exec and non-blocking, in the network namespace of `process` (null: ours). Only for
+ * src/kernel.
  */
 export function socketInNetworkOf(process: PidRef | null, domain: number, type: number, protocol: number): Fd {
   const open = () => Fd.adopt(sys("socket", domain, type | SOCK_NONBLOCK_CLOEXEC, protocol));
@@ -75,8 +77,9 @@ const ids = pinForever(12);
 
 /**
  * Runs `fn` with the effective and file system ids of `identity`, without supplementary groups and without effective
- * capabilities (unless it is root). Real and saved ids are kept, so that the user cannot signal this process meanwhile and
- * returning needs no privilege. Throws `EPERM` where the ids may not be changed; aborts this process if returning fails.
+ * capabilities (unless it is root). Real and saved ids are kept, so that the user cannot signal this process meanwhile
+ * and returning needs no privilege. Throws `EPERM` where the ids may not be changed; aborts this process if returning
+ * fails.
  */
 export function withIdentity<T>(identity: Identity, fn: Synchronous<T>): T {
   const uid = effectiveId("getresuid");
@@ -130,7 +133,10 @@ export function abortProcess(reason: string): never {
 }
 
 interface OwnerChain {
-  /** The UIDs of the owners, in our user namespace, from the process's user namespace outwards, without the owner of ours. */
+  /**
+   * The UIDs of the owners, in our user namespace, from the process's user namespace outwards, without the owner of
+   * ours.
+   */
   readonly owners: number[];
   /** Whether the walk reached our own user namespace: the process's namespace is ours or descends from it. */
   readonly reachedOwn: boolean;

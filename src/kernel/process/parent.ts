@@ -12,8 +12,9 @@ export function parentVariable(signal: number): string {
 }
 
 /**
- * Lets the kernel send the signal of `value` when the parent ends; exits with 1 where it has ended already. Sets the name of
- * the process in process lists to `name`, because the path that was executed, /proc/self/exe, has no useful name.
+ * Lets the kernel send the signal of `value` when the parent ends; exits with 1 where it has ended already. Sets the
+ * name of the process in process lists to `name`, because the path that was executed, /proc/self/exe, has no useful
+ * name.
  */
 export function endWithParent(value: string, name: string): void {
   const [signal, parent] = value.split(":").map(Number);

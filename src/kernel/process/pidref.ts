@@ -1,4 +1,5 @@
-// A reference to a process by PID and pidfd, which cannot be confused with a later process of the same PID. See pidfd_open(2).
+// A reference to a process by PID and pidfd, which cannot be confused with a later process of the same PID. See
+// pidfd_open(2).
 import { type Watch, watch } from "../event/poller.ts";
 import { Fd, statFd } from "../file/fd.ts";
 import { fileSystemOf } from "../file/file-system.ts";
@@ -36,7 +37,10 @@ export class PidRef implements Disposable {
     this.#startTicks = pidfd === null ? processStartTicks(pid) : 0n;
   }
 
-  /** Returns a reference to the process that has `pid` now. Throws `ESRCH` where there is none, `EINVAL` for an invalid PID. */
+  /**
+   * Returns a reference to the process that has `pid` now. Throws `ESRCH` where there is none, `EINVAL` for an invalid
+   * PID.
+   */
   static of(pid: number): PidRef {
     if (!Number.isInteger(pid) || pid <= 0) throw new SyscallError("pidfd_open", "EINVAL", String(pid));
     const result = trySys("pidfd_open", pid, 0);
@@ -45,8 +49,8 @@ export class PidRef implements Disposable {
   }
 
   /**
-   * Returns a reference that owns the pidfd. Throws `ESRCH` where the process was reaped, `EREMOTE` where it is outside of
-   * our pid namespace.
+   * Returns a reference that owns the pidfd. Throws `ESRCH` where the process was reaped, `EREMOTE` where it is outside
+   * of our pid namespace.
    */
   static fromPidFd(fd: Fd): PidRef {
     try {
@@ -125,8 +129,8 @@ export class PidRef implements Disposable {
   }
 
   /**
-   * Runs `read`, which reads something by PID, and returns its result. Throws `ESRCH` where the process has ended by then,
-   * because the result might be about a later process of the same PID.
+   * Runs `read`, which reads something by PID, and returns its result. Throws `ESRCH` where the process has ended by
+   * then, because the result might be about a later process of the same PID.
    */
   verified<T>(read: () => T): T {
     const result = read();

@@ -20,7 +20,8 @@ export function openPipe(): [read: Fd, write: Fd] {
 const LARGE_BYTES = 1 << 20;
 
 /**
- * Enlarges a pipe to 1 MiB, where the limit of its user allows it. Returns its size in bytes; null where `fd` is not a pipe.
+ * Enlarges a pipe to 1 MiB, where the limit of its user allows it. Returns its size in bytes; null where `fd` is not a
+ * pipe.
  */
 export function widenPipe(fd: Fd): number | null {
   const size = trySys("fcntl", fd.number, F_GETPIPE_SZ, 0);
@@ -28,7 +29,9 @@ export function widenPipe(fd: Fd): number | null {
   return size >= LARGE_BYTES ? size : Math.max(size, trySys("fcntl", fd.number, F_SETPIPE_SZ, LARGE_BYTES));
 }
 
-/** Reads the non-blocking `fd` to its end and closes it. Rejects with `EFBIG` where there are more than `limitBytes`. */
+/**
+ * Reads the non-blocking `fd` to its end and closes it. Rejects with `EFBIG` where there are more than `limitBytes`.
+ */
 export function readToEnd(fd: Fd, limitBytes: number): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   const parts: Buffer[] = [];

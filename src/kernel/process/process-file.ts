@@ -1,5 +1,7 @@
 // Reads files of /proc/PID: see proc(5).
-import { openPath, readRegular } from "../file/fd.ts";
+
+import { openPath } from "../file/fd.ts";
+import { readRegular } from "../file/regular-file.ts";
 import { isErrno, SyscallError } from "../syscall/sys.ts";
 
 const LIMIT_BYTES = 4 * 1024 * 1024; // a command line may be as long as a quarter of the stack

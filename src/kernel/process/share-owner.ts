@@ -21,10 +21,10 @@ const FILES = { ranges: "/etc/subuid", users: "/etc/passwd", logins: "/run/syste
 const known = new Map<string, Known>();
 
 /**
- * Returns the user for whom `uid` is counted in limits: the owner of the subuid(5) range that contains it; `uid` itself where
- * it is below 65536 or logged in (directory services assign any UID); else the first UID of its aligned range of 65536. For
- * an owner who is not in passwd(5), that is the first UID of the owner's first range. Ranges that only NSS modules or
- * services know are not found.
+ * Returns the user for whom `uid` is counted in limits: the owner of the subuid(5) range that contains it; `uid` itself
+ * where it is below 65536 or logged in (directory services assign any UID); else the first UID of its aligned range
+ * of 65536. For an owner who is not in passwd(5), that is the first UID of the owner's first range. Ranges that only
+ * NSS modules or services know are not found.
  */
 export function shareOwner(uid: number, files = FILES): number {
   for (const { first, count, ownerUid } of rangesNow(files)) {
@@ -34,8 +34,8 @@ export function shareOwner(uid: number, files = FILES): number {
 }
 
 /**
- * Returns the ranges; reads the files again when one of them has changed. Where they cannot be read now (no descriptor is free),
- * returns those that were read last, and the next call reads again.
+ * Returns the ranges; reads the files again when one of them has changed. Where they cannot be read now (no descriptor
+ * is free), returns those that were read last, and the next call reads again.
  */
 function rangesNow(files: typeof FILES): readonly OwnedRange[] {
   const before = known.get(files.ranges);

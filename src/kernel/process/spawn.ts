@@ -1,7 +1,7 @@
-// Starts this executable again as another of its programs. The child gets a minimal environment instead of ours, in which a
-// caller could have set variables that influence a privileged process.
+// Starts this executable again as another of its programs. The child gets a minimal environment instead of ours, in
+// which a caller could have set variables that influence a privileged process.
 import type { Fd } from "../file/fd.ts";
-import { SyscallError } from "../syscall/sys.ts";
+import { SyscallError, unlessSyscallError } from "../syscall/sys.ts";
 import { PARENT_VARIABLE, parentVariable } from "./parent.ts";
 import { PidRef } from "./pidref.ts";
 import { openPipe, readToEnd } from "./pipe.ts";
@@ -52,7 +52,8 @@ const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 const OWN_EXECUTABLE = "/proc/self/exe";
 
 /**
- * Returns the command that runs `program` of this executable: selected by argv[0]; from the sources, by Bun's first argument.
+ * Returns the command that runs `program` of this executable: selected by argv[0]; from the sources, by Bun's first
+ * argument.
  */
 export function selfCommand(program: string, args: readonly string[]): { command: string[]; argv0: string } {
   if (import.meta.path.startsWith("/$bunfs/")) return { command: [OWN_EXECUTABLE, ...args], argv0: program };
@@ -61,7 +62,8 @@ export function selfCommand(program: string, args: readonly string[]): { command
 }
 
 /**
- * Starts `program` with `args`, with / as working directory. Throws a SyscallError or Bun's error where it cannot be started.
+ * Starts `program` with `args`, with / as working directory. Throws a SyscallError or Bun's error where it cannot be
+ * started.
  */
 export function spawnSelf(program: string, args: readonly string[], options: SpawnOptions = {}): Child {
   const pipe = options.result ? openPipe() : null;
@@ -118,10 +120,5 @@ function inherited(fds: Readonly<Record<number, Fd>>): (number | "ignore")[] {
 }
 
 function pidRefOf(pid: number): PidRef | null {
-  try {
-    return PidRef.of(pid);
-  } catch (error) {
-    if (error instanceof SyscallError) return null;
-    throw error;
-  }
+  return unlessSyscallError(() => PidRef.of(pid), null);
 }

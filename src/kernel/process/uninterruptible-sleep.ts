@@ -1,5 +1,5 @@
-// Detects processes that SIGKILL cannot end: a thread in an uninterruptible sleep ("D" in ps) gets no signal until its wait
-// ends, which may never happen with a FUSE file system. See proc(5), /proc/PID/task/TID/status.
+// Detects processes that SIGKILL cannot end: a thread in an uninterruptible sleep ("D" in ps) gets no signal until its
+// wait ends, which may never happen with a FUSE file system. See proc(5), /proc/PID/task/TID/status.
 import { readdirSync, readFileSync } from "node:fs";
 import type { PidRef } from "./pidref.ts";
 
@@ -7,8 +7,9 @@ import type { PidRef } from "./pidref.ts";
 export type Threads = "all" | "main";
 
 /**
- * Returns an identifier of the uninterruptible sleeps of the threads where all of them are in one; null where a thread is not,
- * and where the process has ended. The same identifier at a later call means that no thread has woken up in between.
+ * Returns an identifier of the uninterruptible sleeps of the threads where all of them are in one; null where a thread
+ * is not, and where the process has ended. The same identifier at a later call means that no thread has woken up in
+ * between.
  */
 export function uninterruptibleSleep(process: PidRef, threads: Threads = "all"): string | null {
   try {
@@ -16,7 +17,8 @@ export function uninterruptibleSleep(process: PidRef, threads: Threads = "all"):
     const directory = `/proc/${pid}/task`;
     return process.verified(() => sleepsOf(directory, threads === "main" ? [String(pid)] : readdirSync(directory)));
   } catch {
-    // The process has ended, perhaps while it was read; or it cannot be read now, and then nobody gives it up: whoever asks asks again.
+    // The process has ended, perhaps while it was read; or it cannot be read now, and then nobody gives it up: whoever
+    // asks asks again.
     return null;
   }
 }

@@ -1,6 +1,6 @@
-// Accepts connections, a limited number in each turn of the event loop, so that many new ones do not delay existing ones.
-// Where accept(2) fails (EMFILE, for example) it is retried by a timer, because the edge-triggered poller reports readiness
-// only once.
+// Accepts connections, a limited number in each turn of the event loop, so that many new ones do not delay existing
+// ones. Where accept(2) fails (EMFILE, for example) it is retried by a timer, because the edge-triggered poller reports
+// readiness only once.
 import { type Watch, watch } from "../event/poller.ts";
 import { type Fd, openPath } from "../file/fd.ts";
 import { isErrno, SyscallError } from "../syscall/sys.ts";
@@ -17,8 +17,8 @@ const SHORTAGES = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"];
 
 interface AcceptorHandlers {
   /**
-   * Called for each connection, which the handler owns. `isShort`: it uses the reserved descriptor in a lasting shortage, so
-   * the handler should close unimportant connections.
+   * Called for each connection, which the handler owns. `isShort`: it uses the reserved descriptor in a lasting
+   * shortage, so the handler should close unimportant connections.
    */
   welcome(socket: Fd, isShort: boolean): void;
   /** Called for the first failure of accept(2) after a success; it is retried. */
@@ -79,8 +79,8 @@ export class Acceptor implements Disposable {
   }
 
   /**
-   * Calls the handler; closes the connection where it throws, because the socket cannot be watched (limit of epoll), for
-   * example.
+   * Calls the handler; closes the connection where it throws, because the socket cannot be watched (limit of epoll),
+   * for example.
    */
   #welcome(socket: Fd, isShort: boolean): void {
     try {

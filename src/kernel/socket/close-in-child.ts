@@ -1,7 +1,8 @@
-// Closes sockets that other processes sent, without blocking. The last close(2) of a socket may wait for its peer (SO_LINGER
-// in socket(7)), and that of a unix socket closes all descriptors in its queue; an exiting process does not wait. So the
-// sockets are sent to a child, which does not receive them; closing them here then is not the last close, and the queue is
-// destroyed when the child exits. Clearing SO_LINGER instead would change the sender's socket, which is the same.
+// Closes sockets that other processes sent, without blocking. The last close(2) of a socket may wait for its peer
+// (SO_LINGER in socket(7)), and that of a unix socket closes all descriptors in its queue; an exiting process does not
+// wait. So the sockets are sent to a child, which does not receive them; closing them here then is not the last close,
+// and the queue is destroyed when the child exits. Clearing SO_LINGER instead would change the sender's socket, which
+// is the same.
 import type { Fd } from "../file/fd.ts";
 import { openPipe } from "../process/pipe.ts";
 import { spawnSelf } from "../process/spawn.ts";
@@ -12,14 +13,15 @@ import { sendNumber } from "./send.ts";
 /** How many sockets fit into a socket's buffer, with one message each. */
 export const SOCKETS_PER_CHILD = 128;
 /**
- * The child's program: waits for the end of its standard input, which this process closes when the child alone has the queue.
+ * The child's program: waits for the end of its standard input, which this process closes when the child alone has the
+ * queue.
  */
 const SHELL = { executable: "/bin/sh", args: ["-c", "read _"] };
 
 interface Closing {
   /**
-   * Descriptors that were not closed and that the caller still owns: too deeply nested sockets, or all, where no child could
-   * be started.
+   * Descriptors that were not closed and that the caller still owns: too deeply nested sockets, or all, where no child
+   * could be started.
    */
   readonly left: readonly number[];
   /** Resolves when the child has ended. */

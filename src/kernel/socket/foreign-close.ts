@@ -1,6 +1,6 @@
-// Closes descriptors that other processes sent. close(2) may block: a socket waits for its peer, a file of FUSE or NFS for its
-// server. That must neither block the daemon nor delay the closing of others. So descriptors that cannot block are closed at
-// once; sockets in a child process; other files on another thread, one after the other.
+// Closes descriptors that other processes sent. close(2) may block: a socket waits for its peer, a file of FUSE or NFS
+// for its server. That must neither block the daemon nor delay the closing of others. So descriptors that cannot block
+// are closed at once; sockets in a child process; other files on another thread, one after the other.
 
 import { readLinkAt } from "../file/fd.ts";
 import { AT_EMPTY_PATH, AT_STATX_DONT_SYNC, F_GET_SEALS, STATX_BASIC_STATS } from "../syscall/constants.ts";
@@ -18,13 +18,14 @@ const PLAIN_DEVICES: readonly number[] = [1, 4, 5, 136, 137, 138, 139, 140, 141,
 /** Link targets of kernel objects without a file system, which close(2) does not block on. */
 const KERNEL_OBJECT = /^(?:pidfd:|anon_inode:\[(?:pidfd|eventfd)\])/;
 /**
- * From this size on, in blocks of 512 bytes, a file counts as large: closing a deleted large file takes long, because it
- * frees it.
+ * From this size on, in blocks of 512 bytes, a file counts as large: closing a deleted large file takes long, because
+ * it frees it.
  */
 const LARGE_BLOCKS = (64 << 20) / 512;
 const HANDLE_BTRFS = 0x4d;
 
-// struct statx { ... 28 __u16 stx_mode; ... 48 __u64 stx_blocks; ... 128 __u32 stx_rdev_major; ... 136 __u32 stx_dev_major; ... }
+// struct statx { ... 28 __u16 stx_mode; ... 48 __u64 stx_blocks; ... 128 __u32 stx_rdev_major; ...
+//   136 __u32 stx_dev_major; ... }
 const status = pinForever(256);
 const here = pinForever(1);
 // struct file_handle { __u32 handle_bytes; int handle_type; unsigned char f_handle[128]; }
@@ -51,8 +52,8 @@ export function closeForeign(number: number): void {
 }
 
 /**
- * Returns how to close a descriptor. Uses only the kernel's caches (AT_STATX_DONT_SYNC), because the file system may not
- * answer.
+ * Returns how to close a descriptor. Uses only the kernel's caches (AT_STATX_DONT_SYNC), because the file system may
+ * not answer.
  */
 function kindOf(number: number): "harmless" | "socket" | "file" {
   const flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
@@ -72,8 +73,8 @@ function kindOf(number: number): "harmless" | "socket" | "file" {
 }
 
 /**
- * Whether close(2) of the device does not block. A serial port, which shares the major number of consoles, waits for its
- * output.
+ * Whether close(2) of the device does not block. A serial port, which shares the major number of consoles, waits for
+ * its output.
  */
 function isPlainDevice(): boolean {
   const [CONSOLES, FIRST_SERIAL] = [4, 64];
@@ -81,7 +82,10 @@ function isPlainDevice(): boolean {
   return PLAIN_DEVICES.includes(major) && (major !== CONSOLES || minor < FIRST_SERIAL);
 }
 
-/** Whether a regular file, with its status in `status`, is small and on a local file system: on a disk, btrfs, or in memory. */
+/**
+ * Whether a regular file, with its status in `status`, is small and on a local file system: on a disk, btrfs, or in
+ * memory.
+ */
 function isLocal(number: number): boolean {
   if (status.view.getBigUint64(48, true) > LARGE_BLOCKS) return false;
   if (status.view.getUint32(136, true) !== 0 || trySys("fcntl", number, F_GET_SEALS, 0) >= 0) return true;

@@ -1,5 +1,5 @@
-// The struct msghdr for sendmsg(2) and recvmsg(2), with one buffer and control data: cmsg(3). All calls share one header,
-// because none of them blocks.
+// The struct msghdr for sendmsg(2) and recvmsg(2), with one buffer and control data: cmsg(3). All calls share one
+// header, because none of them blocks.
 import { SOL_SOCKET } from "../syscall/constants.ts";
 import { type Pinned, pinForever } from "../syscall/mem.ts";
 

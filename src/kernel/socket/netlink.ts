@@ -70,7 +70,8 @@ export function openAddressSocket(process: PidRef | null): Fd {
 }
 
 /**
- * Opens a socket that becomes readable when an address of the network is added or removed: watch it, and call `hasChanged()`.
+ * Opens a socket that becomes readable when an address of the network is added or removed: watch it, and call
+ * `hasChanged()`.
  */
 export function openAddressEvents(process: PidRef | null): Fd {
   const socket = openAddressSocket(process);
@@ -96,14 +97,17 @@ export function hasChanged(events: Fd): boolean {
 }
 
 /**
- * Returns all addresses of the interfaces in the socket's network, in the kernel's order. Throws as `collect()` does, and
- * `EBUSY`.
+ * Returns all addresses of the interfaces in the socket's network, in the kernel's order. Throws as `collect()` does,
+ * and `EBUSY`.
  */
 export function dumpAddresses(socket: Fd): LocalAddress[] {
   return dump(socket, { type: RTM_GETADDR, bodySize: 8, wanted: RTM_NEWADDR, most: ADDRESSES_MAX, read: readAddress });
 }
 
-/** Returns the neighbour table of the socket's network: link-layer addresses of other hosts, for example virtual machines. */
+/**
+ * Returns the neighbour table of the socket's network: link-layer addresses of other hosts, for example virtual
+ * machines.
+ */
 export function dumpNeighbours(socket: Fd): Neighbour[] {
   return dump(socket, {
     type: RTM_GETNEIGH,
@@ -143,8 +147,8 @@ function dump<T>(socket: Fd, dumpRequest: DumpRequest<T>): T[] {
 }
 
 /**
- * Reads one reply to its end into `rows`; returns false where the table changed meanwhile. Throws `ENOBUFS` for more rows than
- * `most`, `ETIMEDOUT` where the reply is not complete at `deadline`.
+ * Reads one reply to its end into `rows`; returns false where the table changed meanwhile. Throws `ENOBUFS` for more
+ * rows than `most`, `ETIMEDOUT` where the reply is not complete at `deadline`.
  */
 function collect<T>(socket: Fd, deadline: number, { wanted, most, read }: DumpRequest<T>, rows: T[]): boolean {
   let consistent = true;

@@ -10,8 +10,8 @@ function parseNotifySocket(value: string | undefined): UnixAddress | null {
 }
 
 /**
- * Sends assignments ("READY=1\nSTATUS=…") and descriptors to the service manager. Returns false without $NOTIFY_SOCKET, or
- * where the manager's queue is full. Throws a SyscallError where the socket cannot be reached.
+ * Sends assignments ("READY=1\nSTATUS=…") and descriptors to the service manager. Returns false without $NOTIFY_SOCKET,
+ * or where the manager's queue is full. Throws a SyscallError where the socket cannot be reached.
  */
 export function notify(state: string, fds: readonly Fd[] = []): boolean {
   const address = parseNotifySocket(process.env["NOTIFY_SOCKET"]);
@@ -29,8 +29,8 @@ interface InheritedFd {
 const FIRST_INHERITED = 3;
 
 /**
- * Returns the sockets that the service manager passed, and makes them non-blocking and close-on-exec; the caller owns them. A
- * second call returns none, because the variables are removed, which also hides them from children.
+ * Returns the sockets that the service manager passed, and makes them non-blocking and close-on-exec; the caller owns
+ * them. A second call returns none, because the variables are removed, which also hides them from children.
  */
 export function listenFds(): InheritedFd[] {
   const { LISTEN_PID: pid, LISTEN_FDS: count, LISTEN_FDNAMES: names = "" } = process.env;
@@ -45,7 +45,8 @@ export function listenFds(): InheritedFd[] {
 }
 
 /**
- * Returns the interval, in µs, in which the service manager expects "WATCHDOG=1"; null where it does not watch this process.
+ * Returns the interval, in µs, in which the service manager expects "WATCHDOG=1"; null where it does not watch this
+ * process.
  */
 export function watchdogIntervalUsec(): number | null {
   const { WATCHDOG_USEC: usec, WATCHDOG_PID: pid } = process.env;

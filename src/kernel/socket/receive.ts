@@ -39,10 +39,10 @@ const option = pinForever(12);
 const optionSize = pinForever(4);
 
 /**
- * Receives available bytes into `into`, with the descriptors that were sent with them. Returns `"again"` where nothing is
- * available, `"end"` where the peer has shut down sending. Throws `EXFULL` for more descriptors than `maxFds` or than the
- * process may open, `EMSGSIZE` for a datagram larger than `into`; received descriptors are closed then. With `maxFds` 0 the
- * kernel closes the descriptors within this call, which may block as close(2) does.
+ * Receives available bytes into `into`, with the descriptors that were sent with them. Returns `"again"` where nothing
+ * is available, `"end"` where the peer has shut down sending. Throws `EXFULL` for more descriptors than `maxFds` or
+ * than the process may open, `EMSGSIZE` for a datagram larger than `into`; received descriptors are closed then. With
+ * `maxFds` 0 the kernel closes the descriptors within this call, which may block as close(2) does.
  */
 export function receiveMessage(socket: Fd, into: Pinned, maxFds: number = MAX_FDS): Received | "again" | "end" {
   prepare(into.address, into.size, maxFds === 0 ? WITHOUT_RIGHTS : control.size);
@@ -60,8 +60,8 @@ export function receiveMessage(socket: Fd, into: Pinned, maxFds: number = MAX_FD
 }
 
 /**
- * Receives bytes from a socket that cannot carry descriptors into `into`. Returns their number, 0 at the end of the stream, or
- * `"again"` if no bytes have arrived.
+ * Receives bytes from a socket that cannot carry descriptors into `into`. Returns their number, 0 at the end of the
+ * stream, or `"again"` if no bytes have arrived.
  */
 export function receivePlain(socket: number, into: Pinned): number | "again" {
   const count = trySys("recvfrom", socket, into, into.size, MSG_DONTWAIT);
@@ -73,8 +73,8 @@ const MOST_LEFT_BYTES = 256 << 10;
 
 /**
  * Receives bytes that were sent without descriptors into `into`. Returns their number, 0 where the peer has shut down
- * sending, or `"again"` where nothing is available. Where the socket has descriptors, nothing is received: `left` is a copy
- * of the bytes up to and with the first descriptors, which all stay in the socket.
+ * sending, or `"again"` where nothing is available. Where the socket has descriptors, nothing is received: `left` is a
+ * copy of the bytes up to and with the first descriptors, which all stay in the socket.
  */
 export function receiveBytes(socket: number, into: Pinned): number | "again" | { readonly left: Buffer } {
   const count = peek(socket, into);
@@ -109,7 +109,10 @@ export interface Left {
   readonly bytes: number;
 }
 
-/** Receives left bytes, and returns their descriptors, which close without blocking. Throws `EXFULL` for more than `most`. */
+/**
+ * Receives left bytes, and returns their descriptors, which close without blocking. Throws `EXFULL` for more than
+ * `most`.
+ */
 export function receiveLeft({ socket, bytes }: Left, most: number): Fd[] {
   const received = receiveMessage(socket, pin(bytes), most);
   if (typeof received === "string") throw new SyscallError("recvmsg", "ENODATA");
@@ -119,16 +122,16 @@ export function receiveLeft({ socket, bytes }: Left, most: number): Fd[] {
 const SO_PASSRIGHTS = 83;
 
 /**
- * Refuses descriptors on connections that `listener` accepts later: their senders get `EPERM`. Has no effect before Linux
- * 6.16.
+ * Refuses descriptors on connections that `listener` accepts later: their senders get `EPERM`. Has no effect before
+ * Linux 6.16.
  */
 export function refuseDescriptors(listener: Fd): void {
   trySys("setsockopt", listener.number, SOL_SOCKET, SO_PASSRIGHTS, no, no.size);
 }
 
 /**
- * Whether the connection cannot carry descriptors: SO_PASSRIGHTS was off at its listener before it was made (Linux 6.16). False for
- * connections made before that, and on older kernels.
+ * Whether the connection cannot carry descriptors: SO_PASSRIGHTS was off at its listener before it was made (Linux
+ * 6.16). False for connections made before that, and on older kernels.
  */
 export function refusesDescriptors(socket: number): boolean {
   optionSize.view.setUint32(0, 4, true);
@@ -137,8 +140,8 @@ export function refusesDescriptors(socket: number): boolean {
 }
 
 /**
- * Makes out-of-band bytes (MSG_OOB) part of the normal stream. Otherwise MSG_PEEK skips them, and reading the bytes behind them
- * drops them with their descriptors, which may block as close(2) does.
+ * Makes out-of-band bytes (MSG_OOB) part of the normal stream. Otherwise MSG_PEEK skips them, and reading the bytes
+ * behind them drops them with their descriptors, which may block as close(2) does.
  */
 export function readInLine(socket: number): void {
   trySys("setsockopt", socket, SOL_SOCKET, SO_OOBINLINE, one, one.size);
@@ -148,8 +151,8 @@ const MOST_LEFT = 1024;
 const SHUT_RDWR = 2;
 
 /**
- * Closes a connection without blocking. Use it instead of close(2), which also closes the descriptors in the queue of a unix
- * socket, and may block on them.
+ * Closes a connection without blocking. Use it instead of close(2), which also closes the descriptors in the queue of a
+ * unix socket, and may block on them.
  */
 export function closeConnection(socket: number): void {
   readInLine(socket);

@@ -1,4 +1,5 @@
-// Sends bytes with descriptors through unix sockets, without blocking and without SIGPIPE: sendmsg(2), SCM_RIGHTS in unix(7).
+// Sends bytes with descriptors through unix sockets, without blocking and without SIGPIPE: sendmsg(2), SCM_RIGHTS in
+// unix(7).
 import type { Fd } from "../file/fd.ts";
 import { EAGAIN, MSG_DONTWAIT } from "../syscall/constants.ts";
 import { type Pinned, pin, pinForever } from "../syscall/mem.ts";
@@ -9,9 +10,9 @@ const MSG_NOSIGNAL = 0x4000;
 const outgoing = pinForever(256 * 1024);
 
 /**
- * Sends as much of `bytes` as is possible, at most 256 KiB, through a stream socket, with `fds` attached to the first byte.
- * Returns the number of bytes; -1 where nothing can be sent now. The caller still owns `fds`. Throws `EPIPE` or `ECONNRESET`
- * where the peer has closed, `EINVAL` for more than 253 descriptors.
+ * Sends as much of `bytes` as is possible, at most 256 KiB, through a stream socket, with `fds` attached to the first
+ * byte. Returns the number of bytes; -1 where nothing can be sent now. The caller still owns `fds`. Throws `EPIPE` or
+ * `ECONNRESET` where the peer has closed, `EINVAL` for more than 253 descriptors.
  */
 export function sendMessage(socket: Fd, bytes: Uint8Array, fds: readonly Fd[] = []): number {
   const part = bytes.length > outgoing.size ? bytes.subarray(0, outgoing.size) : bytes;

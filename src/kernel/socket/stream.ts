@@ -1,5 +1,5 @@
-// A stream socket: passes received bytes to callbacks, and queues bytes to send, both with descriptors. It buffers received
-// bytes of one read at most; the owner must limit the queue for sending (`queuedBytes`).
+// A stream socket: passes received bytes to callbacks, and queues bytes to send, both with descriptors. It buffers
+// received bytes of one read at most; the owner must limit the queue for sending (`queuedBytes`).
 import { type Ready, type Watch, watch } from "../event/poller.ts";
 import type { Fd } from "../file/fd.ts";
 import { pinForever } from "../syscall/mem.ts";
@@ -18,29 +18,33 @@ import { closeAll, SendQueue } from "./send-queue.ts";
 export interface StreamHandlers {
   /** Called for received bytes and their descriptors, both of which the handler owns. */
   data(bytes: Buffer, fds: Fd[]): void;
-  /** Called exactly once, when the stream has ended: the peer has closed, an error occurred, or `close()` was called. */
+  /**
+   * Called exactly once, when the stream has ended: the peer has closed, an error occurred, or `close()` was called.
+   */
   end(error?: Error): void;
   /** Called when the whole queue has been sent. */
   drain?(): void;
-  /** The peer has shut down sending, but may still read. Without this handler the stream ends when its queue is sent. */
+  /**
+   * The peer has shut down sending, but may still read. Without this handler the stream ends when its queue is sent.
+   */
   readEnd?(): void;
   /**
-   * The peer has closed its socket while reading is paused: bytes that it sent before may still be read, but replies cannot
-   * be sent. Without this handler the stream ends.
+   * The peer has closed its socket while reading is paused: bytes that it sent before may still be read, but replies
+   * cannot be sent. Without this handler the stream ends.
    */
   hangup?(): void;
   /**
-   * Called with a copy of bytes that carry descriptors. They stay in the socket, and nothing more is read, until they are
-   * received: by the stream's `receiveLeft()`, or by another process that has the socket, by the function of that name. Without
-   * this handler such bytes end the stream, unless `takesDescriptors` is set.
+   * Called with a copy of bytes that carry descriptors. They stay in the socket, and nothing more is read, until they
+   * are received: by the stream's `receiveLeft()`, or by another process that has the socket, by the function of that
+   * name. Without this handler such bytes end the stream, unless `takesDescriptors` is set.
    */
   left?(bytes: Buffer): void;
 }
 
 interface StreamOptions {
   /**
-   * The limit of descriptors in one message; more end the stream with `EXFULL`. 0 unless given. Only for trusted peers: while
-   * a file whose file system does not answer is being closed, no child that is started can execute its program.
+   * The limit of descriptors in one message; more end the stream with `EXFULL`. 0 unless given. Only for trusted peers:
+   * while a file whose file system does not answer is being closed, no child that is started can execute its program.
    */
   readonly takesDescriptors?: number;
 }
@@ -82,7 +86,9 @@ export class SocketStream implements Disposable {
   #flushIsPlanned = false;
   #readIsPlanned = false;
   #isPaused = false;
-  /** Bytes may be available that were not read because of a pause; the edge-triggered poller does not report them again. */
+  /**
+   * Bytes may be available that were not read because of a pause; the edge-triggered poller does not report them again.
+   */
   #mayHaveMore = false;
   #readEnded = false;
   /** Bytes with descriptors were left in the socket: nothing behind them can be read. */
@@ -115,9 +121,9 @@ export class SocketStream implements Disposable {
   }
 
   /**
-   * Queues `bytes`, which must not change until they are sent, with `fds` attached to their first byte. The stream takes
-   * ownership of the descriptors. All writes of a turn are sent together at its end. After the end of the stream writes are
-   * ignored. Throws `EINVAL` for descriptors without bytes, or more than 253.
+   * Queues `bytes`, which must not change until they are sent, with `fds` attached to their first byte. The stream
+   * takes ownership of the descriptors. All writes of a turn are sent together at its end. After the end of the stream
+   * writes are ignored. Throws `EINVAL` for descriptors without bytes, or more than 253.
    */
   write(bytes: Uint8Array, fds: readonly Fd[] = []): void {
     const refused = fds.length > MAX_FDS || (fds.length > 0 && bytes.length === 0);

@@ -1,5 +1,5 @@
-// Unix sockets: listening, connecting, and the identity of peers. All sockets are close-on-exec and non-blocking. See unix(7),
-// socket(7).
+// Unix sockets: listening, connecting, and the identity of peers. All sockets are close-on-exec and non-blocking. See
+// unix(7), socket(7).
 import { chmod, unlink } from "../file/directory-entry.ts";
 import { Fd, openPath, statPath } from "../file/fd.ts";
 import { AF_UNIX, EAGAIN, ECONNABORTED, ENOPROTOOPT, SOCK_NONBLOCK_CLOEXEC, SOL_SOCKET } from "../syscall/constants.ts";
@@ -81,8 +81,8 @@ function removeStale(path: string): void {
 }
 
 /**
- * Returns a socket that is bound to `address` and does not listen yet, so that permissions are set before anybody can connect.
- * Replaces an existing socket file; throws `EADDRINUSE` for another file.
+ * Returns a socket that is bound to `address` and does not listen yet, so that permissions are set before anybody can
+ * connect. Replaces an existing socket file; throws `EADDRINUSE` for another file.
  */
 export function bindUnix(address: UnixAddress, type: SocketType, mode = 0o666): Fd {
   if (typeof address === "string") removeStale(address);
@@ -123,7 +123,8 @@ export function acceptPeer(listener: Fd): Fd | null {
 }
 
 /**
- * Returns a socket that is connected to `address`. Throws `EAGAIN` where the listener's backlog is full, instead of blocking.
+ * Returns a socket that is connected to `address`. Throws `EAGAIN` where the listener's backlog is full, instead of
+ * blocking.
  */
 export function connectUnix(address: UnixAddress, type: SocketType = "stream"): Fd {
   if (typeof address === "string" && Buffer.byteLength(address) > LONGEST_PATH) {
@@ -133,7 +134,10 @@ export function connectUnix(address: UnixAddress, type: SocketType = "stream"): 
   return connectTo(unixAddress(address), nameOf(address), type);
 }
 
-/** Returns a socket that is connected to the socket file of an O_PATH descriptor, which may be in another mount namespace. */
+/**
+ * Returns a socket that is connected to the socket file of an O_PATH descriptor, which may be in another mount
+ * namespace.
+ */
 export function connectThroughFd(path: Fd, type: SocketType = "stream"): Fd {
   const name = `/proc/self/fd/${path.number}`;
   return connectTo(unixAddress(name), name, type);
@@ -168,7 +172,8 @@ function setOption(socket: Fd, name: number, value: number): number {
 }
 
 /**
- * Returns the credentials of the peer at the time of its connect(2) or listen(2). The pid is 0 outside of our pid namespace.
+ * Returns the credentials of the peer at the time of its connect(2) or listen(2). The pid is 0 outside of our pid
+ * namespace.
  */
 export function peerCredentials(socket: Fd): Credentials {
   check(getOption(socket, SO.PEERCRED), "getsockopt");

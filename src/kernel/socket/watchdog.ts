@@ -1,5 +1,5 @@
-// Sends keep-alive messages to the service manager (sd_watchdog_enabled(3)), only while events arrive through the poller and
-// its thread. A timer alone would continue in a daemon whose poller is broken.
+// Sends keep-alive messages to the service manager (sd_watchdog_enabled(3)), only while events arrive through the
+// poller and its thread. A timer alone would continue in a daemon whose poller is broken.
 import { watch } from "../event/poller.ts";
 import { readSome, writeSome } from "../file/byte-io.ts";
 import type { Fd } from "../file/fd.ts";
@@ -29,7 +29,10 @@ export class Heartbeat {
   }
 }
 
-/** Sends WATCHDOG=1 twice in each interval of the service manager's watchdog, where there is one, while the poller works. */
+/**
+ * Sends WATCHDOG=1 twice in each interval of the service manager's watchdog, where there is one, while the poller
+ * works.
+ */
 export function feedWatchdog(): void {
   const interval = watchdogIntervalUsec();
   if (interval === null) return;

@@ -1,5 +1,5 @@
-// Flags and errno values of the kernel that more than one file uses: fcntl.h, linux/openat2.h, linux/stat.h, sys/socket.h,
-// errno.h. `arm` selects the value where the two architectures differ.
+// Flags and errno values of the kernel that more than one file uses: fcntl.h, linux/openat2.h, linux/stat.h,
+// sys/socket.h, errno.h. `arm` selects the value where the two architectures differ.
 
 const arm = process.arch === "arm64";
 

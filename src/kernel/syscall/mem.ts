@@ -1,13 +1,16 @@
 // Memory for system calls, and its addresses. No other module may call ptr() of bun:ffi.
 //
-// The address of a small typed array is not stable: the engine moves its storage when it optimises the surrounding code or
-// when `.buffer` is read, and an address taken before then points into freed memory. Two rules make addresses safe: memory
-// for the kernel is an ArrayBuffer of its own, whose storage never moves; and it is referenced until the kernel is done with
-// it. `Pinned` ensures both.
+// The address of a small typed array is not stable: the engine moves its storage when it optimises the surrounding code
+// or when `.buffer` is read, and an address taken before then points into freed memory. Two rules make addresses safe:
+// memory for the kernel is an ArrayBuffer of its own, whose storage never moves; and it is referenced until the kernel
+// is done with it. `Pinned` ensures both.
 import { ptr } from "bun:ffi";
 import { SyscallError } from "./error.ts";
 
-/** Reading an address references its memory until this many further addresses were read: more than one system call needs. */
+/**
+ * Reading an address references its memory until this many further addresses were read: more than one system call
+ * needs.
+ */
 const HELD = 16;
 const held: (Pinned | undefined)[] = new Array(HELD).fill(undefined);
 let nextHeld = 0;
@@ -43,8 +46,8 @@ export function pin(size: number): Pinned {
 const permanent: Pinned[] = [];
 
 /**
- * Returns `size` zero bytes that live as long as the process, for the scratch structures of a module. A module-level constant
- * alone is not a safe reference: the optimiser may drop it and keep the address.
+ * Returns `size` zero bytes that live as long as the process, for the scratch structures of a module. A module-level
+ * constant alone is not a safe reference: the optimiser may drop it and keep the address.
  */
 export function pinForever(size: number): Pinned {
   const pinned = new Pinned(size);
@@ -53,8 +56,8 @@ export function pinForever(size: number): Pinned {
 }
 
 /**
- * Returns `text` as a NUL-terminated string in memory of its own; throws `EINVAL` where it contains a NUL. For long-lived
- * strings.
+ * Returns `text` as a NUL-terminated string in memory of its own; throws `EINVAL` where it contains a NUL. For
+ * long-lived strings.
  */
 export function cstring(text: string): Pinned {
   const pinned = new Pinned(Buffer.byteLength(text) + 1);
@@ -69,8 +72,8 @@ const strings = pinForever(STRINGS_SIZE);
 let stringsUsed = 0;
 
 /**
- * Returns the address of `text` as a NUL-terminated string, for the next system call: its memory is a ring of 128 KiB that
- * further strings overwrite. Throws `EINVAL` where it contains a NUL, `ENAMETOOLONG` beyond 32 KiB.
+ * Returns the address of `text` as a NUL-terminated string, for the next system call: its memory is a ring of 128 KiB
+ * that further strings overwrite. Throws `EINVAL` where it contains a NUL, `ENAMETOOLONG` beyond 32 KiB.
  */
 export function scratchString(text: string, encoding: "utf8" | "latin1" = "utf8"): number {
   refuseNul(text);

@@ -1,7 +1,7 @@
-// Keeps a process killable while it makes system calls that may never return, because a file system does not answer. The
-// signal handlers of the program cannot run during such a call, and a call to FUSE or NFS is interrupted only by a fatal
-// signal. So for the time of the call SIGTERM and SIGINT have their default action: the process ends at once, without cleaning
-// up; a later process recognises what it left by the missing lock. See signal(7), rt_sigaction(2).
+// Keeps a process killable while it makes system calls that may never return, because a file system does not answer.
+// The signal handlers of the program cannot run during such a call, and a call to FUSE or NFS is interrupted only by a
+// fatal signal. So for the time of the call SIGTERM and SIGINT have their default action: the process ends at once,
+// without cleaning up; a later process recognises what it left by the missing lock. See signal(7), rt_sigaction(2).
 import { type Pinned, pinForever } from "./mem.ts";
 import { check, trySys } from "./sys.ts";
 
@@ -20,8 +20,8 @@ const saved: readonly Saved[] = [SIGTERM, SIGINT].map((signal) => ({ signal, act
 let depth = 0;
 
 /**
- * Runs `work`, which must be synchronous, and returns its value; SIGTERM and SIGINT end the process meanwhile. For workers
- * only.
+ * Runs `work`, which must be synchronous, and returns its value; SIGTERM and SIGINT end the process meanwhile. For
+ * workers only.
  */
 export function mortal<Value>(work: () => Value): Value {
   if (depth++ === 0) {

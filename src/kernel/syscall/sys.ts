@@ -1,6 +1,6 @@
-// Makes system calls. libc's wrappers store the error in errno, which the engine may overwrite before JavaScript can read it;
-// the raw instruction returns it. So the only native code is a few bytes of machine code, called with seven integers, and each
-// result is the kernel's: a value, or a negative errno. See syscall(2).
+// Makes system calls. libc's wrappers store the error in errno, which the engine may overwrite before JavaScript can
+// read it; the raw instruction returns it. So the only native code is a few bytes of machine code, called with seven
+// integers, and each result is the kernel's: a value, or a negative errno. See syscall(2).
 import { CFunction, dlopen, FFIType, type Pointer, toArrayBuffer } from "bun:ffi";
 import { NoExecutableMemory } from "../../base/no-executable-memory.ts";
 import { EINTR } from "./constants.ts";
@@ -8,7 +8,7 @@ import { SyscallError } from "./error.ts";
 import type { Pinned } from "./mem.ts";
 import { numberOf, type SyscallName } from "./numbers.ts";
 
-export { isErrno, SyscallError } from "./error.ts";
+export { isErrno, SyscallError, unlessErrno, unlessSyscallError } from "./error.ts";
 
 /** An argument: a number, a 64-bit number, or memory (whose address is passed). */
 type SyscallArgument = number | bigint | Pinned;
@@ -92,7 +92,10 @@ function buildEntry(): Raw {
 
 const raw = buildEntry();
 
-/** Calls that are not repeated after EINTR: close (the descriptor is closed), connect (it continues), and those that wait. */
+/**
+ * Calls that are not repeated after EINTR: close (the descriptor is closed), connect (it continues), and those that
+ * wait.
+ */
 const NO_RETRY: ReadonlySet<SyscallName> = new Set([
   "close",
   "connect",
@@ -107,7 +110,10 @@ function toInteger(argument: SyscallArgument): number | bigint {
   return typeof argument === "object" ? argument.address : argument;
 }
 
-/** Makes a system call and returns the kernel's result: a value of 0 or more, or a negative errno. Repeats it after EINTR. */
+/**
+ * Makes a system call and returns the kernel's result: a value of 0 or more, or a negative errno. Repeats it after
+ * EINTR.
+ */
 export function trySys(
   name: SyscallName,
   a: SyscallArgument = 0,
@@ -138,8 +144,8 @@ export function sys(
 }
 
 /**
- * Returns a result of `trySys()`; throws SyscallError for a negative errno. `object` is what the call was about, for its
- * text.
+ * Returns a result of `trySys()`; throws SyscallError for a negative errno. `object` is what the call was about, for
+ * its text.
  */
 export function check(result: number, syscall: string, object?: string): number {
   if (result < 0) throw new SyscallError(syscall, -result, object);

@@ -29,8 +29,8 @@ export function openPty(): Pty {
 }
 
 /**
- * Returns a new pseudo terminal of the multiplexer (/dev/pts/ptmx of a machine) that `named` (O_PATH) refers to. Checks it
- * before opening it, because it could be any device. Throws `ENODEV` where it is not the multiplexer of a devpts.
+ * Returns a new pseudo terminal of the multiplexer (/dev/pts/ptmx of a machine) that `named` (O_PATH) refers to. Checks
+ * it before opening it, because it could be any device. Throws `ENODEV` where it is not the multiplexer of a devpts.
  */
 export function openPtyAt(named: Fd): Pty {
   const { kind, rdev } = statFd(named);
@@ -42,20 +42,22 @@ export function openPtyAt(named: Fd): Pty {
 }
 
 function unlocked(master: Fd): Pty {
-  try {
+  return ptyOf(master, () => {
     number.view.setInt32(0, 0, true);
     ioctl(master, TIOCSPTLCK, number);
-    return { master, path: ptyPath(master) };
+  });
+}
+
+/** Returns a terminal by its master, after `prepare`; closes the master on failure. */
+export function ptyOf(master: Fd, prepare: () => void = () => {}): Pty {
+  try {
+    prepare();
+    ioctl(master, TIOCGPTN, number);
+    return { master, path: `/dev/pts/${number.view.getUint32(0, true)}` };
   } catch (error) {
     master.close();
     throw error;
   }
-}
-
-/** Returns the path of a master's terminal, as in `Pty`. */
-export function ptyPath(master: Fd): string {
-  ioctl(master, TIOCGPTN, number);
-  return `/dev/pts/${number.view.getUint32(0, true)}`;
 }
 
 /** Opens the terminal of a master without using its path. It does not become our controlling terminal. */
@@ -109,7 +111,10 @@ export function terminalSettings(terminal: Fd): TerminalSettings {
   return { settings: Buffer.from(termios.bytes) };
 }
 
-/** Sets a terminal to raw mode, cfmakeraw(3); `"keep-output"` keeps the processing of output. Returns the former settings. */
+/**
+ * Sets a terminal to raw mode, cfmakeraw(3); `"keep-output"` keeps the processing of output. Returns the former
+ * settings.
+ */
 export function makeRaw(terminal: Fd, output: "raw" | "keep-output" = "raw"): TerminalSettings {
   const before = terminalSettings(terminal);
   const clear = (at: number, bits: number) =>

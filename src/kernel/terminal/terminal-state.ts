@@ -17,7 +17,10 @@ const VEOF = 17 + 4;
 const termios = pinForever(36);
 const number = pinForever(4);
 
-/** Returns the leader of the session that the master's terminal controls; null without one, or outside of our pid namespace. */
+/**
+ * Returns the leader of the session that the master's terminal controls; null without one, or outside of our pid
+ * namespace.
+ */
 export function sessionLeader(master: Fd): number | null {
   try {
     ioctl(master, TIOCGSID, number);

@@ -1,9 +1,9 @@
-// The used space of btrfs subvolumes, and limits on it: quota groups. The leaf group ("0/ID") counts a subvolume alone; a
-// group of the same id on a higher level ("255/ID") counts it with its nested subvolumes, as systemd sets it up. See
+// The used space of btrfs subvolumes, and limits on it: quota groups. The leaf group ("0/ID") counts a subvolume alone;
+// a group of the same id on a higher level ("255/ID") counts it with its nested subvolumes, as systemd sets it up. See
 // btrfs-qgroup(8), btrfs-quota(8).
 import { type Fd, ioctl } from "../file/fd.ts";
 import { pinForever } from "../syscall/mem.ts";
-import { isErrno } from "../syscall/sys.ts";
+import { isErrno, unlessErrno } from "../syscall/sys.ts";
 
 const IOC_TREE_SEARCH = 0xd000_9411;
 const IOC_QUOTA_CTL = 0xc010_9428;
@@ -44,15 +44,16 @@ interface Item {
  * struct btrfs_ioctl_search_args { struct btrfs_ioctl_search_key {
  *    0 tree_id; 8 min_objectid; 16 max_objectid; 24 min_offset; 32 max_offset; 40 min_transid; 48 max_transid;
  *   56 u32 min_type; 60 u32 max_type; 64 u32 nr_items; 68 ... }; 104 char buf[3992]; }
- * struct btrfs_ioctl_search_header { 0 transid; 8 objectid; 16 offset; 24 u32 type; 28 u32 len; } 32 bytes, then the item
+ * struct btrfs_ioctl_search_header { 0 transid; 8 objectid; 16 offset; 24 u32 type; 28 u32 len; } 32 bytes, then the
+ * item
  */
 const search = pinForever(4096);
 const HEADER_SIZE = 32;
 const ITEMS_AT_ONCE = 256;
 
 /**
- * Returns the items of one type in the quota tree, of the object `of` (null: 0), with offsets in a range; null where quota is
- * off.
+ * Returns the items of one type in the quota tree, of the object `of` (null: 0), with offsets in a range; null where
+ * quota is off.
  */
 function quotaItems(fd: Fd, type: number, of: bigint | null, offsets: readonly [bigint, bigint]): Item[] | null {
   const items: Item[] = [];
@@ -92,13 +93,7 @@ function quotaItems(fd: Fd, type: number, of: bigint | null, offsets: readonly [
 
 /** Runs a search; false where the quota tree does not exist. */
 function searchTree(fd: Fd): boolean {
-  try {
-    ioctl(fd, IOC_TREE_SEARCH, search);
-    return true;
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return false;
-    throw error;
-  }
+  return unlessErrno(() => ioctl(fd, IOC_TREE_SEARCH, search), null, "ENOENT") !== null;
 }
 
 /** Returns whether quota is enabled on the file system of `fd`. */
@@ -123,7 +118,9 @@ function join(level: bigint, id: bigint): bigint {
   return (level << LEVEL_SHIFT) | id;
 }
 
-/** Returns the groups that contain a group. The tree has each relation in both directions; parents have a higher level. */
+/**
+ * Returns the groups that contain a group. The tree has each relation in both directions; parents have a higher level.
+ */
 function parentsOf(fd: Fd, group: bigint): bigint[] {
   const related = quotaItems(fd, RELATION_ITEM, group, [0n, UNLIMITED]) ?? [];
   return related.map(({ offset }) => offset).filter((other) => split(other).level > split(group).level);
@@ -169,7 +166,8 @@ export function enableQuota(fd: Fd): void {
 }
 
 /**
- * Limits the bytes that a group refers to; UNLIMITED removes the limit. Throws `ENOENT` where the kernel has not made the group yet.
+ * Limits the bytes that a group refers to; UNLIMITED removes the limit. Throws `ENOENT` where the kernel has not made
+ * the group yet.
  */
 export function limitGroup(fd: Fd, group: bigint, bytes: bigint): void {
   command(fd, IOC_QGROUP_LIMIT, group, LIMIT_REFERENCED, bytes);
@@ -185,8 +183,8 @@ function unlessThere(act: () => void): void {
 }
 
 /**
- * Makes a subtree group for a subvolume, unless its leaf group is in a group already. The new group is one level below the
- * lowest group of the parent subvolume and a member of the parent's groups, so that the parent's limit applies.
+ * Makes a subtree group for a subvolume, unless its leaf group is in a group already. The new group is one level below
+ * the lowest group of the parent subvolume and a member of the parent's groups, so that the parent's limit applies.
  */
 export function insertSubtreeGroup(fd: Fd, subvolume: bigint, parent: bigint): void {
   if (parentsOf(fd, subvolume).length > 0) return;

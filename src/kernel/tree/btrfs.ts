@@ -63,7 +63,9 @@ export function outermostDirectory(directory: Fd): Fd {
   }
 }
 
-/** Returns whether a directory with this inode number can be the top of a subvolume: a cheap test before isSubvolume(). */
+/**
+ * Returns whether a directory with this inode number can be the top of a subvolume: a cheap test before isSubvolume().
+ */
 export function mayBeSubvolume(ino: bigint): boolean {
   return ino === TOP_INODE;
 }
@@ -78,11 +80,13 @@ interface SubvolumeInfo {
 }
 
 // struct btrfs_ioctl_get_subvol_info_args { 0 treeid; 8 name[256]; 264 parent_id; 272 dirid; 280 generation; 288 flags;
-//   296 uuids; 344 transids; 376 ctime { u64 sec; u32 nsec; }; 392 otime; 408 stime; 424 rtime; 440 reserved } 504 bytes
+//   296 uuids; 344 transids; 376 ctime { u64 sec; u32 nsec; }; 392 otime; 408 stime; 424 rtime; 440 reserved }, in all
+//   504 bytes
 const info = pinForever(504);
 
 /**
- * Returns information about a subvolume, which is open for reading. Throws `ENOTTY` or `EINVAL` where it is not a subvolume.
+ * Returns information about a subvolume, which is open for reading. Throws `ENOTTY` or `EINVAL` where it is not a
+ * subvolume.
  */
 export function subvolumeInfo(fd: Fd): SubvolumeInfo {
   ioctl(fd, IOC_GET_SUBVOL_INFO, info);

@@ -1,7 +1,8 @@
-// Copies single files where a machine may change the source or the target tree meanwhile. A regular file is made without a name
-// and linked when it is complete; no path with more than one component is used. The umask must be 0. See open(2) "O_TMPFILE",
-// linkat(2), renameat2(2).
+// Copies single files where a machine may change the source or the target tree meanwhile. A regular file is made
+// without a name and linked when it is complete; no path with more than one component is used. The umask must be 0. See
+// open(2) "O_TMPFILE", linkat(2), renameat2(2).
 import { randomHex } from "../../base/random-hex.ts";
+import { writeWhole } from "../file/byte-io.ts";
 import { Fd } from "../file/fd.ts";
 import {
   AT_EMPTY_PATH,
@@ -171,9 +172,7 @@ function copyToEnd(from: Fd, to: Fd, options: EntryOptions): void {
       check(count, "read");
       return;
     }
-    for (let done = 0; done < count; ) {
-      done += check(trySys("pwrite64", to.number, buffer.address + done, count - done, at + done), "write");
-    }
+    writeWhole(to, buffer, count, at);
     at += count;
     options.onBytes(count);
   }

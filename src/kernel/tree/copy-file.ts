@@ -1,11 +1,12 @@
 // Copies one file: its data, by reflink where the file system supports it, otherwise with its holes kept; and owner,
 // permissions, times and extended attributes. See ioctl_ficlonerange(2), copy_file_range(2), lseek(2), xattr(7).
+
+import { writeWhole } from "../file/byte-io.ts";
 import type { Fd } from "../file/fd.ts";
 import {
   AT_SYMLINK_NOFOLLOW,
   EBADF,
   EINVAL,
-  ENODATA,
   ENOSYS,
   ENOTTY,
   ENXIO,
@@ -18,6 +19,7 @@ import {
 } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
+import { copyAttributes } from "./copy-attributes.ts";
 import { createFile, type NamedPlace } from "./link.ts";
 import { reopenForReading } from "./own-file.ts";
 import type { RawStatus } from "./raw-status.ts";
@@ -69,8 +71,8 @@ export function copyOwnership(target: Fd, { uid, gid, mode }: RawStatus): void {
 const FICLONE = 0x4004_9409;
 
 /**
- * Makes the empty `target` share all data of `source` (reflink). Returns whether that worked; if not, whether it can for
- * other files.
+ * Makes the empty `target` share all data of `source` (reflink). Returns whether that worked; if not, whether it can
+ * for other files.
  */
 export function shareData(source: Fd, target: Fd): "shared" | "not-this-file" | "never" {
   const result = trySys("ioctl", target.number, FICLONE, source.number);
@@ -85,8 +87,9 @@ const FICLONERANGE = 0x4020_940d;
 const cloneRange = pinForever(32);
 
 /**
- * Makes the empty `target` share the data of `source` in steps of `stepBytes`, which must be a multiple of the block size. Each
- * `next()` makes one step and yields the offset reached. Returns as `shareData()`; throws where a step after the first fails.
+ * Makes the empty `target` share the data of `source` in steps of `stepBytes`, which must be a multiple of the block
+ * size. Each `next()` makes one step and yields the offset reached. Returns as `shareData()`; throws where a step after
+ * the first fails.
  */
 export function* shareSteps(
   source: Fd,
@@ -123,7 +126,9 @@ const offsets = pinForever(16);
 const BUFFER_BYTES = 1 << 20;
 const buffer = pinForever(BUFFER_BYTES);
 
-/** Copies the data of `source` into the empty `target`, and keeps holes. Calls `onBytes` after every step with its size. */
+/**
+ * Copies the data of `source` into the empty `target`, and keeps holes. Calls `onBytes` after every step with its size.
+ */
 export function copyData(
   source: Fd,
   target: Fd,
@@ -160,7 +165,10 @@ export function* dataSteps(
   check(trySys("ftruncate", target.number, size), "ftruncate");
 }
 
-/** Returns the offset of the next data or hole; null where there is none. Without support by the file system, all is data. */
+/**
+ * Returns the offset of the next data or hole; null where there is none. Without support by the file system, all is
+ * data.
+ */
 function seek(file: Fd, at: number, whence: number, size: number): number | null {
   const result = trySys("lseek", file.number, at, whence);
   if (result === ENXIO) return null;
@@ -190,54 +198,8 @@ function copyStep(source: Fd, target: Fd, at: number, length: number): number {
   const copied = trySys("copy_file_range", source.number, base, target.number, base + 8, length, 0);
   if (copied >= 0 || !CANNOT_COPY_IN_KERNEL.has(copied)) return check(copied, "copy");
   const count = check(trySys("pread64", source.number, buffer, Math.min(length, BUFFER_BYTES), at), "read");
-  for (let done = 0; done < count; ) {
-    done += check(trySys("pwrite64", target.number, buffer.address + done, count - done, at + done), "write");
-  }
+  writeWhole(target, buffer, count, at);
   return count;
-}
-
-const NAMES_BYTES = 64 << 10;
-const attributeNames = pinForever(NAMES_BYTES);
-const attributeValue = pinForever(NAMES_BYTES);
-
-/** A descriptor and the calls for its extended attributes: those on open files, or, for O_PATH, those on its path in /proc. */
-interface Handle {
-  readonly calls: readonly ["flistxattr", "fgetxattr", "fsetxattr"] | readonly ["listxattr", "getxattr", "setxattr"];
-  readonly fd: Fd;
-}
-
-const OPENED = ["flistxattr", "fgetxattr", "fsetxattr"] as const;
-const NAMED = ["listxattr", "getxattr", "setxattr"] as const;
-
-function subject({ calls, fd }: Handle): number {
-  return calls === OPENED ? fd.number : rawAddress(`/proc/self/fd/${fd.number}`);
-}
-
-/**
- * Copies all extended attributes, including ACLs and file capabilities; to be called after the owner was set, which removes
- * those. `opened`: the descriptors are open files, not O_PATH. Returns the names of attributes that could not be set.
- */
-export function copyAttributes(source: Fd, target: Fd, opened: boolean): string[] {
-  const calls = opened ? OPENED : NAMED;
-  const [from, to] = [
-    { calls, fd: source },
-    { calls, fd: target },
-  ];
-  const size = trySys(calls[0], subject(from), attributeNames, NAMES_BYTES);
-  if (size === 0 || size === EOPNOTSUPP) return [];
-  const names = attributeNames.bytes.toString("latin1", 0, check(size, "listxattr")).split("\0").slice(0, -1);
-  return names.filter((name) => !copyAttribute(from, to, name));
-}
-
-function copyAttribute(from: Handle, to: Handle, name: RawName): boolean {
-  const size = trySys(from.calls[1], subject(from), rawAddress(name), attributeValue, NAMES_BYTES);
-  if (size === ENODATA) return true;
-  check(size, "getxattr", name);
-  const result = trySys(to.calls[2], subject(to), rawAddress(name), attributeValue, size, 0);
-  // The file system does not support this attribute, or we may not set it: the copy is made without it.
-  if (result === EOPNOTSUPP || result === EPERM) return false;
-  check(result, "setxattr", name);
-  return true;
 }
 
 // struct timespec[2] { { 0 sec; 8 nsec; } atime; { 16 sec; 24 nsec; } mtime; }

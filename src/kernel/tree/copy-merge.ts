@@ -1,31 +1,26 @@
-// Copies a file or tree to a place where files may exist: directories are merged, other files are kept or replaced. Mounts
-// below the source are copied too, as by cp(1). A machine may change either side meanwhile: every step opens one name in an
-// open directory and follows no link.
+// Copies a file or tree to a place where files may exist: directories are merged, other files are kept or replaced.
+// Mounts below the source are copied too, as by cp(1). A machine may change either side meanwhile: every step opens one
+// name in an open directory and follows no link.
 import type { Fd } from "../file/fd.ts";
-import { isErrno, type SyscallError, trySys } from "../syscall/sys.ts";
+import { type SyscallError, trySys, unlessErrno } from "../syscall/sys.ts";
 import { EntryCopier, type EntryOptions } from "./copy-entry.ts";
-import { renameNew } from "./link.ts";
-import { makeDirectory, TreeMerge } from "./merge.ts";
+import { makeDirectory, type NamedPlace, renameNew } from "./link.ts";
+import { TreeMerge } from "./merge.ts";
 import { RawStatus } from "./raw-status.ts";
 import { removeTree } from "./remove.ts";
 import { openDirectory, openEntry, type RawName, rawAddress } from "./tree.ts";
 
-/** An entry of an open directory. */
-export interface Place {
-  readonly directory: Fd;
-  readonly name: RawName;
-}
-
 /** The target of a copy, and the temporary name until it is complete, which remains where this process is killed. */
-interface TargetPlace extends Place {
+interface TargetPlace extends NamedPlace {
   readonly temporary: RawName;
 }
 
 /**
- * Copies `source` to `target`. Throws `EEXIST` where the target exists and is not to be replaced; inside merged directories,
- * existing files are kept without an error. Continues after other failures of single files, and throws the first at the end.
+ * Copies `source` to `target`. Throws `EEXIST` where the target exists and is not to be replaced; inside merged
+ * directories, existing files are kept without an error. Continues after other failures of single files, and throws the
+ * first at the end.
  */
-export function copyMerging(source: Place, target: TargetPlace, options: EntryOptions): void {
+export function copyMerging(source: NamedPlace, target: TargetPlace, options: EntryOptions): void {
   using entry = openEntry(source.directory, source.name);
   const status = new RawStatus().readFd(entry);
   const copier = new EntryCopier(options);
@@ -35,20 +30,15 @@ export function copyMerging(source: Place, target: TargetPlace, options: EntryOp
   else copyToNew(source, target, copier, options);
 }
 
-function isDirectory({ directory, name }: Place): boolean {
-  try {
-    return new RawStatus().readEntry(directory, name).kind === "directory";
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return false;
-    throw error;
-  }
+function isDirectory({ directory, name }: NamedPlace): boolean {
+  return unlessErrno(() => new RawStatus().readEntry(directory, name).kind, null, "ENOENT") === "directory";
 }
 
 /** Copies a directory to a temporary name, which is renamed when the copy is complete, even if single files failed. */
-function copyToNew(source: Place, target: TargetPlace, copier: EntryCopier, options: EntryOptions): void {
+function copyToNew(source: NamedPlace, target: TargetPlace, copier: EntryCopier, options: EntryOptions): void {
   const { directory, name, temporary } = target;
   if (!options.replace) copier.requireFree(directory, name);
-  makeDirectory(directory, temporary, false);
+  makeDirectory({ directory, name: temporary }, false);
   let isPlaced = false;
   try {
     const failure = copyDirectory(source, { directory, name: temporary }, true, copier, options);
@@ -61,10 +51,13 @@ function copyToNew(source: Place, target: TargetPlace, copier: EntryCopier, opti
   }
 }
 
-/** Copies the content of a directory into another. Returns the first failure of a single file for a new one, else throws it. */
+/**
+ * Copies the content of a directory into another. Returns the first failure of a single file for a new one, else throws
+ * it.
+ */
 function copyDirectory(
-  source: Place,
-  target: Place,
+  source: NamedPlace,
+  target: NamedPlace,
   isNew: boolean,
   copier: EntryCopier,
   options: EntryOptions,

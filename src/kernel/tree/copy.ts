@@ -1,16 +1,20 @@
-// Copies a tree unchanged: kinds, owners, modes, times, extended attributes, hard links, holes, devices. Data is shared with
-// the original where the file system supports it. Stays on one mount: a mount point becomes an empty directory. The source is
-// untrusted and may change meanwhile: a file is opened only after its kind was checked.
+// Copies a tree unchanged: kinds, owners, modes, times, extended attributes, hard links, holes, devices. Data is shared
+// with the original where the file system supports it. Stays on one mount: a mount point becomes an empty directory.
+// The source is untrusted and may change meanwhile: a file is opened only after its kind was checked.
+
 import type { Fd } from "../file/fd.ts";
 import type { FileKind } from "../file/status.ts";
 import { AT_SYMLINK_NOFOLLOW, EMLINK } from "../syscall/constants.ts";
 import { check, isErrno, SyscallError, trySys } from "../syscall/sys.ts";
-import { type CopyManner, copyAttributes, copyOwnership, fillRegular, setTimes } from "./copy-file.ts";
+import { copyAttributes } from "./copy-attributes.ts";
+import { type CopyManner, copyOwnership, fillRegular, setTimes } from "./copy-file.ts";
 import { DirectoryChain, WALK_DEPTH_LIMIT } from "./directory-chain.ts";
 import { createFile, makeLike } from "./link.ts";
+import { LinkTable } from "./link-table.ts";
+import { NameStack } from "./name-stack.ts";
 import { RawStatus } from "./raw-status.ts";
-import { LinkTable, NameStack } from "./spill.ts";
-import { openDirectory, openEntry, pushEntries, type RawName, rawAddress, textOf } from "./tree.ts";
+import { openDirectory, openEntry, type RawName, rawAddress, textOf } from "./tree.ts";
+import { walkBoth } from "./walk.ts";
 
 export interface CopyProgress {
   files: number;
@@ -23,7 +27,9 @@ export interface CopyOptions {
   /** The source must not change: a file that has disappeared is an error (`ENOENT`) instead of being omitted. */
   readonly isWhole?: boolean;
   onProgress?(progress: CopyProgress): void;
-  /** Called when much data has to be copied that cannot be shared. Returns helpers, or null where none are available. */
+  /**
+   * Called when much data has to be copied that cannot be shared. Returns helpers, or null where none are available.
+   */
   startHelpers?(): CopyHelpers | null;
   /** Called for a file whose extended attributes `what` could not be copied. */
   onLoss?(path: string, what: readonly string[]): void;
@@ -31,7 +37,9 @@ export interface CopyOptions {
 
 /** Helper processes that copy regular files in parallel. */
 export interface CopyHelpers {
-  /** Lets a helper copy the file `entry` into `target`; returns false where all are busy. The caller still owns both. */
+  /**
+   * Lets a helper copy the file `entry` into `target`; returns false where all are busy. The caller still owns both.
+   */
   offer(entry: Fd, target: Fd, path: string): boolean;
   /** Blocks until all accepted files are copied; throws where one failed. */
   finish(): void;
@@ -78,21 +86,10 @@ class TreeCopy implements Disposable {
   }
 
   run(): CopyProgress {
-    /** The number of names that are still to copy, for each directory from the top to the current one. */
-    const pending = [pushEntries(this.#from.current, this.#names)];
-    for (;;) {
-      const left = pending.at(-1) as number;
-      if (left > 0) {
-        pending[pending.length - 1] = left - 1;
-        if (this.#copyEntry(this.#names.pop())) pending.push(pushEntries(this.#from.current, this.#names));
-        continue;
-      }
-      this.#finishDirectory();
-      if (this.#from.depth === 0) break;
-      this.#from.leave();
-      this.#to.leave();
-      pending.pop();
-    }
+    walkBoth(
+      { from: this.#from, to: this.#to, names: this.#names },
+      { entry: (name) => this.#copyEntry(name), end: () => this.#finishDirectory() },
+    );
     this.#helpers?.finish();
     return this.#progress;
   }
@@ -160,7 +157,9 @@ class TreeCopy implements Disposable {
     return true;
   }
 
-  /** Sets the properties of a directory after its content, which changed its times and may have needed more permissions. */
+  /**
+   * Sets the properties of a directory after its content, which changed its times and may have needed more permissions.
+   */
   #finishDirectory(): void {
     const [from, to] = [this.#from.current, this.#to.current];
     this.#status.readFd(from);
@@ -207,7 +206,10 @@ class TreeCopy implements Disposable {
     if (mode !== null) check(trySys("fchmodat", to, rawAddress(name), mode & 0o7777), "chmod");
   }
 
-  /** Makes `name` a hard link to the copy of another name of its file; remembers it and returns false where it is the first. */
+  /**
+   * Makes `name` a hard link to the copy of another name of its file; remembers it and returns false where it is the
+   * first.
+   */
   #linkAgain(name: RawName): boolean {
     const first = this.#linked.find(this.#status);
     if (first !== null && this.#link(first.path.split("/"), name)) return true;
@@ -215,7 +217,9 @@ class TreeCopy implements Disposable {
     return false;
   }
 
-  /** Links `name` to the copy at `path`. Opens the first directories of a path that is longer than PATH_MAX one by one. */
+  /**
+   * Links `name` to the copy at `path`. Opens the first directories of a path that is longer than PATH_MAX one by one.
+   */
   #link(path: readonly RawName[], name: RawName): boolean {
     using chain = new DirectoryChain(this.#target.duplicate(), new RawStatus());
     let at = 0;

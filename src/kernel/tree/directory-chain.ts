@@ -5,8 +5,8 @@ import type { RawStatus } from "./raw-status.ts";
 import { openDirectory, type RawName, textOf } from "./tree.ts";
 
 /**
- * A chain keeps open its innermost directories, and every directory whose depth is a multiple of this; the others are opened
- * again from those. (Going up by `..` would take time proportional to the depth on bind mounts and subvolumes.)
+ * A chain keeps open its innermost directories, and every directory whose depth is a multiple of this; the others are
+ * opened again from those. (Going up by `..` would take time proportional to the depth on bind mounts and subvolumes.)
  */
 const STEP = 64;
 
@@ -20,8 +20,8 @@ interface Link {
 }
 
 /**
- * The directories from the top of a tree to the current one. Its depth is not limited by the number of open files. `leave()`
- * returns to the same directory from which it was entered, or throws `ESTALE` where that was moved.
+ * The directories from the top of a tree to the current one. Its depth is not limited by the number of open files.
+ * `leave()` returns to the same directory from which it was entered, or throws `ESTALE` where that was moved.
  */
 export class DirectoryChain implements Disposable {
   readonly #links: Link[] = [];
@@ -93,7 +93,10 @@ export class DirectoryChain implements Disposable {
     if (this.#at(this.depth).fd === null) this.#reopen();
   }
 
-  /** Opens the closed directories again, from the last open one to the innermost. Throws `ESTALE` where one was replaced. */
+  /**
+   * Opens the closed directories again, from the last open one to the innermost. Throws `ESTALE` where one was
+   * replaced.
+   */
   #reopen(): void {
     let depth = this.depth;
     while (this.#at(depth).fd === null) depth--;

@@ -1,8 +1,17 @@
 // Makes, renames and removes names in open directories. See rename(2), open(2), mknod(2).
 import { Fd } from "../file/fd.ts";
-import { AT_REMOVEDIR, EINVAL, O_CLOEXEC, O_CREAT, O_EXCL, O_RDWR, RENAME_NOREPLACE } from "../syscall/constants.ts";
-import { check, trySys } from "../syscall/sys.ts";
-import type { RawStatus } from "./raw-status.ts";
+import {
+  AT_REMOVEDIR,
+  EEXIST,
+  EINVAL,
+  O_CLOEXEC,
+  O_CREAT,
+  O_EXCL,
+  O_RDWR,
+  RENAME_NOREPLACE,
+} from "../syscall/constants.ts";
+import { check, SyscallError, trySys } from "../syscall/sys.ts";
+import { RawStatus } from "./raw-status.ts";
 import { type RawName, rawAddress, readLinkIn, textOf } from "./tree.ts";
 
 const CREATE_NEW = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC;
@@ -41,6 +50,27 @@ export function createFile({ directory, name }: NamedPlace, mode: number): Fd {
 /** Makes a new directory. Throws `EEXIST` where the name is taken. */
 export function createDirectory({ directory, name }: NamedPlace, mode: number): void {
   check(trySys("mkdirat", directory.number, rawAddress(name), mode), "mkdir", textOf(name));
+}
+
+const present = new RawStatus();
+
+/**
+ * Makes a directory with mode 0700; returns false where it exists. With `replace`, another file of that name is
+ * removed; without it, that is `EEXIST`.
+ */
+export function makeDirectory({ directory, name }: NamedPlace, replace: boolean): boolean {
+  const make = () => trySys("mkdirat", directory.number, rawAddress(name), 0o700);
+  let result = make();
+  if (result === EEXIST && replace && present.readEntry(directory, name).kind !== "directory") {
+    check(trySys("unlinkat", directory.number, rawAddress(name), 0), "unlink", textOf(name));
+    result = make();
+  }
+  if (result === EEXIST) {
+    if (present.readEntry(directory, name).kind === "directory") return false;
+    throw new SyscallError("mkdir", "EEXIST", textOf(name));
+  }
+  check(result, "mkdir", result < 0 ? textOf(name) : undefined);
+  return true;
 }
 
 /** Removes an empty directory. */

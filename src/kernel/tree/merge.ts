@@ -1,7 +1,7 @@
 // Walks source and target of a merging copy (copy-merge.ts).
+
 import { Fd } from "../file/fd.ts";
 import {
-  EEXIST,
   O_CLOEXEC,
   O_NOFOLLOW,
   O_PATH,
@@ -13,30 +13,15 @@ import { pinForever } from "../syscall/mem.ts";
 import { check, isErrno, SyscallError, trySys } from "../syscall/sys.ts";
 import type { EntryCopier, EntryOptions } from "./copy-entry.ts";
 import { DirectoryChain, WALK_DEPTH_LIMIT } from "./directory-chain.ts";
+import { makeDirectory } from "./link.ts";
+import { type FirstName, LinkTable } from "./link-table.ts";
+import { NameStack } from "./name-stack.ts";
 import { RawStatus } from "./raw-status.ts";
-import { type FirstName, LinkTable, NameStack } from "./spill.ts";
-import { openDirectory, openEntry, pushEntries, type RawName, rawAddress, textOf } from "./tree.ts";
+import { openDirectory, openEntry, type RawName, rawAddress, textOf } from "./tree.ts";
+import { walkBoth } from "./walk.ts";
 
 /** Errors after which all further files would fail too. */
 const FATAL = ["ENOSPC", "EDQUOT", "EROFS", "EIO", "ENOMEM", "EMFILE", "ENFILE", "ESTALE"];
-
-/**
- * Makes a directory; returns false where it exists. With `replace`, a file of that name is removed; otherwise it is `EEXIST`.
- */
-export function makeDirectory(parent: Fd, name: RawName, replace: boolean): boolean {
-  const make = () => trySys("mkdirat", parent.number, rawAddress(name), 0o700);
-  let result = make();
-  if (result === EEXIST && replace && new RawStatus().readEntry(parent, name).kind !== "directory") {
-    check(trySys("unlinkat", parent.number, rawAddress(name), 0), "unlink");
-    result = make();
-  }
-  if (result === EEXIST) {
-    if (new RawStatus().readEntry(parent, name).kind === "directory") return false;
-    throw new SyscallError("mkdir", "EEXIST", textOf(name));
-  }
-  check(result, "mkdir", textOf(name));
-  return true;
-}
 
 /** Walks through the original and its copy at the same time. */
 export class TreeMerge implements Disposable {
@@ -69,23 +54,10 @@ export class TreeMerge implements Disposable {
 
   /** Copies everything; returns the first failure of a single file, or null. Throws fatal errors. */
   run(): SyscallError | null {
-    /** The number of names that are still to copy, for each directory from the top to the current one. */
-    const pending = [pushEntries(this.#from.current, this.#names)];
-    for (;;) {
-      const left = pending.at(-1) as number;
-      if (left > 0) {
-        pending[pending.length - 1] = left - 1;
-        if (this.#copyEntry(this.#names.pop())) pending.push(pushEntries(this.#from.current, this.#names));
-        continue;
-      }
-      if (this.#isNew.pop()) {
-        this.#attempt(() => this.#copier.finishDirectory(this.#from.current, this.#to.current, this.#status));
-      }
-      if (this.#from.depth === 0) break;
-      this.#from.leave();
-      this.#to.leave();
-      pending.pop();
-    }
+    walkBoth(
+      { from: this.#from, to: this.#to, names: this.#names },
+      { entry: (name) => this.#copyEntry(name), end: () => this.#finishDirectory() },
+    );
     return this.#failure;
   }
 
@@ -109,6 +81,12 @@ export class TreeMerge implements Disposable {
     return isEntered;
   }
 
+  /** Sets the properties of the current directory where it was made here. */
+  #finishDirectory(): void {
+    if (!this.#isNew.pop()) return;
+    this.#attempt(() => this.#copier.finishDirectory(this.#from.current, this.#to.current, this.#status));
+  }
+
   #copyFile(entry: Fd, name: RawName): void {
     const status = this.#status;
     const { kind, links } = status;
@@ -120,7 +98,10 @@ export class TreeMerge implements Disposable {
     if (links > 1) this.#remember(name);
   }
 
-  /** Runs `step`; records a failure that concerns one file only. Files that are kept or have disappeared are no failures. */
+  /**
+   * Runs `step`; records a failure that concerns one file only. Files that are kept or have disappeared are no
+   * failures.
+   */
   #attempt(step: () => void, name: RawName = "."): void {
     try {
       step();
@@ -144,7 +125,7 @@ export class TreeMerge implements Disposable {
         inner.close();
         return false;
       }
-      const isNew = makeDirectory(this.#to.current, name, this.#replace);
+      const isNew = makeDirectory({ directory: this.#to.current, name }, this.#replace);
       this.#to.open(name);
       this.#from.enter(name, inner, identity);
       this.#isNew.push(isNew);

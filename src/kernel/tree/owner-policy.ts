@@ -1,5 +1,5 @@
-// The owner of files that are copied between this host and a machine with a user namespace, and the conversion of ids and
-// privileges in their attributes: ACLs and file capabilities (acl(5), capabilities(7)).
+// The owner of files that are copied between this host and a machine with a user namespace, and the conversion of ids
+// and privileges in their attributes: ACLs and file capabilities (acl(5), capabilities(7)).
 import type { Identity } from "../process/namespace.ts";
 
 /** How a copy changes ownership. */
@@ -9,8 +9,8 @@ export interface OwnerPolicy {
   /** The number that is added to user and group ids in ACLs. */
   readonly shift: number;
   /**
-   * Whether set-user-ID and set-group-ID bits and file capabilities are removed, as by chown(2). For copies from a machine to
-   * this host's root: the machine must not be able to make privileged programs of the host.
+   * Whether set-user-ID and set-group-ID bits and file capabilities are removed, as by chown(2). For copies from a
+   * machine to this host's root: the machine must not be able to make privileged programs of the host.
    */
   readonly dropsPrivileges: boolean;
 }
@@ -22,7 +22,9 @@ const SET_IDS = 0o6000;
 const REGULAR = 0o100000;
 const KIND_BITS = 0o170000;
 
-/** Returns the permissions of the copy of a file with this mode. Directories keep set-group-ID, which new files inherit. */
+/**
+ * Returns the permissions of the copy of a file with this mode. Directories keep set-group-ID, which new files inherit.
+ */
 export function permissionsFor(mode: number, policy: OwnerPolicy): number {
   const bits = mode & 0o7777;
   return policy.dropsPrivileges && (mode & KIND_BITS) === REGULAR ? bits & ~SET_IDS : bits;
@@ -44,8 +46,8 @@ const ACL_GROUP = 0x08;
 const ID_END = 0xffff_ffff;
 
 /**
- * Shifts the ids in an ACL: struct { le32 version; struct { le16 tag, perm; le32 id; } entries[]; }. Omits entries whose ids
- * become invalid.
+ * Shifts the ids in an ACL: struct { le32 version; struct { le16 tag, perm; le32 id; } entries[]; }. Omits entries
+ * whose ids become invalid.
  */
 function shiftAcl(value: Buffer, shift: number): Buffer {
   const parts = [value.subarray(0, ACL_HEADER)];
@@ -67,7 +69,10 @@ const CAPABILITY_REVISION_3 = 0x0300_0000;
 const REVISION_BITS = 0xff00_0000;
 const CAPABILITY_SIZE = 20;
 
-/** Binds file capabilities to the user namespace of `root`: struct { le32 magic; le32 data[4]; le32 rootid; } of revision 3. */
+/**
+ * Binds file capabilities to the user namespace of `root`: struct { le32 magic; le32 data[4]; le32 rootid; } of
+ * revision 3.
+ */
 function ownCapabilities(value: Buffer, root: number): Buffer | null {
   const magic = value.length >= CAPABILITY_SIZE ? value.readUInt32LE(0) : 0;
   if ((magic & REVISION_BITS) >>> 0 < CAPABILITY_REVISION_2) return null;

@@ -1,9 +1,9 @@
-// Removes trees of any depth, with immutable files and subvolumes. Stays on one mount: a mount point ends the removal with
-// EBUSY. No other process should write to the tree meanwhile.
+// Removes trees of any depth, with immutable files and subvolumes. Stays on one mount: a mount point ends the removal
+// with EBUSY. No other process should write to the tree meanwhile.
 import { makeMutable } from "../file/attributes.ts";
 import type { Fd } from "../file/fd.ts";
 import { AT_REMOVEDIR, ENOENT, EPERM } from "../syscall/constants.ts";
-import { check, isErrno, SyscallError, trySys } from "../syscall/sys.ts";
+import { check, isErrno, SyscallError, trySys, unlessErrno } from "../syscall/sys.ts";
 import {
   isBtrfs,
   mayBeSubvolume,
@@ -47,13 +47,7 @@ export function emptyDirectory(directory: Fd): void {
 }
 
 function isThere(parent: Fd, name: RawName): boolean {
-  try {
-    status.readEntry(parent, name);
-    return true;
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return false;
-    throw error;
-  }
+  return unlessErrno(() => status.readEntry(parent, name), null, "ENOENT") !== null;
 }
 
 function removeDirectoryTree(parent: Fd, name: RawName, mountId: bigint): void {
@@ -99,8 +93,8 @@ function empty(top: Fd, mountId: bigint): void {
 }
 
 /**
- * Removes an entry, or opens it and returns it where it is a directory that must be emptied first; `status` is then the status of
- * the directory.
+ * Removes an entry, or opens it and returns it where it is a directory that must be emptied first; `status` is then the
+ * status of the directory.
  */
 function removeOrOpen(parent: Fd, { name, kind }: RawEntry, mountId: bigint): Fd | null {
   if (kind !== "directory" && (kind !== null || status.readEntry(parent, name).kind !== "directory")) {
@@ -153,8 +147,8 @@ function makeEntryMutable(parent: Fd, name: RawName): void {
 }
 
 /**
- * Removes the subvolume `name` of `parent`, opened as `top`, and its nested subvolumes. The file system frees their content
- * in the background.
+ * Removes the subvolume `name` of `parent`, opened as `top`, and its nested subvolumes. The file system frees their
+ * content in the background.
  */
 function removeSubvolumeTree(parent: Fd, name: RawName, top: Fd): void {
   const { id } = subvolumeInfo(top);

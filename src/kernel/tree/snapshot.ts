@@ -1,5 +1,5 @@
-// Snapshots of subvolumes with their nested subvolumes: the file system itself snapshots only one subvolume, with an empty
-// directory in place of each nested one. See btrfs-subvolume(8).
+// Snapshots of subvolumes with their nested subvolumes: the file system itself snapshots only one subvolume, with an
+// empty directory in place of each nested one. See btrfs-subvolume(8).
 import type { Fd } from "../file/fd.ts";
 import { isErrno } from "../syscall/sys.ts";
 import {
@@ -20,8 +20,8 @@ const status = new RawStatus();
 
 interface SnapshotOptions {
   /**
-   * Directories, by `RawStatus.identity`, that are not snapshotted if they are nested subvolumes, nor nested subvolumes in
-   * them.
+   * Directories, by `RawStatus.identity`, that are not snapshotted if they are nested subvolumes, nor nested subvolumes
+   * in them.
    */
   readonly leaveEmpty: ReadonlySet<string>;
   /** Whether the snapshots become read-only. */
@@ -29,8 +29,8 @@ interface SnapshotOptions {
 }
 
 /**
- * Makes snapshots of `nested`, the subvolumes nested in `source`, in `target`, a new snapshot of `source`. The caller must list
- * `nested` before it makes `target`, which may itself be inside `source`.
+ * Makes snapshots of `nested`, the subvolumes nested in `source`, in `target`, a new snapshot of `source`. The caller
+ * must list `nested` before it makes `target`, which may itself be inside `source`.
  */
 export function snapshotNested(
   source: Fd,
@@ -64,7 +64,9 @@ function snapshotOne(source: Fd, target: Fd, nested: NestedSubvolume, options: S
   setTimes(to.current, ".", status.readFd(from.current));
 }
 
-/** Replaces the empty directory of a nested subvolume by a snapshot; by an ordinary empty directory for `leaveEmpty`. */
+/**
+ * Replaces the empty directory of a nested subvolume by a snapshot; by an ordinary empty directory for `leaveEmpty`.
+ */
 function replaceStub(inner: Fd, place: NamedPlace, options: SnapshotOptions): void {
   const { directory, name } = place;
   removeEmpty(place);

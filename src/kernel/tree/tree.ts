@@ -1,6 +1,6 @@
-// Access to untrusted file trees: names need not be UTF-8, and a tree may be deeper than PATH_MAX and than the limit of open
-// files. A name is a "raw" string with one character for each byte. Every step is relative to an open directory and follows no
-// link, so that concurrent changes of the tree cannot redirect it. See openat(2), getdents64(2).
+// Access to untrusted file trees: names need not be UTF-8, and a tree may be deeper than PATH_MAX and than the limit of
+// open files. A name is a "raw" string with one character for each byte. Every step is relative to an open directory
+// and follows no link, so that concurrent changes of the tree cannot redirect it. See openat(2), getdents64(2).
 import { Fd } from "../file/fd.ts";
 import { FILE_KINDS, type FileKind } from "../file/status.ts";
 import {
@@ -57,7 +57,9 @@ export interface RawEntry {
 // struct linux_dirent64 { 0 u64 d_ino; 8 s64 d_off; 16 u16 d_reclen; 18 u8 d_type; 19 char d_name[]; }
 const entries = pinForever(64 * 1024);
 
-/** Returns the next entries of `directory` without `.` and `..`: as many as one getdents64(2) reads, none at the end. */
+/**
+ * Returns the next entries of `directory` without `.` and `..`: as many as one getdents64(2) reads, none at the end.
+ */
 export function readSomeEntries(directory: Fd): RawEntry[] {
   const { bytes, view } = entries;
   for (;;) {
@@ -102,15 +104,17 @@ export function openDirectory(parent: Fd, name: RawName): Fd {
 }
 
 /**
- * Opens the entry `name` for reading; throws `ELOOP` for a link. Check its kind by `RawStatus` first: opening a device has
- * effects.
+ * Opens the entry `name` for reading; throws `ELOOP` for a link. Check its kind by `RawStatus` first: opening a device
+ * has effects.
  */
 export function openForReading(parent: Fd, name: RawName): Fd {
   const result = trySys("openat", parent.number, rawAddress(name), O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
   return Fd.adopt(check(result, "open", result < 0 ? textOf(name) : undefined));
 }
 
-/** Opens a new unnamed file on the file system of `directory`, for reading and writing; returns null where that fails. */
+/**
+ * Opens a new unnamed file on the file system of `directory`, for reading and writing; returns null where that fails.
+ */
 export function tryOpenUnnamed(directory: Fd): Fd | null {
   const result = trySys("openat", directory.number, rawAddress("."), O_TMPFILE | O_RDWR | O_CLOEXEC, 0o600);
   return result < 0 ? null : Fd.adopt(result);
@@ -126,8 +130,8 @@ const LINK_MAX = 4096;
 const linkTarget = pinForever(LINK_MAX);
 
 /**
- * Returns the target of the symbolic link `name`, or, where `name` is "", of `parent`, which `openEntry()` opened. Null for
- * other files.
+ * Returns the target of the symbolic link `name`, or, where `name` is "", of `parent`, which `openEntry()` opened. Null
+ * for other files.
  */
 export function readLinkIn(parent: Fd, name: RawName): RawName | null {
   const length = trySys("readlinkat", parent.number, rawAddress(name), linkTarget, LINK_MAX);

@@ -1,10 +1,10 @@
 // How an action is carried out: prepare → authorize → prepare again → compare → run.
 //
-// `prepare` looks up the subject, checks the arguments and returns a plan; it changes nothing. Which permission the plan needs
-// follows from the row of the called method and the plan's grant. Polkit is asked asynchronously, and by the time it answers
-// a name may mean another machine, with another owner. So `prepare` is called again, and the new plan must need the same
-// permission on the same subject. Otherwise the new plan is authorized, at most ROUNDS_LIMIT times. `run` receives the
-// latest plan without an await in between.
+// `prepare` looks up the subject, checks the arguments and returns a plan; it changes nothing. Which permission the
+// plan needs follows from the row of the called method and the plan's grant. Polkit is asked asynchronously, and by the
+// time it answers a name may mean another machine, with another owner. So `prepare` is called again, and the new plan
+// must need the same permission on the same subject. Otherwise the new plan is authorized, at most ROUNDS_LIMIT times.
+// `run` receives the latest plan without an await in between.
 import { MachinedError } from "../../base/error.ts";
 import type { Call } from "../../daemon/call.ts";
 import { type Grant, permissionsOf } from "../../daemon/permission/access.ts";

@@ -1,5 +1,5 @@
-// Keeps the links of `machinectl enable` (machines.target.wants) in step with images that are renamed or removed. Otherwise a
-// host would start the wrong image at its next boot, or fail to start a missing one.
+// Keeps the links of `machinectl enable` (machines.target.wants) in step with images that are renamed or removed.
+// Otherwise a host would start the wrong image at its next boot, or fail to start a missing one.
 import { errnoNameOf } from "../../base/error.ts";
 import type { Log, UnitFiles } from "../../registry/ports.ts";
 

@@ -1,6 +1,6 @@
-// Events about the addresses of a machine: a netlink socket in the machine's network reports a change, and the difference to
-// the last reading is logged. The machine controls its tables: readings are paced, the number of addresses that are logged is
-// limited, and a machine whose table cannot be read is not read again for a while.
+// Events about the addresses of a machine: a netlink socket in the machine's network reports a change, and the
+// difference to the last reading is logged. The machine controls its tables: readings are paced, the number of
+// addresses that are logged is limited, and a machine whose table cannot be read is not read again for a while.
 import { errnoNameOf, MachinedError } from "../../base/error.ts";
 import { formatAddress } from "../../base/ip-address.ts";
 import { watch } from "../../kernel/event/poller.ts";
@@ -18,12 +18,15 @@ const PACE = { pauseMs: 1000, perEventMs: 250 };
 const FAILURE_EVENTS = 240;
 /** Further addresses of one machine are not logged. */
 const ADDRESSES_LIMIT = 32;
-/** How many batches of announcements are read from the socket before the tables are read; the rest starts the next reading. */
+/**
+ * How many batches of announcements are read from the socket before the tables are read; the rest starts the next
+ * reading.
+ */
 const DRAINS = 16;
 
 /**
- * Watches the addresses of a container with a network of its own; returns a function that ends this. The present addresses are
- * logged where `isNew`.
+ * Watches the addresses of a container with a network of its own; returns a function that ends this. The present
+ * addresses are logged where `isNew`.
  */
 export function watchAddresses(machine: Machine, addresses: Addresses, tell: Tell, isNew: boolean): Disposable {
   const watches = new DisposableStack();
@@ -50,8 +53,8 @@ export function watchAddresses(machine: Machine, addresses: Addresses, tell: Tel
 }
 
 /**
- * Returns the addresses by their interface and bytes; null for a machine without a network of its own, and for one whose table
- * cannot be read.
+ * Returns the addresses by their interface and bytes; null for a machine without a network of its own, and for one
+ * whose table cannot be read.
  */
 function addressesOf(machine: Machine, addresses: Addresses): Map<string, LocalAddress> | null {
   try {

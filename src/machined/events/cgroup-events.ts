@@ -1,9 +1,10 @@
-// Events about a machine's control group: it is frozen, processes were killed for lack of memory, a process was not created
-// because there are too many. They are read from files of version 2, whose changes inotify reports; version 1 has no such files.
+// Events about a machine's control group: it is frozen, processes were killed for lack of memory, a process was not
+// created because there are too many. They are read from files of version 2, whose changes inotify reports; version 1
+// has no such files.
 import { errnoNameOf } from "../../base/error.ts";
+import { cgroupDirectory, cgroupRoot, readAttribute } from "../../kernel/cgroup/cgroup.ts";
 import { watchPath } from "../../kernel/event/inotify.ts";
 import type { Watch } from "../../kernel/event/poller.ts";
-import { cgroupDirectory, cgroupRoot, readAttribute } from "../../kernel/process/cgroup.ts";
 import type { EventFacts } from "./log.ts";
 import { PacedLook } from "./paced-look.ts";
 

@@ -1,6 +1,6 @@
-// Cursors: the position of an event in the log, as readers keep it: the log, the daemon that wrote it, the event's number. A
-// killed daemon may have sent events that it had not written yet. The next daemon continues after the last written number, but
-// in an epoch of its own, so that no cursor means two events.
+// Cursors: the position of an event in the log, as readers keep it: the log, the daemon that wrote it, the event's
+// number. A killed daemon may have sent events that it had not written yet. The next daemon continues after the last
+// written number, but in an epoch of its own, so that no cursor means two events.
 
 export interface Place {
   readonly log: string;

@@ -1,6 +1,6 @@
 // Events about images that are added, removed and changed: inotify reports changes of the search directories, and the
-// difference to the last list of images is logged. Some operations of the daemon change no directory (a read-only subvolume, a
-// limit): the images are listed again after each operation.
+// difference to the last list of images is logged. Some operations of the daemon change no directory (a read-only
+// subvolume, a limit): the images are listed again after each operation.
 import { dirname } from "node:path";
 import { errnoNameOf } from "../../base/error.ts";
 import { type PathEventKind, watchPath } from "../../kernel/event/inotify.ts";

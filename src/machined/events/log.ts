@@ -1,6 +1,6 @@
-// The log of events: the last 10 000, each with a cursor, in memory and (store.ts) on disk for the next daemon. Appending
-// costs one object and wakes the readers in the next turn of the loop; each reader continues from its own position at its own
-// pace. A reader whose position is older than the log is told how many events it missed.
+// The log of events: the last 10 000, each with a cursor, in memory and (store.ts) on disk for the next daemon.
+// Appending costs one object and wakes the readers in the next turn of the loop; each reader continues from its own
+// position at its own pace. A reader whose position is older than the log is told how many events it missed.
 
 import type { IoMachinedEvents } from "../../api/varlink/io-machined-events.ts";
 import type { VarlinkResult } from "../../api/varlink-table.ts";
@@ -120,8 +120,8 @@ export class EventLog {
   }
 
   /**
-   * Returns the number of the last event that a reader with this cursor has seen. Null for a cursor of an earlier log, whose
-   * events are lost; undefined for a text that is no cursor.
+   * Returns the number of the last event that a reader with this cursor has seen. Null for a cursor of an earlier log,
+   * whose events are lost; undefined for a text that is no cursor.
    */
   seenBy(cursor: string): number | null | undefined {
     const place = parseCursor(cursor);
@@ -191,7 +191,9 @@ export class EventLog {
     for (const line of lines) this.#restoreLine(line);
   }
 
-  /** Adds a line of a file. A line whose number does not follow the one before starts the log anew: the log has no gaps. */
+  /**
+   * Adds a line of a file. A line whose number does not follow the one before starts the log anew: the log has no gaps.
+   */
   #restoreLine(text: string): void {
     const [, cursor = "", time, type, event = "", quoted, leader] = LINE.exec(text) ?? [];
     const place = parseCursor(cursor);

@@ -1,5 +1,5 @@
-// Starts and ends of machines in the log. A starting daemon restores machines that an earlier one has logged: their starts are
-// not logged again, and the ends of those that are missing are logged.
+// Starts and ends of machines in the log. A starting daemon restores machines that an earlier one has logged: their
+// starts are not logged again, and the ends of those that are missing are logged.
 import { processEnd } from "../../kernel/process/exit-status.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import type { Removal } from "../../registry/machine/registry.ts";
@@ -42,8 +42,8 @@ export class MachineEvents {
   }
 
   /**
-   * Called when all machines of an earlier daemon have been restored. `isContinued`: the log knows the machines of that daemon.
-   * A new log begins with the running machines, whose starts are not logged.
+   * Called when all machines of an earlier daemon have been restored. `isContinued`: the log knows the machines of that
+   * daemon. A new log begins with the running machines, whose starts are not logged.
    */
   takenOver(isContinued: boolean): void {
     const restored = this.#restored ?? [];

@@ -1,5 +1,5 @@
-// The watches of running machines. They are set shortly after a machine was registered, a few in each turn of the loop, so
-// that no registration waits for them; a machine that ends before has none. Their number is limited.
+// The watches of running machines. They are set shortly after a machine was registered, a few in each turn of the loop,
+// so that no registration waits for them; a machine that ends before has none. Their number is limited.
 
 import type { Machine } from "../../registry/machine/machine.ts";
 import type { Log } from "../../registry/ports.ts";

@@ -1,8 +1,8 @@
-// The log of events on disk, for the next daemon: two files of JSON lines below the runtime directory, EVENTS and EVENTS.old.
-// The first line of each is its head; the others are events as readers get them. The younger file is appended to in batches,
-// by a timer, so that no registration waits for it. When it is full it is renamed to the older one: no line is written twice,
-// and there are at most two files. A last line that a kill cut short is ignored; a batch that could not be written completely
-// (full /run) is cut off and retried.
+// The log of events on disk, for the next daemon: two files of JSON lines below the runtime directory, EVENTS and
+// EVENTS.old. The first line of each is its head; the others are events as readers get them. The younger file is
+// appended to in batches, by a timer, so that no registration waits for it. When it is full it is renamed to the older
+// one: no line is written twice, and there are at most two files. A last line that a kill cut short is ignored; a batch
+// that could not be written completely (full /run) is cut off and retried.
 import {
   closeSync,
   ftruncateSync,
@@ -149,8 +149,8 @@ export class EventStore {
   }
 
   /**
-   * Returns the text of a file whose lines are the last of the present events, this many. Its head names the machines that run
-   * now, and lines about their starts follow: reading them twice changes nothing.
+   * Returns the text of a file whose lines are the last of the present events, this many. Its head names the machines
+   * that run now, and lines about their starts follow: reading them twice changes nothing.
    */
   #text(events: number, lines: readonly string[]): string {
     const head = this.#head();

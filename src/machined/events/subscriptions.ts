@@ -7,7 +7,9 @@ import { shareOwner } from "../../kernel/process/share-owner.ts";
 import type { EventLog, EventReply } from "./log.ts";
 import { Reader, type Wanted } from "./reader.ts";
 
-/** How many readers a user other than root and the daemon's own may have: each event is filtered once for each reader. */
+/**
+ * How many readers a user other than root and the daemon's own may have: each event is filtered once for each reader.
+ */
 const READERS_LIMIT = 64;
 const NAMES_LIMIT = 1024;
 

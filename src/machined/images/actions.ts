@@ -1,5 +1,6 @@
 // Changing images: remove, rename, clone, read-only, limits, clean (org.freedesktop.machine1(5), RemoveImage() ff.).
-// Arguments are checked before the permission; the type of the image, and whether it may be changed, are checked after it.
+// Arguments are checked before the permission; the type of the image, and whether it may be changed, are checked after
+// it.
 import { errnoNameOf, invalidArgument, MachinedError } from "../../base/error.ts";
 import { UINT64_MAX } from "../../base/text/format.ts";
 import { renameImage } from "../../registry/image/change.ts";

@@ -1,5 +1,5 @@
-// The metadata of disk images, read by workers. Every user may ask, and each reading costs a process and a mount: so a result
-// is cached while the image is unchanged, concurrent requests share one reading, and few readings run at once.
+// The metadata of disk images, read by workers. Every user may ask, and each reading costs a process and a mount: so a
+// result is cached while the image is unchanged, concurrent requests share one reading, and few readings run at once.
 import { parseId } from "../../base/id128.ts";
 import { statPath } from "../../kernel/file/fd.ts";
 import { realtimeUsec } from "../../kernel/syscall/time.ts";

@@ -1,4 +1,5 @@
-// The images of this host: the search for them, their metadata, and the operations that change them. One object for each daemon.
+// The images of this host: the search for them, their metadata, and the operations that change them. One object for
+// each daemon.
 import { errnoText } from "../../base/errno.ts";
 import { ErrnoError, errnoNameOf, invalidArgument, MachinedError } from "../../base/error.ts";
 import { openPath } from "../../kernel/file/fd.ts";
@@ -64,7 +65,9 @@ export class Images {
     return this.get(name);
   }
 
-  /** Returns the metadata of an image. Rejects with an errno while it is in use ("Failed to read image metadata: …"). */
+  /**
+   * Returns the metadata of an image. Rejects with an errno while it is in use ("Failed to read image metadata: …").
+   */
   async metadata(image: Image): Promise<ImageMetadata> {
     try {
       using _lock = lockImage(this.layout.locks, image.path, "shared");

@@ -55,7 +55,9 @@ function sizeOf(limit: ReceivedInteger): bigint {
   return bytes;
 }
 
-/** All three changes need one permission. The name is changed first: the other changes find the image by its new name. */
+/**
+ * All three changes need one permission. The name is changed first: the other changes find the image by its new name.
+ */
 const update = defineAction({
   prepare(_daemon, { images, name, newName, limit }: ImageSubject & VarlinkParameters<Table, "Update">) {
     const subject = images.require(name);

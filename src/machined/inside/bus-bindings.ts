@@ -1,5 +1,5 @@
-// Binds the D-Bus rows that reach inside a machine to actions: mapping of arguments only. Each is a method of the manager, with
-// the machine's name, and of the machine, without it.
+// Binds the D-Bus rows that reach inside a machine to actions: mapping of arguments only. Each is a method of the
+// manager, with the machine's name, and of the machine, without it.
 
 import type { Machine as MachineTable, Manager } from "../../api/machine1.ts";
 import type { Handlers } from "../../api/table.ts";

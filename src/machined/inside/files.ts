@@ -1,5 +1,5 @@
-// Files between this host and its machines: copies both ways, bind mounts (org.freedesktop.machine1(5), CopyToMachine(),
-// CopyFromMachine(), BindMountMachine()).
+// Files between this host and its machines: copies both ways, bind mounts (org.freedesktop.machine1(5),
+// CopyToMachine(), CopyFromMachine(), BindMountMachine()).
 import { errnoText } from "../../base/errno.ts";
 import { ErrnoError, errnoNameOf, invalidArgument } from "../../base/error.ts";
 import { isAbsolutePath, isNormalizedPath } from "../../base/names.ts";
@@ -90,8 +90,8 @@ function normalized(parameter: "source" | "destination", path: string): string {
 const NORMALIZED_VERSION = 258;
 
 /**
- * Normalizes a path as scripts for older releases may write it: single slashes and no `.`. `..` is kept: the kernel resolves it
- * when the path is opened, beneath the root that it belongs to.
+ * Normalizes a path as scripts for older releases may write it: single slashes and no `.`. `..` is kept: the kernel
+ * resolves it when the path is opened, beneath the root that it belongs to.
  */
 function collapsed(parameter: "source" | "destination", path: string): string {
   if (!isAbsolutePath(path)) return normalized(parameter, path);

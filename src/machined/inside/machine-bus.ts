@@ -1,8 +1,9 @@
 // The system bus inside a machine, for the length of a few calls.
 //
-// The machine controls the peer of the socket, so nothing here waits for it: connecting does not block, and greeting and calls
-// have deadlines. The socket is opened beneath the machine's root and connected to as the machine's own root user. The machine's
-// bus accepts that user; and where the path leads to a socket of the host, that user has no privileges there.
+// The machine controls the peer of the socket, so nothing here waits for it: connecting does not block, and greeting
+// and calls have deadlines. The socket is opened beneath the machine's root and connected to as the machine's own root
+// user. The machine's bus accepts that user; and where the path leads to a socket of the host, that user has no
+// privileges there.
 import { ErrnoError, errnoNameOf, MachinedError } from "../../base/error.ts";
 import { type BusCall, BusConnection } from "../../ipc/bus/connection.ts";
 import { BusError } from "../../ipc/bus/error.ts";
@@ -23,7 +24,10 @@ const SOCKETS = ["/run/dbus/system_bus_socket", "/var/run/dbus/system_bus_socket
 
 const GREETING_TIMEOUT_MS = 5_000;
 const CALL_TIMEOUT_MS = 10_000;
-/** The pause between attempts to connect to a bus whose queue of connections is full, until the deadline of the greeting. */
+/**
+ * The pause between attempts to connect to a bus whose queue of connections is full, until the deadline of the
+ * greeting.
+ */
 const RETRY_MS = 50;
 
 /**

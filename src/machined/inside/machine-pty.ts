@@ -1,12 +1,15 @@
 // A new pseudo terminal on the devpts of a machine.
 import { type Fd, setNonblocking } from "../../kernel/file/fd.ts";
-import { openPty, type Pty, ptyPath } from "../../kernel/terminal/pty.ts";
+import { openPty, type Pty, ptyOf } from "../../kernel/terminal/pty.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import type { Operations } from "../../registry/operation.ts";
 import { openInMachine } from "./open-in-machine.ts";
 import { HOST_ROOT, rootIdentity } from "./root-identity.ts";
 
-/** Opens it for a client; the caller closes the master, which blocks in read(2) as clients expect. Throws an error with errno, Timeout where the machine's file system does not answer. */
+/**
+ * Opens it for a client; the caller closes the master, which blocks in read(2) as clients expect. Throws an error with
+ * errno, Timeout where the machine's file system does not answer.
+ */
 export async function openPtyIn(operations: Operations, machine: Machine): Promise<Pty> {
   if (machine.isHost) return forClient(openPty().master);
   const identity = rootIdentity(machine) ?? HOST_ROOT;
@@ -15,11 +18,5 @@ export async function openPtyIn(operations: Operations, machine: Machine): Promi
 }
 
 function forClient(master: Fd): Pty {
-  try {
-    setNonblocking(master, "off");
-    return { master, path: ptyPath(master) };
-  } catch (error) {
-    master.close();
-    throw error;
-  }
+  return ptyOf(master, () => setNonblocking(master, "off"));
 }

@@ -1,5 +1,5 @@
-// Operations in machines that take long or must run inside a machine's namespaces: each runs in a worker process, for which the
-// daemon waits asynchronously. An operation ends with its machine.
+// Operations in machines that take long or must run inside a machine's namespaces: each runs in a worker process, for
+// which the daemon waits asynchronously. An operation ends with its machine.
 
 import { errnoText } from "../../base/errno.ts";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";

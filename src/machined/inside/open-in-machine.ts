@@ -1,6 +1,7 @@
-// Opens files of a machine. A machine with a user namespace may mount file systems whose requests its own processes answer
-// (FUSE), or leave unanswered: the daemon must never wait for one. Files on file systems that the kernel alone answers, and that
-// it has cached, are opened at once. All others are opened by a worker process, which may wait for a limited time.
+// Opens files of a machine. A machine with a user namespace may mount file systems whose requests its own processes
+// answer (FUSE), or leave unanswered: the daemon must never wait for one. Files on file systems that the kernel alone
+// answers, and that it has cached, are opened at once. All others are opened by a worker process, which may wait for a
+// limited time.
 import { MachinedError } from "../../base/error.ts";
 import { type Fd, openPath } from "../../kernel/file/fd.ts";
 import type { Identity } from "../../kernel/process/namespace.ts";
@@ -15,8 +16,8 @@ import { KeyedLimiter } from "./keyed-limiter.ts";
 
 const TIMEOUT_MS = 5_000;
 /**
- * Workers that open files: fewer than there may be operations, and one for each machine, so that a machine that hangs blocks
- * only itself.
+ * Workers that open files: fewer than there may be operations, and one for each machine, so that a machine that hangs
+ * blocks only itself.
  */
 const limiter = new KeyedLimiter<Machine>(32);
 
@@ -28,8 +29,8 @@ export function nameRoot(machine: Machine): Fd {
 }
 
 /**
- * Opens a file of a machine as `identity`. Throws an error with errno where it is missing or cannot be opened (`EAGAIN`: the
- * socket's queue is full), Timeout where the machine's file system does not answer.
+ * Opens a file of a machine as `identity`. Throws an error with errno where it is missing or cannot be opened
+ * (`EAGAIN`: the socket's queue is full), Timeout where the machine's file system does not answer.
  */
 export async function openInMachine(
   operations: Operations,
@@ -77,7 +78,10 @@ export async function readByWorker(
   return Buffer.from(String(value), "base64");
 }
 
-/** Waits for the worker, but not longer than the deadline, also where the worker hangs in the kernel and cannot be killed. */
+/**
+ * Waits for the worker, but not longer than the deadline, also where the worker hangs in the kernel and cannot be
+ * killed.
+ */
 async function askWorker(
   operations: Operations,
   machine: Machine,

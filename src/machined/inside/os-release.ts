@@ -18,9 +18,9 @@ const LIMIT_BYTES = 256 << 10;
 const CACHE_SIZE = 64;
 
 /**
- * Returns the fields in file order, without a promise where the kernel alone can look up the file. Throws, or rejects with,
- * NotSupported for a VM, FileNotFound where there is no file, and an error with errno ("Failed to get OS release: …") for a
- * file that cannot be used.
+ * Returns the fields in file order, without a promise where the kernel alone can look up the file. Throws, or rejects
+ * with, NotSupported for a VM, FileNotFound where there is no file, and an error with errno ("Failed to get OS release:
+ * …") for a file that cannot be used.
  */
 export function osRelease(
   daemon: Daemon,

@@ -1,8 +1,8 @@
 // The permission to open a terminal in a machine, for both transports and all kinds of terminals.
 //
-// The owner of a machine needs no permission, because it could enter without this daemon: it created the user namespace of the
-// machine. That holds only while root in the machine is not root of the host. A user can also register a process that shares
-// the host's user namespace, and "root in the machine" would then be root of the host.
+// The owner of a machine needs no permission, because it could enter without this daemon: it created the user namespace
+// of the machine. That holds only while root in the machine is not root of the host. A user can also register a process
+// that shares the host's user namespace, and "root in the machine" would then be root of the host.
 import type { TERMINAL_RULES } from "../../api/shared-rules.ts";
 import { MachinedError } from "../../base/error.ts";
 import type { Grant } from "../../daemon/permission/access.ts";

@@ -8,8 +8,8 @@ import * as uidMap from "../../registry/machine/uid-map.ts";
 export const HOST_ROOT: Identity = { uid: 0, gid: 0 };
 
 /**
- * Returns the identity under which the machine's own root acts on the host; null where its root is not mapped to a user. It
- * must be used instead of our own wherever the machine controls the target of a path.
+ * Returns the identity under which the machine's own root acts on the host; null where its root is not mapped to a
+ * user. It must be used instead of our own wherever the machine controls the target of a path.
  */
 export function rootIdentity(machine: Machine): Identity | null {
   if (machine.isHost) return HOST_ROOT;

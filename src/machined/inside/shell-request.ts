@@ -17,8 +17,8 @@ export interface ShellRequest {
 const ENVIRONMENT_LIMIT = 16384;
 
 /**
- * A script that runs the user's shell according to the machine's own user database: that of getent, or /etc/passwd without
- * getent. Where it names no shell for the user, the script runs /bin/sh.
+ * A script that runs the user's shell according to the machine's own user database: that of getent, or /etc/passwd
+ * without getent. Where it names no shell for the user, the script runs /bin/sh.
  */
 const LOGIN_SHELL = `entry=$(getent passwd "$1" 2>/dev/null) || while IFS= read -r line; do
   case $line in "$1":*) entry=$line; break;; esac
@@ -65,7 +65,10 @@ function hasNul(text: string): boolean {
 
 const ID_MAX = 0xffff_ffff;
 
-/** Whether a text is a number, or a name that a user database can hold: systemd's relaxed rule (USER_NAMES in its documentation). */
+/**
+ * Whether a text is a number, or a name that a user database can hold: systemd's relaxed rule (USER_NAMES in its
+ * documentation).
+ */
 function isUserName(name: string): boolean {
   if (/^\d+$/.test(name)) return isUserId(name);
   const isDangerous = name.startsWith(" ") || name.endsWith(" ") || /[:/\p{Cc}]/u.test(name);

@@ -1,6 +1,6 @@
-// The service that runs a program on a pseudo terminal in a machine: container-shell@N.service, where N is the terminal's
-// number, as in the original. It has as few properties as possible: the machine's service manager may be years older than the
-// host's, and refuses a unit for one property that it does not know.
+// The service that runs a program on a pseudo terminal in a machine: container-shell@N.service, where N is the
+// terminal's number, as in the original. It has as few properties as possible: the machine's service manager may be
+// years older than the host's, and refuses a unit for one property that it does not know.
 import { SYSTEMD1_NAME, SYSTEMD1_PATH } from "../../api/systemd1.ts";
 import { Variant } from "../../base/variant.ts";
 import { BusError } from "../../ipc/bus/error.ts";
@@ -33,8 +33,8 @@ function terminalNumber(ttyPath: string): string {
 }
 
 /**
- * Starts a login prompt on a terminal. Resolves when the start is queued. Where an earlier terminal of that number was closed
- * just before, its getty restarted too often and hit its start limit: that is reset first.
+ * Starts a login prompt on a terminal. Resolves when the start is queued. Where an earlier terminal of that number was
+ * closed just before, its getty restarted too often and hit its start limit: that is reset first.
  */
 export async function startGetty(call: MachineCall, ttyPath: string): Promise<void> {
   const unit = gettyOf(ttyPath);

@@ -1,4 +1,5 @@
-// Binds the methods of io.systemd.Machine that work inside a machine (Open, CopyTo, BindMount …): mapping of arguments only.
+// Binds the methods of io.systemd.Machine that work inside a machine (Open, CopyTo, BindMount …): mapping of arguments
+// only.
 import type { IoSystemdMachine } from "../../api/varlink/io-systemd-machine.ts";
 import type { VarlinkParameters } from "../../api/varlink-table.ts";
 import { Reply, type VarlinkCall, type VarlinkHandlers } from "../../ipc/varlink/binding.ts";

@@ -92,8 +92,9 @@ export function mapTo(daemon: Daemon, kind: IdKind, outer: number): { machine: M
 }
 
 /**
- * Returns the first container that has a host id, and the id there; null where none has it. A machine that has ended meanwhile
- * has none. Throws where the maps of a container cannot be read (no descriptor is free) and no other one has the id.
+ * Returns the first container that has a host id, and the id there; null where none has it. A machine that has ended
+ * meanwhile has none. Throws where the maps of a container cannot be read (no descriptor is free) and no other one has
+ * the id.
  */
 export function containerOf(
   daemon: Daemon,

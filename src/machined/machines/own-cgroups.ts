@@ -1,6 +1,6 @@
 // ServiceManager on hosts where systemd is not PID 1: scopes are cgroups of our own below /machine.slice. Where no
-// cgroup can be made (none mounted, or read-only), a scope is the leader and its descendants. Scopes are not stored: a scope is
-// found by its name and leader, so that a restart loses nothing.
+// cgroup can be made (none mounted, or read-only), a scope is the leader and its descendants. Scopes are not stored: a
+// scope is found by its name and leader, so that a restart loses nothing.
 
 import { readdirSync } from "node:fs";
 import { unlessNoProcess } from "../../base/absence.ts";
@@ -14,7 +14,7 @@ import {
   isCgroupPopulated,
   killCgroup,
   removeCgroup,
-} from "../../kernel/process/cgroup.ts";
+} from "../../kernel/cgroup/cgroup.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
 import type { Log, ScopeRequest, ServiceManager, UnitPlace, UnitState } from "../../registry/ports.ts";
 
@@ -225,7 +225,10 @@ function* everyProcess(): Generator<PidRef> {
   }
 }
 
-/** Returns null for a process that has ended meanwhile. A process whose parent cannot be read must not escape its signal. */
+/**
+ * Returns null for a process that has ended meanwhile. A process whose parent cannot be read must not escape its
+ * signal.
+ */
 function parentOf(process: PidRef): number | null {
   return unlessNoProcess(() => process.parentPid(), null);
 }

@@ -19,7 +19,7 @@ import { descriptionOf, requireBounds } from "../../registry/machine/description
 import { machineExists, unsupported } from "../../registry/machine/errors.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import { cgroupWithoutUnit } from "../../registry/machine/without-unit.ts";
-import type { UnitProperty } from "../../registry/ports.ts";
+import type { UnitPlace, UnitProperty } from "../../registry/ports.ts";
 import type { Daemon } from "../action/daemon.ts";
 import type { LeaderName, Registration } from "./registration.ts";
 
@@ -31,25 +31,24 @@ const INIT_PID = 1;
 
 /** Registers a machine whose leader is in a unit already. */
 export async function registerMachine(daemon: Daemon, call: Call, registration: Registration): Promise<Machine> {
-  const machine = await admit(daemon, call, registration, "register");
-  try {
-    machine.place = placeOf(daemon, machine.leader);
-    daemon.registry.start(machine);
-    return machine;
-  } catch (error) {
-    daemon.registry.drop(machine);
-    throw error;
-  }
+  return startAt(daemon, await admit(daemon, call, registration, "register"), (leader) => placeOf(daemon, leader));
 }
 
 /** As registerMachine(), but the leader may also be in a control group of its own that belongs to no unit. */
 export async function registerWithoutUnit(daemon: Daemon, call: Call, registration: Registration): Promise<Machine> {
-  const machine = await admit(daemon, call, registration, "register");
-  try {
-    machine.place = daemon.registry.placeOf(machine.leader);
-    if (machine.place === null && cgroupWithoutUnit(machine.leader) === null) {
-      throw new ErrnoError("ENXIO", `Process ${machine.leader.pid} has no control group of its own`);
+  return startAt(daemon, await admit(daemon, call, registration, "register"), (leader) => {
+    const place = daemon.registry.placeOf(leader);
+    if (place === null && cgroupWithoutUnit(leader) === null) {
+      throw new ErrnoError("ENXIO", `Process ${leader.pid} has no control group of its own`);
     }
+    return place;
+  });
+}
+
+/** Starts an admitted machine where `placeOf` finds its leader; drops it from the registry on failure. */
+function startAt(daemon: Daemon, machine: Machine, placeOf: (leader: PidRef) => UnitPlace | null): Machine {
+  try {
+    machine.place = placeOf(machine.leader);
     daemon.registry.start(machine);
     return machine;
   } catch (error) {
@@ -154,12 +153,13 @@ function pinned(pid: number, open: () => PidRef): PidRef {
 }
 
 /**
- * Returns the supervisor: the caller, where the leader is another process. Terminating it ends the machine even where the
- * leader ignores SIGTERM.
+ * Returns the supervisor: the caller, where the leader is another process. Terminating it ends the machine even where
+ * the leader ignores SIGTERM.
  */
 function supervisorOf(caller: Caller, leader: PidRef): PidRef | null {
   if (caller.pid <= INIT_PID || caller.pid === leader.pid) return null;
-  // The machine can do without a supervisor that has ended meanwhile; with one that is there, it must not be registered without.
+  // The machine can do without a supervisor that has ended meanwhile; with one that is there, it must not be registered
+  // without.
   return unlessNoProcess(() => caller.openProcess(), null);
 }
 

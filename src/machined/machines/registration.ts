@@ -117,8 +117,8 @@ function leaderOfProperties(values: ReadonlyMap<string, unknown>): LeaderName {
 type Parameters = VarlinkParameters<typeof IoSystemdMachine, "Register">;
 
 /**
- * The parameters of Register() over Varlink. As in 262, `supervisor` and `supervisorProcessId` are ignored: the supervisor is
- * the caller, since terminating the machine sends SIGTERM to that process.
+ * The parameters of Register() over Varlink. As in 262, `supervisor` and `supervisorProcessId` are ignored: the
+ * supervisor is the caller, since terminating the machine sends SIGTERM to that process.
  */
 export function fromVarlink(p: Parameters): Registration {
   const id = p.id === undefined ? null : parseId(p.id);

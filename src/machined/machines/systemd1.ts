@@ -5,7 +5,7 @@ import { unitOfCgroup } from "../../base/names.ts";
 import { systemdVersion } from "../../daemon/host.ts";
 import type { BusClient } from "../../ipc/bus/client.ts";
 import { BusError } from "../../ipc/bus/error.ts";
-import { cgroupOfProcess, killCgroup } from "../../kernel/process/cgroup.ts";
+import { cgroupOfProcess, killCgroup } from "../../kernel/cgroup/cgroup.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
 import type {
   ScopeRequest,

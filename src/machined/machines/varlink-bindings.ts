@@ -1,33 +1,27 @@
 // Binds the methods of io.systemd.Machine and io.machined.Machine to actions: mapping of arguments only.
-import { readFileSync } from "node:fs";
 import { IoMachinedMachine } from "../../api/varlink/io-machined-machine.ts";
 import { IoSystemdMachine } from "../../api/varlink/io-systemd-machine.ts";
-import type { ReceivedInteger, VarlinkParameters, VarlinkResult, VarlinkValue } from "../../api/varlink-table.ts";
+import type { ReceivedInteger, VarlinkParameters } from "../../api/varlink-table.ts";
 import { errnoText } from "../../base/errno.ts";
 import { ErrnoError, errnoNameOf, invalidArgument, MachinedError } from "../../base/error.ts";
-import { formatId } from "../../base/id128.ts";
 import { isMachineNameOrHost } from "../../base/names.ts";
-import { plainInteger } from "../../base/text/json.ts";
-import { type BoundVarlink, bindVarlink, Reply, type VarlinkCall } from "../../ipc/varlink/binding.ts";
+import { type BoundVarlink, bindVarlink, type VarlinkCall } from "../../ipc/varlink/binding.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
-import { VSOCK_CID_ANY } from "../../registry/machine/description.ts";
+import { noSuchMachine } from "../../registry/machine/errors.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
-import { defineAction, perform } from "../action/action.ts";
+import { perform } from "../action/action.ts";
 import type { Daemon } from "../action/daemon.ts";
-import { osRelease } from "../inside/os-release.ts";
 import { openVarlinkHandlers } from "../inside/varlink-bindings.ts";
-import { mapFrom, mapTo, uidShift } from "./inspect.ts";
+import { mapFrom, mapTo } from "./inspect.ts";
 import { kill, terminate, unregister } from "./lifecycle.ts";
 import { beginMachine, registerMachine, registerWithoutUnit } from "./register.ts";
 import { fromVarlink, pidOf } from "./registration.ts";
+import { type Description, type Descriptions, describeMachines } from "./varlink-rows.ts";
 
 type Table = typeof IoSystemdMachine;
 type Parameters<Member extends keyof Table["methods"]> = VarlinkParameters<Table, Member>;
 type Lookup = Parameters<"Terminate">;
 type ProcessId = NonNullable<Lookup["pid"]>;
-type Metadata = VarlinkValue<Table, "AcquireMetadata">;
-type Description = VarlinkResult<Table, "List">;
-type Metadatas = Partial<Pick<Description, "addresses" | "OSRelease" | "UIDShift">>;
 
 /** Binds io.systemd.Machine to the daemon. */
 export function machineVarlink(daemon: Daemon): BoundVarlink {
@@ -74,7 +68,9 @@ export function ownMachineVarlink(daemon: Daemon): BoundVarlink {
   });
 }
 
-/** Calls `map`. Over D-Bus a missing group mapping is NoSuchUserMapping too; over Varlink it has an error of its own. */
+/**
+ * Calls `map`. Over D-Bus a missing group mapping is NoSuchUserMapping too; over Varlink it has an error of its own.
+ */
 function noMapping(kind: "uid" | "gid", map: () => number): number {
   try {
     return map();
@@ -82,10 +78,6 @@ function noMapping(kind: "uid" | "gid", map: () => number): number {
     if (kind !== "gid" || !(error instanceof MachinedError) || error.code !== "NoSuchUserMapping") throw error;
     throw new MachinedError("NoSuchGroupMapping", error.message);
   }
-}
-
-function noSuchMachine(): MachinedError {
-  return new MachinedError("NoSuchMachine", "No such machine");
 }
 
 /** Returns the name of the machine that a call means; null without name and pid. Both must mean the same machine. */
@@ -127,139 +119,7 @@ async function nameOf(daemon: Daemon, call: VarlinkCall, lookup: Lookup): Promis
   return name;
 }
 
-interface Descriptions {
-  readonly [Reply.many]: readonly Description[];
-}
-
 async function list(daemon: Daemon, call: VarlinkCall, p: Parameters<"List">): Promise<Description | Descriptions> {
   const metadata = p.acquireMetadata ?? "no";
   return perform(daemon, call, describeMachines, { name: await lookUp(daemon, call, p), metadata, more: call.more });
-}
-
-/** Describes one machine, or all. Metadata is read from the machines themselves and needs permission. */
-const describeMachines = defineAction({
-  prepare(daemon, { name, metadata }: { name: string | null; metadata: Metadata; more: boolean }) {
-    const subject = name === null ? null : daemon.registry.get(name);
-    if (metadata === "no") return { subject };
-    return { subject, grant: name === null ? {} : { subject: name } };
-  },
-  run: (daemon, { subject }, { metadata, more }): Description | Promise<Description | Descriptions> =>
-    subject === null ? describeAll(daemon, metadata, more) : describeMachine(daemon, subject, metadata),
-});
-
-async function describeAll(daemon: Daemon, metadata: Metadata, more: boolean): Promise<Descriptions> {
-  if (!more) throw new MachinedError("ExpectedMore", "Expected the 'more' flag");
-  const machines = Array.from(daemon.registry.list());
-  if (machines.length === 0) throw noSuchMachine();
-  return {
-    [Reply.many]: await sideBySide(machines.map((machine) => () => describeMachine(daemon, machine, metadata))),
-  };
-}
-
-/** Runs all at the same time, so that several machines that do not answer take no longer than one. */
-function sideBySide(
-  asks: readonly (() => Description | Promise<Description>)[],
-): readonly Description[] | Promise<readonly Description[]> {
-  const rows: (Description | Promise<Description>)[] = [];
-  try {
-    for (const ask of asks) rows.push(ask());
-  } catch (error) {
-    void Promise.allSettled(rows);
-    throw error;
-  }
-  // Rows without metadata are no promises: a thousand of them must not cost a thousand promises.
-  return rows.some((row) => row instanceof Promise) ? Promise.all(rows) : (rows as Description[]);
-}
-
-let boot: string | null = null;
-
-function bootId(): string {
-  boot ??= readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim().replaceAll("-", "");
-  return boot;
-}
-
-function processRow(process: PidRef | null): VarlinkValue<Table, "ProcessId"> | undefined {
-  if (process === null) return undefined;
-  return { pid: process.pid, pidfdId: process.id === null ? undefined : plainInteger(process.id), bootId: bootId() };
-}
-
-function timestampRow({
-  realtimeUsec,
-  monotonicUsec,
-}: NonNullable<Machine["startedAt"]>): VarlinkValue<Table, "Timestamp"> {
-  return { realtime: plainInteger(realtimeUsec), monotonic: plainInteger(monotonicUsec) };
-}
-
-function describeMachine(daemon: Daemon, machine: Machine, metadata: Metadata): Description | Promise<Description> {
-  if (metadata === "no") return rowOf(machine, {});
-  const asked = metadataOf(daemon, machine, metadata);
-  return asked instanceof Promise ? asked.then((known) => rowOf(machine, known)) : rowOf(machine, asked);
-}
-
-function rowOf(machine: Machine, known: Metadatas): Description {
-  const { facts, place, startedAt } = machine;
-  return {
-    name: facts.name,
-    id: facts.id === null ? undefined : formatId(facts.id),
-    class: facts.class,
-    service: facts.service || undefined,
-    rootDirectory: facts.rootDirectory || undefined,
-    unit: place?.unit,
-    subgroup: place?.subgroup || undefined,
-    leader: processRow(facts.leader),
-    supervisor: processRow(facts.supervisor),
-    timestamp: startedAt === null ? undefined : timestampRow(startedAt),
-    vSockCid: facts.vsockCid === VSOCK_CID_ANY ? undefined : facts.vsockCid,
-    sshAddress: facts.sshAddress || undefined,
-    sshPrivateKeyPath: facts.sshPrivateKeyPath || undefined,
-    controlAddress: facts.controlAddress || undefined,
-    ...known,
-    UID: facts.uid,
-  };
-}
-
-const NO_UID_SHIFT = ["NoUIDShift", "No UID shift"] as const;
-const NOT_AVAILABLE = ["NotAvailable", "Not available for this class of machines"] as const;
-
-/**
- * Reads the metadata in the machine itself. With "graceful", what cannot be read is left out; with "yes" it throws. Returns a
- * promise only where a worker reads a file of the machine, so that a list of a thousand machines is not as many promises.
- */
-function metadataOf(daemon: Daemon, machine: Machine, metadata: "yes" | "graceful"): Metadatas | Promise<Metadatas> {
-  const refuse = (error: unknown, [code, text]: typeof NO_UID_SHIFT | typeof NOT_AVAILABLE): undefined => {
-    const isExpected = error instanceof MachinedError || errnoNameOf(error) !== null;
-    if (metadata === "graceful" && isExpected) return undefined;
-    throw error instanceof MachinedError && error.code === "NotSupported" ? new MachinedError(code, text) : error;
-  };
-  const ask = <Value>(read: () => Value, missing: typeof NO_UID_SHIFT | typeof NOT_AVAILABLE): Value | undefined => {
-    try {
-      return read();
-    } catch (error) {
-      return refuse(error, missing);
-    }
-  };
-  const addresses = ask(() => addressRows(daemon, machine), NOT_AVAILABLE);
-  const withRelease = (release: ReadonlyMap<string, string> | undefined) => ({
-    addresses,
-    OSRelease: release === undefined ? undefined : releaseLines(release),
-    UIDShift: ask(() => uidShift(machine), NO_UID_SHIFT),
-  });
-  const release = ask(() => osRelease(daemon, machine), NOT_AVAILABLE);
-  if (!(release instanceof Promise)) return withRelease(release);
-  return release.catch((error) => refuse(error, NOT_AVAILABLE)).then(withRelease);
-}
-
-/** Lines by the fields that they were made of: machines of one image share both. */
-const linesOfRelease = new WeakMap<ReadonlyMap<string, string>, readonly string[]>();
-
-function releaseLines(release: ReadonlyMap<string, string>): readonly string[] {
-  const known = linesOfRelease.get(release);
-  if (known !== undefined) return known;
-  const lines = Array.from(release, ([key, value]) => `${key}=${value}`);
-  linesOfRelease.set(release, lines);
-  return lines;
-}
-
-function addressRows(daemon: Daemon, machine: Machine): VarlinkValue<Table, "Address">[] {
-  return daemon.addresses.of(machine).map(({ ifindex, family, bytes }) => ({ ifindex, family, address: [...bytes] }));
 }

@@ -1,8 +1,8 @@
 // The addresses of a machine's name, for systemd-resolved and for the C library's module.
 //
 // Only machines that root or the daemon's own user registered are resolved: another user could otherwise take any name.
-// The addresses of a container are those in its network namespace; those of a virtual machine come from the host's neighbour
-// table of its interfaces.
+// The addresses of a container are those in its network namespace; those of a virtual machine come from the host's
+// neighbour table of its interfaces.
 import type { LocalAddress } from "../../kernel/socket/netlink.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import type { Daemon } from "../action/daemon.ts";
@@ -21,8 +21,8 @@ export function isResolvable(machine: Machine): boolean {
 }
 
 /**
- * Returns the addresses of the machine of that name; null where there is no such machine. Throws NoPrivateNetworking for a
- * container in the host's network, and an error with errno where the leader has ended.
+ * Returns the addresses of the machine of that name; null where there is no such machine. Throws NoPrivateNetworking
+ * for a container in the host's network, and an error with errno where the leader has ended.
  */
 export function addressesForName(daemon: Daemon, name: string): NamedAddresses | null {
   const machine = daemon.registry.find(name);

@@ -1,8 +1,8 @@
 // Names of machines for systemd-resolved (io.systemd.Resolve.Hook, since 259).
 //
-// Only the exact name of a machine is answered: the original answers NXDOMAIN for all names below it, so that a machine called
-// `ai` hides all of `.ai` (systemd#43783). For a machine without addresses the reply is empty, "unknown name": an error
-// would fail the whole query.
+// Only the exact name of a machine is answered: the original answers NXDOMAIN for all names below it, so that a machine
+// called `ai` hides all of `.ai` (systemd#43783). For a machine without addresses the reply is empty, "unknown name":
+// an error would fail the whole query.
 
 import { IoSystemdResolveHook } from "../../api/varlink/io-systemd-resolve.ts";
 import type { VarlinkParameters, VarlinkResult } from "../../api/varlink-table.ts";

@@ -1,6 +1,6 @@
 // Users and groups of containers for the rest of the host: vu-MACHINE-UID, vg-MACHINE-GID
-// (nss-mymachines(8), https://systemd.io/USER_GROUP_API). The answers come from the kernel's id maps of each leader, without a
-// bus and without waiting: dbus-daemon itself may be the caller.
+// (nss-mymachines(8), https://systemd.io/USER_GROUP_API). The answers come from the kernel's id maps of each leader,
+// without a bus and without waiting: dbus-daemon itself may be the caller.
 
 import { IoSystemdUserDatabase } from "../../api/varlink/io-systemd-userdb.ts";
 import { unlessNoProcess } from "../../base/absence.ts";
@@ -57,7 +57,10 @@ function checkService({ service }: Query): void {
   if (service !== SERVICE) throw new MachinedError("BadService", `Service is not ${SERVICE}`);
 }
 
-/** Looks up a user or group by id, name or both (`uid`/`userName`, `gid`/`groupName`). Throws the errors of the protocol. */
+/**
+ * Looks up a user or group by id, name or both (`uid`/`userName`, `gid`/`groupName`). Throws the errors of the
+ * protocol.
+ */
 export function findRecord(daemon: Daemon, kind: IdKind, query: Readonly<Record<string, unknown>>): Found {
   const { id, name } = KINDS[kind];
   const outer = checkId(id, query[id]);
@@ -146,8 +149,8 @@ function groupRecord(found: Found): object {
 }
 
 /**
- * Sets attributes on the socket's inode that tell which users this service has, so that clients of 262 do not ask it for
- * others. Kernels without such attributes on sockets refuse, which is ignored.
+ * Sets attributes on the socket's inode that tell which users this service has, so that clients of 262 do not ask it
+ * for others. Kernels without such attributes on sockets refuse, which is ignored.
  */
 export function adviseUserDatabaseClients(socket: string): void {
   const hints = {

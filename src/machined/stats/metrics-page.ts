@@ -1,4 +1,5 @@
-// The pages that are served over HTTP at /run/systemd/machine/metrics: `/metrics` for Prometheus, `/sd` for its service discovery.
+// The pages that are served over HTTP at /run/systemd/machine/metrics: `/metrics` for Prometheus, `/sd` for its service
+// discovery.
 import { readdirSync } from "node:fs";
 import { version } from "../../../package.json";
 import { type CallCounts, DURATION_BOUNDS } from "../../ipc/call-counts.ts";

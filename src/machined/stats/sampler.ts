@@ -1,9 +1,9 @@
-// Samples of the usage of all machines. A request starts a new sample where the last one is too old. It is taken in slices, so
-// that a thousand machines do not block the loop; concurrent requests share it. The files of the machines stay open between
-// samples while requests keep coming.
+// Samples of the usage of all machines. A request starts a new sample where the last one is too old. It is taken in
+// slices, so that a thousand machines do not block the loop; concurrent requests share it. The files of the machines
+// stay open between samples while requests keep coming.
 import { openFilesLimit } from "../../ipc/peers.ts";
-import { type CgroupHierarchy, cgroupHierarchies } from "../../kernel/process/cgroup-mount.ts";
-import { SyscallError } from "../../kernel/syscall/sys.ts";
+import { type CgroupHierarchy, cgroupHierarchies } from "../../kernel/cgroup/mount.ts";
+import { unlessSyscallError } from "../../kernel/syscall/sys.ts";
 import { monotonicUsec, realtimeUsec } from "../../kernel/syscall/time.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import type { Registry } from "../../registry/machine/registry.ts";
@@ -169,14 +169,11 @@ export class Sampler implements Disposable {
  */
 function open(machine: Machine, hierarchies: readonly CgroupHierarchy[]): Meter | null {
   const { leader, place } = machine;
-  try {
+  return unlessSyscallError(() => {
     const meter = new Meter(leader.pid, place?.unit ?? "", hierarchies);
     // The leader is alive, so that its PID was not reused while the files were opened.
     if (leader.isAlive()) return meter;
     meter[Symbol.dispose]();
     return null;
-  } catch (error) {
-    if (error instanceof SyscallError) return null;
-    throw error;
-  }
+  }, null);
 }

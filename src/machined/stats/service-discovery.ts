@@ -21,7 +21,9 @@ export function discoveredTargets(daemon: Daemon, port: number): TargetGroup[] {
   return targetGroups(described, port);
 }
 
-/** Returns the addresses of a machine; none where they cannot be known (a virtual machine, one in the host's network). */
+/**
+ * Returns the addresses of a machine; none where they cannot be known (a virtual machine, one in the host's network).
+ */
 function addressesOf(daemon: Daemon, machine: Machine): string[] {
   try {
     return daemon.addresses.of(machine).map(({ bytes }) => formatAddress(bytes));

@@ -5,6 +5,7 @@ import { invalidArgument, MachinedError } from "../../base/error.ts";
 import { isMachineNameOrHost } from "../../base/names.ts";
 import { plainInteger } from "../../base/text/json.ts";
 import { type BoundVarlink, bindVarlink, Reply, type VarlinkCall } from "../../ipc/varlink/binding.ts";
+import { noSuchMachine } from "../../registry/machine/errors.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import type { Daemon } from "../action/daemon.ts";
 import type { MachineUsage, Sampler } from "./sampler.ts";
@@ -52,10 +53,6 @@ function machineOf(daemon: Daemon, name: string): Machine {
   if (machine === null) throw noSuchMachine();
   if (machine.isHost) throw new MachinedError("NotSupported", "The host is not measured as a machine");
   return machine;
-}
-
-function noSuchMachine(): MachinedError {
-  return new MachinedError("NoSuchMachine", "No such machine");
 }
 
 function answerOf({ machine, atUsec, usage }: MachineUsage): Answer {

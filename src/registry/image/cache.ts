@@ -1,6 +1,6 @@
-// A cache of images, keyed by their directory entries. An entry's status shows whether its image is unchanged: every change
-// of a tree's top directory or of a disk image changes the status. Images whose changes the status does not show (mounts,
-// subvolumes, block devices) are never cached.
+// A cache of images, keyed by their directory entries. An entry's status shows whether its image is unchanged: every
+// change of a tree's top directory or of a disk image changes the status. Images whose changes the status does not show
+// (mounts, subvolumes, block devices) are never cached.
 
 import { pathOf, writeObstacle } from "../../kernel/file/attributes.ts";
 import { type Fd, openPath, statFd } from "../../kernel/file/fd.ts";
@@ -42,7 +42,9 @@ interface Remembered {
 const MEMORY_SIZE = 8192;
 const memory = new Map<string, Remembered>();
 
-/** Returns the image that the entry had at the same status; null where the status does not prove that it is unchanged. */
+/**
+ * Returns the image that the entry had at the same status; null where the status does not prove that it is unchanged.
+ */
 export function recallImage(directory: SearchedDirectory, entry: string, status: FileStatus): Image | null {
   if (!isToldByStatus(directory, status)) return null;
   const known = memory.get(`${directory.path}/${entry}`);
@@ -66,7 +68,10 @@ function isSame(a: FileStatus, b: FileStatus): boolean {
   );
 }
 
-/** The coarsest tick of file systems' clocks: a file that changed within it may change again without getting another time. */
+/**
+ * The coarsest tick of file systems' clocks: a file that changed within it may change again without getting another
+ * time.
+ */
 const SETTLED_USEC = 100_000n;
 
 function isSettled({ ctimeNs }: FileStatus): boolean {

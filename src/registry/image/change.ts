@@ -1,5 +1,5 @@
-// Changing an image in place: renaming, read-only marks, removal. The type of the image decides how. Images that belong to
-// the operating system are refused with EROFS (machinectl(1), "Image Commands").
+// Changing an image in place: renaming, read-only marks, removal. The type of the image decides how. Images that belong
+// to the operating system are refused with EROFS (machinectl(1), "Image Commands").
 
 import { changeFileFlags, FILE_FLAG, fileFlags } from "../../kernel/file/attributes.ts";
 import { type Fd, openPath } from "../../kernel/file/fd.ts";
@@ -19,7 +19,10 @@ import { lockImage, lockName } from "./lock.ts";
 import type { ImageSearch } from "./search.ts";
 import { hide } from "./temporary.ts";
 
-/** Returns the place of an image that may be changed; throws `EROFS` for the host's tree and for images of the operating system. */
+/**
+ * Returns the place of an image that may be changed; throws `EROFS` for the host's tree and for images of the operating
+ * system.
+ */
 function changeable(image: Image): ImagePlace {
   const { place } = image.facts;
   if (place === null || !image.mayChange) throw new SyscallError("change", "EROFS", image.path);
@@ -31,8 +34,8 @@ function unsupported(image: Image): SyscallError {
 }
 
 /**
- * Removes an image and its companions. Of a link, the link alone is removed. `isWanted` is called when the image is locked:
- * the removal throws `EBUSY` where it returns true.
+ * Removes an image and its companions. Of a link, the link alone is removed. `isWanted` is called when the image is
+ * locked: the removal throws `EBUSY` where it returns true.
  */
 export function removeImage(layout: ImageLayout, image: Image, isWanted: () => boolean = () => false): void {
   const place = changeable(image);

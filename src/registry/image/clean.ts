@@ -20,8 +20,8 @@ interface Removed {
 }
 
 /**
- * Removes images, except those that are in use or belong to the operating system. Continues after a failure, and throws the
- * first one at the end.
+ * Removes images, except those that are in use or belong to the operating system. Continues after a failure, and throws
+ * the first one at the end.
  */
 export function cleanPool(layout: ImageLayout, search: ImageSearch, mode: CleanMode): Removed[] {
   sweepAll(layout);

@@ -1,5 +1,5 @@
-// The companions of an image: its `.nspawn` settings, root hashes and verity data of disk images, state of virtual machines.
-// They share the image's name, and are renamed, copied and removed with it. Failures about them are ignored.
+// The companions of an image: its `.nspawn` settings, root hashes and verity data of disk images, state of virtual
+// machines. They share the image's name, and are renamed, copied and removed with it. Failures about them are ignored.
 
 import { type Fd, openPath } from "../../kernel/file/fd.ts";
 import { copyTree } from "../../kernel/tree/copy.ts";
@@ -64,8 +64,8 @@ export function removeCompanions(layout: ImageLayout, image: Image): void {
 }
 
 /**
- * Copies them for a clone: companions beside the image are copied beside the clone; settings of the host are copied within
- * their directory, so that they are trusted as before. Existing files of the new name are kept.
+ * Copies them for a clone: companions beside the image are copied beside the clone; settings of the host are copied
+ * within their directory, so that they are trusted as before. Existing files of the new name are kept.
  */
 export function copyCompanions(layout: ImageLayout, image: Image, clone: { pool: Fd; name: string }): void {
   forEach(layout, image, (directory, { suffix, isBeside }) => {

@@ -1,6 +1,6 @@
-// Copying on several processors: helper processes copy the contents of files that the process that walks the tree has created.
-// They get open files, never paths, so that no path can be replaced meanwhile. Each has a socket, which carries the files to
-// the helper and at the end its report back (src/worker/operations/copy-helper.ts).
+// Copying on several processors: helper processes copy the contents of files that the process that walks the tree has
+// created. They get open files, never paths, so that no path can be replaced meanwhile. Each has a socket, which
+// carries the files to the helper and at the end its report back (src/worker/operations/copy-helper.ts).
 import { availableParallelism } from "node:os";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { type Child, spawnSelf } from "../../kernel/process/spawn.ts";

@@ -1,5 +1,5 @@
-// The trees in a disk image: which partitions hold the root and /usr, and their metadata. For short-lived workers, because the
-// mounted file systems are not trusted (systemd-dissect(1), the Discoverable Partitions Specification).
+// The trees in a disk image: which partitions hold the root and /usr, and their metadata. For short-lived workers,
+// because the mounted file systems are not trusted (systemd-dissect(1), the Discoverable Partitions Specification).
 
 import { type Fd, openPath } from "../../kernel/file/fd.ts";
 import { mountDetached } from "../../kernel/mount/detached.ts";
@@ -42,8 +42,9 @@ interface Part {
 const WHOLE: Part = { offset: 0, size: 0 };
 
 /**
- * Returns the metadata of a disk image. Throws `ENOPKG` without partitions and file system, `ENXIO` without a root or /usr,
- * `ENOTUNIQ` where several could be the root, `EUCLEAN` for a broken table, `EPROTONOSUPPORT` for other file systems.
+ * Returns the metadata of a disk image. Throws `ENOPKG` without partitions and file system, `ENXIO` without a root or
+ * /usr, `ENOTUNIQ` where several could be the root, `EUCLEAN` for a broken table, `EPROTONOSUPPORT` for other file
+ * systems.
  */
 export function diskMetadata(path: string): ImageMetadata {
   using disk = openPath(path, "read");

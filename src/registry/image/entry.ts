@@ -1,5 +1,5 @@
-// From an entry of a search directory to an image: its type, whether it can be written, its times. Files are opened for their
-// status only, and unchanged entries come from the cache.
+// From an entry of a search directory to an image: its type, whether it can be written, its times. Files are opened for
+// their status only, and unchanged entries come from the cache.
 
 import { join } from "node:path";
 import { lacksResources } from "../../base/absence.ts";
@@ -84,7 +84,8 @@ export function hostImage(): Image {
 
 /**
  * Returns null where a system call fails: the entry was removed meanwhile, or its file system has an error. Such an
- * entry is no image. It does not hide the others. Throws where this process lacks descriptors or memory: the image is there.
+ * entry is no image. It does not hide the others. Throws where this process lacks descriptors or memory: the image is
+ * there.
  */
 function unlessGone<T>(look: () => T): T | null {
   try {

@@ -1,13 +1,13 @@
-// Locks of images, shared with containers and tools of this host: the same files that systemd-nspawn and the image tools of
-// systemd use, locked with record locks of open files. One is beside the image and works across hosts that share the
-// directory, one is for the inode and works for every path, and one reserves the name of an image that is being made.
-// Every program of ours that makes, changes, removes or reads an image takes its locks from here.
+// Locks of images, shared with containers and tools of this host: the same files that systemd-nspawn and the image
+// tools of systemd use, locked with record locks of open files. One is beside the image and works across hosts that
+// share the directory, one is for the inode and works for every path, and one reserves the name of an image that is
+// being made. Every program of ours that makes, changes, removes or reads an image takes its locks from here.
 import { mkdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { type Fd, openPath, statFd, statPath } from "../../kernel/file/fd.ts";
 import { FileLock, isAt, type LockMode, lockWhole } from "../../kernel/file/lock.ts";
 import type { FileStatus } from "../../kernel/file/status.ts";
-import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
+import { isErrno, SyscallError, unlessErrno } from "../../kernel/syscall/sys.ts";
 import { HOST_IMAGE } from "./image.ts";
 
 /** Locks that are released together. */
@@ -26,8 +26,8 @@ export class ImageLock implements Disposable {
 const NO_LOCK = new ImageLock([]);
 
 /**
- * Locks the image at `path`; throws `EBUSY` when it is in use. The host's own tree is always in use, so that it cannot be
- * changed, and needs no lock to be read. `directory` holds the lock files of this host; null for no locking.
+ * Locks the image at `path`; throws `EBUSY` when it is in use. The host's own tree is always in use, so that it cannot
+ * be changed, and needs no lock to be read. `directory` holds the lock files of this host; null for no locking.
  */
 export function lockImage(directory: string | null, path: string, mode: LockMode): ImageLock {
   if (path === "/") {
@@ -70,17 +70,18 @@ export function lockPlace(directory: string | null, path: string): ImageLock {
   }
 }
 
-/** Locks the image at `path` for its removal by the owner of the lock of that path. Returns null when there is nothing to lock. */
+/**
+ * Locks the image at `path` for its removal by the owner of the lock of that path. Returns null when there is nothing
+ * to lock.
+ */
 export function lockReplaced(directory: string | null, path: string): Disposable | null {
   if (directory === null) return null;
-  try {
+  const lock = () => {
     const status = statPath(path, "no-follow");
     // Of a link, the link alone is removed.
     return INODE_KINDS.has(status.kind) ? lockInode(directory, status, "exclusive", path) : null;
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return null;
-    throw error;
-  }
+  };
+  return unlessErrno(lock, null, "ENOENT");
 }
 
 /**
@@ -158,8 +159,9 @@ export class HeldImage implements Disposable {
   }
 
   /**
-   * Opens and locks the image. Throws `EBUSY` when it is in use, `ENOENT` when it does not exist, or no longer does once it is
-   * locked. Without a `directory` of locks it is protected against our own removals only, and machines may run from it.
+   * Opens and locks the image. Throws `EBUSY` when it is in use, `ENOENT` when it does not exist, or no longer does
+   * once it is locked. Without a `directory` of locks it is protected against our own removals only, and machines may
+   * run from it.
    */
   static open(directory: string | null, path: string, kind: "directory" | "read"): HeldImage {
     const fd = openPath(path, kind);

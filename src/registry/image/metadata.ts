@@ -1,10 +1,13 @@
-// The metadata in an image: host name, machine id, machine-info(5), os-release(5). The image is not trusted: files are opened
-// beneath its root, must be regular files, and are read up to a limit. Missing and invalid values are left empty.
+// The metadata in an image: host name, machine id, machine-info(5), os-release(5). The image is not trusted: files are
+// opened beneath its root, must be regular files, and are read up to a limit. Missing and invalid values are left
+// empty.
+
 import { meansNoFile } from "../../base/absence.ts";
 import { type Id128, parseId } from "../../base/id128.ts";
 import { isHostName } from "../../base/names.ts";
 import { parseEnvFile } from "../../base/text/env-file.ts";
-import { type Fd, readFileIn } from "../../kernel/file/fd.ts";
+import type { Fd } from "../../kernel/file/fd.ts";
+import { readFileIn } from "../../kernel/file/regular-file.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 
 export interface ImageMetadata {

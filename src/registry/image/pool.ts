@@ -1,5 +1,5 @@
-// The pool: the directory of this host's own images, its usage and its limit. Limits are quota of btrfs, which slows down the
-// whole file system: quota is enabled by setting a limit, and by nothing else (machinectl(1), "set-limit").
+// The pool: the directory of this host's own images, its usage and its limit. Limits are quota of btrfs, which slows
+// down the whole file system: quota is enabled by setting a limit, and by nothing else (machinectl(1), "set-limit").
 
 import { mkdirSync } from "node:fs";
 import { basename, dirname } from "node:path";
@@ -53,7 +53,10 @@ export function poolSpace(layout: ImageLayout): SubvolumeSpace {
 
 const NO_SPACE = { usage: UINT64_MAX, usageExclusive: UINT64_MAX, limit: UINT64_MAX, limitExclusive: UINT64_MAX };
 
-/** Limits the pool with all images in it; all ones removes the limit. Throws `ENOTTY` where the file system has no quota. */
+/**
+ * Limits the pool with all images in it; all ones removes the limit. Throws `ENOTTY` where the file system has no
+ * quota.
+ */
 export function limitPool(layout: ImageLayout, bytes: bigint): void {
   using pool = openPool(layout);
   if (!isBtrfs(pool)) throw new SyscallError("quota", "ENOTTY", layout.pool);

@@ -1,5 +1,5 @@
-// The search for images: by name in all directories in order, or all of them. The first of a name wins. The list and the
-// search by name find the same images (systemd-nspawn(1), "Files and Directories").
+// The search for images: by name in all directories in order, or all of them. The first of a name wins. The list and
+// the search by name find the same images (systemd-nspawn(1), "Files and Directories").
 import { sortedByBytes } from "../../base/byte-order.ts";
 import { listDirectory } from "../../kernel/file/directory-entry.ts";
 import { DirectoryMemory, inDirectory, type SearchedDirectory, UnchangedImages } from "./cache.ts";

@@ -6,7 +6,7 @@ import { randomHex } from "../../base/random-hex.ts";
 import { OPERATION_TEMPORARY_PREFIX as PREFIX } from "../../base/vocabulary/temporary.ts";
 import { type Fd, openPath } from "../../kernel/file/fd.ts";
 import { FileLock, isLockFree, lockWhole } from "../../kernel/file/lock.ts";
-import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
+import { isErrno, SyscallError, unlessErrno, unlessSyscallError } from "../../kernel/syscall/sys.ts";
 import { createSubvolume, isBtrfs } from "../../kernel/tree/btrfs.ts";
 import { createDirectory, createFile, type NamedPlace, renameNew } from "../../kernel/tree/link.ts";
 import { RawStatus } from "../../kernel/tree/raw-status.ts";
@@ -55,7 +55,9 @@ function freshName(): RawName {
   return PREFIX + randomHex(8);
 }
 
-/** Makes an entry under a fresh name and locks it. Tries again where another process removed it before it was locked. */
+/**
+ * Makes an entry under a fresh name and locks it. Tries again where another process removed it before it was locked.
+ */
 function makeLocked(directory: Fd, make: (place: NamedPlace) => Fd): Temporary {
   for (let tries = 1; ; tries++) {
     const name = freshName();
@@ -87,12 +89,8 @@ function makeOrClean(place: NamedPlace, make: (place: NamedPlace) => Fd): Fd {
 }
 
 function stillThere(directory: Fd, name: RawName, fd: Fd): boolean {
-  try {
-    return status.readEntry(directory, name).identity === status.readFd(fd).identity;
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return false;
-    throw error;
-  }
+  const identity = unlessErrno(() => status.readEntry(directory, name).identity, null, "ENOENT");
+  return identity !== null && identity === status.readFd(fd).identity;
 }
 
 /** Makes an empty tree: a subvolume where the file system has them, else a directory. */
@@ -183,12 +181,7 @@ export function hasLeftovers(layout: ImageLayout): boolean {
 
 /** Returns false where that cannot be found out now: the file stays for the next time. */
 function isLeftOver(lock: string): boolean {
-  try {
-    return isLockFree(lock);
-  } catch (error) {
-    if (error instanceof SyscallError) return false;
-    throw error;
-  }
+  return unlessSyscallError(() => isLockFree(lock), false);
 }
 
 function workplaces(layout: ImageLayout): string[] {
@@ -197,25 +190,18 @@ function workplaces(layout: ImageLayout): string[] {
 
 /** Runs `act`, and ignores a failed system call (a file is missing, a directory cannot be written). */
 export function ignoreSyscallErrors(act: () => void): void {
-  try {
-    act();
-  } catch (error) {
-    if (!(error instanceof SyscallError)) throw error;
-  }
+  unlessSyscallError(act, undefined);
 }
 
 /**
- * Whether a directory has temporary entries. Reads names only: an entry may be in use. Returns false for a directory that cannot be read
- * now; it is swept the next time.
+ * Whether a directory has temporary entries. Reads names only: an entry may be in use. Returns false for a directory
+ * that cannot be read now; it is swept the next time.
  */
 function hasTemporaries(path: string): boolean {
-  try {
+  return unlessSyscallError(() => {
     using directory = openPath(path, "directory");
     return readEntries(directory).some(({ name }) => name.startsWith(PREFIX));
-  } catch (error) {
-    if (error instanceof SyscallError) return false;
-    throw error;
-  }
+  }, false);
 }
 
 function sweepOne(directory: Fd, name: RawName): void {

@@ -1,5 +1,5 @@
-// Versioned images: the newest of the entries `NAME_VERSION[_ARCH][+LEFT[-DONE]]SUFFIX` in a folder `NAME.v` is the image
-// (systemd.v(7); versions compare as the UAPI group's "Version Format" says).
+// Versioned images: the newest of the entries `NAME_VERSION[_ARCH][+LEFT[-DONE]]SUFFIX` in a folder `NAME.v` is the
+// image (systemd.v(7); versions compare as the UAPI group's "Version Format" says).
 
 /** Every architecture that a name can have: entries of architectures that this host cannot run are ignored. */
 const ARCHITECTURES = new Set(
@@ -21,7 +21,9 @@ interface VersionedEntry {
   readonly triesDone: number;
 }
 
-/** Reads an entry of the folder of image `name`; returns null when it is no version of it, or for another architecture. */
+/**
+ * Reads an entry of the folder of image `name`; returns null when it is no version of it, or for another architecture.
+ */
 export function parseVersionedEntry(entry: string, name: string, suffix: string): VersionedEntry | null {
   if (!entry.startsWith(`${name}_`) || !entry.endsWith(suffix)) return null;
   if (entry.length <= name.length + 1 + suffix.length) return null;

@@ -39,8 +39,8 @@ export class Addresses {
   readonly #host = namespaceId("self", "net");
 
   /**
-   * Returns the machine's addresses, IPv4 first. Throws NotSupported for a VM, NoPrivateNetworking for a machine in the host's
-   * network, and an error with errno when the leader has ended.
+   * Returns the machine's addresses, IPv4 first. Throws NotSupported for a VM, NoPrivateNetworking for a machine in the
+   * host's network, and an error with errno when the leader has ended.
    */
   of(machine: Machine): readonly LocalAddress[] {
     if (machine.class === "vm") {

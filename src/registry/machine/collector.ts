@@ -1,6 +1,6 @@
 // Finds the machines that have ended: those whose leader has ended, once no process is left in their unit.
 import { errnoNameOf } from "../../base/error.ts";
-import { watchCgroupEvents } from "../../kernel/process/cgroup.ts";
+import { watchCgroupEvents } from "../../kernel/cgroup/cgroup.ts";
 import type { Machine } from "./machine.ts";
 import type { MachineSet } from "./set.ts";
 

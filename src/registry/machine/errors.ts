@@ -8,3 +8,8 @@ export function machineExists(name: string): MachinedError {
 export function unsupported(message = "Operation not supported"): MachinedError {
   return new MachinedError("NotSupported", message);
 }
+
+/** The error for a machine that is not registered, where a call names it in several ways. */
+export function noSuchMachine(): MachinedError {
+  return new MachinedError("NoSuchMachine", "No such machine");
+}

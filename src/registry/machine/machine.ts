@@ -3,8 +3,8 @@
 import type { Id128 } from "../../base/id128.ts";
 import { unitNameEscape } from "../../base/names.ts";
 import type { MachineClass } from "../../base/vocabulary/machine.ts";
+import { isCgroupPopulated } from "../../kernel/cgroup/cgroup.ts";
 import type { Watch } from "../../kernel/event/poller.ts";
-import { isCgroupPopulated } from "../../kernel/process/cgroup.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
 import type { UnitPlace } from "../ports.ts";
 import type { MachineDescription } from "./description.ts";

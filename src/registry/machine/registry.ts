@@ -2,8 +2,8 @@
 //
 // Invariants. A name is registered once. A machine in the set is either being started (no list shows it) or started
 // (announced, and saved on disk as soon as the file can be written). Everything that may fail for lack of the host's
-// resources is done before the scope is made: a scope that exists is kept. Forgetting a machine removes its file first, then
-// announces the removal, once. There is no await between a check and the change that follows from it.
+// resources is done before the scope is made: a scope that exists is kept. Forgetting a machine removes its file first,
+// then announces the removal, once. There is no await between a check and the change that follows from it.
 import { ErrnoError } from "../../base/error.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
 import { monotonicUsec, realtimeUsec } from "../../kernel/syscall/time.ts";
@@ -120,7 +120,8 @@ export class Registry {
     if (holder === null) return false;
     if (!holder.started || !holder.isLeaderless) return true;
     if (!holder.isOccupied) return false;
-    // Processes left in a unit of their own stay there, unregistered; a scope that the registry made cannot be made twice.
+    // Processes left in a unit of their own stay there, unregistered; a scope that the registry made cannot be made
+    // twice.
     return holder.ownsUnit || (uid !== 0 && uid !== holder.facts.uid);
   }
 
@@ -202,7 +203,9 @@ export class Registry {
     this.#collector.enqueue(machine);
   }
 
-  /** Removes a machine: file, indices, announcement. Stops a scope that was made for one that ended; kills nothing else. */
+  /**
+   * Removes a machine: file, indices, announcement. Stops a scope that was made for one that ended; kills nothing else.
+   */
   forget(machine: Machine, removal: Removal = "ended"): void {
     if (machine.isHost || !this.#set.has(machine)) return;
     this.#log.info(`Machine ${machine.name} terminated.`, {

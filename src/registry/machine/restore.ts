@@ -1,14 +1,16 @@
-// Restores the machines of an earlier daemon from its state files, and from its notes about machines that it was starting when
-// it ended. Machines whose leader has ended are removed without an announcement; the others are announced again, because
-// the present listeners may not know them.
+// Restores the machines of an earlier daemon from its state files, and from its notes about machines that it was
+// starting when it ended. Machines whose leader has ended are removed without an announcement; the others are announced
+// again, because the present listeners may not know them.
+
 import { errnoNameOf } from "../../base/error.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 import type { Log, ServiceManager, UnitPlace } from "../ports.ts";
-import type { LoadedMachines, MachineFiles, SavedMachine } from "./file.ts";
+import type { LoadedMachines, MachineFiles } from "./file.ts";
 import { type Machine, type MachineFacts, scopeOf } from "./machine.ts";
 import type { MachineSaver } from "./saver.ts";
 import type { MachineSet } from "./set.ts";
+import type { SavedMachine } from "./state-text.ts";
 
 /** The part of the registry that is used here. */
 interface Target {
@@ -119,7 +121,10 @@ export class Restoration {
     this.#start(machine);
   }
 
-  /** Adds the machine of a file to the registry; returns null where it has ended, or another process has its leader's number. */
+  /**
+   * Adds the machine of a file to the registry; returns null where it has ended, or another process has its leader's
+   * number.
+   */
   #revive(saved: SavedMachine): Machine | null {
     const { name, class: machineClass } = saved;
     const leader = revive(saved.leader, saved.leaderPidfdId);
@@ -155,15 +160,17 @@ export class Restoration {
     }
   }
 
-  /** Files of 252 name the leader by its number alone, which may be another process's by now: then its unit is compared. */
+  /**
+   * Files of 252 name the leader by its number alone, which may be another process's by now: then its unit is compared.
+   */
   #isSame(saved: SavedMachine, leader: PidRef): boolean {
     if (saved.leaderPidfdId !== null || saved.unit === null) return true;
     return this.#registry.placeOf(leader)?.unit === saved.unit;
   }
 
   /**
-   * Completes a registration when a daemon ended between requesting a machine's scope and saving the machine. The machine is
-   * started where its scope exists; its name is reserved until that is known.
+   * Completes a registration when a daemon ended between requesting a machine's scope and saving the machine. The
+   * machine is started where its scope exists; its name is reserved until that is known.
    */
   #reconcile(saved: SavedMachine): void {
     const unit = scopeOf(saved.name);
@@ -178,7 +185,9 @@ export class Restoration {
     else void this.#ask(machine, unit);
   }
 
-  /** Whether a leader is known to be in the unit; the service manager is asked where its group cannot be read either. */
+  /**
+   * Whether a leader is known to be in the unit; the service manager is asked where its group cannot be read either.
+   */
   #isIn(leader: PidRef, unit: string): boolean {
     try {
       return this.#registry.placeOf(leader)?.unit === unit;

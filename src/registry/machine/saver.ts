@@ -1,6 +1,6 @@
-// Keeps the state files of machines up to date. The registry in memory is authoritative; the files are for the next daemon. A
-// file that cannot be written (full /run, no free descriptor) is logged as a warning and retried later; the machine is neither
-// refused nor lost.
+// Keeps the state files of machines up to date. The registry in memory is authoritative; the files are for the next
+// daemon. A file that cannot be written (full /run, no free descriptor) is logged as a warning and retried later; the
+// machine is neither refused nor lost.
 import { errnoNameOf } from "../../base/error.ts";
 import type { Log } from "../ports.ts";
 import type { MachineFiles } from "./file.ts";
@@ -34,7 +34,10 @@ export class MachineSaver {
     }
   }
 
-  /** Writes a note about a machine whose scope is about to be made. Without it, a crash at this moment loses the machine. */
+  /**
+   * Writes a note about a machine whose scope is about to be made. Without it, a crash at this moment loses the
+   * machine.
+   */
   reserve(machine: Machine): void {
     const error = this.#attempt(() => this.#files.reserve(machine));
     if (error !== null) this.#log.warning(`Failed to note the start of machine ${machine.name}: ${error}`);

@@ -1,7 +1,7 @@
 // The set of machines with its indices: by name, unit and leader; and which machine a process belongs to.
 import { unlessNoProcess } from "../../base/absence.ts";
 import { MachinedError } from "../../base/error.ts";
-import { cgroupOfProcess } from "../../kernel/process/cgroup.ts";
+import { cgroupOfProcess } from "../../kernel/cgroup/cgroup.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
 import type { ServiceManager, UnitPlace } from "../ports.ts";
 import type { Machine } from "./machine.ts";
@@ -55,7 +55,10 @@ export class MachineSet {
     return this.#byName.get(name) ?? null;
   }
 
-  /** Returns the machine whose leader the process is. The number of a leader that has ended may be another process's by now. */
+  /**
+   * Returns the machine whose leader the process is. The number of a leader that has ended may be another process's by
+   * now.
+   */
   withLeader(pid: number): Machine | null {
     const machine = this.#byLeader.get(pid);
     return machine?.leader.isAlive() === true ? machine : null;
@@ -86,8 +89,8 @@ export class MachineSet {
   }
 
   /**
-   * Returns the machine of a process: by leader, by cgroup, by unit, then by the same of its parents; else null. Throws where that
-   * cannot be read for another reason than the end of a process.
+   * Returns the machine of a process: by leader, by cgroup, by unit, then by the same of its parents; else null. Throws
+   * where that cannot be read for another reason than the end of a process.
    */
   findByProcess(pid: number): Machine | null {
     let current = pid;

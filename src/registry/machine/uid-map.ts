@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { errnoNameOf } from "../../base/error.ts";
 import { type Identity, namespaceId, sameNamespace } from "../../kernel/process/namespace.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
-import { isErrno } from "../../kernel/syscall/sys.ts";
+import { unlessErrno } from "../../kernel/syscall/sys.ts";
 
 interface MapLine {
   /** The first id inside, the first id outside, and the number of ids. */
@@ -46,23 +46,20 @@ interface Known {
 }
 
 /**
- * The maps by process: a map never changes while the process lives and stays in its user namespace. (Not by namespace: the
- * kernel reuses a namespace's number.)
+ * The maps by process: a map never changes while the process lives and stays in its user namespace. (Not by namespace:
+ * the kernel reuses a namespace's number.)
  */
 const known = new WeakMap<PidRef, Known>();
 let own: string | null | undefined;
 
 /** Our user namespace; null where the kernel has none. */
 function ownNamespace(): string | null {
-  try {
-    return namespaceId("self", "user");
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return null;
-    throw error;
-  }
+  return unlessErrno(() => namespaceId("self", "user"), null, "ENOENT");
 }
 
-/** Returns the maps of a leader, empty while they have not been written. Throws an error with errno when it has ended. */
+/**
+ * Returns the maps of a leader, empty while they have not been written. Throws an error with errno when it has ended.
+ */
 export function idMapsOf(leader: PidRef): IdMaps {
   if (lastMaps?.leader === leader) return lastMaps.maps;
   const maps = leader.verified(() => findMaps(leader));
@@ -117,8 +114,8 @@ export function mapInward(lines: readonly MapLine[], outer: number): number | nu
 }
 
 /**
- * Returns the shift of a machine whose maps are one and the same line from 0; null where the mapping is more complex than a
- * shift.
+ * Returns the shift of a machine whose maps are one and the same line from 0; null where the mapping is more complex
+ * than a shift.
  */
 export function shiftOf({ uid, gid }: IdMaps): number | null {
   const [line] = uid;
@@ -129,8 +126,8 @@ export function shiftOf({ uid, gid }: IdMaps): number | null {
 }
 
 /**
- * Returns the user and group of this host that a leader's root is; null where its user namespace maps none. Throws an error
- * with errno when the leader has ended.
+ * Returns the user and group of this host that a leader's root is; null where its user namespace maps none. Throws an
+ * error with errno when the leader has ended.
  */
 export function rootOutside(leader: PidRef): Identity | null {
   const maps = idMapsOf(leader);
@@ -140,8 +137,8 @@ export function rootOutside(leader: PidRef): Identity | null {
 }
 
 /**
- * Whether root in the machine of this leader is, or may be, root of this host: also in a user namespace of its own, which may
- * map users to themselves. Throws an error with errno when the leader is gone.
+ * Whether root in the machine of this leader is, or may be, root of this host: also in a user namespace of its own,
+ * which may map users to themselves. Throws an error with errno when the leader is gone.
  */
 export function isHostRootInside(leader: PidRef): boolean {
   if (leader.verified(() => sameNamespace(leader.pid, "user"))) return true;

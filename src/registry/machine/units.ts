@@ -64,8 +64,8 @@ export class MachineUnits {
   }
 
   /**
-   * Finds the machine's cgroup from the present cgroup of its leader. The subgroup stays that of the registration: an init
-   * system moves itself into a cgroup of its own later.
+   * Finds the machine's cgroup from the present cgroup of its leader. The subgroup stays that of the registration: an
+   * init system moves itself into a cgroup of its own later.
    */
   locate(machine: Machine): void {
     const { place } = machine;
@@ -75,7 +75,10 @@ export class MachineUnits {
     machine.place = { ...place, cgroup: place.subgroup === "" ? ofUnit : `${ofUnit}/${place.subgroup}` };
   }
 
-  /** A machine whose group cannot be read now is a machine: its processes are found by its unit, its use is not measured. */
+  /**
+   * A machine whose group cannot be read now is a machine: its processes are found by its unit, its use is not
+   * measured.
+   */
   #placeNow({ name, leader }: Machine): UnitPlace | null {
     try {
       return this.placeOf(leader);
@@ -93,8 +96,8 @@ export class MachineUnits {
   }
 
   /**
-   * Stops the unit, the supervisor, or, where that has ended or there is no unit, all processes. Throws NotSupported for a machine in
-   * a control group below its unit that had no supervisor, and for the host.
+   * Stops the unit, the supervisor, or, where that has ended or there is no unit, all processes. Throws NotSupported
+   * for a machine in a control group below its unit that had no supervisor, and for the host.
    */
   async terminate(machine: Machine): Promise<void> {
     if (machine.isHost) throw unsupported();

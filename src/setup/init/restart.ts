@@ -4,7 +4,10 @@ import type { Command } from "./init.ts";
 import { initOn } from "./inits.ts";
 import { SERVICES, type ServiceName } from "./services.ts";
 
-/** Returns the command that starts a service of this host again; null with systemd, and where the service is not installed. */
+/**
+ * Returns the command that starts a service of this host again; null with systemd, and where the service is not
+ * installed.
+ */
 export function restartCommand(name: ServiceName, host = new Host()): Command | null {
   const init = initOn(host);
   const service = SERVICES.find((one) => one.name === name);

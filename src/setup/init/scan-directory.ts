@@ -16,8 +16,8 @@ const IN_MEMORY = /^\/(?:run|var\/run|tmp|dev|proc|sys)(?:\/|$)/;
 const MEMORY_TYPES = [0x01021994, 0x858458f6];
 
 /**
- * Returns the scan directory of s6 on a host or in a tree of files; `installed` is the directory of the daemons, for what
- * is to be done instead.
+ * Returns the scan directory of s6 on a host or in a tree of files; `installed` is the directory of the daemons, for
+ * what is to be done instead.
  */
 export function findScanDirectory(host: Host, installed = posix.dirname(INSTALLED_PROGRAM)): ScanDirectory {
   const programs = `'${installed}/systemd-machined' and '${installed}/systemd-importd'`;

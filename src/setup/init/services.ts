@@ -16,7 +16,10 @@ export interface Service {
   readonly description: string;
   /** The service after which this one starts; null for none. */
   readonly after: string | null;
-  /** Arguments of our executable that print the work which ends with the service, and nothing if there is none; null for no such work. */
+  /**
+   * Arguments of our executable that print the work which ends with the service, and nothing if there is none; null for
+   * no such work.
+   */
   readonly listWork: readonly string[] | null;
 }
 

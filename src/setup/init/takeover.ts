@@ -38,7 +38,10 @@ export function disableServices(init: Init, host: Host, say: Say, command: Run):
   }
 }
 
-/** Returns what is said of a running service that must not end now: it has transfers, or does not say whether; null for others. */
+/**
+ * Returns what is said of a running service that must not end now: it has transfers, or does not say whether; null for
+ * others.
+ */
 function workOf({ name, listWork }: Service, command: Run): string | null {
   if (listWork === null) return null;
   const { code, stdout } = command(process.execPath, ...listWork);
@@ -47,8 +50,8 @@ function workOf({ name, listWork }: Service, command: Run): string | null {
 }
 
 /**
- * Starts the services; those that run are restarted, unless `isUnchanged`. One with active transfers, or that cannot be asked,
- * continues as it is. Throws a SetupError.
+ * Starts the services; those that run are restarted, unless `isUnchanged`. One with active transfers, or that cannot be
+ * asked, continues as it is. Throws a SetupError.
  */
 export function startServices(init: Init, isUnchanged: boolean, say: Say, command: Run): void {
   for (const service of SERVICES) {
@@ -87,8 +90,8 @@ function runInOrder(commands: readonly Command[], command: Run): string | null {
 }
 
 /**
- * Stops the services, also one with active transfers, which is printed: without its files nothing would stop it later. To be called
- * before the files are removed. Machines continue to run.
+ * Stops the services, also one with active transfers, which is printed: without its files nothing would stop it later.
+ * To be called before the files are removed. Machines continue to run.
  */
 export function stopServices(init: Init, host: Host, say: Say, command: Run): void {
   for (const service of SERVICES.toReversed()) {

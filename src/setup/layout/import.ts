@@ -1,7 +1,7 @@
 // The files of the transfer daemon, and their places on a host: programs, units, D-Bus and polkit files. The rules are
 // those of layout.ts: nothing of the distribution is overwritten.
 
-import { accessSync, constants, lstatSync, readlinkSync } from "node:fs";
+import { lstatSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import import1Policy from "../../../install/dbus-1/system.d/org.freedesktop.import1.conf" with { type: "text" };
 import import1Activation from "../../../install/dbus-1/system-services/org.freedesktop.import1.service" with {
@@ -44,7 +44,7 @@ export function importPrograms(host: Host): Wanted[] {
 function calledByOthers(host: Host, name: string): Wanted[] {
   const path = join(SYSTEMD, name);
   const target = join(OWN, name);
-  const isFree = isMissingOr(host, path, target) && isWritable(host, SYSTEMD);
+  const isFree = isMissingOr(host, path, target) && host.isWritable(SYSTEMD);
   return isFree ? [{ kind: "link", path, target }] : [];
 }
 
@@ -52,15 +52,6 @@ function calledByOthers(host: Host, name: string): Wanted[] {
 function isMissingOr(host: Host, path: string, target: string): boolean {
   const located = join(host.root, path);
   return unlessNoFile(() => lstatSync(located).isSymbolicLink() && readlinkSync(located) === target, true);
-}
-
-function isWritable(host: Host, path: string): boolean {
-  try {
-    accessSync(join(host.root, path), constants.W_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /**

@@ -5,7 +5,6 @@
 // Activation files are in /usr/local/share/dbus-1/system-services, which dbus-daemon 1.14 and 1.16 and dbus-broker 36
 // search before /usr/share; only newer ones search /etc/dbus-1/system-services.
 
-import { accessSync, constants } from "node:fs";
 import { dirname, join } from "node:path";
 import machine1Policy from "../../../install/dbus-1/system.d/org.freedesktop.machine1.conf" with { type: "text" };
 import machine1Activation from "../../../install/dbus-1/system-services/org.freedesktop.machine1.service" with {
@@ -77,12 +76,7 @@ function polkitFiles(host: Host): Wanted[] {
  */
 function polkitDirectory(host: Host): string {
   const shared = "/usr/share/polkit-1/actions";
-  try {
-    accessSync(join(host.root, shared), constants.W_OK);
-    return shared;
-  } catch {
-    return "/etc/polkit-1/actions";
-  }
+  return host.isWritable(shared) ? shared : "/etc/polkit-1/actions";
 }
 
 function units(host: Host): Wanted[] {

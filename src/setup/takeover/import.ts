@@ -37,7 +37,10 @@ export function giveBackImports(say: Say, command: Run): void {
   endIdle(say, command);
 }
 
-/** Stops the running daemon unless transfers run, or unless it does not say whether they do; returns false if it continues. */
+/**
+ * Stops the running daemon unless transfers run, or unless it does not say whether they do; returns false if it
+ * continues.
+ */
 function endIdle(say: Say, command: Run): boolean {
   if (command("systemctl", "is-active", "--quiet", SERVICE).code !== 0) return true;
   const transfers = listOf(command, "import1", "ListTransfers");

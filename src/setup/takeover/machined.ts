@@ -116,7 +116,10 @@ function listMachines(command: Run): string[] {
   return rows === null ? machineNames() : rows.map((row) => (Array.isArray(row) ? String(row[0]) : ""));
 }
 
-/** Calls a method of a manager that returns an array; returns its items, null where busctl(1) fails or prints no such reply. */
+/**
+ * Calls a method of a manager that returns an array; returns its items, null where busctl(1) fails or prints no such
+ * reply.
+ */
 export function listOf(command: Run, service: "machine1" | "import1", method: string): unknown[] | null {
   const manager = [`org.freedesktop.${service}`, `/org/freedesktop/${service}`, `org.freedesktop.${service}.Manager`];
   const { code, stdout } = command("busctl", "--json=short", "call", ...manager, method);

@@ -1,5 +1,5 @@
-// One HTTP exchange. Redirects are followed here, so that a redirect must pass the same checks as an address; a body that stalls
-// is abandoned. Nothing is decoded: hashes are computed over the bytes as sent.
+// One HTTP exchange. Redirects are followed here, so that a redirect must pass the same checks as an address; a body
+// that stalls is abandoned. Nothing is decoded: hashes are computed over the bytes as sent.
 
 import { errnoNumber, errnoText } from "../../base/errno.ts";
 import { ErrnoError } from "../../base/error.ts";

@@ -1,5 +1,5 @@
-// A complete download: it is retried after interruptions, and resumed. A later reply that contradicts the first one (another
-// size, another tag) is an error.
+// A complete download: it is retried after interruptions, and resumed. A later reply that contradicts the first one
+// (another size, another tag) is an error.
 import { ErrnoError } from "../../base/error.ts";
 import { log } from "../program/log.ts";
 import type { Destination } from "./destination.ts";
@@ -44,8 +44,9 @@ export type Fetched =
   | { readonly cached: null; readonly etag: string | null; readonly lastModified: string | null };
 
 /**
- * Fills the spool from `url`. `tags` are those of kept downloads: when the server still has one of them, nothing is downloaded.
- * Throws ChangedError when the file on the server changed meanwhile: the work on its bytes must be repeated.
+ * Fills the spool from `url`. `tags` are those of kept downloads: when the server still has one of them, nothing is
+ * downloaded. Throws ChangedError when the file on the server changed meanwhile: the work on its bytes must be
+ * repeated.
  */
 export async function fetchMain(
   url: string,
@@ -71,7 +72,9 @@ class MainJob {
   #parts: ParallelParts | null = null;
   /** The version of the file that the spooled bytes belong to, once they were compared with the reply. */
   #compared: Origin | null = null;
-  /** Set when the server sent a part that does not continue the spooled bytes; the next request asks for the whole file. */
+  /**
+   * Set when the server sent a part that does not continue the spooled bytes; the next request asks for the whole file.
+   */
   #wantsWhole = false;
 
   constructor(url: string, spool: Destination, tags: readonly string[], limits: JobLimits, get: Get) {
@@ -129,8 +132,8 @@ class MainJob {
   }
 
   /**
-   * Takes the reply to a request for the rest; returns false where it cannot be used, and the whole file must be requested. Parts
-   * may be joined only where both replies have the same strong tag (RFC 9110, 13.1.5, 15.3.7).
+   * Takes the reply to a request for the rest; returns false where it cannot be used, and the whole file must be
+   * requested. Parts may be joined only where both replies have the same strong tag (RFC 9110, 13.1.5, 15.3.7).
    */
   async #goOn(reply: HttpReply, body: HttpBody, origin: Omit<Origin, "size">): Promise<boolean> {
     const before = this.#spool.origin;

@@ -5,13 +5,18 @@ import { TransientError } from "./http.ts";
 export interface RetryLimits {
   readonly tries: number;
   readonly firstPauseMs: number;
-  /** An attempt that downloaded this much resets the count of tries; with less, a server could prolong a download without a limit. */
+  /**
+   * An attempt that downloaded this much resets the count of tries; with less, a server could prolong a download
+   * without a limit.
+   */
   readonly progressBytes: number;
 }
 
 const LONGEST_PAUSE_MS = 30_000;
 
-/** Returns the delay of a Retry-After header (RFC 9110, 10.2.3): seconds, or a date, relative to the server's own date. */
+/**
+ * Returns the delay of a Retry-After header (RFC 9110, 10.2.3): seconds, or a date, relative to the server's own date.
+ */
 export function retryAfter(headers: Headers, now = Date.now()): number {
   const text = headers.get("retry-after")?.trim() ?? "";
   if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;

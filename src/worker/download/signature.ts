@@ -1,11 +1,10 @@
-// OpenPGP signatures over lists of checksums, verified with the keys that the admin and the vendor put on the host. A signature
-// is valid only by a key that may sign and is neither expired nor revoked now, and over exactly the bytes that are used
-// afterwards.
+// OpenPGP signatures over lists of checksums, verified with the keys that the admin and the vendor put on the host. A
+// signature is valid only by a key that may sign and is neither expired nor revoked now, and over exactly the bytes
+// that are used afterwards.
 import { join } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
 import { isNormalizedPath } from "../../base/names.ts";
-import { readSettings } from "../../kernel/file/foreign-file.ts";
-import { isErrno } from "../../kernel/syscall/sys.ts";
+import { readSettingsIfThere } from "../../kernel/file/foreign-file.ts";
 import { log } from "../program/log.ts";
 import { type Keyring, packetsOf, withKeyBlocks } from "./signature-block.ts";
 
@@ -22,13 +21,8 @@ function openPgp(): Promise<OpenPgp> {
   return import("openpgp");
 }
 
-async function readIfThere(path: string): Promise<Buffer | null> {
-  try {
-    return await readSettings(path, RING_LIMIT);
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return null;
-    throw error;
-  }
+function readIfThere(path: string): Promise<Buffer | null> {
+  return readSettingsIfThere(path, RING_LIMIT);
 }
 
 /** Returns the rings in use: the first existing one of the admin's and of the vendor's, or the given one. */
@@ -116,8 +110,8 @@ async function requireGood(signatures: readonly Verification[], keyring: Keyring
 }
 
 /**
- * The library checks whether the key was valid when it signed. The owner of an expired or revoked key can make signatures with
- * any date: so the key must be valid today.
+ * The library checks whether the key was valid when it signed. The owner of an expired or revoked key can make
+ * signatures with any date: so the key must be valid today.
  */
 async function requireValidNow(keyID: Verification["keyID"], keyring: Keyring): Promise<void> {
   const owner = keyring.find((key) => key.getKeys(keyID).length > 0);
@@ -134,7 +128,9 @@ export function isClearSigned(content: Buffer): boolean {
   );
 }
 
-/** Returns the signed part of a text that contains its own signature; without a keyring the signature is not verified. */
+/**
+ * Returns the signed part of a text that contains its own signature; without a keyring the signature is not verified.
+ */
 export async function verifyClearSigned(content: Buffer, keyring: Keyring | null): Promise<Buffer> {
   const pgp = await openPgp();
   try {

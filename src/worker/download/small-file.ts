@@ -71,8 +71,8 @@ export function sinkOf(file: Fd, onWritten: (bytes: number) => void): SideFileSi
 }
 
 /**
- * Downloads a file of up to `limits.sideBytes` into `sink`; returns false when the server does not have it. A file that the server
- * compresses unasked is decompressed in memory, and is refused where it is large.
+ * Downloads a file of up to `limits.sideBytes` into `sink`; returns false when the server does not have it. A file that
+ * the server compresses unasked is decompressed in memory, and is refused where it is large.
  */
 export async function fetchSideInto(
   url: string,

@@ -4,7 +4,7 @@ import { constants, openSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
 import { Fd, statAt, statFd } from "../../kernel/file/fd.ts";
 import { lockWhole } from "../../kernel/file/lock.ts";
-import { isErrno } from "../../kernel/syscall/sys.ts";
+import { unlessErrno } from "../../kernel/syscall/sys.ts";
 
 const FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const MODE = 0o600;
@@ -31,11 +31,7 @@ export function openSpoolFile(root: Fd, name: string, beforeLock: () => void = (
 }
 
 function isNamed(root: Fd, name: string, file: Fd): boolean {
-  try {
-    const [named, opened] = [statAt(root, name, "no-follow"), statFd(file)];
-    return named.ino === opened.ino && named.dev === opened.dev;
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return false;
-    throw error;
-  }
+  const named = unlessErrno(() => statAt(root, name, "no-follow"), null, "ENOENT");
+  const opened = statFd(file);
+  return named !== null && named.ino === opened.ino && named.dev === opened.dev;
 }

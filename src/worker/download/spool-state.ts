@@ -1,6 +1,8 @@
 // The state file beside an unfinished download, by which a later call resumes it.
+
 import { renameSync, writeFileSync } from "node:fs";
-import { openPath, readRegular, reopen, statFd } from "../../kernel/file/fd.ts";
+import { openPath, reopen, statFd } from "../../kernel/file/fd.ts";
+import { readRegular } from "../../kernel/file/regular-file.ts";
 import type { Part } from "./spool-parts.ts";
 
 /** The validators of the file, by which it is checked later whether it is the same. */
@@ -28,7 +30,10 @@ export function bootId(): string {
   return readOwn("/proc/sys/kernel/random/boot_id")?.toString().trim() ?? "";
 }
 
-/** Reads a file of the pool or the kernel, whose file systems always answer. Returns null for a file that is not regular. */
+/**
+ * Reads a file of the pool or the kernel, whose file systems always answer. Returns null for a file that is not
+ * regular.
+ */
 function readOwn(path: string): Buffer | null {
   using named = openPath(path, "path-no-follow");
   if (statFd(named).kind !== "regular") return null;

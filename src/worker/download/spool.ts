@@ -1,5 +1,6 @@
-// A download that is being written to the disk: received bytes are in a hidden file, which a later call resumes after an
-// interruption, a crash or a reboot. The consumer reads the bytes from that file, at its own pace, while further ones arrive.
+// A download that is being written to the disk: received bytes are in a hidden file, which a later call resumes after
+// an interruption, a crash or a reboot. The consumer reads the bytes from that file, at its own pace, while further
+// ones arrive.
 import { fdatasync, readSync, rmSync } from "node:fs";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import { formatBytes } from "../../base/text/format.ts";
@@ -12,7 +13,8 @@ import { keepWhenInterrupted } from "../program/abandon.ts";
 import { type Spending, transferBudget } from "../program/budget.ts";
 import { log } from "../program/log.ts";
 import { CHUNK, lendChunk } from "../stream/chunk-memory.ts";
-import { setLength } from "../tar/untar-calls.ts";
+import { setLength } from "../untar/calls.ts";
+import { Arrival } from "./arrival.ts";
 import type { Destination } from "./destination.ts";
 import { openSpoolFile } from "./spool-file.ts";
 import { SpoolParts } from "./spool-parts.ts";
@@ -43,14 +45,12 @@ export class Spool implements Destination, Disposable {
   #end = 0;
   #syncedAt = 0;
   #syncingAt = 0;
-  #isComplete = false;
+  readonly #arrival = new Arrival();
   /** The ranges that were received behind a gap. */
   readonly parts = new SpoolParts();
   #hasParts = false;
   #unnoted = 0;
   #generation = 0;
-  #failure: unknown = null;
-  #wake: () => void = () => {};
 
   private constructor(stage: Stage, statePath: string, root: Fd) {
     this.#stage = stage;
@@ -59,8 +59,8 @@ export class Spool implements Destination, Disposable {
   }
 
   /**
-   * Opens the spool of an address, with the bytes of an earlier call. Throws EBUSY when another process fills it. A file may be
-   * used in several ways: each `use` of an address has a spool of its own.
+   * Opens the spool of an address, with the bytes of an earlier call. Throws EBUSY when another process fills it. A
+   * file may be used in several ways: each `use` of an address has a spool of its own.
    */
   static open(root: Fd, use: SpoolUse, url: string): Spool {
     const id = new Bun.CryptoHasher("sha256").update(`${use} ${url}`).digest("hex").slice(0, 16);
@@ -173,7 +173,7 @@ export class Spool implements Destination, Disposable {
     if (chunk.at(-1) === 0) this.#lengthen(this.#end);
     if (this.#end - this.#syncingAt >= SYNC_EVERY_BYTES) this.#checkpoint();
     this.#note(chunk.length);
-    this.#wake();
+    this.#arrival.wake();
   }
 
   /** Changes with every restart from the beginning: bytes of an earlier start may be of another file. */
@@ -207,7 +207,7 @@ export class Spool implements Destination, Disposable {
     if (end === this.#end) return;
     this.#end = end;
     this.#writeState();
-    this.#wake();
+    this.#arrival.wake();
   }
 
   /** Never shortens the file: later parts may exist already. */
@@ -234,20 +234,18 @@ export class Spool implements Destination, Disposable {
   /** Marks the download as complete. */
   complete(): void {
     setLength(this.file, this.#end);
-    this.#isComplete = true;
-    this.#wake();
+    this.#arrival.complete();
   }
 
   /** Marks the download as failed: readers get the error. */
   fail(error: unknown): void {
-    this.#failure = error;
-    this.#wake();
+    this.#arrival.fail(error);
   }
 
   /** Returns all bytes from the first one on, as they arrive. */
   async *chunks(): AsyncGenerator<Buffer> {
     for (let position = 0; ; ) {
-      if (this.#failure !== null) throw this.#failure;
+      this.#arrival.throwFailure();
       if (position < this.#end) {
         const size = Math.min(CHUNK, this.#end - position);
         const chunk = size < SMALL ? Buffer.allocUnsafeSlow(size) : lendChunk();
@@ -255,12 +253,7 @@ export class Spool implements Destination, Disposable {
         if (count === 0) throw new ErrnoError("EIO", "The downloaded file shrank while it was used.");
         position += count;
         yield chunk.subarray(0, count);
-      } else if (this.#isComplete) return;
-      else {
-        const { promise, resolve } = Promise.withResolvers<void>();
-        this.#wake = resolve;
-        await promise;
-      }
+      } else if (!(await this.#arrival.waitForMore())) return;
     }
   }
 

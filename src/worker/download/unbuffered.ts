@@ -1,5 +1,6 @@
-// A download that is consumed as it arrives, without a spool: an image that is written in place may be as large as the disk.
-// After an interruption it is resumed, while this process lives.
+// A download that is consumed as it arrives, without a spool: an image that is written in place may be as large as the
+// disk. After an interruption it is resumed, while this process lives.
+import { Arrival } from "./arrival.ts";
 import type { Destination } from "./destination.ts";
 import { SpoolParts } from "./spool-parts.ts";
 import type { Origin } from "./spool-state.ts";
@@ -17,9 +18,7 @@ export class Conduit implements Destination {
   #end = 0;
   #waiting: Buffer[] = [];
   #waitingBytes = 0;
-  #isComplete = false;
-  #failure: unknown = null;
-  #wake: () => void = () => {};
+  readonly #arrival = new Arrival();
   #goOn: () => void = () => {};
 
   get end(): number {
@@ -39,7 +38,7 @@ export class Conduit implements Destination {
     this.#end += chunk.length;
     this.#waiting.push(chunk);
     this.#waitingBytes += chunk.length;
-    this.#wake();
+    this.#arrival.wake();
     if (this.#waitingBytes < WAITING_BYTES) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#goOn = resolve;
@@ -59,13 +58,11 @@ export class Conduit implements Destination {
   joinParts(): void {}
 
   complete(): void {
-    this.#isComplete = true;
-    this.#wake();
+    this.#arrival.complete();
   }
 
   fail(error: unknown): void {
-    this.#failure = error;
-    this.#wake();
+    this.#arrival.fail(error);
   }
 
   /** Returns all bytes from the first one on, once. */
@@ -76,13 +73,7 @@ export class Conduit implements Destination {
         this.#waitingBytes -= chunk.length;
         if (this.#waitingBytes < WAITING_BYTES) this.#goOn();
         yield chunk;
-      } else if (this.#failure !== null) throw this.#failure;
-      else if (this.#isComplete) return;
-      else {
-        const { promise, resolve } = Promise.withResolvers<void>();
-        this.#wake = resolve;
-        await promise;
-      }
+      } else if (!(await this.#arrival.waitForMore())) return;
     }
   }
 }

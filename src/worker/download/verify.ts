@@ -41,7 +41,9 @@ export function requireListed(text: Buffer | null, files: readonly CheckedFile[]
   }
 }
 
-/** Returns the trusted part of the list, which must be signed where `mode` requires it; null when nothing is verified. */
+/**
+ * Returns the trusted part of the list, which must be signed where `mode` requires it; null when nothing is verified.
+ */
 export async function trustedText(
   mode: VerifyMode,
   sums: SumsFile | null,

@@ -1,4 +1,5 @@
-// Copies a tree in a child process, which is killed with this one: the copy is synchronous and could not be cancelled here.
+// Copies a tree in a child process, which is killed with this one: the copy is synchronous and could not be cancelled
+// here.
 import { writeSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
 import { formatBytes } from "../../base/text/format.ts";
@@ -27,7 +28,9 @@ const SIGKILL = 9;
  */
 const LAST_WAIT_MS = 20_000;
 
-/** Whether the source is locked, so that no file may be missing, or in use by others, who may remove files meanwhile. */
+/**
+ * Whether the source is locked, so that no file may be missing, or in use by others, who may remove files meanwhile.
+ */
 type SourceState = "held" | "live";
 
 /** Copies the content and the properties of the directory `source` to the empty directory `target`. */

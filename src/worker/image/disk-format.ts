@@ -1,5 +1,5 @@
-// Files that are no disk image to start a machine from: empty ones, and formats that are neither raw nor qcow2, recognized by
-// their magic bytes. Imported as a raw image, such a file would not boot, without a visible reason.
+// Files that are no disk image to start a machine from: empty ones, and formats that are neither raw nor qcow2,
+// recognized by their magic bytes. Imported as a raw image, such a file would not boot, without a visible reason.
 import { readSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
 import { type Fd, statFd } from "../../kernel/file/fd.ts";
@@ -44,8 +44,8 @@ export function mayBeDisk(file: Fd): boolean {
 }
 
 /**
- * Throws ENODATA for an empty file, and EOPNOTSUPP for a disk image in a format that no machine starts from, with the command
- * that converts it.
+ * Throws ENODATA for an empty file, and EOPNOTSUPP for a disk image in a format that no machine starts from, with the
+ * command that converts it.
  */
 export function requireDisk(file: Fd): void {
   if (statFd(file).size === 0) {

@@ -1,4 +1,5 @@
-// Images that are written in place (--direct): a directory, a file or a block device that is locked while it is written.
+// Images that are written in place (--direct): a directory, a file or a block device that is locked while it is
+// written.
 import { realpathSync } from "node:fs";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
@@ -17,8 +18,8 @@ export class InPlace implements Disposable {
   }
 
   /**
-   * Locks the file at `path` and opens, or makes, it by `open`. Throws `EBUSY` when a machine or another process uses it. Where no
-   * lock is possible (on a read-only file system, say), none is taken.
+   * Locks the file at `path` and opens, or makes, it by `open`. Throws `EBUSY` when a machine or another process uses
+   * it. Where no lock is possible (on a read-only file system, say), none is taken.
    */
   static open(locks: string | null, path: string, open: () => Fd): InPlace {
     const target = resolved(path);

@@ -2,11 +2,12 @@
 
 import { type Fd, openInRoot } from "../../kernel/file/fd.ts";
 import { changeMode, changeOwner } from "../../kernel/file/ownership.ts";
-import { check, SyscallError, trySys } from "../../kernel/syscall/sys.ts";
-import { copyAttributes, setTimesOf } from "../../kernel/tree/copy-file.ts";
+import { check, trySys, unlessSyscallError } from "../../kernel/syscall/sys.ts";
+import { copyAttributes } from "../../kernel/tree/copy-attributes.ts";
+import { setTimesOf } from "../../kernel/tree/copy-file.ts";
 import { RawStatus } from "../../kernel/tree/raw-status.ts";
 import { openDirectory, type RawName, rawAddress, rawOf, readSomeEntries } from "../../kernel/tree/tree.ts";
-import { tryRemoveDirectory } from "../tar/untar-calls.ts";
+import { tryRemoveDirectory } from "../untar/calls.ts";
 import { temporaryName } from "./stage.ts";
 
 const MARKS = ["etc/os-release", "usr/lib/os-release"];
@@ -14,13 +15,8 @@ const MARKS = ["etc/os-release", "usr/lib/os-release"];
 /** Whether a directory is the root of an operating system, by its own files. */
 function isOsTree(tree: Fd): boolean {
   return MARKS.some((path) => {
-    try {
-      openInRoot(tree, path, "path").close();
-      return true;
-    } catch (error) {
-      if (error instanceof SyscallError) return false;
-      throw error;
-    }
+    using mark = unlessSyscallError(() => openInRoot(tree, path, "path"), null);
+    return mark !== null;
   });
 }
 

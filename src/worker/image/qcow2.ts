@@ -1,6 +1,7 @@
-// Converts qcow2 disk images, versions 2 and 3, to raw (QEMU's docs/interop/qcow2.rst). Such a file is hostile input: every table
-// and cluster must lie inside it, and references to other files are refused (CVE-2024-4467). No part of the file is used twice,
-// as in every image that a program wrote, so that the size of the file bounds the size of the output.
+// Converts qcow2 disk images, versions 2 and 3, to raw (QEMU's docs/interop/qcow2.rst). Such a file is hostile input:
+// every table and cluster must lie inside it, and references to other files are refused (CVE-2024-4467). No part of the
+// file is used twice, as in every image that a program wrote, so that the size of the file bounds the size of the
+// output.
 
 import { readSync } from "node:fs";
 import { inflateRawSync, zstdDecompressSync } from "node:zlib";
@@ -10,7 +11,7 @@ import { type Attempt, attemptOn } from "../../kernel/file/foreign-answer.ts";
 import { type Spending, transferBudget } from "../program/budget.ts";
 import { Turns } from "../stream/archive.ts";
 import { zstdFrameLength } from "../stream/compression-zstd.ts";
-import { setLength } from "../tar/untar-calls.ts";
+import { setLength } from "../untar/calls.ts";
 import { writeSparse } from "./write-raw.ts";
 
 const MAGIC = Buffer.from("514649fb", "hex");

@@ -7,7 +7,7 @@ import { type Fd, statAt } from "../../kernel/file/fd.ts";
 import { isAt, lockWhole } from "../../kernel/file/lock.ts";
 import type { FileStatus } from "../../kernel/file/status.ts";
 import { EINVAL, EPERM } from "../../kernel/syscall/constants.ts";
-import { check, isErrno, trySys } from "../../kernel/syscall/sys.ts";
+import { check, isErrno, trySys, unlessErrno } from "../../kernel/syscall/sys.ts";
 import { type NamedPlace, renameNew } from "../../kernel/tree/link.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
 import { openForReading, rawAddress, rawOf } from "../../kernel/tree/tree.ts";
@@ -26,12 +26,7 @@ export function placeIn(root: Fd, name: string): NamedPlace {
 }
 
 function statusOf(root: Fd, name: string): FileStatus | null {
-  try {
-    return statAt(root, name, "no-follow");
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return null;
-    throw error;
-  }
+  return unlessErrno(() => statAt(root, name, "no-follow"), null, "ENOENT");
 }
 
 /** Renames the file `from` to `to`, and replaces a regular file of that name, but no other kind of file. */
@@ -44,8 +39,8 @@ export function replaceFile(root: Fd, from: string, to: string): void {
 }
 
 /**
- * Renames the image `from` to `to` and removes the image that had the name. That is locked until it is removed: throws `EBUSY`
- * when a machine runs from it, a process copies it, or something is mounted in it.
+ * Renames the image `from` to `to` and removes the image that had the name. That is locked until it is removed: throws
+ * `EBUSY` when a machine runs from it, a process copies it, or something is mounted in it.
  */
 export function replaceImage(root: Fd, from: string, to: string, locks: string | null): void {
   const old = statusOf(root, to);

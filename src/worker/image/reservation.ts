@@ -9,8 +9,8 @@ import type { WorkerOptions } from "../program/options.ts";
 import { isOwnRoot, requireFree } from "./target.ts";
 
 /**
- * Reserves an image name against other transfers, clones and renames, and against containers and tools that use an image of that
- * name. Throws `EBUSY` when it is in use, `EEXIST` when it was taken meanwhile and must not be replaced.
+ * Reserves an image name against other transfers, clones and renames, and against containers and tools that use an
+ * image of that name. Throws `EBUSY` when it is in use, `EEXIST` when it was taken meanwhile and must not be replaced.
  */
 export class Reservation implements Disposable {
   readonly #locks: Disposable[] = [];

@@ -1,5 +1,5 @@
-// From a hidden temporary name to the final one: an image appears complete or not at all, also after a crash of the program or
-// the host. Temporary files are locked while a process works on them; an unlocked one was left by a crash.
+// From a hidden temporary name to the final one: an image appears complete or not at all, also after a crash of the
+// program or the host. Temporary files are locked while a process works on them; an unlocked one was left by a crash.
 import { mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
@@ -16,7 +16,7 @@ import { removeTree } from "../../kernel/tree/remove.ts";
 import { openDirectory } from "../../kernel/tree/tree.ts";
 import { abandonWithUs, requireWanted } from "../program/abandon.ts";
 import { log } from "../program/log.ts";
-import { tryMakeDirectory } from "../tar/untar-calls.ts";
+import { tryMakeDirectory } from "../untar/calls.ts";
 import { lockTree } from "./read-only.ts";
 import { placeIn, replaceFile, replaceImage } from "./replace.ts";
 import { writeOut } from "./write-out.ts";

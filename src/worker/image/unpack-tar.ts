@@ -13,9 +13,9 @@ import { type Chunks, Turns } from "../stream/archive.ts";
 import { giveBack } from "../stream/chunk-memory.ts";
 import { decompress } from "../stream/compression.ts";
 import type { TarTarget } from "../tar/entry.ts";
-import type { Untar, UntarOptions } from "../tar/untar.ts";
-import { tryMakeDirectory } from "../tar/untar-calls.ts";
-import { Unpacker } from "../tar/untar-unpacker.ts";
+import { tryMakeDirectory } from "../untar/calls.ts";
+import { Unpacker } from "../untar/unpacker.ts";
+import type { Untar, UntarOptions } from "../untar/untar.ts";
 import { InPlace } from "./in-place.ts";
 import { liftOsTree } from "./os-tree.ts";
 import { exists } from "./stage.ts";
@@ -81,8 +81,8 @@ function isTree(parent: Fd, name: string): boolean {
 }
 
 /**
- * Locks the directory that a direct import writes to; makes a missing one, and replaces an existing one with force. Throws `EBUSY`
- * when it is in use.
+ * Locks the directory that a direct import writes to; makes a missing one, and replaces an existing one with force.
+ * Throws `EBUSY` when it is in use.
  */
 export function openDirectTree(path: string, { force, btrfsSubvolume, locks }: WorkerOptions): InPlace {
   return InPlace.open(locks, path, () => {

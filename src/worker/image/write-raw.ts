@@ -9,7 +9,7 @@ import { dataSteps, shareSteps } from "../../kernel/tree/copy-file.ts";
 import { type SpaceLimits, transferBudget } from "../program/budget.ts";
 import { type Chunks, Turns } from "../stream/archive.ts";
 import { giveBack } from "../stream/chunk-memory.ts";
-import { setFileTime, setLength } from "../tar/untar-calls.ts";
+import { setFileTime, setLength } from "../untar/calls.ts";
 
 const ZERO_STEP = 4096;
 const ZERO_LARGE = 64 << 10;
@@ -102,8 +102,8 @@ const COPY_STEP_BYTES = 8 << 20;
 const SHARE_STEP_BYTES = 1 << 30;
 
 /**
- * Copies the regular file `source` to the new file `target`, sharing its data where that is possible. `onReached` is called with
- * the progress.
+ * Copies the regular file `source` to the new file `target`, sharing its data where that is possible. `onReached` is
+ * called with the progress.
  */
 export async function copyRaw(
   source: Fd,

@@ -1,5 +1,5 @@
-// From the document of a reference to the manifest of one image: through indexes, which may hold indexes, and without the
-// artifacts that are stored beside images.
+// From the document of a reference to the manifest of one image: through indexes, which may hold indexes, and without
+// the artifacts that are stored beside images.
 import { ErrnoError } from "../../base/error.ts";
 import { digestOf, requireDigest } from "../../oci/reference.ts";
 import { log } from "../program/log.ts";

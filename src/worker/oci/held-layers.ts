@@ -1,4 +1,5 @@
-// The layers of an image that is being made: locked from the moment when they are found or made until the image is complete.
+// The layers of an image that is being made: locked from the moment when they are found or made until the image is
+// complete.
 import { join } from "node:path";
 import { pathOf } from "../../kernel/file/attributes.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
@@ -25,7 +26,10 @@ export class HeldLayers implements Disposable {
     return join(pathOf(this.#root), name);
   }
 
-  /** Locks the layer of that name; returns false when there is none. Throws `EBUSY` when another process holds it for longer. */
+  /**
+   * Locks the layer of that name; returns false when there is none. Throws `EBUSY` when another process holds it for
+   * longer.
+   */
   hold(name: string): Promise<boolean> {
     return this.#patiently(name, () => HeldImage.open(this.#locks, this.#pathOf(name), "directory"));
   }

@@ -1,14 +1,14 @@
-// The layers of container images. In an archive a file `.wh.NAME` means that NAME of the layers below is removed; on disk this is
-// a device 0:0, and a directory that hides the content below it has a mark, as overlayfs expects. Entries that a layer takes
-// from the layers below are marked as well: see marks.ts.
+// The layers of container images. In an archive a file `.wh.NAME` means that NAME of the layers below is removed; on
+// disk this is a device 0:0, and a directory that hides the content below it has a mark, as overlayfs expects. Entries
+// that a layer takes from the layers below are marked as well: see marks.ts.
 import { ErrnoError } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { type RawName, textOf } from "../../kernel/tree/tree.ts";
 import { Held } from "../program/budget.ts";
 import { damaged } from "../stream/feed.ts";
 import type { TarEntry, TarSink, TarTarget } from "../tar/entry.ts";
-import type { Untar, UntarOptions } from "../tar/untar.ts";
-import { componentsOf } from "../tar/untar-place.ts";
+import { componentsOf } from "../untar/place.ts";
+import type { Untar, UntarOptions } from "../untar/untar.ts";
 import { isOverlayAttribute, type Mark, markIn, namesOfMark, setMark, YES } from "./marks.ts";
 
 const WHITEOUT = ".wh.";
@@ -21,7 +21,9 @@ function textOfPath(components: readonly RawName[]): string {
 
 const IMPLIED: readonly string[] = namesOfMark("implied");
 
-/** How a layer is unpacked into the directory `top`, without those below it. Owned by its caller, to whom `top` belongs. */
+/**
+ * How a layer is unpacked into the directory `top`, without those below it. Owned by its caller, to whom `top` belongs.
+ */
 export class LayerRules implements Disposable {
   readonly #top: Fd;
   readonly #linked = new LinkedPaths();
@@ -59,8 +61,9 @@ export class LayerRules implements Disposable {
 }
 
 /**
- * The paths of files of the layers below to which a layer has hard links. Such a link is made when the layers are merged, by the
- * order of names on the disk, and not by the order of the archive: so the layer must not replace or remove the file after the link.
+ * The paths of files of the layers below to which a layer has hard links. Such a link is made when the layers are
+ * merged, by the order of names on the disk, and not by the order of the archive: so the layer must not replace or
+ * remove the file after the link.
  */
 class LinkedPaths implements Disposable {
   readonly #held = new Held();

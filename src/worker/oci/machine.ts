@@ -11,8 +11,8 @@ import { log } from "../program/log.ts";
 import type { WorkerOptions } from "../program/options.ts";
 import { Turns } from "../stream/archive.ts";
 import { type PackPolicy, tarChunks } from "../tar/pack.ts";
-import { tryMakeDirectory } from "../tar/untar-calls.ts";
-import { Unpacker } from "../tar/untar-unpacker.ts";
+import { tryMakeDirectory } from "../untar/calls.ts";
+import { Unpacker } from "../untar/unpacker.ts";
 import { MERGE_OPTIONS, MergeTarget } from "./layer.ts";
 import { standAlone } from "./stack.ts";
 
@@ -33,7 +33,9 @@ function nspawnVersion(): number {
   return Number(/^systemd (\d+)/.exec(stdout.toString())?.[1] ?? 0);
 }
 
-/** Makes a directory of links to the layers, the lowest first, and a directory for the files that the machine writes. */
+/**
+ * Makes a directory of links to the layers, the lowest first, and a directory for the files that the machine writes.
+ */
 export async function stackOf(root: Fd, names: readonly string[], options: WorkerOptions): Promise<Stage> {
   return Stage.tree(root, "oci", false).filledBy(async (stack) => {
     if (standAlone(root, names)) {

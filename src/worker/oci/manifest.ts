@@ -13,7 +13,9 @@ export const INDEX_TYPES = [
   "application/vnd.docker.distribution.manifest.list.v2+json",
 ];
 
-/** The media types of Docker's first schema, which cannot be verified and has no sizes: registries no longer make it. */
+/**
+ * The media types of Docker's first schema, which cannot be verified and has no sizes: registries no longer make it.
+ */
 const OLD_TYPE = /^application\/vnd\.docker\.distribution\.manifest\.v1\+(json|prettyjws)$/;
 /** The media types of configurations that start a machine: others belong to charts, signatures, programs. */
 const CONFIG_TYPES = ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
@@ -101,7 +103,10 @@ function mediaTypeOf(value: unknown): string | undefined {
   return typeof value === "string" ? value.split(";")[0]?.trim().toLowerCase() || undefined : undefined;
 }
 
-/** Returns the media type of a document, by its own field and by that of the sender: one may be missing, but they must not differ. */
+/**
+ * Returns the media type of a document, by its own field and by that of the sender: one may be missing, but they must
+ * not differ.
+ */
 function kindOf(document: Json, contentType: string | null): "manifest" | "index" {
   const [own, sent] = [mediaTypeOf(document["mediaType"]), mediaTypeOf(contentType)];
   if (OLD_TYPE.test(own ?? sent ?? "") || document["schemaVersion"] === 1) {

@@ -1,9 +1,9 @@
-// Marks of a layer on disk, in attributes that overlayfs hides: parts that the archive did not have, and files of other layers. A
-// layer is unpacked without the layers below it, and is complete only together with them.
+// Marks of a layer on disk, in attributes that overlayfs hides: parts that the archive did not have, and files of other
+// layers. A layer is unpacked without the layers below it, and is complete only together with them.
 
 import { getAttribute } from "../../kernel/file/attributes.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
-import { trySetAttribute } from "../tar/untar-calls.ts";
+import { trySetAttribute } from "../untar/calls.ts";
 
 /** The prefixes of attributes: overlayfs reads one or the other, depending on who mounts it. */
 const PREFIXES = ["trusted.overlay.", "user.overlay."] as const;
@@ -31,7 +31,10 @@ export function namesOfMark(mark: Mark): string[] {
   return PREFIXES.map((prefix) => prefix + mark);
 }
 
-/** Sets a mark; that for users only where the other cannot be set, because overlayfs shows it. Returns false where neither can be set. */
+/**
+ * Sets a mark; that for users only where the other cannot be set, because overlayfs shows it. Returns false where
+ * neither can be set.
+ */
 export function setMark(file: Fd, mark: Mark, value: Buffer): boolean {
   return namesOfMark(mark).some((name) => trySetAttribute(file, name, value) >= 0);
 }

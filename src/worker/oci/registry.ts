@@ -1,5 +1,6 @@
-// The client of a registry (the OCI distribution specification): addresses, and the two authentication schemes. Credentials are
-// sent to the registry, and to its token server over https; never to the target of a redirect (CVE-2020-15157).
+// The client of a registry (the OCI distribution specification): addresses, and the two authentication schemes.
+// Credentials are sent to the registry, and to its token server over https; never to the target of a redirect
+// (CVE-2020-15157).
 import { ErrnoError } from "../../base/error.ts";
 import { type Credentials, credentialsFor, IDENTITY_TOKEN } from "../../oci/credentials.ts";
 import type { OciAddress } from "../../oci/reference.ts";
@@ -123,8 +124,8 @@ export class OciRegistry {
   }
 
   /**
-   * A token server without https is accepted only for a registry that the admin configured so: on the same host for a password,
-   * on any host for a token without credentials.
+   * A token server without https is accepted only for a registry that the admin configured so: on the same host for a
+   * password, on any host for a token without credentials.
    */
   #mayAsk(realm: URL, credentials: Credentials | null): boolean {
     if (realm.protocol === "https:") return true;

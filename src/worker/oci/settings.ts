@@ -1,5 +1,5 @@
-// The configuration of an image as settings of systemd-nspawn(1). An image is not trusted: only settings of its own first process
-// are converted, and no value that could end a line and begin another setting (CVE-2026-40226).
+// The configuration of an image as settings of systemd-nspawn(1). An image is not trusted: only settings of its own
+// first process are converted, and no value that could end a line and begin another setting (CVE-2026-40226).
 import { log } from "../program/log.ts";
 import { parseObject } from "./manifest.ts";
 

@@ -1,11 +1,13 @@
 // The sources of a container image's parts: a registry, or a folder in the OCI image layout.
+
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ErrnoError } from "../../base/error.ts";
 import { isOciDigest } from "../../base/vocabulary/oci-reference.ts";
 import { isDownloadUrl } from "../../base/vocabulary/transfer.ts";
-import { type Fd, openInRoot, readFileIn, reopen, statFd } from "../../kernel/file/fd.ts";
+import { type Fd, openInRoot, reopen, statFd } from "../../kernel/file/fd.ts";
 import { openForeign } from "../../kernel/file/foreign-file.ts";
+import { readFileIn } from "../../kernel/file/regular-file.ts";
 import { mortal } from "../../kernel/syscall/mortal.ts";
 import { requireDigest } from "../../oci/reference.ts";
 import { type Get, type HttpRequest, httpGet } from "../download/http.ts";

@@ -1,6 +1,6 @@
-// Whether layers can be stacked as they are. Overlayfs shows the properties of a directory in the topmost layer, and cannot link a
-// file of one layer under a name in another: a layer that depends on the layers below in this way has a mark, and here it is
-// checked whether that matters for the layers below it in this image.
+// Whether layers can be stacked as they are. Overlayfs shows the properties of a directory in the topmost layer, and
+// cannot link a file of one layer under a name in another: a layer that depends on the layers below in this way has a
+// mark, and here it is checked whether that matters for the layers below it in this image.
 
 import { attributeNames } from "../../kernel/file/attributes.ts";
 import { type Fd, openAt, openBeneath } from "../../kernel/file/fd.ts";
@@ -10,9 +10,10 @@ import { openDirectory, openEntry, type RawName, rawOf, readSomeEntries, textOf 
 import { isOverlayAttribute, markOf } from "./marks.ts";
 
 /**
- * Returns the names of the layers that a machine can see, the lowest first. Those below the last layer whose top is opaque are
- * left out: overlayfs ignores that mark at the top of a layer. Of a layer that an image has several times, such as the empty one
- * of many builders, only the uppermost stays: it hides the others, and overlayfs does not mount a directory twice (ELOOP).
+ * Returns the names of the layers that a machine can see, the lowest first. Those below the last layer whose top is
+ * opaque are left out: overlayfs ignores that mark at the top of a layer. Of a layer that an image has several times,
+ * such as the empty one of many builders, only the uppermost stays: it hides the others, and overlayfs does not mount a
+ * directory twice (ELOOP).
  */
 export function visibleLayers(root: Fd, names: readonly string[]): string[] {
   const lowest = names.findLastIndex((name) => {
@@ -57,8 +58,9 @@ function isEntryComplete(parent: Fd, name: RawName, path: readonly RawName[], be
 }
 
 /**
- * Whether overlayfs merges the directory at a path with one below. It shows the names of whiteouts in all other directories,
- * although there are no files of these names: such a directory cannot be copied or removed by most programs.
+ * Whether overlayfs merges the directory at a path with one below. It shows the names of whiteouts in all other
+ * directories, although there are no files of these names: such a directory cannot be copied or removed by most
+ * programs.
  */
 function isMerged(path: readonly RawName[], below: readonly Fd[]): boolean {
   for (const layer of below) {

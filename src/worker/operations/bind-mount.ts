@@ -1,13 +1,14 @@
 // machined-worker bind-mount: puts a file or directory of this host into a running machine as a bind mount
 // (org.freedesktop.machine1(5), BindMountMachine()).
 //
-// Only a process in the machine's mount namespace can attach a mount there: this one clones the mount on the host, enters the
-// namespace, attaches the mount and exits. Other threads of the engine stay outside, so all calls are synchronous.
+// Only a process in the machine's mount namespace can attach a mount there: this one clones the mount on the host,
+// enters the namespace, attaches the mount and exits. Other threads of the engine stay outside, so all calls are
+// synchronous.
 //
-// CVE-2019-5736 was a program run inside a container while /proc/self/exe led to the host's file: the container could write to it.
-// This process executes no program inside; it stays in the host's PID and user namespaces, so that the machine does not see it;
-// and it is not dumpable, in case the machine shares the host's PID namespace. Programs of a login or shell are started by the
-// machine's own service manager and were never processes of ours.
+// CVE-2019-5736 was a program run inside a container while /proc/self/exe led to the host's file: the container could
+// write to it. This process executes no program inside; it stays in the host's PID and user namespaces, so that the
+// machine does not see it; and it is not dumpable, in case the machine shares the host's PID namespace. Programs of a
+// login or shell are started by the machine's own service manager and were never processes of ours.
 import { basename, dirname } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
 import { Fd, openInRoot, openPath, statFd } from "../../kernel/file/fd.ts";

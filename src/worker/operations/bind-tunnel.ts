@@ -1,6 +1,7 @@
-// Mounts whose restrictions a machine must not be able to remove. A machine with a user namespace of its own controls its mounts:
-// it could make a mount writable that is attached there directly. But the kernel locks the restrictions of a mount that propagates
-// into such a namespace, and systemd-nspawn(1) provides a directory through which mounts propagate.
+// Mounts whose restrictions a machine must not be able to remove. A machine with a user namespace of its own controls
+// its mounts: it could make a mount writable that is attached there directly. But the kernel locks the restrictions of
+// a mount that propagates into such a namespace, and systemd-nspawn(1) provides a directory through which mounts
+// propagate.
 
 import { ErrnoError } from "../../base/error.ts";
 import { randomHex } from "../../base/random-hex.ts";
@@ -22,8 +23,8 @@ export class BindTunnel implements Disposable {
   readonly #refusal: string;
 
   /**
-   * Attaches `mount` at the host's end, the directory `path`. Throws `EOPNOTSUPP` with the text `refusal` where mounts do not
-   * propagate. Must be called in the host's mount namespace; may be disposed of in any.
+   * Attaches `mount` at the host's end, the directory `path`. Throws `EOPNOTSUPP` with the text `refusal` where mounts
+   * do not propagate. Must be called in the host's mount namespace; may be disposed of in any.
    */
   constructor(path: string, mount: Fd, refusal: string) {
     this.#path = path;
@@ -49,7 +50,10 @@ export class BindTunnel implements Disposable {
     return new ErrnoError("EOPNOTSUPP", this.#refusal, { cause });
   }
 
-  /** Returns the mount that arrived in the machine with this root, to be attached there. To be called in its mount namespace. */
+  /**
+   * Returns the mount that arrived in the machine with this root, to be attached there. To be called in its mount
+   * namespace.
+   */
   take(root: Fd): Fd {
     using arrived = openInRoot(root, `${INCOMING}/${this.#name}`, "path-no-follow");
     if (!statFd(arrived).isMountPoint) throw this.#refused();

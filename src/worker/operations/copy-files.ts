@@ -1,8 +1,9 @@
 // machined-worker copy-files: copies a file or tree between this host and a machine (org.freedesktop.machine1(5),
 // CopyToMachine()).
 //
-// It never enters the machine: descriptor 4 is the machine's root directory, and all of the machine's paths are resolved
-// beneath it, step by step on directory descriptors, so that no link in the machine leads out of it, whenever it is made.
+// It never enters the machine: descriptor 4 is the machine's root directory, and all of the machine's paths are
+// resolved beneath it, step by step on directory descriptors, so that no link in the machine leads out of it, whenever
+// it is made.
 import { basename, dirname } from "node:path";
 import { errnoText } from "../../base/errno.ts";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
@@ -11,7 +12,8 @@ import { makeFilesAs } from "../../kernel/process/act-as.ts";
 import { forbidInspection } from "../../kernel/process/dumpable.ts";
 import type { Identity } from "../../kernel/process/namespace.ts";
 import { dieWithParent } from "../../kernel/process/parent-death.ts";
-import { copyMerging, type Place } from "../../kernel/tree/copy-merge.ts";
+import { copyMerging } from "../../kernel/tree/copy-merge.ts";
+import type { NamedPlace } from "../../kernel/tree/link.ts";
 import { KEEP_OWNERS, type OwnerPolicy } from "../../kernel/tree/owner-policy.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
 import { rawOf } from "../../kernel/tree/tree.ts";
@@ -40,7 +42,7 @@ function copy(root: Fd, request: CopyArguments, tell: Telling): void {
     makeFilesAs(request.machineRoot);
     dieWithParent(); // the kernel clears it when the identity changes
   }
-  const source: Place = { directory: from, name: rawOf(basename(request.source)) };
+  const source: NamedPlace = { directory: from, name: rawOf(basename(request.source)) };
   const target = { directory: to, name: rawOf(basename(request.destination)), temporary: request.temporary };
   let bytes = 0;
   const onBytes = (count: number) => {

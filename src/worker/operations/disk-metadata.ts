@@ -1,5 +1,5 @@
-// machined-worker disk-metadata: reads the metadata of a disk image. Its file systems are mounted here, in a private mount
-// namespace, and never by the daemon.
+// machined-worker disk-metadata: reads the metadata of a disk image. Its file systems are mounted here, in a private
+// mount namespace, and never by the daemon.
 import { formatId } from "../../base/id128.ts";
 import { diskMetadata } from "../../registry/image/disk.ts";
 import { workerOf } from "./run-operation.ts";

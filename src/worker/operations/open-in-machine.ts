@@ -1,6 +1,6 @@
-// machined-worker open-in-machine: opens or reads a file of a machine for the daemon, which must not wait for a file system that a
-// process in the machine may block. Descriptor 4 is the machine's root directory; an opened descriptor is returned through
-// the socket 7, a content (base64) with the result.
+// machined-worker open-in-machine: opens or reads a file of a machine for the daemon, which must not wait for a file
+// system that a process in the machine may block. Descriptor 4 is the machine's root directory; an opened descriptor is
+// returned through the socket 7, a content (base64) with the result.
 import { Fd, openInRoot } from "../../kernel/file/fd.ts";
 import { forbidInspection } from "../../kernel/process/dumpable.ts";
 import { withIdentity } from "../../kernel/process/namespace.ts";

@@ -7,7 +7,9 @@ import { log } from "./log.ts";
 const pending = new Set<Disposable>();
 let isAbandoned = false;
 
-/** Removes all unfinished work, the latest first. Work that cannot be removed is left to the next sweep; never throws. */
+/**
+ * Removes all unfinished work, the latest first. Work that cannot be removed is left to the next sweep; never throws.
+ */
 export function abandonAll(): void {
   isAbandoned = true;
   for (const thing of [...pending].reverse()) {

@@ -14,7 +14,10 @@ const CHECK_EVERY_BYTES = 64 << 20;
 const HELD_LIMIT_BYTES = 32 << 20;
 /** The memory limit of all trees that are unpacked at the same time. */
 const ALL_HELD_LIMIT_BYTES = 48 << 20;
-/** For the download, the received disk image, the unpacked one and its copy: four times the largest file of a file system. */
+/**
+ * For the download, the received disk image, the unpacked one and its copy: four times the largest file of a file
+ * system.
+ */
 const WRITTEN_LIMIT_BYTES = 4 * 16 * 1024 ** 4;
 /** Two trees of the largest archive that is read. */
 const ENTRIES_LIMIT = 16_000_000;

@@ -8,8 +8,8 @@ export function movedRoot(): string | null {
 }
 
 /**
- * Returns the directory of lock files of a scope; null where nothing is locked: with $SYSTEMD_NSPAWN_LOCK=0, and for users
- * without a runtime directory.
+ * Returns the directory of lock files of a scope; null where nothing is locked: with $SYSTEMD_NSPAWN_LOCK=0, and for
+ * users without a runtime directory.
  */
 export function lockDirectoryOf(scope: "system" | "user"): string | null {
   if (process.env["SYSTEMD_NSPAWN_LOCK"] === "0") return null;

@@ -1,5 +1,5 @@
-// The log of a transfer worker, on standard error. Under the daemon ($SYSTEMD_LOG_TARGET=console-prefixed) each line has its
-// priority with the facility "daemon", which clients of LogMessage get (org.freedesktop.import1(5)).
+// The log of a transfer worker, on standard error. Under the daemon ($SYSTEMD_LOG_TARGET=console-prefixed) each line
+// has its priority with the facility "daemon", which clients of LogMessage get (org.freedesktop.import1(5)).
 import { writeSync } from "node:fs";
 import { LOG_LEVELS, type LogLevel } from "../../base/log.ts";
 

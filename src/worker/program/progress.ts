@@ -1,4 +1,5 @@
-// The progress of a transfer: sent to the daemon as X_IMPORT_PROGRESS, and to the admin as log lines, both at a limited rate.
+// The progress of a transfer: sent to the daemon as X_IMPORT_PROGRESS, and to the admin as log lines, both at a limited
+// rate.
 import { notify } from "../../kernel/socket/notify.ts";
 import { log } from "./log.ts";
 

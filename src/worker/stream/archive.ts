@@ -1,5 +1,5 @@
-// The sources of an image's bytes, in chunks. A source that cannot be read without waiting (a pipe) is read on another thread,
-// so that the program still handles signals.
+// The sources of an image's bytes, in chunks. A source that cannot be read without waiting (a pipe) is read on another
+// thread, so that the program still handles signals.
 import { read as readAsync } from "node:fs";
 import { promisify } from "node:util";
 import { ErrnoError } from "../../base/error.ts";

@@ -1,5 +1,5 @@
-// A pool of memory for chunks of files. Allocating costs about as much as the work on a chunk, so a chunk that its last user
-// returns is used again.
+// A pool of memory for chunks of files. Allocating costs about as much as the work on a chunk, so a chunk that its last
+// user returns is used again.
 
 export const CHUNK = 1 << 20;
 const SPARE_LIMIT = 4;

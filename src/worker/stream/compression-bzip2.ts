@@ -1,5 +1,5 @@
-// The end of a bzip2 stream: the 48 bits of the end mark and 32 of a checksum, then zeros up to a whole byte. lbzip2 silently
-// drops the bytes behind it, so the end is checked here.
+// The end of a bzip2 stream: the 48 bits of the end mark and 32 of a checksum, then zeros up to a whole byte. lbzip2
+// silently drops the bytes behind it, so the end is checked here.
 import { ErrnoError } from "../../base/error.ts";
 import type { Chunks } from "./archive.ts";
 

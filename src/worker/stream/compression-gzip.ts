@@ -1,5 +1,5 @@
-// gzip on several threads: blocks are deflated in parallel, each with the end of the one before it as dictionary, and joined into
-// one member (RFC 1952). One member, because some readers do not read a second one.
+// gzip on several threads: blocks are deflated in parallel, each with the end of the one before it as dictionary, and
+// joined into one member (RFC 1952). One member, because some readers do not read a second one.
 import { constants, crc32, deflateRaw } from "node:zlib";
 import type { Chunks } from "./archive.ts";
 

@@ -1,5 +1,5 @@
-// xz, bzip2, lz4 and some zstd by the host's programs, as children: they use every processor, and a crash of a decoder ends the
-// child, not this process. They are searched on the host's path only, before any foreign file is touched
+// xz, bzip2, lz4 and some zstd by the host's programs, as children: they use every processor, and a crash of a decoder
+// ends the child, not this process. They are searched on the host's path only, before any foreign file is touched
 // (GHSA-x86f-5xw2-fm2r).
 
 import { write as writeAsync } from "node:fs";
@@ -67,7 +67,10 @@ export function hasProgram(format: ProgramFormat): boolean {
   return lookFor(format, HOST_PATH) !== null;
 }
 
-/** Returns the path of the program for a format. Throws EPROTONOSUPPORT, with the package to install, where there is none. */
+/**
+ * Returns the path of the program for a format. Throws EPROTONOSUPPORT, with the package to install, where there is
+ * none.
+ */
 export function findProgram(format: ProgramFormat, path = HOST_PATH): Found {
   const found = lookFor(format, path);
   if (found !== null) return found;

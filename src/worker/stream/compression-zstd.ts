@@ -1,5 +1,5 @@
-// Checks the frames of a zstd stream (RFC 8878): the decoder does not report that a stream ended in the middle of a frame, or
-// that other data follows.
+// Checks the frames of a zstd stream (RFC 8878): the decoder does not report that a stream ended in the middle of a
+// frame, or that other data follows.
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import { formatBytes } from "../../base/text/format.ts";
 import type { Chunks } from "./archive.ts";

@@ -1,5 +1,5 @@
-// Input in chunks of any size for a parser that reads it as one buffer. The parser is a generator: where it needs more than has
-// arrived it yields, and continues with the next chunk.
+// Input in chunks of any size for a parser that reads it as one buffer. The parser is a generator: where it needs more
+// than has arrived it yields, and continues with the next chunk.
 import { ErrnoError } from "../../base/error.ts";
 
 /** The error of an archive that cannot be parsed. */

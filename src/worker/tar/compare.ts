@@ -1,5 +1,5 @@
-// Compares files of two trees in everything that an archive records, contents included: equal times and sizes do not prove
-// equal contents.
+// Compares files of two trees in everything that an archive records, contents included: equal times and sizes do not
+// prove equal contents.
 import { readSync } from "node:fs";
 import { attributeNames, getAttribute } from "../../kernel/file/attributes.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
@@ -39,7 +39,10 @@ function attributesOf(file: Fd, { dropAttribute }: MemberPolicy): string {
   return JSON.stringify(kept.sort().map((name) => [name, getAttribute(file, name)?.toString("base64")]));
 }
 
-/** Compares the contents of two files of `size` bytes. Yields an empty buffer after each step, so that other work can run. */
+/**
+ * Compares the contents of two files of `size` bytes. Yields an empty buffer after each step, so that other work can
+ * run.
+ */
 export function* hasSameContent(a: Fd, b: Fd, size: number): Generator<Buffer, boolean> {
   for (let at = 0; at < size; at += STEP) {
     const length = Math.min(STEP, size - at);

@@ -1,9 +1,9 @@
-// Writes the difference between two trees as an archive that turns the first into the second, in the form of a layer of a
-// container image: new and changed files with their parent directories, and `.wh.NAME` for removed ones ("whiteouts" of the OCI
-// image specification). Files with several names are always written, so that their names stay linked. Callers pass snapshots
-// where the file system supports them, so that the trees do not change meanwhile.
+// Writes the difference between two trees as an archive that turns the first into the second, in the form of a layer of
+// a container image: new and changed files with their parent directories, and `.wh.NAME` for removed ones ("whiteouts"
+// of the OCI image specification). Files with several names are always written, so that their names stay linked.
+// Callers pass snapshots where the file system supports them, so that the trees do not change meanwhile.
 import type { Fd } from "../../kernel/file/fd.ts";
-import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
+import { SyscallError, unlessErrno } from "../../kernel/syscall/sys.ts";
 import { DirectoryChain, WALK_DEPTH_LIMIT } from "../../kernel/tree/directory-chain.ts";
 import { RawStatus } from "../../kernel/tree/raw-status.ts";
 import { openDirectory, type RawEntry, type RawName, textOf } from "../../kernel/tree/tree.ts";
@@ -20,8 +20,8 @@ const WAITING_LIMIT_BYTES = 4 << 20;
 const NOTHING = Buffer.alloc(0);
 
 /**
- * Yields the archive that turns `base` into `tree`, in chunks that are not changed afterwards, and empty chunks between equal
- * files.
+ * Yields the archive that turns `base` into `tree`, in chunks that are not changed afterwards, and empty chunks between
+ * equal files.
  */
 export function* differenceChunks(base: Fd, tree: Fd, policy: PackPolicy): Generator<Buffer> {
   using walk = new DifferenceWalk(base, tree, policy);
@@ -106,16 +106,12 @@ class DifferenceWalk implements Disposable {
   }
 
   #isThere(name: RawName): boolean {
-    try {
-      this.#writer.status.readEntry(this.#chain.current, name);
-      return true;
-    } catch (error) {
-      if (isErrno(error, "ENOENT")) return false;
-      throw error;
-    }
+    return unlessErrno(() => this.#writer.status.readEntry(this.#chain.current, name), null, "ENOENT") !== null;
   }
 
-  /** Whether the base's layer contains an entry: sockets, and whiteouts of overlayfs (device 0:0), cannot be in a layer. */
+  /**
+   * Whether the base's layer contains an entry: sockets, and whiteouts of overlayfs (device 0:0), cannot be in a layer.
+   */
   #isMember(base: Fd, { name }: RawEntry): boolean {
     const status = this.#baseStatus.readEntry(base, name);
     return MemberWriter.canHold(status.kind) && !(status.kind === "character" && status.deviceNumber === 0);
@@ -171,17 +167,16 @@ class DifferenceWalk implements Disposable {
     return false;
   }
 
-  /** Opens the entry of the same name in the base, with its status in `#baseStatus`; returns null where its layer has none. */
+  /**
+   * Opens the entry of the same name in the base, with its status in `#baseStatus`; returns null where its layer has
+   * none.
+   */
   #openBase(name: RawName): Fd | null {
     const base = this.#baseDirectory;
     if (base === null) return null;
-    try {
-      this.#baseStatus.readEntry(base, name);
-    } catch (error) {
-      if (isErrno(error, "ENOENT")) return null;
-      throw error;
-    }
-    const { kind } = this.#baseStatus;
+    const status = unlessErrno(() => this.#baseStatus.readEntry(base, name), null, "ENOENT");
+    if (status === null) return null;
+    const { kind } = status;
     if (!this.#isMember(base, { name, kind: null })) return null;
     const file = openMember(base, { name, kind }, this.#baseStatus);
     if (file === null) return null;

@@ -99,7 +99,9 @@ export function identity(id: number): number {
 /** The largest numbers of a device that mknod(2) takes. */
 const [MAJOR_MAX, MINOR_MAX] = [0xfff, 0xf_ffff];
 
-/** Returns a device number; throws EBADMSG for one beyond the kernel's bits: without them it would be another device. */
+/**
+ * Returns a device number; throws EBADMSG for one beyond the kernel's bits: without them it would be another device.
+ */
 function deviceNumber(value: number, max: number): number {
   if (value < 0 || value > max) throw damaged(`impossible device number ${value}`);
   return value;

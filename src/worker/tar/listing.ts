@@ -1,5 +1,5 @@
-// Lists the entries of a directory sorted by name. A directory that exceeds the memory limit is listed in batches, in the
-// order of its file system.
+// Lists the entries of a directory sorted by name. A directory that exceeds the memory limit is listed in batches, in
+// the order of its file system.
 import type { Fd } from "../../kernel/file/fd.ts";
 import { openDirectory, type RawEntry, readSomeEntries } from "../../kernel/tree/tree.ts";
 

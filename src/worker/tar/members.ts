@@ -1,12 +1,13 @@
-// Writes members of a tar archive with all metadata of their files, in chunks of one size. Further names of a file become hard
-// links to its first name.
+// Writes members of a tar archive with all metadata of their files, in chunks of one size. Further names of a file
+// become hard links to its first name.
+
 import { readSync } from "node:fs";
 import { attributeNames, getAttribute } from "../../kernel/file/attributes.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { ENXIO, SEEK_DATA, SEEK_HOLE } from "../../kernel/syscall/constants.ts";
 import { trySys } from "../../kernel/syscall/sys.ts";
+import { LinkTable } from "../../kernel/tree/link-table.ts";
 import { RawStatus } from "../../kernel/tree/raw-status.ts";
-import { LinkTable } from "../../kernel/tree/spill.ts";
 import { type RawName, readLinkIn, textOf } from "../../kernel/tree/tree.ts";
 import { log } from "../program/log.ts";
 import { paxAttributeKey } from "./pax.ts";
@@ -160,8 +161,8 @@ export class MemberWriter implements Disposable {
   }
 
   /**
-   * Reads file data directly into chunks. Fills with zeros what is missing where the file was truncated meanwhile, and returns
-   * its length in bytes.
+   * Reads file data directly into chunks. Fills with zeros what is missing where the file was truncated meanwhile, and
+   * returns its length in bytes.
    */
   *#data(file: Fd, offset: number, length: number): Generator<Buffer, number> {
     let missing = 0;
@@ -222,7 +223,9 @@ function attributeRecords(file: Fd, { dropAttribute, aclsTwice }: MemberPolicy):
 
 const PIECES_LIMIT = 250_000;
 
-/** Returns the pieces of a file that have data; null where the file system does not support that, or there are no holes. */
+/**
+ * Returns the pieces of a file that have data; null where the file system does not support that, or there are no holes.
+ */
 function dataPieces(file: Fd, size: number): SparsePiece[] | null {
   const pieces: SparsePiece[] = [];
   for (let at = 0; at < size; ) {

@@ -1,5 +1,5 @@
-// Writes a tree as a tar archive with all metadata, sorted by name. Stays on one mount. Omits sockets, which archives cannot
-// contain, and logs them; omits entries that are removed meanwhile.
+// Writes a tree as a tar archive with all metadata, sorted by name. Stays on one mount. Omits sockets, which archives
+// cannot contain, and logs them; omits entries that are removed meanwhile.
 import type { Fd } from "../../kernel/file/fd.ts";
 import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
 import { DirectoryChain, WALK_DEPTH_LIMIT } from "../../kernel/tree/directory-chain.ts";
@@ -26,15 +26,17 @@ export interface PackPolicy extends MemberPolicy {
   readonly accepts?: (path: RawName, name: RawName, status: RawStatus) => boolean;
 }
 
-/** Yields the archive of the directory `top`, in chunks that are not changed afterwards. The caller still owns `top`. */
+/**
+ * Yields the archive of the directory `top`, in chunks that are not changed afterwards. The caller still owns `top`.
+ */
 export function* tarChunks(top: Fd, policy: PackPolicy = {}): Generator<Buffer> {
   using walk = new TarWalk(top, policy);
   yield* walk.chunks();
 }
 
 /**
- * Opens an entry, with O_PATH where it is neither regular nor a directory. Returns null where it was removed or replaced
- * meanwhile.
+ * Opens an entry, with O_PATH where it is neither regular nor a directory. Returns null where it was removed or
+ * replaced meanwhile.
  */
 export function openMember(parent: Fd, { name, kind }: RawEntry, status: RawStatus): Fd | null {
   try {

@@ -50,8 +50,8 @@ interface AclPolicy {
 }
 
 /**
- * Converts an archive's text to the value of Linux's attribute. Returns null where the text has a name without an id that
- * `names` does not know: the names of this host do not apply. Throws EBADMSG for an invalid list.
+ * Converts an archive's text to the value of Linux's attribute. Returns null where the text has a name without an id
+ * that `names` does not know: the names of this host do not apply. Throws EBADMSG for an invalid list.
  */
 export function encodeAcl(text: string, policy: AclPolicy = {}): Buffer | null {
   const entries: AclEntry[] = [];

@@ -1,5 +1,5 @@
-// Extended headers of tar archives (pax(1), "pax Extended Header"): records of "LENGTH KEY=VALUE\n". An invalid record is an
-// error, because programs that skip such records disagree on where the next member begins.
+// Extended headers of tar archives (pax(1), "pax Extended Header"): records of "LENGTH KEY=VALUE\n". An invalid record
+// is an error, because programs that skip such records disagree on where the next member begins.
 import type { RawName } from "../../kernel/tree/tree.ts";
 import { damaged } from "../stream/feed.ts";
 
@@ -37,8 +37,8 @@ export function readPax(content: Buffer, records: PaxRecords): void {
 }
 
 /**
- * Returns a value as a raw name; null where the key is missing or empty. Throws EBADMSG for a NUL byte, which would end the
- * name.
+ * Returns a value as a raw name; null where the key is missing or empty. Throws EBADMSG for a NUL byte, which would end
+ * the name.
  */
 export function paxName(records: PaxRecords, key: string): RawName | null {
   const value = records.get(key);

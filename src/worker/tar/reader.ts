@@ -1,6 +1,6 @@
-// Reads tar archives of all common formats: V7, ustar, GNU and pax. Applies extended headers to their members, and passes
-// members to a target, their data in pieces. Malformed parts are errors and never skipped, because programs that skip them
-// differently see different members (CVE-2025-62518).
+// Reads tar archives of all common formats: V7, ustar, GNU and pax. Applies extended headers to their members, and
+// passes members to a target, their data in pieces. Malformed parts are errors and never skipped, because programs that
+// skip them differently see different members (CVE-2025-62518).
 import { ErrnoError } from "../../base/error.ts";
 import type { RawName } from "../../kernel/tree/tree.ts";
 import { damaged, type Parse, TarFeed } from "../stream/feed.ts";
@@ -48,7 +48,10 @@ export class TarReader {
     this.#parser.next();
   }
 
-  /** Whether the archive has an end mark; valid after `end()`. Without one, the archive may have been cut between members. */
+  /**
+   * Whether the archive has an end mark; valid after `end()`. Without one, the archive may have been cut between
+   * members.
+   */
   get hasEndMark(): boolean {
     return this.#hasEndMark;
   }
@@ -58,7 +61,10 @@ export class TarReader {
     return this.#entries;
   }
 
-  /** Reads the next bytes of the archive; the caller may reuse their memory afterwards. Throws EBADMSG for malformed parts. */
+  /**
+   * Reads the next bytes of the archive; the caller may reuse their memory afterwards. Throws EBADMSG for malformed
+   * parts.
+   */
   push(chunk: Buffer): void {
     this.#parser.next(chunk);
   }
@@ -89,8 +95,8 @@ export class TarReader {
   }
 
   /**
-   * Returns the next block. Input of less than one block is not an archive; trailing zeros of less than a block are an end
-   * mark.
+   * Returns the next block. Input of less than one block is not an archive; trailing zeros of less than a block are an
+   * end mark.
    */
   *#nextBlock(isFirst: boolean): Parse<Buffer> {
     const block = yield* this.#feed.takeUpTo(BLOCK);

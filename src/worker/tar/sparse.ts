@@ -1,6 +1,6 @@
-// Reads the maps of sparse files in tar archives, in the four formats of GNU tar: the old header type "S", and pax 0.0, 0.1
-// and 1.0 ("The GNU tar manual, Storing Sparse Files"). A map must have its pieces in order inside the file, and their sum
-// must be the size of the data.
+// Reads the maps of sparse files in tar archives, in the four formats of GNU tar: the old header type "S", and pax 0.0,
+// 0.1 and 1.0 ("The GNU tar manual, Storing Sparse Files"). A map must have its pieces in order inside the file, and
+// their sum must be the size of the data.
 import type { Parse, TarFeed } from "../stream/feed.ts";
 import { damaged } from "../stream/feed.ts";
 import { BLOCK, fileSize, number } from "./header.ts";

@@ -9,10 +9,10 @@ import { pathOf } from "../../kernel/file/attributes.ts";
 import { Fd, openPath, readLinkAt, statFd, statPath } from "../../kernel/file/fd.ts";
 import { changeMode, changeOwner } from "../../kernel/file/ownership.ts";
 import type { FileStatus } from "../../kernel/file/status.ts";
-import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
+import { isErrno, SyscallError, unlessSyscallError } from "../../kernel/syscall/sys.ts";
 import { isTerminal } from "../../kernel/terminal/is-terminal.ts";
 import { Stage } from "../image/stage.ts";
-import { setLength } from "../tar/untar-calls.ts";
+import { setLength } from "../untar/calls.ts";
 
 /** The output of an export. */
 export interface Output {
@@ -48,8 +48,8 @@ function standardOutput(kind: "tar" | "raw"): Output {
 }
 
 /**
- * Opens an existing file for writing, following links; returns null when there is none. On another thread, because opening a
- * fifo without a reader blocks.
+ * Opens an existing file for writing, following links; returns null when there is none. On another thread, because
+ * opening a fifo without a reader blocks.
  */
 async function openExisting(path: string): Promise<Fd | null> {
   try {
@@ -75,13 +75,8 @@ function openPathOf(number: number): Fd {
 
 /** Whether a path names the file: one in /proc/PID/fd may be deleted, or in another mount namespace. */
 function isSame(path: string, { dev, ino }: FileStatus): boolean {
-  try {
-    const found = statPath(path, "no-follow");
-    return found.dev === dev && found.ino === ino;
-  } catch (error) {
-    if (error instanceof SyscallError) return false;
-    throw error;
-  }
+  const found = unlessSyscallError(() => statPath(path, "no-follow"), null);
+  return found !== null && found.dev === dev && found.ino === ino;
 }
 
 /** Resolves symbolic links; the last target may be missing. */

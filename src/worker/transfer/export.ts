@@ -1,5 +1,5 @@
-// systemd-export tar|raw IMAGE [FILE]: writes an image to a file, compressed or not (systemd-importd.service(8)). A file that is
-// given by name appears complete or not at all. systemd-export oci IMAGE REF: push-oci.ts.
+// systemd-export tar|raw IMAGE [FILE]: writes an image to a file, compressed or not (systemd-importd.service(8)). A
+// file that is given by name appears complete or not at all. systemd-export oci IMAGE REF: push-oci.ts.
 
 import { ErrnoError } from "../../base/error.ts";
 import { type Compression, compressionOfName } from "../../base/vocabulary/compression.ts";
@@ -15,7 +15,7 @@ import { type Chunks, readChunks, Turns } from "../stream/archive.ts";
 import { compress, requireCompression } from "../stream/compression.ts";
 import { writeStream } from "../stream/write-chunks.ts";
 import { tarChunks } from "../tar/pack.ts";
-import { setLength } from "../tar/untar-calls.ts";
+import { setLength } from "../untar/calls.ts";
 import { type Output, openOutput } from "./export-output.ts";
 import { HeldTree, pathOfImage } from "./export-source.ts";
 import { pushOci } from "./push-oci.ts";
@@ -81,8 +81,8 @@ async function exportRaw({ options, words }: CommandLine): Promise<void> {
 }
 
 /**
- * Replaces the content from the beginning, sharing data where possible; continues at the offset where that is not 0, and at the
- * end of a file that was opened for appending.
+ * Replaces the content from the beginning, sharing data where possible; continues at the offset where that is not 0, and
+ * at the end of a file that was opened for appending.
  */
 async function copyOut(source: Fd, target: Fd, size: number): Promise<void> {
   const [SEEK_CUR] = [1];

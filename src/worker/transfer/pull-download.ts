@@ -1,5 +1,5 @@
-// Downloads a file and makes an image of it at the same time: the bytes are written to the spool, hashed, and, where they are
-// compressed or an archive, unpacked into a disk image or a tree.
+// Downloads a file and makes an image of it at the same time: the bytes are written to the spool, hashed, and, where
+// they are compressed or an archive, unpacked into a disk image or a tree.
 import { fileURLToPath } from "node:url";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { openForeign } from "../../kernel/file/foreign-file.ts";

@@ -16,7 +16,7 @@ import { copyRaw } from "../image/write-raw.ts";
 import { abandonWithUs } from "../program/abandon.ts";
 import { log } from "../program/log.ts";
 import type { WorkerOptions } from "../program/options.ts";
-import { setFileTime } from "../tar/untar-calls.ts";
+import { setFileTime } from "../untar/calls.ts";
 import type { DirectTarget } from "./pull-direct.ts";
 
 export type PullKind = "tar" | "raw";
@@ -117,8 +117,8 @@ export class PullPlace implements Disposable {
   }
 
   /**
-   * Renames the download to the name under which it is kept, and locks it. Replaces one of the same name; returns false when that
-   * is in use, and the download keeps its temporary name.
+   * Renames the download to the name under which it is kept, and locks it. Replaces one of the same name; returns false
+   * when that is in use, and the download keeps its temporary name.
    */
   keep(stage: Stage, etag: string | null): boolean {
     const name = this.stem(etag) + CACHE[this.kind].suffix;

@@ -1,5 +1,5 @@
-// systemd-pull oci REF [NAME]: makes a machine of a container image: a stack of its layers where the host's nspawn supports
-// stacks, elsewhere one tree of all layers (pull-layers.ts).
+// systemd-pull oci REF [NAME]: makes a machine of a container image: a stack of its layers where the host's nspawn
+// supports stacks, elsewhere one tree of all layers (pull-layers.ts).
 import { writeFileSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
 import { listDirectory } from "../../kernel/file/directory-entry.ts";

@@ -140,8 +140,8 @@ function sha256Of(content: Buffer): string {
 }
 
 /**
- * Waits for the download. Throws as soon as its checksums are not available (`trusted` rejects), but not before `begun`: a
- * kept download needs no checksums.
+ * Waits for the download. Throws as soon as its checksums are not available (`trusted` rejects), but not before
+ * `begun`: a kept download needs no checksums.
  */
 async function failWithoutSums<T>(downloaded: Promise<T>, begun: Promise<void>, trusted: Promise<unknown>): Promise<T> {
   const hopeless = begun.then(() => trusted).then(() => downloaded);

@@ -6,7 +6,7 @@ import type { LayerCompression } from "../../base/vocabulary/compression.ts";
 import { LAYER_COMPRESSIONS } from "../../base/vocabulary/compression.ts";
 import { isOciDigest } from "../../base/vocabulary/oci-reference.ts";
 import { type Fd, openAt, readLinkAt } from "../../kernel/file/fd.ts";
-import { readSettings } from "../../kernel/file/foreign-file.ts";
+import { readSettingsIfThere } from "../../kernel/file/foreign-file.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 import type { Stage } from "../image/stage.ts";
 import type { PushedLayer } from "../oci/image-config.ts";
@@ -181,12 +181,7 @@ function linkIn(stack: Fd, name: string): string | null {
 }
 
 /** Returns the configuration of the container image that was pulled as this image; null for any other image. */
-export async function knownConfig(path: string): Promise<Buffer | null> {
+export function knownConfig(path: string): Promise<Buffer | null> {
   const name = basename(path).replace(/\.mstack$/, "");
-  try {
-    return await readSettings(join(dirname(path), `${name}.oci-config`), CONFIG_LIMIT_BYTES);
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return null;
-    throw error;
-  }
+  return readSettingsIfThere(join(dirname(path), `${name}.oci-config`), CONFIG_LIMIT_BYTES);
 }

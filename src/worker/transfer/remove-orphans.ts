@@ -4,7 +4,7 @@ import { TRANSFER_TEMPORARY } from "../../base/vocabulary/temporary.ts";
 import { listDirectory } from "../../kernel/file/directory-entry.ts";
 import { type Fd, openPath, statAt } from "../../kernel/file/fd.ts";
 import { lockWhole } from "../../kernel/file/lock.ts";
-import { SyscallError } from "../../kernel/syscall/sys.ts";
+import { unlessSyscallError } from "../../kernel/syscall/sys.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
 import { openForReading } from "../../kernel/tree/tree.ts";
 
@@ -38,25 +38,17 @@ function sweepDownload(root: Fd, id: string, names: readonly string[]): boolean 
 }
 
 function changedMs(root: Fd, name: string): number {
-  try {
-    return Number(statAt(root, name, "no-follow").mtimeNs / 1_000_000n);
-  } catch (error) {
-    if (error instanceof SyscallError) return 0;
-    throw error;
-  }
+  return unlessSyscallError(() => Number(statAt(root, name, "no-follow").mtimeNs / 1_000_000n), 0);
 }
 
 /** Removes an entry that no process works on. */
 function sweep(root: Fd, name: string): boolean {
-  try {
+  return unlessSyscallError(() => {
     const { kind } = statAt(root, name, "no-follow");
     if (kind !== "regular" && kind !== "directory") return false;
     using file = openForReading(root, name);
     if (!lockWhole(file)) return false;
     removeTree(root, name);
     return true;
-  } catch (error) {
-    if (error instanceof SyscallError) return false;
-    throw error;
-  }
+  }, false);
 }

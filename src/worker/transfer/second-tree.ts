@@ -10,7 +10,7 @@ import { Stage } from "../image/stage.ts";
 import { transferBudget } from "../program/budget.ts";
 import { log } from "../program/log.ts";
 import type { TarEntry, TarSink, TarTarget } from "../tar/entry.ts";
-import { Untar, type UntarOptions } from "../tar/untar.ts";
+import { Untar, type UntarOptions } from "../untar/untar.ts";
 
 /** The space that the second tree leaves free for the first one; it is made only where twice that is free. */
 const RESERVE_BYTES = 256 << 20;

@@ -5,7 +5,9 @@ import { runC } from "../support.ts";
 
 const SOURCES = join(import.meta.dir, "../../../src/exec/enter");
 
-/** Calls machine_cgroup() for texts of the v2 hierarchy: the leader's, and this process's as both namespaces show it. */
+/**
+ * Calls machine_cgroup() for texts of the v2 hierarchy: the leader's, and this process's as both namespaces show it.
+ */
 function program(rows: readonly (readonly [leader: string, here: string, there: string])[]): string {
   const calls = rows.map((texts) => `print(${texts.map((path) => JSON.stringify(`0::${path}\n`)).join(", ")});`);
   return `

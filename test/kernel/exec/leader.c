@@ -1,7 +1,8 @@
 /*
  * A leader of a machine for the tests of src/exec/enter.
  *
- *   leader filtered FILE   has a system call filter, counts the signals SIGRTMIN that it gets, and writes the count to FILE
+ *   leader filtered FILE   has a system call filter, counts the signals SIGRTMIN that it gets, and writes the count to
+ *                          FILE
  *   leader scan FILE       has root's rights over all processes, and writes to FILE what processes of its pid namespace
  *                          show of the host, however short: another root directory, more than four open files
  */

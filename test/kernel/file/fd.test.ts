@@ -9,9 +9,7 @@ import {
   openBeneath,
   openInRoot,
   openPath,
-  readFileIn,
   readLinkAt,
-  readRegular,
   reopen,
   setNonblocking,
   statAt,
@@ -19,6 +17,7 @@ import {
   statPath,
 } from "../../../src/kernel/file/fd.ts";
 import { fileSystemOf } from "../../../src/kernel/file/file-system.ts";
+import { readFileIn, readRegular } from "../../../src/kernel/file/regular-file.ts";
 import { isErrno, sys } from "../../../src/kernel/syscall/sys.ts";
 import { expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
 import { MANY, scratchDirectory, targetOf } from "../support.ts";

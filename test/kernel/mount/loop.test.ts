@@ -1,7 +1,8 @@
 import { expect } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { openPath, readFileIn } from "../../../src/kernel/file/fd.ts";
+import { openPath } from "../../../src/kernel/file/fd.ts";
+import { readFileIn } from "../../../src/kernel/file/regular-file.ts";
 import { mountDetached } from "../../../src/kernel/mount/detached.ts";
 import { attachLoop } from "../../../src/kernel/mount/loop.ts";
 import { expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";

@@ -1,4 +1,5 @@
-// The numbers of src/kernel/syscall/constants.ts: those that the runtime knows too agree with it, and no file repeats one.
+// The numbers of src/kernel/syscall/constants.ts: those that the runtime knows too agree with it, and no file repeats
+// one.
 import { describe, expect, test } from "bun:test";
 import { constants as fileConstants } from "node:fs";
 import { constants as hostConstants } from "node:os";

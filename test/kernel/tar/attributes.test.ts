@@ -1,5 +1,5 @@
-// Attributes in archives of other programs, and attributes that cannot be kept: each kind that is left out is one warning,
-// and the files are unpacked.
+// Attributes in archives of other programs, and attributes that cannot be kept: each kind that is left out is one
+// warning, and the files are unpacked.
 import { expect, spyOn } from "bun:test";
 import * as fs from "node:fs";
 import { lstatSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
@@ -9,7 +9,7 @@ import { openPath } from "../../../src/kernel/file/fd.ts";
 import { liftOsTree } from "../../../src/worker/image/os-tree.ts";
 import { tarChunks } from "../../../src/worker/tar/pack.ts";
 import { encodeAcl } from "../../../src/worker/tar/pax-acl.ts";
-import { Unpacker } from "../../../src/worker/tar/untar-unpacker.ts";
+import { Unpacker } from "../../../src/worker/untar/unpacker.ts";
 import { descriptorsTo } from "../../lib/descriptors.ts";
 import { archive, type BuiltMember } from "../../unit/worker/archive-builder.ts";
 import { rootTest, scratchDirectory } from "../support.ts";
@@ -95,7 +95,9 @@ rootTest(
   },
 );
 
-/** Members that replace a file "a/f" by another file, which gets the same inode number where the file system reuses it. */
+/**
+ * Members that replace a file "a/f" by another file, which gets the same inode number where the file system reuses it.
+ */
 const ANEW: readonly BuiltMember[] = [
   { name: "a", type: "2", target: "x" },
   { name: "a", type: "5", mode: 0o755 },

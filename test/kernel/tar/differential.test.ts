@@ -1,12 +1,12 @@
-// Compares machined's reader and writer of archives with GNU tar and bsdtar: a tree that one packs and another unpacks is
-// the same, in nanoseconds, holes and attributes, as far as the format can express it. Otherwise, the result has to be that
-// of the other program for its own archive.
+// Compares machined's reader and writer of archives with GNU tar and bsdtar: a tree that one packs and another unpacks
+// is the same, in nanoseconds, holes and attributes, as far as the format can express it. Otherwise, the result has to
+// be that of the other program for its own archive.
 import { describe, expect, setDefaultTimeout } from "bun:test";
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { openPath } from "../../../src/kernel/file/fd.ts";
 import { tarChunks } from "../../../src/worker/tar/pack.ts";
-import { Unpacker } from "../../../src/worker/tar/untar-unpacker.ts";
+import { Unpacker } from "../../../src/worker/untar/unpacker.ts";
 import { havePrograms, type TestProgram } from "../../lib/programs.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
 import { isRoot, rootTest } from "../support.ts";

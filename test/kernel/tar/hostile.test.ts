@@ -1,4 +1,5 @@
-// Archives that try to write outside of the directory they are unpacked into, one for each attack that worked in some program.
+// Archives that try to write outside of the directory they are unpacked into, one for each attack that worked in some
+// program.
 import { expect, test } from "bun:test";
 import { existsSync, lstatSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";

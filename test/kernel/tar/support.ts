@@ -4,8 +4,8 @@ import { lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, w
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openPath } from "../../../src/kernel/file/fd.ts";
-import type { UntarOptions } from "../../../src/worker/tar/untar.ts";
-import { Unpacker } from "../../../src/worker/tar/untar-unpacker.ts";
+import { Unpacker } from "../../../src/worker/untar/unpacker.ts";
+import type { UntarOptions } from "../../../src/worker/untar/untar.ts";
 
 interface Unpacked {
   readonly top: string;

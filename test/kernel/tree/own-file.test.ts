@@ -1,8 +1,10 @@
 // Files that their owner may not read.
+
 import { expect } from "bun:test";
 import { chmodSync, chownSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { openPath, readRegular } from "../../../src/kernel/file/fd.ts";
+import { openPath } from "../../../src/kernel/file/fd.ts";
+import { readRegular } from "../../../src/kernel/file/regular-file.ts";
 import { withIdentity } from "../../../src/kernel/process/namespace.ts";
 import { reopenForReading } from "../../../src/kernel/tree/own-file.ts";
 import { rootTest, scratchDirectory } from "../support.ts";

@@ -1,12 +1,14 @@
 // What a walk stores in little memory: names in their order, and files with several names, of any number.
+
 import { afterAll, expect, test } from "bun:test";
 import { linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openPath } from "../../../src/kernel/file/fd.ts";
 import { copyTree } from "../../../src/kernel/tree/copy.ts";
+import { LinkTable } from "../../../src/kernel/tree/link-table.ts";
+import { NameStack } from "../../../src/kernel/tree/name-stack.ts";
 import { RawStatus } from "../../../src/kernel/tree/raw-status.ts";
-import { LinkTable, NameStack } from "../../../src/kernel/tree/spill.ts";
 
 const base = mkdtempSync(join(tmpdir(), "spill-"));
 afterAll(() => rmSync(base, { recursive: true, force: true }));

@@ -1,5 +1,5 @@
-// The executable for arm64 on a host of x64, under the emulator qemu-user: without a kernel of arm64, and without systemd.
-// docs/release.md names what the emulator cannot show.
+// The executable for arm64 on a host of x64, under the emulator qemu-user: without a kernel of arm64, and without
+// systemd. docs/release.md names what the emulator cannot show.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

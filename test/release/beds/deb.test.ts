@@ -7,7 +7,9 @@ import { GUARD_MS } from "../../lib/wait-for.ts";
 const DEB = `/srv/machined/machined_*_${process.arch === "arm64" ? "arm64" : "amd64"}.deb`;
 const WHO = "readlink /proc/$(systemctl show -P MainPID systemd-machined.service)/exe";
 
-/** Names, kinds, sizes and targets of all files that a package may change, without files that hosts write by themselves. */
+/**
+ * Names, kinds, sizes and targets of all files that a package may change, without files that hosts write by themselves.
+ */
 const LISTING = `find /etc /usr -printf '%p %y %s %m %l\\n' | grep -v -e /etc/resolv.conf -e __pycache__ | sort`;
 
 /** dpkg's verification of the files of the distribution's packages, and which of them are diverted. */

@@ -1,5 +1,5 @@
-// machinectl as a child process on terminals of a test. The machine manager is simulated; descriptor 3 is the master that
-// it returns. SIGUSR2 stands for the end of the machine.
+// machinectl as a child process on terminals of a test. The machine manager is simulated; descriptor 3 is the master
+// that it returns. SIGUSR2 stands for the end of the machine.
 
 import { runMachinectl } from "../../../src/cli/program/machinectl.ts";
 import type { Ports } from "../../../src/cli/session/ports.ts";

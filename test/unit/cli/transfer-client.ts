@@ -1,5 +1,5 @@
-// importctl as a child process on a terminal of a test: the transfer daemon is simulated. Each line of the file $EVENTS is
-// the member of a signal and its arguments, as JSON.
+// importctl as a child process on a terminal of a test: the transfer daemon is simulated. Each line of the file $EVENTS
+// is the member of a signal and its arguments, as JSON.
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import { runImportctl } from "../../../src/cli/program/importctl.ts";

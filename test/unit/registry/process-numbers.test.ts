@@ -1,4 +1,5 @@
-// The process number of a leader that ended may be used for another process later: nothing is reported about that process.
+// The process number of a leader that ended may be used for another process later: nothing is reported about that
+// process.
 import { afterAll, describe, expect, test } from "bun:test";
 import { PidRef } from "../../../src/kernel/process/pidref.ts";
 import { Addresses } from "../../../src/registry/machine/addresses.ts";

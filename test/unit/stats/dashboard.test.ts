@@ -1,4 +1,5 @@
-// The dashboard of Grafana against the table of metrics; environments/metrics.test.ts asks a real Prometheus each query.
+// The dashboard of Grafana against the table of metrics; environments/metrics.test.ts asks a real Prometheus each
+// query.
 import { expect, test } from "bun:test";
 import { DAEMON_METRICS } from "../../../src/stats/daemon-metrics.ts";
 import { MACHINE_METRICS } from "../../../src/stats/machine-metrics.ts";

@@ -1,4 +1,5 @@
-// The checks of `machinectl doctor`, called with facts that the test makes up: what they find, and which command they name.
+// The checks of `machinectl doctor`, called with facts that the test makes up: what they find, and which command they
+// name.
 import { describe, expect, test } from "bun:test";
 import { DAEMON_CHECKS } from "../../../../src/cli/doctor/daemon-checks.ts";
 import type { Check, Finding, Learned } from "../../../../src/cli/doctor/finding.ts";

@@ -8,7 +8,7 @@ import {
   type UnitProcess,
 } from "../../../../src/cli/format/process-tree.ts";
 import { type Environment, readTerminal } from "../../../../src/cli/format/terminal.ts";
-import { upToUnit } from "../../../../src/kernel/process/cgroup.ts";
+import { upToUnit } from "../../../../src/kernel/cgroup/cgroup.ts";
 
 const UNIT = "/machine.slice/a.scope";
 

@@ -1,4 +1,5 @@
-// The pull of `machinectl run`: registries of a short name are tried in order, until one has the image or the user interrupts.
+// The pull of `machinectl run`: registries of a short name are tried in order, until one has the image or the user
+// interrupts.
 import { expect, test } from "bun:test";
 import { provideImage } from "../../../../src/cli/run/pull.ts";
 import type { Bus } from "../../../../src/cli/session/ports.ts";

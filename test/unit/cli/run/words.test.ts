@@ -1,4 +1,5 @@
-// How `machinectl run` interprets its words: images and their names, short names, settings of an image, nspawn's arguments.
+// How `machinectl run` interprets its words: images and their names, short names, settings of an image, nspawn's
+// arguments.
 
 import { describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";

@@ -36,7 +36,10 @@ const U1 = { uid: 1000, name: "u1" };
 
 const login = (machine: string, user: string) => `systemd-run -M${machine} -PGq --wait -pUser=${user} -pPAMName=login`;
 const BRIDGE = "systemd-stdio-bridge";
-/** On hosts without a bus, machined's bridge; on all others the bridge that systemd names (docs/decisions/0013-bridge.md). */
+/**
+ * On hosts without a bus, machined's bridge; on all others the bridge that systemd names
+ * (docs/decisions/0013-bridge.md).
+ */
 const BUS_OR_BRIDGE = `sh -c '[ -S /run/dbus/system_bus_socket ] || ! command -v machined >/dev/null || exec machined bridge; exec ${BRIDGE}'`;
 // biome-ignore lint/suspicious/noTemplateCurlyInString: the service manager replaces it
 const USER_BUS = "-punix:path=${XDG_RUNTIME_DIR}/bus";
@@ -54,8 +57,8 @@ async function roadOf(transport: Transport, scope: Settings["scope"], caller: Ca
 }
 
 /**
- * What machinectl of 252 and 262 and, for the user's scope, systemctl of 252 do, recorded with a systemd-run that prints
- * its arguments.
+ * What machinectl of 252 and 262 and, for the user's scope, systemctl of 252 do, recorded with a systemd-run that
+ * prints its arguments.
  */
 const machines: readonly [caller: Caller, name: string, system: string, user: string][] = [
   [ROOT, ".host", "bus system", "bus user"],

@@ -1,4 +1,5 @@
-// The polkit questions that follow from a row of a table; where row and action contradict each other, nothing is permitted.
+// The polkit questions that follow from a row of a table; where row and action contradict each other, nothing is
+// permitted.
 import { expect, test } from "bun:test";
 import type { PolkitRule } from "../../../../src/api/access.ts";
 import { permissionsOf } from "../../../../src/daemon/permission/access.ts";

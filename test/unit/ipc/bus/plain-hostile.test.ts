@@ -1,4 +1,5 @@
-// The client for short calls and a peer that keeps to no rule: malformed replies, of the other byte order, too long, cut off.
+// The client for short calls and a peer that keeps to no rule: malformed replies, of the other byte order, too long,
+// cut off.
 import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";

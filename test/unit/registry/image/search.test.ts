@@ -23,7 +23,10 @@ afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 let count = 0;
 
-/** Makes search directories with these entries: a name that ends in a slash is a directory, others are files of 1000 bytes. */
+/**
+ * Makes search directories with these entries: a name that ends in a slash is a directory, others are files of 1000
+ * bytes.
+ */
 function search(...directories: string[][]): { search: ImageSearch; paths: string[] } {
   const paths = directories.map((entries) => {
     const path = join(root, `d${count++}`);

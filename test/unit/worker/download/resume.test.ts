@@ -132,7 +132,8 @@ test("a spool that an earlier call left is resumed only with a strong ETag", asy
 });
 
 test("a download of a new version that is shorter than the stored part of the old one is not resumed", async () => {
-  // The first half of both is the same: the ETag of the second version must not be used for the stored bytes of the first.
+  // The first half of both is the same: the ETag of the second version must not be used for the stored bytes of the
+  // first.
   const server = new RawServer((request) => {
     if (request.count === 1) return whole(OLD, ['ETag: "old"'], HALF + 5000);
     if (request.count === 2) return whole(NEW, ['ETag: "new"'], HALF - 5000);

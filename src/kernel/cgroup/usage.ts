@@ -1,10 +1,10 @@
-// The resource usage of a control group: CPU time, memory, tasks, input and output, and pressure (how long tasks waited).
-// See "Controller interface files" in the kernel's cgroup-v2.rst, cgroup-v1/*.rst, and accounting/psi.rst.
+// The resource usage of a control group: CPU time, memory, tasks, input and output, and pressure (how long tasks
+// waited). See "Controller interface files" in the kernel's cgroup-v2.rst, cgroup-v1/*.rst, and accounting/psi.rst.
 import { type Fd, openPath } from "../file/fd.ts";
+import { readProcess } from "../process/process-file.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { isErrno, trySys } from "../syscall/sys.ts";
-import { type CgroupHierarchy, cgroupHierarchies } from "./cgroup-mount.ts";
-import { readProcess } from "./process-file.ts";
+import { type CgroupHierarchy, cgroupHierarchies } from "./mount.ts";
 
 /** Values that the kernel does not account for this group (controller not enabled) are null. */
 export interface CgroupUsage {
@@ -119,7 +119,9 @@ const NOTHING: CgroupUsage = {
 const BUFFER_BYTES = 64 << 10;
 const buffer = pinForever(BUFFER_BYTES);
 
-/** Reads an open kernel file from its beginning, up to 64 KiB; returns null where that fails (the group was removed). */
+/**
+ * Reads an open kernel file from its beginning, up to 64 KiB; returns null where that fails (the group was removed).
+ */
 export function readAgain(file: Fd): string | null {
   const length = trySys("pread64", file.number, buffer, BUFFER_BYTES, 0);
   return length < 0 ? null : buffer.bytes.toString("latin1", 0, length);
@@ -148,8 +150,8 @@ export class CgroupMeter implements Disposable {
 
   /**
    * Opens the files of the group of `pid` in each hierarchy, or of the group that `above` returns for its path and the
-   * controller ("" for version 2); null omits the hierarchy. Files that do not exist are omitted. Throws `ESRCH` where there is
-   * no such process, and errors of opening, such as `EMFILE`.
+   * controller ("" for version 2); null omits the hierarchy. Files that do not exist are omitted. Throws `ESRCH` where
+   * there is no such process, and errors of opening, such as `EMFILE`.
    */
   constructor(
     pid: number,

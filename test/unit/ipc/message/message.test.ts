@@ -1,7 +1,7 @@
 // A body is serialised once: the number of descriptors, a field of the header, is filled in after the body.
 import { expect, test } from "bun:test";
 import { Variant } from "../../../../src/base/variant.ts";
-import { decodeBody, decodeHead, encodeMessage, MESSAGE_TYPE, measure } from "../../../../src/ipc/bus/message.ts";
+import { decodeBody, decodeHead, encodeMessage, MESSAGE_TYPE, measure } from "../../../../src/ipc/message/message.ts";
 import type { Fd } from "../../../../src/kernel/file/fd.ts";
 
 const FILES = [{ number: 5 }, { number: 6 }] as unknown as readonly Fd[];

@@ -4,13 +4,14 @@ import { watchPath } from "../event/inotify.ts";
 import type { Watch } from "../event/poller.ts";
 import { writeSome } from "../file/byte-io.ts";
 import { listDirectory, makeDirectory, removeDirectory } from "../file/directory-entry.ts";
-import { openPath, readRegular, statPath } from "../file/fd.ts";
-import { isErrno, SyscallError } from "../syscall/sys.ts";
-import { cgroupRoot } from "./cgroup-mount.ts";
-import { PidRef } from "./pidref.ts";
-import { readProcess } from "./process-file.ts";
+import { openPath, statPath } from "../file/fd.ts";
+import { readRegular } from "../file/regular-file.ts";
+import { PidRef } from "../process/pidref.ts";
+import { readProcess } from "../process/process-file.ts";
+import { isErrno, SyscallError, unlessErrno } from "../syscall/sys.ts";
+import { cgroupRoot } from "./mount.ts";
 
-export { cgroupRoot } from "./cgroup-mount.ts";
+export { cgroupRoot } from "./mount.ts";
 
 const LIMIT_BYTES = 16 * 1024 * 1024;
 const SIGKILL = 9;
@@ -26,8 +27,8 @@ export function cgroupDirectory(path: string): string {
 }
 
 /**
- * Returns the group of a process. Throws `ESRCH` where there is no such process, `ENODATA` where the hierarchy has no group
- * of it.
+ * Returns the group of a process. Throws `ESRCH` where there is no such process, `ENODATA` where the hierarchy has no
+ * group of it.
  */
 export function cgroupOfProcess(pid: number): string {
   return parseProcessCgroup(readProcess(pid, "cgroup").toString(), cgroupRoot().unified) ?? noGroup(pid);
@@ -73,8 +74,8 @@ function hasProcesses(path: string): boolean {
 }
 
 /**
- * Calls `callback` when a group becomes empty or populated, and when it is removed; the callback must check which. Throws
- * `ENOENT` where the group is missing.
+ * Calls `callback` when a group becomes empty or populated, and when it is removed; the callback must check which.
+ * Throws `ENOENT` where the group is missing.
  */
 export function watchCgroupEvents(path: string, callback: () => void): Watch {
   if (cgroupRoot().unified) return watchPath(`${cgroupDirectory(path)}/cgroup.events`, ["modify"], () => callback());
@@ -110,7 +111,8 @@ export function childCgroups(path: string): string[] {
 
 /**
  * Sends a signal to all processes of the group and of groups below, except this process. Repeats until there are no new
- * processes. Returns how many got it; null where the kernel killed the whole group (cgroup.kill), which does not count them.
+ * processes. Returns how many got it; null where the kernel killed the whole group (cgroup.kill), which does not count
+ * them.
  */
 export function killCgroup(path: string, signal: number): number | null {
   if (signal === SIGKILL && killAtOnce(path)) return null;
@@ -143,7 +145,10 @@ function signalNew(path: string, signal: number, done: Set<number>): number {
   return count;
 }
 
-/** Signals a process if it is in the group. Opens its pidfd before reading its group, because its PID may have been reused. */
+/**
+ * Signals a process if it is in the group. Opens its pidfd before reading its group, because its PID may have been
+ * reused.
+ */
 function signalMember(path: string, pid: number, signal: number): boolean {
   try {
     using member = PidRef.of(pid);
@@ -178,7 +183,8 @@ export function removeCgroup(path: string): void {
 }
 
 /**
- * Returns the text of an attribute of a group, such as "memory.current". Throws `ENOENT` where group or attribute is missing.
+ * Returns the text of an attribute of a group, such as "memory.current". Throws `ENOENT` where group or attribute is
+ * missing.
  */
 export function readAttribute(path: string, name: string): string {
   using file = openPath(`${cgroupDirectory(path)}/${name}`, "read");
@@ -195,12 +201,9 @@ function childOf(path: string, name: string): string {
   return path === "/" ? `/${name}` : `${path}/${name}`;
 }
 
-/** Returns the result of `look`; null where the group or its file is missing, because it may be removed at any moment. */
+/**
+ * Returns the result of `look`; null where the group or its file is missing, because it may be removed at any moment.
+ */
 function ifThere<T>(look: () => T): T | null {
-  try {
-    return look();
-  } catch (error) {
-    if (isErrno(error, "ENOENT", "ENODEV", "ENOTDIR")) return null;
-    throw error;
-  }
+  return unlessErrno(look, null, "ENOENT", "ENODEV", "ENOTDIR");
 }

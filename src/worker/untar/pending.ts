@@ -1,12 +1,13 @@
-// The metadata of an archive's directories, which is set when their content is complete. An archive may have millions of
-// directories, so they are stored in one log of bytes, each path by its difference to the one before; beyond 1 MiB the log is
-// written to an unnamed file on the tree's file system. A repeated directory has several records; the last one counts.
+// The metadata of an archive's directories, which is set when their content is complete. An archive may have millions
+// of directories, so they are stored in one log of bytes, each path by its difference to the one before; beyond 1 MiB
+// the log is written to an unnamed file on the tree's file system. A repeated directory has several records; the last
+// one counts.
 import { readSync, writeSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { type RawName, tryOpenUnnamed } from "../../kernel/tree/tree.ts";
 import type { Held } from "../program/budget.ts";
-import type { PaxTime } from "./pax.ts";
+import type { PaxTime } from "../tar/pax.ts";
 
 export interface DirectoryMetadata {
   readonly mode: number;
@@ -26,9 +27,9 @@ interface PendingDirectory {
 }
 
 /**
- * A record: 0 u16 bytes shared with the path before; 2 u16 further bytes; 4 u16 length of the access list; 6 u16 of the default
- * list; 8 u32 mode; 12 u32 uid; 16 u32 gid; 20 u32 nanoseconds; 24 f64 seconds; 32 u8 depth; 33 u8 flags; then the bytes
- * of the path and the lists.
+ * A record: 0 u16 bytes shared with the path before; 2 u16 further bytes; 4 u16 length of the access list; 6 u16 of the
+ * default list; 8 u32 mode; 12 u32 uid; 16 u32 gid; 20 u32 nanoseconds; 24 f64 seconds; 32 u8 depth; 33 u8 flags; then
+ * the bytes of the path and the lists.
  */
 const RECORD_BYTES = 34;
 const [HAS_TIME, WAS_THERE, HAS_ACCESS, HAS_DEFAULT] = [1, 2, 4, 8];
@@ -119,8 +120,8 @@ export class PendingDirectories implements Disposable {
   }
 
   /**
-   * Yields the directories, deepest first: unless we are root, the final permissions of a directory may prevent access to
-   * those below it. Repeated records of a directory are yielded in order.
+   * Yields the directories, deepest first: unless we are root, the final permissions of a directory may prevent access
+   * to those below it. Repeated records of a directory are yielded in order.
    */
   *innermostFirst(): Generator<PendingDirectory> {
     for (const depth of [...this.#depths].sort((a, b) => b - a)) yield* this.#atDepth(depth);

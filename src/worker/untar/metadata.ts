@@ -1,6 +1,6 @@
-// Sets owner, permissions, attributes and times of unpacked files, in this order, because a change of owner clears setuid and
-// capabilities, and a change of permissions modifies an ACL. Owners are always set, so that neither the unpacking user nor a
-// set-group-ID directory determines them.
+// Sets owner, permissions, attributes and times of unpacked files, in this order, because a change of owner clears
+// setuid and capabilities, and a change of permissions modifies an ACL. Owners are always set, so that neither the
+// unpacking user nor a set-group-ID directory determines them.
 import { ErrnoError } from "../../base/error.ts";
 import { attributeNames, removeAttribute } from "../../kernel/file/attributes.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
@@ -18,10 +18,10 @@ import {
 } from "../../kernel/syscall/constants.ts";
 import { check, isErrno } from "../../kernel/syscall/sys.ts";
 import type { RawName } from "../../kernel/tree/tree.ts";
-import type { TarEntry } from "./entry.ts";
-import type { PaxTime } from "./pax.ts";
-import { encodeAcl } from "./pax-acl.ts";
-import type { NamedAcl } from "./untar-acl.ts";
+import type { TarEntry } from "../tar/entry.ts";
+import type { PaxTime } from "../tar/pax.ts";
+import { encodeAcl } from "../tar/pax-acl.ts";
+import type { NamedAcl } from "./acl.ts";
 import {
   changeEntryMode,
   changeEntryOwner,
@@ -29,9 +29,9 @@ import {
   setFileTime,
   trySetAttribute,
   trySetEntryAttribute,
-} from "./untar-calls.ts";
-import { attributeLoss, Losses } from "./untar-losses.ts";
-import type { DirectoryMetadata } from "./untar-pending.ts";
+} from "./calls.ts";
+import { attributeLoss, Losses } from "./losses.ts";
+import type { DirectoryMetadata } from "./pending.ts";
 
 /** The metadata of an archive's entry, as it is to be set. */
 interface Metadata {
@@ -42,7 +42,7 @@ interface Metadata {
   readonly attributes: readonly Attribute[];
   readonly accessAcl: Buffer | null;
   readonly defaultAcl: Buffer | null;
-  /** ACLs with names that have to be resolved by the archive's own passwd and group files (untar-acl.ts). */
+  /** ACLs with names that have to be resolved by the archive's own passwd and group files (acl.ts). */
   readonly namedAcls: readonly NamedAcl[];
 }
 

@@ -1,7 +1,7 @@
 // Writes the data of one unpacked file.
 import { writeSync } from "node:fs";
 import type { Fd } from "../../kernel/file/fd.ts";
-import type { TarSink } from "./entry.ts";
+import type { TarSink } from "../tar/entry.ts";
 
 export class FileSink implements TarSink {
   readonly #file: Fd;

@@ -1,40 +1,29 @@
-// Unpacks a tar archive as root into a directory that no other process can access. The archive is untrusted: nothing outside
-// the directory is made, changed or read (CVE-2007-4559 and its many successors). Path texts are not trusted either: each
-// member is made in an open directory that was reached without leaving the tree.
+// Unpacks a tar archive as root into a directory that no other process can access. The archive is untrusted: nothing
+// outside the directory is made, changed or read (CVE-2007-4559 and its many successors). Path texts are not trusted
+// either: each member is made in an open directory that was reached without leaving the tree.
 //
-// Directories get owner, permissions and times at the end, so that these are not applied to an entry that has replaced the
-// directory (CVE-2021-31566), and so that no default ACL or group is inherited meanwhile.
+// Directories get owner, permissions and times at the end, so that these are not applied to an entry that has replaced
+// the directory (CVE-2021-31566), and so that no default ACL or group is inherited meanwhile.
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { changeMode } from "../../kernel/file/ownership.ts";
-import { EEXIST, EOPNOTSUPP, EPERM } from "../../kernel/syscall/constants.ts";
+import { EOPNOTSUPP, EPERM } from "../../kernel/syscall/constants.ts";
 import { check } from "../../kernel/syscall/sys.ts";
+import { makeDirectory } from "../../kernel/tree/link.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
 import { openEntry, type RawName, textOf } from "../../kernel/tree/tree.ts";
 import { entryCost, Held, type Spending } from "../program/budget.ts";
 import { log } from "../program/log.ts";
 import { damaged } from "../stream/feed.ts";
-import type { TarEntry, TarSink, TarTarget } from "./entry.ts";
-import { LateAcls } from "./untar-acl.ts";
-import {
-  adopt,
-  NODE_MODE,
-  setLength,
-  tryCreateFile,
-  tryLink,
-  tryMakeDirectory,
-  tryMakeNode,
-  tryMakeSymlink,
-  tryOpenDirectory,
-  trySetAttribute,
-  trySetEntryAttribute,
-  tryUnlink,
-} from "./untar-calls.ts";
-import { FileSink } from "./untar-file.ts";
-import { type MetadataPolicy, MetadataWriter } from "./untar-metadata.ts";
-import { PendingDirectories } from "./untar-pending.ts";
-import { componentsOf, IMPLIED_MODE, Place, type PlaceOptions, requireDepth } from "./untar-place.ts";
-import { TreeSoFar } from "./untar-tree.ts";
+import type { TarEntry, TarSink, TarTarget } from "../tar/entry.ts";
+import { LateAcls } from "./acl.ts";
+import { adopt, setLength, tryCreateFile, tryOpenDirectory, trySetAttribute, trySetEntryAttribute } from "./calls.ts";
+import { isWhiteout, makeFile, makeLink, makeNode, makeSymlink } from "./entries.ts";
+import { FileSink } from "./file.ts";
+import { type MetadataPolicy, MetadataWriter } from "./metadata.ts";
+import { PendingDirectories } from "./pending.ts";
+import { componentsOf, IMPLIED_MODE, Place, type PlaceOptions, requireDepth } from "./place.ts";
+import { TreeSoFar } from "./tree.ts";
 
 export interface UntarOptions extends MetadataPolicy {
   /** Counts entries and bytes; throws where a limit is exceeded. */
@@ -45,11 +34,14 @@ export interface UntarOptions extends MetadataPolicy {
   readonly topMode?: number;
   /** Refuses device nodes, which unprivileged users cannot make. Whiteouts of overlayfs (0:0) are still made. */
   readonly refuseDevices?: boolean;
-  /** Whether symbolic links in place of parent directories are followed (untar-place.ts). */
+  /** Whether symbolic links in place of parent directories are followed (place.ts). */
   readonly links?: PlaceOptions["links"];
   /** Called with each directory that has no member, the top included. */
   readonly onImplied?: (directory: Fd) => void;
-  /** Fills the new file that replaces a hard link whose target is not in this tree; returns false where that is an error. */
+  /**
+   * Fills the new file that replaces a hard link whose target is not in this tree; returns false where that is an
+   * error.
+   */
   readonly replaceLink?: (file: Fd, target: RawName) => boolean;
 }
 
@@ -164,7 +156,7 @@ export class Untar implements TarTarget, Disposable {
     const parent = this.#place.reach(parents, "make");
     const path = [...this.#place.real, ...(name === undefined ? [] : [name])];
     requireDepth(path.length);
-    const wasThere = name === undefined || this.#wasDirectory(parent, name);
+    const wasThere = name === undefined || !makeDirectory({ directory: parent, name }, true);
     if (name === undefined) this.#hasTop = true;
     this.#directories.add(path, { ...metadata, wasThere });
     this.#acls.forget(path);
@@ -176,28 +168,9 @@ export class Untar implements TarTarget, Disposable {
     this.#acls.add(path, directory, namedAcls);
   }
 
-  /** Makes a directory, replacing another file of that name; returns true where it exists already. */
-  #wasDirectory(parent: Fd, name: RawName): boolean {
-    const result = tryMakeDirectory(parent, name, PRIVATE_MODE);
-    if (result !== EEXIST) {
-      check(result, "mkdir", result < 0 ? textOf(name) : undefined);
-      return false;
-    }
-    if (this.tree.lookIn(parent, name) === "directory") return true;
-    check(tryUnlink(parent, name), "unlink", textOf(name));
-    check(tryMakeDirectory(parent, name, PRIVATE_MODE), "mkdir", textOf(name));
-    return false;
-  }
-
   #makeFile(parent: Fd, name: RawName, entry: TarEntry): TarSink {
     const metadata = this.#metadata.of(entry);
-    const mode = metadata.mode & 0o777;
-    let result = tryCreateFile(parent, name, mode);
-    if (result === EEXIST) {
-      removeTree(parent, name);
-      result = tryCreateFile(parent, name, mode);
-    }
-    const file = adopt(result, "create", name);
+    const file = makeFile(parent, name, metadata.mode & 0o777);
     const path = this.#place.real;
     const finish = () => {
       if (entry.sparse !== null) setLength(file, entry.size, entry.path);
@@ -224,9 +197,10 @@ export class Untar implements TarTarget, Disposable {
     const found = from === null ? "nothing" : this.tree.lookIn(from, sourceName);
     // A second name of a whiteout would remove the file of that name, too.
     if (found === "whiteout" && this.#options.replaceLink !== undefined) throw noSource(entry);
-    const isHere = from !== null && found !== "nothing";
-    if (isHere) this.#make(parent, name, "link", () => tryLink(from, sourceName, parent, name));
-    else if (!this.#replaceLink(parent, name, entry.target)) throw noSource(entry);
+    if (from !== null && found !== "nothing") {
+      makeLink(from, sourceName, parent, name);
+      this.#acls.forget([...this.#place.real, name]);
+    } else if (!this.#replaceLink(parent, name, entry.target)) throw noSource(entry);
     // A later member may replace what these directories are.
     this.tree.forget();
   }
@@ -253,39 +227,13 @@ export class Untar implements TarTarget, Disposable {
 
   #makeOther(parent: Fd, name: RawName, entry: TarEntry): void {
     const isLink = entry.kind === "symlink";
-    if (isLink) this.#make(parent, name, "symlink", () => tryMakeSymlink(parent, name, entry.target));
-    else this.#makeNode(parent, name, entry);
+    if (isLink) makeSymlink(parent, name, entry.target);
+    else makeNode(parent, name, entry, this.#options.refuseDevices === true);
+    this.#acls.forget([...this.#place.real, name]);
     // The owner of a whiteout has no effect, and only root could set it.
     if (isWhiteout(entry)) return;
     this.#metadata.finishEntry(parent, name, entry.path, this.#metadata.of(entry), isLink);
   }
-
-  #makeNode(parent: Fd, name: RawName, entry: TarEntry): void {
-    const { kind, mode, major, minor, path } = entry;
-    if (kind !== "fifo" && !isWhiteout(entry) && this.#options.refuseDevices) {
-      throw new ErrnoError("EPERM", `Archive has the device node '${textOf(path)}', which cannot be made here`);
-    }
-    const bits = NODE_MODE[kind as keyof typeof NODE_MODE] | (mode & 0o777);
-    this.#make(parent, name, "mknod", () => tryMakeNode(parent, name, bits, major, minor));
-  }
-
-  /** Makes an entry by `attempt`, replacing an existing one, as tar does. */
-  #make(parent: Fd, name: RawName, call: string, attempt: () => number): void {
-    let result = attempt();
-    if (result === EEXIST) {
-      removeTree(parent, name);
-      result = attempt();
-    }
-    if (result < 0) check(result, call, textOf(name));
-    this.#acls.forget([...this.#place.real, name]);
-  }
-}
-
-const PRIVATE_MODE = 0o700;
-
-/** Whether an entry is a whiteout of overlayfs: a device 0:0, which hides a name of lower layers. */
-function isWhiteout({ kind, major, minor }: TarEntry): boolean {
-  return kind === "character" && major === 0 && minor === 0;
 }
 
 function noSource({ path, target }: TarEntry): ErrnoError {

@@ -2,12 +2,12 @@
 import { errnoNameOf } from "../../base/error.ts";
 import { Fd } from "../../kernel/file/fd.ts";
 import type { FileKind } from "../../kernel/file/status.ts";
-import { isErrno } from "../../kernel/syscall/sys.ts";
+import { unlessErrno } from "../../kernel/syscall/sys.ts";
 import { RawStatus } from "../../kernel/tree/raw-status.ts";
 import { emptyDirectory, removeTree } from "../../kernel/tree/remove.ts";
 import type { RawName } from "../../kernel/tree/tree.ts";
-import { tryOpenDirectory } from "./untar-calls.ts";
-import { Place, type PlaceOptions } from "./untar-place.ts";
+import { tryOpenDirectory } from "./calls.ts";
+import { Place, type PlaceOptions } from "./place.ts";
 
 /** The kind of an entry; "whiteout": a device 0:0 of overlayfs. */
 type Found = FileKind | "whiteout" | "nothing";
@@ -66,13 +66,9 @@ export class TreeSoFar implements Disposable {
 
   /** Returns the kind of the present entry `name` of a directory. */
   lookIn(parent: Fd, name: RawName): Found {
-    try {
-      const { kind, deviceNumber } = this.#status.readEntry(parent, name);
-      return kind === "character" && deviceNumber === 0 ? "whiteout" : kind;
-    } catch (error) {
-      if (isErrno(error, "ENOENT")) return "nothing";
-      throw error;
-    }
+    const status = unlessErrno(() => this.#status.readEntry(parent, name), null, "ENOENT");
+    if (status === null) return "nothing";
+    return status.kind === "character" && status.deviceNumber === 0 ? "whiteout" : status.kind;
   }
 
   /** Removes the entry at a path with its content, if there is one. */

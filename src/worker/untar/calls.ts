@@ -1,6 +1,6 @@
-// System calls that make files of all kinds in an open directory, by raw names of one component. None of them follows a link.
-// Functions whose names begin with `try` return the kernel's result: 0 or more, or a negative errno. See openat2(2), mknod(2),
-// link(2), utimensat(2), xattr(7).
+// System calls that make files of all kinds in an open directory, by raw names of one component. None of them follows a
+// link. Functions whose names begin with `try` return the kernel's result: 0 or more, or a negative errno. See
+// openat2(2), mknod(2), link(2), utimensat(2), xattr(7).
 import { Fd } from "../../kernel/file/fd.ts";
 import { packedDevice } from "../../kernel/file/status.ts";
 import {
@@ -71,10 +71,6 @@ export function tryMakeNode(parent: Fd, name: RawName, mode: number, major: numb
 /** Makes a hard link in `parent` to the entry `source` of `from`. */
 export function tryLink(from: Fd, source: RawName, parent: Fd, name: RawName): number {
   return trySys("linkat", from.number, rawAddress(source), parent.number, rawAddress(name), 0);
-}
-
-export function tryUnlink(parent: Fd, name: RawName): number {
-  return trySys("unlinkat", parent.number, rawAddress(name), 0);
 }
 
 export function tryRemoveDirectory(parent: Fd, name: RawName): number {

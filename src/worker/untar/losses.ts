@@ -1,5 +1,5 @@
-// Counts metadata of an archive that the target's file system cannot store: unpacking continues without it, and each kind
-// becomes one line of the log, with the number of files and the first of them.
+// Counts metadata of an archive that the target's file system cannot store: unpacking continues without it, and each
+// kind becomes one line of the log, with the number of files and the first of them.
 import { errnoName, errnoText } from "../../base/errno.ts";
 import { type RawName, textOf } from "../../kernel/tree/tree.ts";
 import { log } from "../program/log.ts";

@@ -12,8 +12,8 @@ import {
   parseProcessCgroup,
   removeCgroup,
   watchCgroupEvents,
-} from "../../../src/kernel/process/cgroup.ts";
-import { findCgroupHierarchies, findCgroupRoot } from "../../../src/kernel/process/cgroup-mount.ts";
+} from "../../../src/kernel/cgroup/cgroup.ts";
+import { findCgroupHierarchies, findCgroupRoot } from "../../../src/kernel/cgroup/mount.ts";
 import { expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
 import { rootTest, until } from "../support.ts";

@@ -1,11 +1,13 @@
-// Access control lists with names of users and groups instead of ids, as GNU tar writes them. The names are resolved by the
-// passwd and group files in the archive, which may be its last members: so the lists are applied at the end.
-import { type Fd, readFileIn } from "../../kernel/file/fd.ts";
-import { SyscallError } from "../../kernel/syscall/sys.ts";
+// Access control lists with names of users and groups instead of ids, as GNU tar writes them. The names are resolved by
+// the passwd and group files in the archive, which may be its last members: so the lists are applied at the end.
+
+import type { Fd } from "../../kernel/file/fd.ts";
+import { readFileIn } from "../../kernel/file/regular-file.ts";
+import { unlessSyscallError } from "../../kernel/syscall/sys.ts";
 import { RawStatus } from "../../kernel/tree/raw-status.ts";
 import type { RawName } from "../../kernel/tree/tree.ts";
 import type { Held } from "../program/budget.ts";
-import { type AclNames, encodeAcl } from "./pax-acl.ts";
+import { type AclNames, encodeAcl } from "../tar/pax-acl.ts";
 
 /** An ACL as text, and the attribute that it belongs to. */
 export interface NamedAcl {
@@ -45,7 +47,9 @@ export class LateAcls {
     );
   }
 
-  /** Forgets the lists at a path, because a new file was made there, which may have the inode number of an earlier one. */
+  /**
+   * Forgets the lists at a path, because a new file was made there, which may have the inode number of an earlier one.
+   */
   forget(components: readonly RawName[]): void {
     if (this.#lists.size > 0) this.#lists.delete(components.join("/"));
   }
@@ -81,10 +85,5 @@ function namesOf(top: Fd): AclNames {
 }
 
 function contentOf(top: Fd, path: string): string {
-  try {
-    return readFileIn(top, path, DATABASE_LIMIT_BYTES).toString("utf8");
-  } catch (error) {
-    if (error instanceof SyscallError) return "";
-    throw error;
-  }
+  return unlessSyscallError(() => readFileIn(top, path, DATABASE_LIMIT_BYTES).toString("utf8"), "");
 }

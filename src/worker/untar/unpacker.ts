@@ -1,10 +1,10 @@
 // Unpacks an archive that arrives in chunks.
 import type { Fd } from "../../kernel/file/fd.ts";
 import { log } from "../program/log.ts";
-import type { TarTarget } from "./entry.ts";
-import { TarReader } from "./reader.ts";
+import type { TarTarget } from "../tar/entry.ts";
+import { TarReader } from "../tar/reader.ts";
+import { setMask } from "./calls.ts";
 import { Untar, type UntarOptions } from "./untar.ts";
-import { setMask } from "./untar-calls.ts";
 
 let unpacking = 0;
 let mask = 0;

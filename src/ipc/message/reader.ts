@@ -1,5 +1,5 @@
-// Decodes D-Bus values. The bytes may come from a hostile peer: everything is checked before it is used, and an invalid byte is
-// a RangeError, never a crash, a hang or a large allocation.
+// Decodes D-Bus values. The bytes may come from a hostile peer: everything is checked before it is used, and an invalid
+// byte is a RangeError, never a crash, a hang or a large allocation.
 //
 // JavaScript types: y n q i u d → number; x t → bigint; b → boolean; s o g → string; h → the Fd itself; ay → Buffer (a
 // copy); a{..} → Map; other arrays and structures → arrays; v → Variant.

@@ -1,20 +1,20 @@
 // Opens or makes the parent directory of an archive's next member. Archives are mostly in the order of a walk, so the
-// directories of the last path stay open, and only the differing components are opened: one at a time, each of them a real
-// directory. Where symbolic links to directories are allowed, they are resolved here, not by the kernel: an absolute target
-// begins at the top of the tree, `..` cannot leave it, and each step is again a real directory.
+// directories of the last path stay open, and only the differing components are opened: one at a time, each of them a
+// real directory. Where symbolic links to directories are allowed, they are resolved here, not by the kernel: an
+// absolute target begins at the top of the tree, `..` cannot leave it, and each step is again a real directory.
 import { ErrnoError } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { EEXIST, ELOOP, ENOENT, ENOTDIR } from "../../kernel/syscall/constants.ts";
 import { check } from "../../kernel/syscall/sys.ts";
 import { type RawName, readLinkIn, textOf } from "../../kernel/tree/tree.ts";
 import { damaged } from "../stream/feed.ts";
-import { adopt, tryMakeDirectory, tryOpenDirectory } from "./untar-calls.ts";
+import { adopt, tryMakeDirectory, tryOpenDirectory } from "./calls.ts";
 
 const DEPTH_LIMIT = 128;
 
 /**
- * Returns the components of a member's path below the top. Drops leading slashes, as tar does. Throws EBADMSG for a path with
- * `..`, even if it would not leave the tree, and E2BIG for one that is too deep.
+ * Returns the components of a member's path below the top. Drops leading slashes, as tar does. Throws EBADMSG for a
+ * path with `..`, even if it would not leave the tree, and E2BIG for one that is too deep.
  */
 export function componentsOf(path: RawName): RawName[] {
   const parts = path.split("/").filter((part) => part !== "" && part !== ".");
@@ -44,7 +44,10 @@ interface Step extends Reached {
 export const IMPLIED_MODE = 0o755;
 
 export interface PlaceOptions {
-  /** Symbolic links in place of directories: refused; followed to existing directories; or followed, making missing ones. */
+  /**
+   * Symbolic links in place of directories: refused; followed to existing directories; or followed, making missing
+   * ones.
+   */
   readonly links?: "refuse" | "existing" | "make";
   /** Called with each parent directory that is made for a member. */
   readonly onImplied?: (directory: Fd, real: readonly RawName[]) => void;
@@ -103,8 +106,8 @@ function notDirectory(path: readonly RawName[]): ErrnoError {
 }
 
 /**
- * Opens a directory, and makes it if `missing` allows; calls `onMade` for a new one. Returns its descriptor or a negative
- * errno.
+ * Opens a directory, and makes it if `missing` allows; calls `onMade` for a new one. Returns its descriptor or a
+ * negative errno.
  */
 function openOrMake(parent: Fd, name: RawName, missing: "make" | "refuse", onMade: (made: Fd) => void): number {
   const result = tryOpenDirectory(parent, name);

@@ -12,11 +12,9 @@ interface NumberedFd {
   readonly number: number;
 }
 
-/** The head of a message. Fields that a kind of message does not carry are absent. */
-export interface MessageHead {
+/** Header fields of a message; those that its kind does not carry are absent. */
+interface HeaderFields {
   readonly type: number;
-  readonly flags: number;
-  serial: number;
   readonly path?: string | undefined;
   readonly interface?: string | undefined;
   readonly member?: string | undefined;
@@ -24,6 +22,12 @@ export interface MessageHead {
   readonly replySerial?: number | undefined;
   readonly destination?: string | undefined;
   readonly sender?: string | undefined;
+}
+
+/** The head of a received message. */
+export interface MessageHead extends HeaderFields {
+  readonly flags: number;
+  serial: number;
   readonly signature: string;
   readonly descriptorCount: number;
 }
@@ -105,7 +109,10 @@ function checkHead(head: MessageHead): void {
   if (!complete) throw new RangeError("message lacks a header field");
 }
 
-/** Returns the values behind a head of `headLength` bytes. Throws a RangeError for a body that does not match its signature. */
+/**
+ * Returns the values behind a head of `headLength` bytes. Throws a RangeError for a body that does not match its
+ * signature.
+ */
 export function decodeBody(
   bytes: Buffer,
   headLength: number,
@@ -120,17 +127,9 @@ export function decodeBody(
 }
 
 /** A message to send; `serial` is filled in by the connection. */
-export interface Outgoing {
-  readonly type: number;
+export interface Outgoing extends HeaderFields {
   readonly flags?: number | undefined;
   readonly serial: number;
-  readonly path?: string | undefined;
-  readonly interface?: string | undefined;
-  readonly member?: string | undefined;
-  readonly errorName?: string | undefined;
-  readonly replySerial?: number | undefined;
-  readonly destination?: string | undefined;
-  readonly sender?: string | undefined;
   readonly signature?: string | undefined;
   readonly body?: readonly unknown[] | undefined;
 }
@@ -171,8 +170,8 @@ export function encodeMessage(message: Outgoing): { bytes: Buffer; descriptors: 
 const FIELDS_START = 16;
 
 /**
- * Adds the last header field, the number of descriptors, which is known when the body behind it has been written. The field
- * has 8 bytes and the head ends at a multiple of 8, so that the body moves without changing its padding.
+ * Adds the last header field, the number of descriptors, which is known when the body behind it has been written. The
+ * field has 8 bytes and the head ends at a multiple of 8, so that the body moves without changing its padding.
  */
 function insertDescriptorCount(head: number, count: number): void {
   writer.insert(head, Uint8Array.of(9, 1, 0x75, 0, count, count >>> 8, count >>> 16, count >>> 24));

@@ -1,10 +1,14 @@
 // Finds the mounted control group hierarchies: cgroups(7).
-import { openPath, readRegular } from "../file/fd.ts";
+
+import { openPath } from "../file/fd.ts";
+import { readRegular } from "../file/regular-file.ts";
 import { SyscallError } from "../syscall/sys.ts";
 
 interface CgroupRoot {
   readonly mount: string;
-  /** Whether it is version 2, which reports empty groups and kills whole groups; else it is version 1's `name=systemd`. */
+  /**
+   * Whether it is version 2, which reports empty groups and kills whole groups; else it is version 1's `name=systemd`.
+   */
   readonly unified: boolean;
 }
 
@@ -12,8 +16,8 @@ const LIMIT_BYTES = 16 * 1024 * 1024;
 let known: CgroupRoot | undefined;
 
 /**
- * Returns the hierarchy in which systemd (or we) track the processes of machines. A hybrid host has both versions with the same
- * groups: version 2 is used, because it reports more. Throws `ENOENT` where neither is mounted.
+ * Returns the hierarchy in which systemd (or we) track the processes of machines. A hybrid host has both versions with
+ * the same groups: version 2 is used, because it reports more. Throws `ENOENT` where neither is mounted.
  */
 export function cgroupRoot(): CgroupRoot {
   if (known === undefined) {

@@ -1,0 +1,75 @@
+// Reads the messages of a stream of the NATS server: those that are stored, or all from there on.
+import type { JsMsg, PushConsumer } from "@nats-io/jetstream";
+import type { NatsConnection } from "@nats-io/transport-node";
+import { connectionEnded } from "./errors.ts";
+
+/** The deadline for replies of the server itself. */
+export const SERVER_MS = 5000;
+/** Messages that the server counted may expire before they are read: reading ends when none arrives for this long. */
+const QUIET_MS = 1000;
+const CONSUMER_MS = 60_000;
+
+/** Returns a new subject that only this client reads. */
+export function inboxOf(nats: NatsConnection): string {
+  const { options } = nats as unknown as { readonly options: { readonly inboxPrefix?: string } };
+  return `${options.inboxPrefix ?? "_INBOX"}.${crypto.randomUUID().replaceAll("-", "")}`;
+}
+
+async function consumerOf(
+  nats: NatsConnection,
+  stream: string,
+  start: object,
+): Promise<{ consumer: PushConsumer; pending: number }> {
+  const { jetstream } = await import("@nats-io/jetstream");
+  // The delivery subject begins with the prefix of this client's inboxes, so that permissions of the server can name
+  // it.
+  const consumer = await jetstream(nats, { timeout: SERVER_MS }).consumers.getPushConsumer(stream, {
+    ...start,
+    deliver_prefix: inboxOf(nats),
+    inactive_threshold: CONSUMER_MS,
+  });
+  return { consumer, pending: (await consumer.info(true)).num_pending };
+}
+
+/**
+ * Yields the present messages of a stream that fit a filter. Each message has the number of those that follow: reading
+ * ends at 0. A fixed sequence number would be wrong, because a record that is written meanwhile moves to the end.
+ * Throws an error of NATS.
+ */
+export async function* storedMessages(nats: NatsConnection, stream: string, start: object): AsyncGenerator<JsMsg> {
+  const { consumer, pending } = await consumerOf(nats, stream, start);
+  try {
+    if (pending === 0) return;
+    const messages = await consumer.consume();
+    const timer = setTimeout(() => messages.stop(), QUIET_MS);
+    try {
+      for await (const message of messages) {
+        timer.refresh();
+        yield message;
+        if (message.info.pending === 0) return;
+      }
+    } finally {
+      clearTimeout(timer);
+      messages.stop();
+    }
+  } finally {
+    await consumer.delete().catch(() => {});
+  }
+}
+
+/**
+ * Yields the messages of a stream that fit a filter, also new ones, until the connection ends: then throws
+ * `connectionEnded()`.
+ */
+export async function* followedMessages(nats: NatsConnection, stream: string, start: object): AsyncGenerator<JsMsg> {
+  const { consumer } = await consumerOf(nats, stream, start);
+  const messages = await consumer.consume();
+  void nats.closed().then(() => messages.stop());
+  try {
+    yield* messages;
+    throw connectionEnded();
+  } finally {
+    messages.stop();
+    if (!nats.isClosed()) await consumer.delete().catch(() => {});
+  }
+}

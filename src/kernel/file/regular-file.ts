@@ -1,0 +1,43 @@
+// Reads regular files whole, and no others: a fifo or a device may never answer.
+import { pinForever } from "../syscall/mem.ts";
+import { check, SyscallError, trySys } from "../syscall/sys.ts";
+import { type Fd, openInRoot, reopen, statFd } from "./fd.ts";
+
+const chunk = pinForever(64 * 1024);
+
+/**
+ * Returns the whole content of an open regular file, independent of its offset. Throws `EBADF` ("Not a regular file")
+ * for others, `EFBIG` for more than `limitBytes`. Files of /proc, which have size 0, are read to their end.
+ */
+export function readRegular(fd: Fd, limitBytes: number): Buffer {
+  const status = statFd(fd);
+  requireRegular(status.kind, undefined);
+  if (status.size > limitBytes) throw new SyscallError("read", "EFBIG");
+  const parts: Buffer[] = [];
+  let total = 0;
+  for (;;) {
+    // Reads up to one byte beyond the limit, to detect a file that grew or whose size is unknown.
+    const wanted = Math.min(chunk.size, limitBytes + 1 - total);
+    const count = check(trySys("pread64", fd.number, chunk, wanted, total), "read");
+    if (count === 0) return Buffer.concat(parts, total);
+    total += count;
+    if (total > limitBytes) throw new SyscallError("read", "EFBIG");
+    parts.push(Buffer.from(chunk.bytes.subarray(0, count)));
+  }
+}
+
+/**
+ * Returns the content of the regular file `path` below the untrusted `root`. Opens it with O_PATH first, and for
+ * reading only where it is regular, so that a fifo or device is never opened. Throws as `readRegular()` and
+ * `openInRoot()` do.
+ */
+export function readFileIn(root: Fd, path: string, limitBytes: number): Buffer {
+  using named = openInRoot(root, path, "path");
+  requireRegular(statFd(named).kind, path);
+  using opened = reopen(named, "read");
+  return readRegular(opened, limitBytes);
+}
+
+function requireRegular(kind: string, path: string | undefined): void {
+  if (kind !== "regular") throw new SyscallError("read", "EBADF", path, "Not a regular file");
+}
