@@ -161,7 +161,10 @@ function checkRemote(type: TransferType, remote: string): void {
   } else if (!isDownloadUrl(remote)) throw invalidArgument("remote", `URL '${remote}' is invalid`);
 }
 
-/** From this release on, systemd-importd refuses descriptors that append or do not wait: those of `>>` in a shell, for one. */
+/**
+ * From this release on, systemd-importd refuses descriptors that append or do not wait: those of `>>` in a shell, for
+ * one.
+ */
 const PLAIN_FILES_VERSION = 257;
 
 /**

@@ -81,8 +81,8 @@ async function exportRaw({ options, words }: CommandLine): Promise<void> {
 }
 
 /**
- * Replaces the content from the beginning, sharing data where possible; continues at the offset where that is not 0, and
- * at the end of a file that was opened for appending.
+ * Replaces the content from the beginning, sharing data where possible; continues at the offset where that is not 0,
+ * and at the end of a file that was opened for appending.
  */
 async function copyOut(source: Fd, target: Fd, size: number): Promise<void> {
   const [SEEK_CUR] = [1];
