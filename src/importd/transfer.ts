@@ -5,6 +5,7 @@
 // hangs in a file system is killed with SIGKILL; one that hangs in the kernel even then is abandoned.
 import { errnoText } from "../base/errno.ts";
 import { ErrnoError } from "../base/error.ts";
+import { causeOf } from "../base/text/signal-cause.ts";
 import { PROGRESS_UNKNOWN, type TransferResult } from "../base/vocabulary/transfer.ts";
 import { watch } from "../kernel/event/poller.ts";
 import { readSome } from "../kernel/file/byte-io.ts";
@@ -195,13 +196,6 @@ export class Transfer {
     this.#tell((events) => events.ended?.(this, result, status));
     this.#events.clear();
   }
-}
-
-/** Returns the name of a signal that the daemon did not send, with its probable sender. */
-function causeOf(signal: string): string {
-  return signal === "SIGKILL"
-    ? "SIGKILL; the kernel sends it when memory runs out, and says so in its log ('journalctl -k')"
-    : signal;
 }
 
 /** Reads the data that is in the pipe now. */

@@ -1,6 +1,7 @@
 // Names and passwords for registries, from the files of container tools: containers-auth.json(5), docker's config.json,
 // and the programs that these files name.
 import { join } from "node:path";
+import { causeOf } from "../base/text/signal-cause.ts";
 import { readSettings } from "../kernel/file/foreign-file.ts";
 import { homeDirectory } from "../kernel/process/account.ts";
 import { isErrno } from "../kernel/syscall/sys.ts";
@@ -136,12 +137,21 @@ async function askHelper(name: string, registry: string, warn: Warn): Promise<Cr
     warn(`No credential helper '${name}' on this host.`);
     return null;
   }
+  const began = performance.now();
   const child = Bun.spawn([program, "get"], {
     stdio: [Buffer.from(registry), "pipe", "ignore"],
     timeout: HELPER_TIMEOUT_MS,
   });
   const text = await child.stdout.text();
-  if ((await child.exited) !== 0) return null;
+  const status = await child.exited;
+  if (child.signalCode !== null) {
+    const isLate = performance.now() - began >= HELPER_TIMEOUT_MS;
+    const why = isLate
+      ? `did not answer in ${HELPER_TIMEOUT_MS / 1000} s`
+      : `was ended by ${causeOf(child.signalCode)}`;
+    warn(`Credential helper '${name}' ${why}.`);
+  }
+  if (status !== 0) return null;
   try {
     const { Username: user, Secret: password } = JSON.parse(text) as { Username?: string; Secret?: string };
     return user !== undefined && password !== undefined ? { user, password } : null;

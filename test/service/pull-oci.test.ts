@@ -331,6 +331,9 @@ rootTest("a password for a registry is read from a file or from a helper", async
   expect(
     (await pull(root, `${host}/basic`, { name: "none", env: { REGISTRY_AUTH_FILE: "/nonexistent" } })).log,
   ).toContain("requires authentication");
+  writeFileSync(helper, "#!/bin/sh\nkill -9 $$\n");
+  const { code, log } = await pull(root, `${host}/basic`, { name: "killed", env });
+  expect([code, log]).toEqual([1, expect.stringContaining("Credential helper 'test' was ended by SIGKILL")]);
 });
 
 rootTest("an identity token from a file or a helper is exchanged for an access token", async () => {

@@ -3,6 +3,7 @@
 import { writeSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
 import { formatBytes } from "../../base/text/format.ts";
+import { causeOf } from "../../base/text/signal-cause.ts";
 import { readSome } from "../../kernel/file/byte-io.ts";
 import { Fd } from "../../kernel/file/fd.ts";
 import { openPipe } from "../../kernel/process/pipe.ts";
@@ -56,7 +57,9 @@ export async function copyInChild(source: Fd, target: Fd, state: SourceState): P
   const registration = abandonWithUs({ [Symbol.dispose]: () => end(child) });
   try {
     const { code, signal } = await child.exited;
-    if (code !== 0) throw new ErrnoError("EIO", `Failed to copy the tree (${signal ?? `exit code ${code}`})`);
+    if (signal !== null)
+      throw new ErrnoError("EIO", `The process that copied the tree was ended by ${causeOf(signal)}`);
+    if (code !== 0) throw new ErrnoError("EIO", `Failed to copy the tree (exit code ${code})`);
     countUsed(readSome(used));
   } finally {
     registration.settled();

@@ -5,6 +5,7 @@
 import { write as writeAsync } from "node:fs";
 import { promisify } from "node:util";
 import { ErrnoError } from "../../base/error.ts";
+import { causeOf } from "../../base/text/signal-cause.ts";
 import type { Compression } from "../../base/vocabulary/compression.ts";
 import { type Fd, setNonblocking } from "../../kernel/file/fd.ts";
 import { openPipe, widenPipe } from "../../kernel/process/pipe.ts";
@@ -80,16 +81,21 @@ export function findProgram(format: ProgramFormat, path = HOST_PATH): Found {
   );
 }
 
-/** Returns the content of a compressed stream. Throws EBADMSG when the program reports that it is damaged. */
+/**
+ * Returns the content of a compressed stream. Throws EBADMSG when the program reports that it is damaged, EIO when a
+ * signal ends the program.
+ */
 export function decodeByProgram(source: Chunks, format: ProgramFormat): Chunks {
   const { path, program } = findProgram(format);
-  return run([path, ...program.decode], source, format);
+  return run([path, ...program.decode], source, (complaint) => damagedBy(format, complaint));
 }
 
-/** Returns a compressed stream of the given content. */
+/** Returns a compressed stream of the given content. Throws EIO when the program fails. */
 export function encodeByProgram(source: Chunks, format: ProgramFormat): Chunks {
   const { path, program } = findProgram(format);
-  return run([path, ...program.encode], source, format);
+  return run([path, ...program.encode], source, (complaint) => {
+    return new ErrnoError("EIO", `'${path}' failed to compress${lastLineOf(complaint)}`);
+  });
 }
 
 /** Returns a pipe whose ends both block, with a large buffer where the user's limit allows that. */
@@ -100,7 +106,12 @@ function largePipe(): [read: Fd, write: Fd] {
   return [read, write];
 }
 
-async function* run(command: string[], source: Chunks, format: ProgramFormat): AsyncGenerator<Buffer> {
+/** Passes data through a program; `failureOf` makes the error from its complaint. */
+async function* run(
+  command: string[],
+  source: Chunks,
+  failureOf: (complaint: string) => ErrnoError,
+): AsyncGenerator<Buffer> {
   const [childInput, input] = largePipe();
   const [output, childOutput] = largePipe();
   const child = Bun.spawn(command, {
@@ -115,8 +126,12 @@ async function* run(command: string[], source: Chunks, format: ProgramFormat): A
   try {
     yield* readChunks(output);
     await fed;
+    const status = await child.exited;
+    // A killed decoder says nothing about the data.
+    if (child.signalCode !== null)
+      throw new ErrnoError("EIO", `'${command[0]}' was ended by ${causeOf(child.signalCode)}`);
     // bzip2 only warns of garbage behind the end of the stream.
-    if ((await child.exited) !== 0 || (await complaint) !== "") throw failureOf(format, await complaint);
+    if (status !== 0 || (await complaint) !== "") throw failureOf(await complaint);
   } finally {
     child.kill("SIGKILL");
     output.close();
@@ -141,14 +156,16 @@ async function feed(source: Chunks, input: Fd): Promise<void> {
   }
 }
 
-function failureOf(format: ProgramFormat, complaint: string): ErrnoError {
+/** Returns the last line of a complaint after a colon; nothing where there is none. */
+function lastLineOf(complaint: string): string {
   const text = complaint.trim().split("\n").at(-1) ?? "";
+  return text === "" ? "" : `: ${text}`;
+}
+
+function damagedBy(format: ProgramFormat, complaint: string): ErrnoError {
   if (MEMORY_COMPLAINT.test(complaint)) {
     const limit = "Compressed data (xz) needs a dictionary of more than 128M, which is the limit";
-    return new ErrnoError("EFBIG", `${limit}: ${text}`);
+    return new ErrnoError("EFBIG", `${limit}${lastLineOf(complaint)}`);
   }
-  return new ErrnoError(
-    "EBADMSG",
-    `Compressed data (${format}) is damaged or truncated${text === "" ? "" : `: ${text}`}`,
-  );
+  return new ErrnoError("EBADMSG", `Compressed data (${format}) is damaged or truncated${lastLineOf(complaint)}`);
 }

@@ -217,6 +217,34 @@ test("no program keeps running when the consumer stops early", async () => {
   await waitFor(() => expect(running()).toBe(false), "the programs to end");
 });
 
+test.skipIf(!formats.includes("xz"))(
+  "a program that is killed does not make the data damaged, and compressing fails as well",
+  async () => {
+    async function* killing(bytes: Buffer): AsyncGenerator<Buffer> {
+      yield bytes.subarray(0, bytes.length >> 1);
+      const child = await waitFor(() => {
+        const { exitCode, stdout } = Bun.spawnSync(["pgrep", "-P", `${process.pid}`, "-r", "R,S,D", "-x", "xz"]);
+        if (exitCode !== 0) throw new Error("there is no xz");
+        return Number(stdout.toString());
+      }, "the program");
+      process.kill(child, "SIGKILL");
+      yield bytes.subarray(bytes.length >> 1);
+    }
+    const content = randomBytes(256 << 10);
+    const packed = await collect(compress(pieces(content, 1 << 16), "xz"));
+    for (const chunks of [decompress(killing(packed)), compress(killing(content), "xz")]) {
+      const error = await collect(chunks).then(
+        () => null,
+        (error: Error) => error,
+      );
+      expect(error).toMatchObject({
+        errnoName: "EIO",
+        message: expect.stringContaining("was ended by SIGKILL; the kernel"),
+      });
+    }
+  },
+);
+
 test("the suffix of a file name selects the compression", () => {
   const names: Record<string, Compression> = {
     "a.tar.gz": "gzip",
