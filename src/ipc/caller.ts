@@ -1,6 +1,7 @@
 // The sender of a call: on a bus the broker identifies it, on a socket the kernel. Nothing that the caller says is
 // trusted.
 
+import { meansNoProcess } from "../base/absence.ts";
 import type { Fd } from "../kernel/file/fd.ts";
 import { PidRef } from "../kernel/process/pidref.ts";
 import { processStartTicks } from "../kernel/process/process-file.ts";
@@ -80,14 +81,14 @@ const NOBODY = 65534;
  */
 export function callerOnSocket(socket: Fd): Caller {
   const { uid, pid } = peerCredentials(socket);
-  const startTicks = pid > 0 && !keepsPeers(socket) ? startTicksOf(pid) : null;
+  const open = pid > 0 && keepsPeers(socket) ? () => noProcess(pid) : openerByStartTime(pid);
   return {
     uid,
     pid,
     subject: { kind: "process" },
     openProcess: () => {
       const pidfd = pid > 0 ? peerPidFd(socket) : null;
-      return pidfd === null ? processStartedAt(pid, startTicks) : PidRef.fromPidFd(pidfd);
+      return pidfd === null ? open() : PidRef.fromPidFd(pidfd);
     },
   };
 }
@@ -109,21 +110,32 @@ function keepsPeers(socket: Fd): boolean {
   return kept;
 }
 
-function startTicksOf(pid: number): bigint | null {
+function noProcess(pid: number): never {
+  throw new SyscallError("process", "ESRCH", String(pid));
+}
+
+/**
+ * Reads the start time of a process now. The returned function pins the process with that number and start time; it
+ * throws SyscallError: ESRCH where the process has ended, or the error of the reading, such as EMFILE, which does not
+ * mean that it has.
+ */
+export function openerByStartTime(pid: number, read: (pid: number) => bigint = processStartTicks): () => PidRef {
+  if (pid <= 0) return () => noProcess(pid);
   try {
-    return processStartTicks(pid);
-  } catch {
-    return null; // the process has ended
+    const startTicks = read(pid);
+    return () => processStartedAt(pid, startTicks);
+  } catch (error) {
+    return () => {
+      throw meansNoProcess(error) ? new SyscallError("process", "ESRCH", String(pid)) : error;
+    };
   }
 }
 
 /** Pins the process with that number and start time. Throws SyscallError (ESRCH) when it has ended. */
-function processStartedAt(pid: number, startTicks: bigint | null): PidRef {
+function processStartedAt(pid: number, startTicks: bigint): PidRef {
   using owner = new DisposableStack();
   const process = owner.use(PidRef.of(pid));
-  if (startTicks === null || processStartTicks(pid) !== startTicks) {
-    throw new SyscallError("process", "ESRCH", String(pid));
-  }
+  if (processStartTicks(pid) !== startTicks) noProcess(pid);
   owner.move();
   return process;
 }
