@@ -32,7 +32,7 @@ open(base + '/manifests/1', 'w').write(json.dumps(manifest))
 
 const CONFIG = {
   Entrypoint: ["/bin/sh", "-c"],
-  Cmd: ["echo entry $GREETING; exec sleep 100000"],
+  Cmd: ['echo "entry  $GREETING"; exec sleep 100000'],
   User: "app",
   WorkingDir: "/work",
   Env: ["GREETING=hello world"],
@@ -94,10 +94,10 @@ describe.skipIf(isStock)(`run${onlyOurs}`, () => {
     async () => {
       const output = await run(`${NOTHING_LEFT}
         name=$(machinectl run --rm ${SMALL} 2> /dev/null); echo "$name" | tr -d 0-9a-f
-        wait_for sh -c "journalctl -q -o cat -u machined-run-$name.service | grep -x 'entry hello world'"
+        wait_for sh -c "journalctl -q -o cat -u machined-run-$name.service | grep -x 'entry  hello world'"
         machinectl exec "$name" sh -c 'cat /proc/[0-9]*/comm' | grep -x sleep
         machinectl terminate "$name"; wait_for gone "$name"; echo nothing`);
-      expect(output).toBe("smll---\nentry hello world\nsleep\nnothing");
+      expect(output).toBe("smll---\nentry  hello world\nsleep\nnothing");
     },
     GUARD_MS,
   );

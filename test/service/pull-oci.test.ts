@@ -150,7 +150,7 @@ rootTest("I130, I131: an image is pulled as a stack of layers, with overlayfs's 
     expect(stdout.toString()).toBe("b'y'\n");
   }
   expect(readFileSync(join(root, "stack.nspawn"), "utf8")).toBe(
-    '[Exec]\nBoot=no\nKillSignal=SIGINT\nUser=web\nWorkingDirectory=/srv\nEnvironment="A=b c"\nParameters="/bin/sh" "-c" "say \\"hi\\""\n',
+    '[Exec]\nBoot=no\nKillSignal=SIGINT\nUser=web\nWorkingDirectory=/srv\nEnvironment="A=b c"\nParameters="/bin/sh" "-c" "say "\'"\'"hi"\'"\'""\n',
   );
   expect(readFileSync(join(root, "stack.oci-config")).equals(made.config)).toBe(true);
   const readOnly = await pull(root, `${host}/stack`, { stack: true, name: "ro", args: ["--read-only"] });

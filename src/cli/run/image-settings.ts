@@ -14,12 +14,12 @@ export interface ImageSettings {
 }
 
 /**
- * Splits a value into words at blanks. Words in double quotes may contain blanks, and there a backslash quotes a
- * character.
+ * Splits a value into words at blanks, as systemd-nspawn does: quotes, single or double, end with the same quote and
+ * may be in the middle of a word; a backslash is an ordinary character.
  */
 export function wordsOf(value: string): string[] {
-  const words = value.match(/"(?:[^"\\]|\\.)*"|\S+/g) ?? [];
-  return words.map((word) => (word.startsWith('"') ? word.slice(1, -1).replace(/\\(.)/g, "$1") : word));
+  const words = value.match(/(?:"[^"]*"|'[^']*'|[^\s"'])+/g) ?? [];
+  return words.map((word) => word.replace(/"([^"]*)"|'([^']*)'/g, "$1$2"));
 }
 
 /** Parses the text of a settings file. */

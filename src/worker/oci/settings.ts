@@ -3,9 +3,9 @@
 import { log } from "../program/log.ts";
 import { parseObject } from "./manifest.ts";
 
-/** DEL, and all characters below the space. */
+/** DEL, and all characters below the space but the tab. */
 function isControl(char: string): boolean {
-  return char < " " || char === "\x7f";
+  return (char < " " && char !== "\t") || char === "\x7f";
 }
 
 function texts(value: unknown): string[] {
@@ -22,8 +22,33 @@ function isClean(value: string): boolean {
   return isGood;
 }
 
+/**
+ * Returns the command; empty where a word of it cannot be in a settings file: without that word it would be another
+ * command.
+ */
+function commandOf(words: readonly unknown[]): string[] {
+  const texts = words.filter((word): word is string => typeof word === "string" && ![...word].some(isControl));
+  if (texts.length === words.length) return texts;
+  const advice = "give a command when you run it ('machinectl run IMAGE COMMAND')";
+  log(
+    "warning",
+    `The image's command has a word with control characters, which settings of systemd-nspawn cannot have, leaving the command out: ${advice}.`,
+  );
+  return [];
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+/**
+ * Returns a word as systemd-nspawn reads it: a backslash has no meaning, and a double quote is put between single ones.
+ */
 function quote(value: string): string {
-  return `"${value.replace(/["\\]/g, "\\$&")}"`;
+  return value
+    .split('"')
+    .map((part) => `"${part}"`)
+    .join(`'"'`);
 }
 
 const USER = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/;
@@ -42,10 +67,11 @@ export function settingsOf(config: Buffer): string | null {
   const user = text(User)?.split(":")[0] ?? "";
   if (USER.test(user)) lines.push(`User=${user}`);
   const directory = text(WorkingDir);
-  if (directory?.startsWith("/")) lines.push(`WorkingDirectory=${directory}`);
+  // A backslash at the end would make the next line a part of this one.
+  if (directory?.startsWith("/") && !directory.endsWith("\\")) lines.push(`WorkingDirectory=${directory}`);
   for (const variable of texts(Env))
     if (/^[A-Za-z_][A-Za-z0-9_]*=/.test(variable)) lines.push(`Environment=${quote(variable)}`);
-  const command = [...texts(Entrypoint), ...texts(Cmd)];
+  const command = commandOf([...listOf(Entrypoint), ...listOf(Cmd)]);
   if (command.length > 0) lines.push(`Parameters=${command.map(quote).join(" ")}`);
   return `${lines.join("\n")}\n`;
 }

@@ -124,6 +124,7 @@ describe("settings beside an image", () => {
   test("settings in other sections are ignored", () => {
     expect(parseImageSettings("[Network]\nUser=x\n")).toMatchObject({ boots: null, user: null, command: [] });
     expect(wordsOf('a "b c" d')).toEqual(["a", "b c", "d"]);
+    expect(wordsOf(`"say "'"'"hi  x"'"' \\"a\\" 'it"s' ""`)).toEqual(['say "hi  x"', "\\a\\", 'it"s', ""]);
   });
 });
 
