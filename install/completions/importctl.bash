@@ -126,7 +126,7 @@ _importctl() {
         _importctl_offer "$kind" "$word" "$kept"
         return
     fi
-    if [[ $current == -* ]] && ! [[ $verb:$position == complete:* && $position -ge 1 ]]; then
+    if [[ $current == -* ]]; then
         words="$flags $valued"
         _importctl_match "$current" "" < <(printf '%s\n' $words)
         [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null

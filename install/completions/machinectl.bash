@@ -67,7 +67,7 @@ _machinectl_offer() {
 _machinectl() {
     local flags='-h --help --version --fleet --system --user --value -a --all -l --full --wait-status --read-only --mkdir --force --now -V -t --tty --detach --no-follow --rm -f --follow --any -v --verbose --no-pager --no-legend --no-ask-password -q --quiet'
     local valued='-H --host= -M --machine= -p --property= -P --kill-whom= -s --signal= --uid= -E --setenv= -n --lines= --max-addresses= -o --output= --json= --runner= --stdin= --chdir= --timeout= --parallel= --columns= --sort= --filter= --template= --json-version= --delay= --iterations= --type= --since= --until= --after-cursor= --leader= --class= --service= --root-directory= --vsock-cid= --ssh-address= --ssh-private-key= --name= --network= --bind= --port= --nspawn-option= --vmspawn-option= --pull= --for= -u --unit= -g --grep='
-    local verbs='list status show stats top events logs metrics inventory start login shell exec wait run doctor register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer doctor-bus doctor-pool run-machine run-remove'
+    local verbs='list status show stats top events logs metrics inventory start login shell exec wait run doctor register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer'
     local line=${COMP_LINE:0:COMP_POINT} args=() scope=() words= option= verb= first= position=0 kind= i word current kept
     COMPREPLY=()
     read -ra args <<<"$line"
@@ -157,7 +157,7 @@ _machinectl() {
         _machinectl_offer "$kind" "$word" "$kept"
         return
     fi
-    if [[ $current == -* ]] && ! [[ $verb:$position == inventory:* && $position -ge 1 ]] && ! [[ $verb:$position == shell:* && $position -ge 2 ]] && ! [[ $verb:$position == exec:* && $position -ge 1 ]] && ! [[ $verb:$position == run:* && $position -ge 1 ]] && ! [[ $verb:$position == register:* && $position -ge 2 ]] && ! [[ $verb:$position == complete:* && $position -ge 1 ]]; then
+    if [[ $current == -* ]] && ! [[ $verb:$position == inventory:* && $position -ge 1 ]] && ! [[ $verb:$position == shell:* && $position -ge 2 ]] && ! [[ $verb:$position == exec:* && $position -ge 1 ]] && ! [[ $verb:$position == run:* && $position -ge 1 ]] && ! [[ $verb:$position == register:* && $position -ge 2 ]]; then
         words="$flags $valued"
         _machinectl_match "$current" "" < <(printf '%s\n' $words)
         [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null
@@ -224,7 +224,6 @@ _machinectl() {
             export-raw:0) kind=image ;;
             export-raw:1) kind=file ;;
             cancel-transfer:*) kind=transfer ;;
-            doctor-pool:0) kind=directory ;;
             help:0) kind=verb ;;
         esac
     fi

@@ -76,7 +76,7 @@ function __machinectl_signals
 end
 
 function __machinectl_verbs
-    printf '%s\n' list status show stats top events logs metrics inventory start login shell exec wait run doctor register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer doctor-bus doctor-pool run-machine run-remove
+    printf '%s\n' list status show stats top events logs metrics inventory start login shell exec wait run doctor register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer
 end
 
 complete -c machinectl -f
@@ -203,10 +203,6 @@ complete -c machinectl -n '__machinectl_at -1' -a export-tar -d 'Write an image 
 complete -c machinectl -n '__machinectl_at -1' -a export-raw -d 'Write a disk image to a file'
 complete -c machinectl -n '__machinectl_at -1' -a list-transfers -d 'List the transfers that are running'
 complete -c machinectl -n '__machinectl_at -1' -a cancel-transfer -d 'End transfers before they are done'
-complete -c machinectl -n '__machinectl_at -1' -a doctor-bus -d 'Tell whether a machine has a bus'
-complete -c machinectl -n '__machinectl_at -1' -a doctor-pool -d 'Print facts about the pool'
-complete -c machinectl -n '__machinectl_at -1' -a run-machine -d 'Run a machine in a unit of \'run\''
-complete -c machinectl -n '__machinectl_at -1' -a run-remove -d 'Remove what a unit of \'run\' has cloned'
 complete -c machinectl -n '__machinectl_at 0+ status' -a '(__machinectl_ask machine)'
 complete -c machinectl -n '__machinectl_at 0+ show' -a '(__machinectl_ask machine)'
 complete -c machinectl -n '__machinectl_at 0+ stats' -a '(__machinectl_ask machine)'
@@ -264,5 +260,4 @@ complete -c machinectl -n '__machinectl_at 1 export-tar' -F
 complete -c machinectl -n '__machinectl_at 0 export-raw' -a '(__machinectl_ask image machinectl)'
 complete -c machinectl -n '__machinectl_at 1 export-raw' -F
 complete -c machinectl -n '__machinectl_at 0+ cancel-transfer' -a '(__machinectl_ask transfer)'
-complete -c machinectl -n '__machinectl_at 0 doctor-pool' -a '(__fish_complete_directories)'
 complete -c machinectl -n '__machinectl_at 0 help' -a '(__machinectl_verbs)'

@@ -122,10 +122,6 @@ _machinectl_verbs() {
         'export-raw:Write a disk image to a file'
         'list-transfers:List the transfers that are running'
         'cancel-transfer:End transfers before they are done'
-        'doctor-bus:Tell whether a machine has a bus'
-        'doctor-pool:Print facts about the pool'
-        'run-machine:Run a machine in a unit of '\''run'\'''
-        'run-remove:Remove what a unit of '\''run'\'' has cloned'
     )
     _describe 'command' verbs
 }
@@ -190,7 +186,6 @@ _machinectl_words() {
         (export-raw):2) _machinectl_word image ;;
         (export-raw):3) _machinectl_word file ;;
         (cancel-transfer):<2->) _machinectl_word transfer ;;
-        (doctor-pool):2) _machinectl_word directory ;;
         (help):2) _machinectl_word verb ;;
     esac
 }

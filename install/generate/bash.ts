@@ -43,7 +43,7 @@ export function bashCompletion(program: ProgramModel): string {
   const rest = verbs.filter(({ wordsUntilRest }) => wordsUntilRest !== null);
   const all = [
     ...new Set([...verbNames, ...verbs.filter(({ hidden }) => hidden).flatMap(({ names }) => names)]),
-  ].filter((verb) => verb !== "complete" && verb !== "help");
+  ].filter((verb) => verb !== "help");
   return `# bash completion of ${name}(1).
 # ${NOTICE}
 

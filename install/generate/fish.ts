@@ -61,7 +61,7 @@ function placeLine(program: string, { verbs, position, andLater, kind }: WordPla
 /** Returns the script for one client. */
 export function fishCompletion(program: ProgramModel): string {
   const { name, options, verbs } = program;
-  const offered = verbs.filter(({ names }) => names[0] !== "complete" && names[0] !== "help");
+  const offered = verbs.filter(({ names }) => names[0] !== "help");
   const valued = options.filter(({ takesValue }) => takesValue).flatMap(({ names }) => names);
   const scope = scopeOptions(program);
   const scopeValued = scope.filter(({ takesValue }) => takesValue).flatMap(({ names }) => names);

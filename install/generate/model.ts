@@ -81,7 +81,7 @@ async function verbModel(row: VerbRow): Promise<VerbModel> {
   };
 }
 
-/** Converts the tables of a client. Hidden options are left out; hidden verbs are marked. */
+/** Converts the tables of a client. Hidden options and internal verbs are left out; hidden verbs are marked. */
 export async function programModel(program: ClientProgram): Promise<ProgramModel> {
   const shown = Object.entries(await program.options()).filter(([, row]) => row.hidden !== true);
   return {
@@ -95,7 +95,7 @@ export async function programModel(program: ClientProgram): Promise<ProgramModel
       values: row.values ?? null,
       description: row.description ?? "",
     })),
-    verbs: await Promise.all(program.verbs.map(verbModel)),
+    verbs: await Promise.all(program.verbs.filter(({ meta }) => meta.internal !== true).map(verbModel)),
     verbNames: verbNames(program.verbs),
   };
 }

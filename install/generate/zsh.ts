@@ -53,7 +53,7 @@ function placeArm({ verbs, position, andLater, kind }: WordPlace): string {
 /** Returns the script for one client. */
 export function zshCompletion(program: ProgramModel): string {
   const { name, options, verbs } = program;
-  const offered = verbs.filter(({ names }) => names[0] !== "complete" && names[0] !== "help");
+  const offered = verbs.filter(({ names }) => names[0] !== "help");
   const rows = offered.flatMap(({ names, description }) =>
     names.map((verb) => `        '${verb}:${quoted(description)}'`),
   );

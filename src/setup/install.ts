@@ -18,6 +18,7 @@ import {
   startServices,
   stopServices,
 } from "./init/takeover.ts";
+import { EXEC_SOCKET_UNIT } from "./layout/exec.ts";
 import { IMPORT_SOCKET_UNIT } from "./layout/import.ts";
 import { DAEMON, layout, MACHINECTL, PROGRAM, SOCKET_UNIT, UNIT } from "./layout/machined.ts";
 import { type Made, readManifest } from "./manifest.ts";
@@ -106,15 +107,24 @@ export function install(options: InstallOptions): void {
   if (nss) installNss(host, say);
   if (diverts) divert(host, program, say, command);
   const found = host.isLive ? Bun.which("machinectl") : null;
-  if (found !== null && found !== MACHINECTL) say(`Note: '${found}' precedes '${MACHINECTL}' in your PATH`);
+  // A package manager calls this with a PATH of its own.
+  if (found !== null && found !== MACHINECTL && !keepChanges)
+    say(`Note: '${found}' precedes '${MACHINECTL}' in your PATH`);
   if (init !== null) serveOrGoBack({ init, host, planned, earlier, now }, say, command);
   else if (refusal !== null) say(refusal);
   else if (!host.hasSystemd) say(`This host does not boot systemd. Start the daemon with '${DAEMON}'`);
   else if (!now) say("The new daemon starts with the next boot, or now with 'machined install --now'");
   else if (!host.runsSystemd) say(`systemd does not run on this host. Start the daemon with '${DAEMON}'`);
-  else if (planned.steps.some(({ made, action }) => made.path === UNIT && action === "leave") && isMasked(host)) {
+  else if (isLeft(planned, UNIT) && isMasked(host)) {
     say("systemd-machined.service is masked and stays masked");
+  } else if (isLeft(planned, UNIT) && look(host.locate(UNIT)) === null) {
+    say("systemd-machined.service was removed and stays removed: 'machined install --now' makes it again");
   } else takeOverOrGoBack({ host, planned, earlier, program }, say, command);
+}
+
+/** Whether the file of others, or the lack of a file, stays at a path. */
+function isLeft({ steps }: Plan, path: string): boolean {
+  return steps.some(({ made, action }) => made.path === path && action === "leave");
 }
 
 function isMasked(host: Host): boolean {
@@ -180,15 +190,15 @@ interface Installation {
  * and the distribution's daemon is started, so that the host is not left without one.
  */
 function takeOverOrGoBack({ host, planned, earlier, program }: Installation, say: Say, command: Run): void {
-  const ownSocket = planned.made.some((made) => made.path === SOCKET_UNIT);
+  const isOwn = (path: string) => planned.made.some((made) => made.path === path) && host.has(path);
+  const ownSocket = isOwn(SOCKET_UNIT);
   const unchanged = isUnchanged(planned);
   const wasActive = isActive(command);
   try {
-    const ownImportSocket = planned.made.some((made) => made.path === IMPORT_SOCKET_UNIT);
     if (takeOver({ program, isUnchanged: unchanged, ownSocket }, say, command) || !unchanged) {
-      takeOverImports(ownImportSocket, say, command);
+      takeOverImports(isOwn(IMPORT_SOCKET_UNIT), say, command);
     }
-    startExec(say, command);
+    if (isOwn(EXEC_SOCKET_UNIT)) startExec(say, command);
   } catch (error) {
     if (earlier.length > 0) throw error;
     if (ownSocket) stopOwnSocket(command);

@@ -2,29 +2,29 @@
 // paths on the host; where `machined install` would write a file, it makes a link to that of the package. The package's
 // scripts call `machined install`, because only on the host is it known which files are missing there.
 import { basename, dirname, join } from "node:path";
+import { INSTALLED_PROGRAM, PACKAGED_PROGRAM } from "../base/vocabulary/installation.ts";
 import type { Wanted } from "./wanted.ts";
 
 /** The package's directory: the executable, links to it, and the files. */
-const PACKAGE = "/usr/lib/machined";
+const PACKAGE = dirname(PACKAGED_PROGRAM);
 const CARRIED = join(PACKAGE, "host");
-const LOCAL = "/usr/local/lib/machined";
-const LOCAL_PROGRAM = `${LOCAL}/machined`;
-
-/** The path of a package's executable. */
-export const PACKAGED_PROGRAM = `${PACKAGE}/machined`;
+const LOCAL = dirname(INSTALLED_PROGRAM);
+/** Where units are. A unit that is a link to another directory would be removed by `systemctl disable`. */
+const UNITS = "/etc/systemd/";
 
 /** Whether an executable belongs to a package, so that it is not copied. */
 export function isPackaged(source: string): boolean {
   return source === PACKAGED_PROGRAM;
 }
 
-/** Converts the files of an installation to those for a host with the package: links to the package's files. */
+/** Converts the files of an installation to those for a host with the package: units, and links to the package's files. */
 export function asPackaged(wanted: readonly Wanted[]): Wanted[] {
   return wanted.flatMap((one): Wanted[] => {
     if (dirname(one.path) === LOCAL) return [];
     if (one.kind === "link") return [{ ...one, target: ownTarget(one.path, one.target) }];
     if (one.kind === "program") return [one];
-    if (one.dependsOnHost === true) return [{ ...one, text: one.text.replaceAll(LOCAL, PACKAGE) }];
+    if (one.dependsOnHost === true || one.path.startsWith(UNITS))
+      return [{ ...one, text: one.text.replaceAll(LOCAL, PACKAGE) }];
     const { path, target } = carried(one.path);
     return [{ kind: "link", path, target }];
   });
@@ -53,5 +53,5 @@ function carried(place: string): { readonly path: string; readonly target: strin
 function ownTarget(path: string, target: string): string {
   const absolute = join(dirname(path), target);
   if (target.startsWith(`${LOCAL}/`)) return target.replace(LOCAL, PACKAGE);
-  return absolute === LOCAL_PROGRAM ? PACKAGED_PROGRAM : target;
+  return absolute === INSTALLED_PROGRAM ? PACKAGED_PROGRAM : target;
 }

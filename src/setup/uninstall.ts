@@ -23,7 +23,7 @@ import { SetupError } from "./setup-error.ts";
 import { stopExec } from "./takeover/exec.ts";
 import { stopFleet } from "./takeover/fleet.ts";
 import { giveBackImports, stopOwnImportSocket } from "./takeover/import.ts";
-import { giveBack, isActive, stopOwnSocket } from "./takeover/machined.ts";
+import { giveBack, isActive, runsRemoved, stopOwnSocket } from "./takeover/machined.ts";
 import { stopMetrics } from "./takeover/metrics.ts";
 
 interface UninstallOptions {
@@ -88,11 +88,12 @@ export function uninstall({ host, now, dryRun = false, say, command = run }: Uni
     disableServices(init, host, say, command);
     removeLeftovers(host);
   }
-  if (!hadUnit) return;
+  // After an uninstallation without --now, the daemons run on from a file that is gone.
+  const isLeftOver = now && host.runsSystemd && made.length === 0 && runsRemoved(command);
+  if (!hadUnit && !isLeftOver) return;
   if (now) {
-    giveBack(wasActive, say, command);
+    giveBack(wasActive || isLeftOver, say, command);
     giveBackImports(say, command);
     removeLeftovers(host);
-  } else
-    say("The running daemon continues until 'systemctl daemon-reload; systemctl restart systemd-machined.service'");
+  } else say("The running daemons continue until 'machined uninstall --now', or until they are restarted by hand");
 }

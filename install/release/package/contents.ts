@@ -14,9 +14,10 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { PACKAGED_PROGRAM } from "../../../src/base/vocabulary/installation.ts";
 import { Host } from "../../../src/setup/host.ts";
 import { ownLayout } from "../../../src/setup/layout/machined.ts";
-import { PACKAGED_PROGRAM, packageContents } from "../../../src/setup/packaged.ts";
+import { packageContents } from "../../../src/setup/packaged.ts";
 import type { Wanted } from "../../../src/setup/wanted.ts";
 
 /** Files of a host with systemd, a bus, polkit and all shells, without any machined. */

@@ -5,6 +5,13 @@
  * $PATH.
  */
 export const INSTALLED_PROGRAM = "/usr/local/lib/machined/machined";
+/** The executable of a package. */
+export const PACKAGED_PROGRAM = "/usr/lib/machined/machined";
+
+/** Returns the executable that is installed, which only root can write; null where there is none. */
+export function installedProgram(isThere: (path: string) => boolean): string | null {
+  return [INSTALLED_PROGRAM, PACKAGED_PROGRAM].find(isThere) ?? null;
+}
 
 export const NSS_LIBRARY = "libnss_mymachines.so.2";
 /** The name of the module in nsswitch.conf. */

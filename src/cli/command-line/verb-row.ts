@@ -83,6 +83,8 @@ export interface VerbRow {
     readonly description: string;
     readonly alias?: readonly string[];
     readonly hidden?: true;
+    /** Whether only this program and its scripts call it, so that no shell offers it. */
+    readonly internal?: true;
   };
   readonly group: "Machine" | "Image" | "Transfer";
   readonly args: Readonly<Record<string, WordRow>>;

@@ -7,7 +7,7 @@ import { basename, join } from "node:path";
 import { IMPORT1_ACTIONS, MACHINE1_ACTIONS } from "../../api/polkit-actions.ts";
 import { unlessNoFile } from "../../base/absence.ts";
 import {
-  INSTALLED_PROGRAM,
+  installedProgram,
   LIBRARY_DIRECTORIES,
   NSS_LIBRARY,
   NSS_WORD,
@@ -44,14 +44,14 @@ function realPath(path: string): string | null {
 
 /** Returns who calls, and the command that runs this executable, for the remedies. */
 export function gatherCaller(session: Session): CallerFacts {
-  const isInstalled = session.ports.isThere(INSTALLED_PROGRAM);
+  const installed = installedProgram(session.ports.isThere);
   const own = realpathSync(process.execPath);
   const found = Bun.which("machined");
-  const isInPath = found !== null && realPath(found) === (isInstalled ? INSTALLED_PROGRAM : own);
+  const isInPath = found !== null && realPath(found) === (installed ?? own);
   return {
     isRoot: session.ports.euid === 0,
-    machined: isInPath ? "machined" : quoted(isInstalled ? INSTALLED_PROGRAM : own),
-    isInstalled,
+    machined: isInPath ? "machined" : quoted(installed ?? own),
+    isInstalled: installed !== null,
   };
 }
 

@@ -2,12 +2,6 @@
 import { reachableAddress } from "../../stats/targets.ts";
 import type { ListedMachine } from "../machine/columns.ts";
 
-/**
- * A program with the command line of ssh(1) that runs commands in containers of this host
- * (src/cli/exec/remote-shell.ts).
- */
-export const REMOTE_SHELL = "/usr/local/lib/machined/machined-rsh";
-
 /** A machine of the inventory. */
 export interface InventoryMachine extends Omit<ListedMachine, "extras"> {
   /** The ssh address that a virtual machine was registered with, and the path of its key; "" for none. */
@@ -17,8 +11,11 @@ export interface InventoryMachine extends Omit<ListedMachine, "extras"> {
 
 /** How Ansible on this host can reach the machines. */
 export interface Reach {
-  /** Whether `REMOTE_SHELL` is installed. */
-  readonly hasRemoteShell: boolean;
+  /**
+   * The path of the program with the command line of ssh(1) that runs commands in containers of this host
+   * (src/cli/exec/remote-shell.ts); null where it is not installed.
+   */
+  readonly remoteShell: string | null;
   /** The host of the machines, if it is another one: `[USER@]HOST[:PORT]`. */
   readonly through: string | null;
 }
@@ -75,13 +72,13 @@ export function sshHost(address: string | null): string | null {
 }
 
 /** Returns the variables by which Ansible connects to a machine. */
-function connection(machine: InventoryMachine, { hasRemoteShell, through }: Reach): Variables {
-  if (machine.class === "container" && hasRemoteShell && through === null) {
+function connection(machine: InventoryMachine, { remoteShell, through }: Reach): Variables {
+  if (machine.class === "container" && remoteShell !== null && through === null) {
     return {
       ansible_connection: "ssh",
       ansible_host: machine.name,
-      ansible_ssh_executable: REMOTE_SHELL,
-      // sftp and scp would not use REMOTE_SHELL.
+      ansible_ssh_executable: remoteShell,
+      // sftp and scp would not use that program.
       ansible_ssh_transfer_method: "piped",
     };
   }

@@ -1,4 +1,6 @@
 // `machinectl inventory`: prints the machines in formats of other programs (Ansible, Prometheus).
+import { dirname, join } from "node:path";
+import { installedProgram } from "../../base/vocabulary/installation.ts";
 import { DEFAULT_PORT, parsePort, targetGroups } from "../../stats/targets.ts";
 import { listMachines } from "../machine/list-rows.ts";
 import { attempt, Failure, orNull } from "../session/failure.ts";
@@ -12,7 +14,6 @@ import {
   inventoryOf,
   isReachable,
   isUnmistakable,
-  REMOTE_SHELL,
   type Reach,
 } from "./ansible.ts";
 
@@ -42,18 +43,27 @@ async function sshOf(session: Session, name: string): Promise<{ sshAddress: stri
   return { sshAddress: text("SSHAddress"), sshPrivateKey: text("SSHPrivateKeyPath") };
 }
 
+/** The name of the program that is beside the installed executable. */
+const REMOTE_SHELL = "machined-rsh";
+
+function remoteShell({ ports }: Session): string | null {
+  const installed = installedProgram(ports.isThere);
+  const path = installed === null ? null : join(dirname(installed), REMOTE_SHELL);
+  return path !== null && ports.isThere(path) ? path : null;
+}
+
 /** Returns how the machines can be reached. Throws a Failure for -M and for a machine in -H. */
 function reachOf(session: Session): Reach {
   const { transport } = session.settings;
   if (transport.kind === "machine")
     throw new Failure("The inventory cannot be used with -M, because Ansible cannot reach machines in a machine");
-  if (transport.kind === "local") return { hasRemoteShell: session.ports.isThere(REMOTE_SHELL), through: null };
+  if (transport.kind === "local") return { remoteShell: remoteShell(session), through: null };
   const target = parseRemote(transport.host);
   if (target.kind !== "ssh" || target.machine !== undefined) {
     throw new Failure(`Ansible needs a host after -H, not '${transport.host}'`);
   }
   const through = target.port === undefined ? target.host : `${target.host}:${target.port}`;
-  return { hasRemoteShell: false, through };
+  return { remoteShell: null, through };
 }
 
 /** Says which machines Ansible has no way to: without an address it takes their names for addresses. */

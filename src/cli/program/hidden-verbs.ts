@@ -4,7 +4,7 @@ import type { VerbRow } from "../command-line/verb-row.ts";
 
 /** The verb that the completion scripts call. */
 export const COMPLETE_VERB: VerbRow = {
-  meta: { name: "complete", description: "Print what a shell may offer at the cursor", hidden: true },
+  meta: { name: "complete", description: "Print what a shell may offer at the cursor", hidden: true, internal: true },
   group: "Machine",
   hosts: "none",
   args: {
@@ -18,7 +18,7 @@ export const COMPLETE_VERB: VerbRow = {
 
 /** The verb of the child process that gathers facts about the pool for `doctor`. */
 export const DOCTOR_POOL_VERB: VerbRow = {
-  meta: { name: "doctor-pool", description: "Print facts about the pool", hidden: true },
+  meta: { name: "doctor-pool", description: "Print facts about the pool", hidden: true, internal: true },
   group: "Image",
   args: { path: { type: "positional", required: false, description: "Its directory", complete: "directory" } },
   run: async (session, words) => (await import("../doctor/pool.ts")).doctorPool(session, words),
@@ -26,7 +26,7 @@ export const DOCTOR_POOL_VERB: VerbRow = {
 
 /** The verb of the child process that looks for a machine's message bus for `doctor`. */
 export const DOCTOR_BUS_VERB: VerbRow = {
-  meta: { name: "doctor-bus", description: "Tell whether a machine has a bus", hidden: true },
+  meta: { name: "doctor-bus", description: "Tell whether a machine has a bus", hidden: true, internal: true },
   group: "Machine",
   args: { leader: { type: "positional", required: true, description: "Its leader", complete: "free" } },
   run: async (session, words) => (await import("../doctor/machine-bus.ts")).doctorBus(session, words),
@@ -34,7 +34,7 @@ export const DOCTOR_BUS_VERB: VerbRow = {
 
 /** ExecStart= of a unit of `run`. */
 export const RUN_MACHINE_VERB: VerbRow = {
-  meta: { name: "run-machine", description: "Run a machine in a unit of 'run'", hidden: true },
+  meta: { name: "run-machine", description: "Run a machine in a unit of 'run'", hidden: true, internal: true },
   group: "Machine",
   args: { order: { type: "positional", required: true, description: "What to run", complete: "free" } },
   run: async (session, words) => (await import("../run/machine.ts")).runMachine(session, words),
@@ -42,7 +42,7 @@ export const RUN_MACHINE_VERB: VerbRow = {
 
 /** ExecStopPost= of a unit of `run`. */
 export const RUN_REMOVE_VERB: VerbRow = {
-  meta: { name: "run-remove", description: "Remove what a unit of 'run' has cloned", hidden: true },
+  meta: { name: "run-remove", description: "Remove what a unit of 'run' has cloned", hidden: true, internal: true },
   group: "Machine",
   args: { name: { type: "positional", required: true, description: "The machine that has ended", complete: "free" } },
   run: async (session, words) => (await import("../run/machine.ts")).runRemove(session, words),

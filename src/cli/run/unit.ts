@@ -2,7 +2,7 @@
 // unit, not the client, owns the machine and removes its clone at the end.
 import { realpathSync } from "node:fs";
 import { Variant } from "../../base/variant.ts";
-import { INSTALLED_PROGRAM } from "../../base/vocabulary/installation.ts";
+import { installedProgram } from "../../base/vocabulary/installation.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { attempt, Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
@@ -47,10 +47,10 @@ const DEVICES: readonly (readonly [string, string])[] = [
  */
 function ownVerb(session: Session, words: readonly string[]): [string, string[], boolean] {
   const own = realpathSync(process.execPath);
-  if (session.ports.euid !== 0 && own !== INSTALLED_PROGRAM && !session.ports.isThere(INSTALLED_PROGRAM)) {
+  const program = session.ports.euid === 0 ? own : installedProgram(session.ports.isThere);
+  if (program === null) {
     throw new Failure("Only root can run images by a machinectl that was not installed with 'machined install'");
   }
-  const program = session.ports.euid === 0 ? own : INSTALLED_PROGRAM;
   const isBuilt = import.meta.path.startsWith("/$bunfs/");
   const main = isBuilt ? [] : [new URL("../../main.ts", import.meta.url).pathname];
   return [program, [program, ...main, "machinectl", ...words], false];
@@ -85,8 +85,11 @@ function propertiesOf(session: Session, order: RunOrder, life: Fd | null): (read
   ];
 }
 
-/** Returns the last lines of the unit's journal, for the error message. */
-async function lastLines(session: Session, unit: string): Promise<string[]> {
+/**
+ * Returns the last lines that the unit has written since a time in µs since 1970, for the error message: earlier ones
+ * are of another machine of the name.
+ */
+async function lastLines(session: Session, unit: string, sinceUsec: bigint): Promise<string[]> {
   const journal = [
     "journalctl",
     "--quiet",
@@ -94,6 +97,7 @@ async function lastLines(session: Session, unit: string): Promise<string[]> {
     "--boot",
     "--output=cat",
     "--lines=5",
+    `--since=@${(Number(sinceUsec) / 1e6).toFixed(6)}`,
     `_SYSTEMD_UNIT=${unit}`,
   ] as const;
   const text = await session.ports.run({ argv: journal });
@@ -109,6 +113,7 @@ export async function startRun(session: Session, order: RunOrder, life: Fd | nul
   const unit = unitOfRun(order.machine);
   const failure = `Cannot run image '${order.image}' as machine '${order.machine}'`;
   const watch = await attempt(failure, async () => JobWatch.start(await session.bus()));
+  const begin = session.ports.nowUsec();
   const body = [unit, "fail", propertiesOf(session, order, life), []];
   const signature = "ssa(sv)a(sa(sv))";
   const [job] = await attempt(failure, () =>
@@ -116,7 +121,7 @@ export async function startRun(session: Session, order: RunOrder, life: Fd | nul
   );
   const [removed] = await watch.wait([String(job)]);
   if (removed !== undefined && endedWell(removed)) return;
-  const lines = await lastLines(session, unit);
+  const lines = await lastLines(session, unit, begin);
   const reason = lines.length === 0 ? `'journalctl --unit=${unit}' says why` : lines.join("\n");
   throw new Failure(`${failure}: ${reason}`);
 }

@@ -73,8 +73,18 @@ export function takeOver(installed: Installed, say: Say, command: Run = run): bo
 
 /** Whether the running daemon executes the installed file, and not one that has been replaced since. */
 function runsProgram(program: string, command: Run): boolean {
+  return runningProgram(command) === program;
+}
+
+/** Whether the running daemon executes a file of an installation that was removed since. */
+export function runsRemoved(command: Run): boolean {
+  return /\/machined \(deleted\)$/.test(runningProgram(command));
+}
+
+/** Returns the path of the executable of the running daemon; "" where none runs. */
+function runningProgram(command: Run): string {
   const pid = command("systemctl", "show", "--property=MainPID", "--value", SERVICE).stdout;
-  return unlessNoProcess(() => pid !== "0" && readlinkSync(`/proc/${pid}/exe`) === program, false);
+  return unlessNoProcess(() => (pid === "0" ? "" : readlinkSync(`/proc/${pid}/exe`)), "");
 }
 
 /**

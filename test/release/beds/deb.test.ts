@@ -60,8 +60,8 @@ describe(`the Debian package on systemd ${systemdVersion}`, () => {
   test("dpkg owns the package's files, and the distribution's files are unchanged", async () => {
     expect(await bed.run("dpkg --verify machined")).toBe("");
     expect(await bed.run(DISTRIBUTION)).toBe(distribution);
-    const unit = await bed.run("readlink -f /etc/systemd/system/systemd-machined.service");
-    expect(await bed.run(`dpkg -S ${unit}`)).toStartWith("machined: ");
+    const page = await bed.run("readlink -f /usr/local/share/man/man1/machinectl.1.gz");
+    expect(await bed.run(`dpkg -S ${page}`)).toStartWith("machined: ");
   });
 
   test("the sockets that 'machined install' enables are enabled and answer", async () => {
@@ -89,6 +89,35 @@ describe(`the Debian package on systemd ${systemdVersion}`, () => {
       expect(await bed.run(WHO)).toBe("/usr/lib/machined/machined");
       expect(await bed.run("ls /etc/systemd/system/sockets.target.wants")).not.toContain("machined-exec.socket");
       await expectSameMachines(facts);
+    },
+    GUARD_MS,
+  );
+
+  test(
+    "a unit that was disabled stays so in an upgrade, and can be enabled again",
+    async () => {
+      const socket = "machined-exec.socket";
+      await bed.run(`systemctl enable -q --now ${socket}; systemctl disable -q --now ${socket}`);
+      const output = await bed.run("dpkg -i /root/again.deb");
+      expect(output).not.toContain("next boot");
+      expect(output).not.toContain("in your PATH");
+      expect(await bed.run(`systemctl is-active ${socket} || true`)).toBe("inactive");
+      expect(await bed.run(`systemctl enable -q --now ${socket}; systemctl is-active ${socket}`)).toBe("active");
+    },
+    GUARD_MS,
+  );
+
+  test(
+    "a unit that was removed stays so in an upgrade, which succeeds, until it is installed again",
+    async () => {
+      const unit = "/etc/systemd/system/systemd-machined.service";
+      await bed.run(`rm ${unit}; systemctl daemon-reload; systemctl restart systemd-machined.service`);
+      expect(await bed.run("dpkg -i /root/again.deb")).toContain("was removed and stays removed");
+      expect(await bed.run(WHO)).toBe("/usr/lib/systemd/systemd-machined");
+      expect(await bed.run("machinectl doctor | grep '^problem *systemd-machined '")).not.toBe("");
+      expect(await bed.run("/usr/lib/machined/machined install --now")).toContain("7 machines kept");
+      expect(await bed.run(WHO)).toBe("/usr/lib/machined/machined");
+      expect(await bed.run("machinectl doctor | grep -c 'machined is not installed' || true")).toBe("0");
     },
     GUARD_MS,
   );

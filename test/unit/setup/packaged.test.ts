@@ -6,16 +6,20 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   readlinkSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { PACKAGED_PROGRAM } from "../../../src/base/vocabulary/installation.ts";
 import { Host } from "../../../src/setup/host.ts";
 import { install } from "../../../src/setup/install.ts";
 import { ownLayout } from "../../../src/setup/layout/machined.ts";
-import { PACKAGED_PROGRAM, packageContents } from "../../../src/setup/packaged.ts";
+import { MANIFEST } from "../../../src/setup/manifest.ts";
+import { packageContents } from "../../../src/setup/packaged.ts";
 import { uninstall } from "../../../src/setup/uninstall.ts";
 
 const UNIT = "etc/systemd/system/systemd-machined.service";
@@ -73,7 +77,7 @@ test("every link of an installation leads to a file of the package or to a unit"
   unpack();
   installed();
   const found = links();
-  expect(found).toContain(UNIT);
+  expect(found).toContain(CLIENT);
   for (const path of found) {
     const target = readlinkSync(join(root, path));
     expect(target).toMatch(/^\/(usr\/lib\/machined|etc\/systemd)\//);
@@ -83,12 +87,12 @@ test("every link of an installation leads to a file of the package or to a unit"
   expect(readlinkSync(join(root, CLIENT))).toBe(PACKAGED_PROGRAM);
 });
 
-test("the only files that no package owns are the manifest and the polkit policies, which depend on the host", () => {
+test("the only files that no package owns are units, the manifest, and the polkit policies, which depend on the host", () => {
   unpack();
   const before = new Set(readdirSync(root, { recursive: true, encoding: "utf8" }));
   installed();
   const files = readdirSync(root, { recursive: true, encoding: "utf8" }).filter(
-    (path) => !before.has(path) && lstatSync(join(root, path)).isFile(),
+    (path) => !before.has(path) && !path.startsWith("etc/systemd/") && lstatSync(join(root, path)).isFile(),
   );
   expect(files.sort()).toEqual([
     "usr/local/lib/machined/manifest.json",
@@ -141,7 +145,7 @@ test("a package replaces an installation that 'machined install' made, and leave
   unpack();
   installed();
   expect(existsSync(join(root, "usr/local/lib/machined/machined"))).toBe(false);
-  expect(readlinkSync(join(root, UNIT))).toBe(`/usr/lib/machined/host/${UNIT}`);
+  expect(readFileSync(join(root, UNIT), "utf8")).toContain("ExecStart=/usr/lib/machined/systemd-machined\n");
   uninstalled();
   rmSync(join(root, "usr/lib/machined"), { recursive: true });
   expect(readdirSync(root, { recursive: true, encoding: "utf8" }).sort()).toEqual(before);
@@ -159,7 +163,30 @@ test("a program of the distribution that replaced a link later stays", () => {
   expect(lstatSync(join(root, program)).isFile()).toBe(true);
 });
 
-test("an edited unit in place of a link is renamed on removal, so that the distribution's unit is used again", () => {
+test("units are files, because 'systemctl disable' removes a unit that is a link to another directory", () => {
+  unpack();
+  installed();
+  const inUnits = links().filter((path) => path.startsWith("etc/systemd/"));
+  for (const path of inUnits) expect(readlinkSync(join(root, path))).toMatch(/^(\/etc\/systemd\/|\.\.?\/|[^/]+$)/);
+  expect(lstatSync(join(root, UNIT)).isFile()).toBe(true);
+});
+
+test("a link to a unit that an older package has made is replaced by the unit", () => {
+  const target = `/usr/lib/machined/host/${UNIT}`;
+  unpack();
+  installed();
+  rmSync(join(root, UNIT));
+  symlinkSync(target, join(root, UNIT));
+  const manifest = join(root, "usr/local/lib/machined/manifest.json");
+  const path = existsSync(manifest) ? manifest : join(root, MANIFEST);
+  const text = JSON.parse(readFileSync(path, "utf8")) as { made: { path: string }[] };
+  text.made = text.made.map((one) => (one.path === `/${UNIT}` ? { kind: "link", path: one.path, target } : one));
+  writeFileSync(path, JSON.stringify(text));
+  installed();
+  expect(lstatSync(join(root, UNIT)).isFile()).toBe(true);
+});
+
+test("an edited unit is renamed on removal, so that the distribution's unit is used again", () => {
   unpack();
   installed();
   rmSync(join(root, UNIT));

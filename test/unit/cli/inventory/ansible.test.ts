@@ -5,7 +5,6 @@ import {
   type InventoryMachine,
   inventoryOf,
   isReachable,
-  REMOTE_SHELL,
 } from "../../../../src/cli/inventory/ansible.ts";
 
 const WEB: InventoryMachine = {
@@ -26,7 +25,7 @@ const VM: InventoryMachine = {
   sshAddress: "vsock/42",
   sshPrivateKey: "/key",
 };
-const HERE = { hasRemoteShell: true, through: null };
+const HERE = { remoteShell: "/usr/lib/machined/machined-rsh", through: null };
 
 test("a container of this host is reached without ssh, a virtual machine at its address with its key", () => {
   expect(inventoryOf([WEB, VM], HERE)).toEqual({
@@ -40,7 +39,7 @@ test("a container of this host is reached without ssh, a virtual machine at its 
           machined_addresses: ["fe80::1", "10.0.0.2"],
           ansible_connection: "ssh",
           ansible_host: "web",
-          ansible_ssh_executable: REMOTE_SHELL,
+          ansible_ssh_executable: "/usr/lib/machined/machined-rsh",
           ansible_ssh_transfer_method: "piped",
         },
         vm: {
@@ -62,20 +61,20 @@ test("a container of this host is reached without ssh, a virtual machine at its 
 });
 
 test("a container is reached at its address where machined's ssh program is missing, and on another host", () => {
-  expect(hostVariables(WEB, { hasRemoteShell: false, through: null })).toMatchObject({ ansible_host: "10.0.0.2" });
-  const far = hostVariables(WEB, { hasRemoteShell: true, through: "admin@big:2222" });
+  expect(hostVariables(WEB, { remoteShell: null, through: null })).toMatchObject({ ansible_host: "10.0.0.2" });
+  const far = hostVariables(WEB, { remoteShell: "/usr/lib/machined/machined-rsh", through: "admin@big:2222" });
   expect(far).toMatchObject({ ansible_host: "10.0.0.2", ansible_ssh_common_args: "-o ProxyJump=admin@big:2222" });
   expect(far).not.toHaveProperty("ansible_ssh_executable");
 });
 
 test("the path of a key on another host is left out, and so is the address of a machine that has none", () => {
-  const far = hostVariables(VM, { hasRemoteShell: false, through: "big" });
+  const far = hostVariables(VM, { remoteShell: null, through: "big" });
   expect(far).not.toHaveProperty("ansible_ssh_private_key_file");
   expect(hostVariables({ ...VM, sshAddress: "" }, HERE)).not.toHaveProperty("ansible_host");
 });
 
 test("a machine without an address is reachable only if it is a container of this host", () => {
-  const there = { hasRemoteShell: false, through: "a" };
+  const there = { remoteShell: null, through: "a" };
   const plain = { ...WEB, addresses: [] };
   expect([isReachable(plain, HERE), isReachable(plain, there), isReachable(WEB, there)]).toEqual([true, false, true]);
   expect(isReachable({ ...plain, addresses: ["fe80::1"] }, there)).toBeFalse();
