@@ -18,8 +18,18 @@ const PAGES: Readonly<Record<string, string>> = {
   "man8/nss-mymachines.8": nss,
 };
 
+/**
+ * Further names of pages, which the distribution's pages have as well: roff files that include the page (man(7),
+ * `.so`).
+ */
+const NAMES: Readonly<Record<string, keyof typeof PAGES>> = {
+  "man8/systemd-machined.8": "man8/systemd-machined.service.8",
+  "man8/systemd-importd.8": "man8/systemd-importd.service.8",
+};
+
 /** Returns the manual pages for a host. */
 export function manuals(): Wanted[] {
-  const pages = Object.entries(PAGES);
+  const names = Object.entries(NAMES).map(([path, page]) => [path, `.so ${page}\n`] as const);
+  const pages = [...Object.entries(PAGES), ...names];
   return pages.map(([path, text]) => ({ kind: "file", path: `/usr/local/share/man/${path}`, text }));
 }

@@ -17,7 +17,9 @@ export function isPackaged(source: string): boolean {
   return source === PACKAGED_PROGRAM;
 }
 
-/** Converts the files of an installation to those for a host with the package: units, and links to the package's files. */
+/**
+ * Converts the files of an installation to those for a host with the package: units, and links to the package's files.
+ */
 export function asPackaged(wanted: readonly Wanted[]): Wanted[] {
   return wanted.flatMap((one): Wanted[] => {
     if (dirname(one.path) === LOCAL) return [];

@@ -66,6 +66,9 @@ class Wait {
     // Read after the subscriptions, so that no change is missed.
     const facts = await this.#facts();
     if (isEnd) return facts === null ? 0 : this.#ended.promise;
+    if (facts === null && this.#session.terminal.stderrIsTty && !this.#session.settings.quiet) {
+      this.#session.report.info(`Machine '${this.#name}' is not registered; waiting until it is`);
+    }
     if (facts === null) await Promise.race([this.#came.promise, this.#ended.promise]);
     return Promise.race([this.#ended.promise, this.#until(condition)]);
   }

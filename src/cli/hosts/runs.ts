@@ -99,7 +99,8 @@ export class Runs {
     const status = await child.exited();
     if (status !== 0 && hosts === "events") return this.#failedEvents(host, status, stderr);
     if (status !== 0) return { host, text, status, error: reasonOf(stderr, status) };
-    for (const line of stderr.split("\n")) if (line !== "") report.warning(`${host}: ${line}`);
+    // ssh(1) ends its lines with CR LF.
+    for (const line of stderr.split(/\r?\n/)) if (line !== "") report.warning(`${host}: ${line}`);
     return { host, text, status, error: null };
   }
 
