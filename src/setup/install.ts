@@ -1,7 +1,7 @@
 // machined install: installs the running executable on a host, with the files of install/ that the host lacks.
 
 import { statSync } from "node:fs";
-import { dirname } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { apply, describe, type Say, takeAway } from "./apply.ts";
 import { parseArguments } from "./arguments.ts";
 import { look } from "./disk.ts";
@@ -190,15 +190,19 @@ interface Installation {
  * and the distribution's daemon is started, so that the host is not left without one.
  */
 function takeOverOrGoBack({ host, planned, earlier, program }: Installation, say: Say, command: Run): void {
-  const isOwn = (path: string) => planned.made.some((made) => made.path === path) && host.has(path);
-  const ownSocket = isOwn(SOCKET_UNIT);
+  /** Whether a socket unit was installed and is enabled: --keep-changes leaves one disabled or removed. */
+  const isEnabled = (path: string) => {
+    const enabling = join(dirname(path), "sockets.target.wants", basename(path));
+    return planned.made.some((made) => made.path === path) && host.has(path) && host.has(enabling);
+  };
+  const ownSocket = isEnabled(SOCKET_UNIT);
   const unchanged = isUnchanged(planned);
   const wasActive = isActive(command);
   try {
     if (takeOver({ program, isUnchanged: unchanged, ownSocket }, say, command) || !unchanged) {
-      takeOverImports(isOwn(IMPORT_SOCKET_UNIT), say, command);
+      takeOverImports(isEnabled(IMPORT_SOCKET_UNIT), say, command);
     }
-    if (isOwn(EXEC_SOCKET_UNIT)) startExec(say, command);
+    if (isEnabled(EXEC_SOCKET_UNIT)) startExec(say, command);
   } catch (error) {
     if (earlier.length > 0) throw error;
     if (ownSocket) stopOwnSocket(command);
