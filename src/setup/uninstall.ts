@@ -2,7 +2,7 @@
 // daemon.
 
 import { rmSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { describeRemoval, type Say, takeAway } from "./apply.ts";
 import { parseArguments } from "./arguments.ts";
 import { describeUndivert, undivert } from "./divert.ts";
@@ -91,6 +91,13 @@ export function uninstall({ host, now, dryRun = false, say, command = run }: Uni
   // After an uninstallation without --now, the daemons run on from a file that is gone.
   const isLeftOver = now && host.runsSystemd && made.length === 0 && runsRemoved(command);
   if (!hadUnit && !isLeftOver) return;
+  if (isLeftOver) {
+    const isLoadedAlone = (unit: string) =>
+      command("systemctl", "show", "--property=FragmentPath", "--value", basename(unit)).stdout === unit &&
+      !host.has(unit);
+    if (isLoadedAlone(SOCKET_UNIT)) stopOwnSocket(command);
+    if (isLoadedAlone(IMPORT_SOCKET_UNIT)) stopOwnImportSocket(command);
+  }
   if (now) {
     giveBack(wasActive || isLeftOver, say, command);
     giveBackImports(say, command);

@@ -179,6 +179,23 @@ describe.skipIf(isStock)(`installing${left}`, () => {
     TIMEOUT_MS,
   );
 
+  test(
+    "after an uninstallation that left the daemon running, uninstall --now hands over to the distribution's",
+    async () => {
+      const facts = await machineFacts(bed);
+      await bed.install();
+      await bed.run("/srv/machined/machined uninstall");
+      expect(await bed.run(WHO)).toBe("/usr/local/lib/machined/machined (deleted)");
+      expect(await bed.run("/srv/machined/machined uninstall --now")).toContain(
+        `${Object.keys(facts).length} machines kept`,
+      );
+      expect(await bed.run(WHO)).toBe("/usr/lib/systemd/systemd-machined");
+      expect(await bed.run("systemctl list-units --no-legend --state=not-found '*machined*' '*importd*'")).toBe("");
+      expect(await bed.run(LISTING)).toBe(before);
+    },
+    TIMEOUT_MS,
+  );
+
   test("with --divert, machined's clients are found in a PATH without /usr/local/bin, until they are uninstalled", async () => {
     const ask = "env -i PATH=/usr/bin:/bin machinectl --version";
     const stock = await bed.run(ask);
