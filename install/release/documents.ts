@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { checksums } from "./archive.ts";
+import { shippedText } from "./links.ts";
 import { compilerVersions } from "./notices/c-parts.ts";
 import { notices } from "./notices/notices.ts";
 import type { Metafile } from "./notices/npm-parts.ts";
@@ -31,7 +32,10 @@ export const GUIDES: readonly string[] = [
 
 /** Returns the guides as files of a package, below `folder`. */
 export function guidesBelow(folder: string): Record<string, Buffer> {
-  return Object.fromEntries(GUIDES.map((name) => [`${folder}/${name}`, readFileSync(join(TOP, "docs", name))]));
+  const shipped = new Set(GUIDES.map((name) => `docs/${name}`));
+  return Object.fromEntries(
+    GUIDES.map((name) => [`${folder}/${name}`, Buffer.from(shippedText(`docs/${name}`, shipped))]),
+  );
 }
 
 /** Writes both files for the executables in the release's folder. */

@@ -1,13 +1,14 @@
 // Makes a tar archive of each executable with its documents. Users unpack it and run `machined install`.
-import { chmodSync, copyFileSync, mkdirSync, rmSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { packFolder } from "./archive.ts";
 import { GUIDES, NOTICES, SBOM } from "./documents.ts";
-import { TOP, version } from "./project.ts";
+import { shippedText } from "./links.ts";
+import { version } from "./project.ts";
 import type { Release } from "./release.ts";
 import { TARGETS } from "./targets.ts";
 
-const OURS = ["CHANGELOG.md", "LICENSE", "README.md"];
+const DOCUMENTS = new Set(["CHANGELOG.md", "LICENSE", "README.md", ...GUIDES.map((name) => `docs/${name}`)]);
 
 /** Makes `machined-VERSION-linux-TARGET.tar.gz` from each executable in the release's folder. */
 export function buildTarballs({ folder, work, sourceDate }: Release): void {
@@ -21,10 +22,12 @@ export function buildTarballs({ folder, work, sourceDate }: Release): void {
       chmodSync(join(content, to), mode);
     };
     put(join(folder, `machined-linux-${name}`), "machined", 0o755);
-    for (const one of OURS) put(join(TOP, one), one, 0o644);
     mkdirSync(join(content, "docs"));
     chmodSync(join(content, "docs"), 0o755);
-    for (const one of GUIDES) put(join(TOP, "docs", one), `docs/${one}`, 0o644);
+    for (const one of DOCUMENTS) {
+      writeFileSync(join(content, one), shippedText(one, DOCUMENTS));
+      chmodSync(join(content, one), 0o644);
+    }
     for (const one of [NOTICES, SBOM]) put(join(folder, one), one, 0o644);
     packFolder(content, join(folder, `${title}.tar.gz`), sourceDate);
     rmSync(content, { recursive: true });
