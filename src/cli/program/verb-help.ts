@@ -1,5 +1,6 @@
 // `VERB --help`: the page of one verb, made from its row.
 import { type ArgsDef, type CommandDef, defineCommand } from "citty";
+import { COMPRESSIONS } from "../../base/vocabulary/compression.ts";
 import { type ClientProgram, type VerbRow, wordsUsage } from "../command-line/verb-row.ts";
 import type { Session } from "../session/session.ts";
 import { HelpPage, optionTerm } from "./help-page.ts";
@@ -11,16 +12,20 @@ interface VerbCommand extends CommandDef {
 
 const COMMAND = { uid: "The user to run the command as", setenv: "Set an environment variable of the command" };
 
+const LIST_OUTPUT = "Print the list as JSON: json or json-pretty; other forms are for the journal in 'status'";
+const EXPORT_FORMAT = `Compression: ${[...COMPRESSIONS.values()].join(", ")}; otherwise by the suffix of the file`;
+const IMAGE = { "read-only": "Make the image read-only", force: "Replace an existing image of the name" };
+
 /** Descriptions of options by verb, where the general description does not fit. */
 const MEANINGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   events: { json: "Print each event as JSON: pretty, short or off" },
   logs: { json: "Print each entry as JSON: pretty, short or off", all: "Show long and unprintable fields in full" },
   stats: { json: "Print numbers as JSON: pretty, short or off", all: "Include hidden machines" },
   top: { all: "Include hidden machines" },
-  list: { all: "Include hidden machines" },
+  list: { all: "Include hidden machines", output: LIST_OUTPUT },
   show: { all: "Include empty properties" },
   "show-image": { all: "Include empty properties" },
-  "list-images": { all: "Include hidden images" },
+  "list-images": { all: "Include hidden images", output: LIST_OUTPUT },
   clean: {
     all: "Remove all images, not only the hidden ones",
     json: "Print what was removed as JSON: pretty, short or off",
@@ -28,6 +33,17 @@ const MEANINGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   doctor: { json: "Print the findings as JSON: pretty, short or off", quiet: "Print only what is wrong" },
   exec: { ...COMMAND, timeout: "End the command after this time; the exit status is 124" },
   run: { ...COMMAND, timeout: "End the command, and with it the machine, after this time; the exit status is 124" },
+  bind: { "read-only": "Make the bind mount read-only" },
+  clone: { "read-only": "Make the clone read-only" },
+  "export-tar": { format: EXPORT_FORMAT },
+  "export-raw": { format: EXPORT_FORMAT },
+  "push-oci": { format: "Compression of layers: gzip or zstd" },
+  "pull-tar": IMAGE,
+  "pull-raw": IMAGE,
+  "pull-oci": IMAGE,
+  "import-tar": IMAGE,
+  "import-raw": IMAGE,
+  "import-fs": IMAGE,
   wait: { timeout: "Give up after this time; the exit status is 124" },
 };
 
