@@ -73,7 +73,7 @@ describe.skipIf(isStock)(
         await run("machinectl exec --detach c2 sleep 4303 >/dev/null; machinectl kill --signal=USR1 c2");
         expect(
           await run(`while pgrep -fx "sleep 4303" >/dev/null; do sleep .1; done; machinectl terminate c2
-          machinectl wait --for=ended c2; lxc-wait -n c2 -s STOPPED; echo ended; ls /run/systemd/machines | grep -c c2 || true`),
+          machinectl wait --for=ended c2; until lxc-wait -n c2 -s STOPPED 2>/dev/null; do sleep .1; done; echo ended; ls /run/systemd/machines | grep -c c2 || true`),
         ).toBe("ended\n0");
       },
       GUARD_MS,
