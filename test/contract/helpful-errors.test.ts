@@ -107,6 +107,16 @@ describe("on a terminal an error has a line that says what helps", () => {
       );
     },
   );
+
+  test.each(["rename mini other", "clone mini other"])("%s with a name that an image has", async (line) => {
+    const member = line.startsWith("rename") ? "RenameImage" : "CloneImage";
+    const refusal = { member, error: new FakeBusError("org.freedesktop.DBus.Error.FileExists", "File exists") };
+    const recorded = await said(`machinectl ${line}`, {}, refusal);
+    expect(recorded).toMatch(/^Could not (rename|clone) image: File exists$/);
+    expect((await said(`machinectl ${line}`, TERMINAL, refusal)).replaceAll("\r", "")).toBe(
+      `${recorded}\nThere is an image 'other' already: choose another name, or 'machinectl remove other' removes it.`,
+    );
+  });
 });
 
 describe("errors have the action and its objects", () => {

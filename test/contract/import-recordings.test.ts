@@ -330,6 +330,14 @@ describe("calls to the daemon", () => {
     expect(await callsOf(line)).toEqual([call]);
   });
 
+  test("an export of an unknown image fails before a file with content is truncated", async () => {
+    const process = new ImportProcess({ hasContent: true }, { stdout: "", stderr: "", screen: "", status: 1 });
+    process.openFile = () => Promise.reject(new Error("the file was opened"));
+    expect(await runClient(IMPORTCTL, ["-m", "export-tar", "nosuch", "backup.tar"], process)).toBe(1);
+    expect(process.stderr).toBe("Image nosuch not found.\n");
+    expect(process.daemon.calls.map(({ member }) => member)).toEqual(["ListImages"]);
+  });
+
   test("C117 --no-ask-password forbids interactive authorization", async () => {
     const process = new ImportProcess({}, expectedOf({ command: "$ x", body: ["[exit 0]"] }));
     await runClient(IMPORTCTL, ["--no-ask-password", "cancel-transfer", "4"], process);

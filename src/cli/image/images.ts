@@ -1,6 +1,7 @@
 // The verbs of machinectl that change images: `clone`, `rename`, `remove`, `read-only`, `set-limit`, `clean`
 // (machinectl(1), "Image Commands").
 import type { Manager } from "../../api/machine1.ts";
+import { ERRORS } from "../../base/error.ts";
 import { formatBytes, UINT64_MAX } from "../../base/text/format.ts";
 import type { CallArguments, CallResult } from "../../ipc/bus/typed-call.ts";
 import { formatJson } from "../format/json.ts";
@@ -14,11 +15,16 @@ import type { Session } from "../session/session.ts";
 const NO_TIMEOUT = { timeoutMs: 0x7fff_ffff };
 
 /**
- * Returns a hint for EBUSY; undefined for calls about the pool, and for `.host` as new name, which is always in use.
+ * Returns a hint for an image that is in use, or whose new name is taken; undefined for other errors, for calls about
+ * the pool, and for `.host` as new name, which is always in use.
  */
-function hintForBusy(member: string, args: Readonly<Record<string, unknown>>): string | undefined {
-  if (!member.includes("Image") || args["new_name"] === ".host") return undefined;
-  const name = args["name"];
+function hintFor(error: unknown, member: string, args: Readonly<Record<string, unknown>>): string | undefined {
+  const { name, new_name: newName } = args;
+  if (!member.includes("Image") || newName === ".host") return undefined;
+  if (isBusFailure(error, ERRORS.FileExists.bus) && newName !== undefined) {
+    return `There is an image '${newName}' already: choose another name, or 'machinectl remove ${newName}' removes it.`;
+  }
+  if (!isBusFailure(error, "System.Error.EBUSY")) return undefined;
   return `Image '${name}' is in use. If a machine runs from it, 'machinectl poweroff ${name}' ends that machine.`;
 }
 
@@ -29,9 +35,11 @@ function change<Name extends Parameters<Session["manager"]>[0]>(
   member: Name,
   args: CallArguments<typeof Manager, Name>,
 ): Promise<CallResult<typeof Manager, Name>> {
-  const hintFor = (error: unknown) =>
-    isBusFailure(error, "System.Error.EBUSY") ? hintForBusy(member, args) : undefined;
-  return attempt(complaint, () => session.manager(member, args, NO_TIMEOUT), hintFor);
+  return attempt(
+    complaint,
+    () => session.manager(member, args, NO_TIMEOUT),
+    (error) => hintFor(error, member, args),
+  );
 }
 
 /** The verb `clone`. */

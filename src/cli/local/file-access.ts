@@ -1,6 +1,6 @@
 // Opens files of the user whose descriptors are sent to a daemon: with the user's own permissions, and without O_APPEND
 // and O_NONBLOCK, because the daemons refuse such descriptors.
-import { constants, openSync } from "node:fs";
+import { constants, openSync, statSync } from "node:fs";
 import { errnoText } from "../../base/errno.ts";
 import { ErrnoError } from "../../base/error.ts";
 import { Fd } from "../../kernel/file/fd.ts";
@@ -13,6 +13,20 @@ const FLAGS: Readonly<Record<FileUse, number>> = {
   directory: constants.O_RDONLY | constants.O_DIRECTORY,
   create: constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOCTTY,
 };
+
+/** Whether a path is a regular file that is not empty; false if it cannot be looked up. */
+export function hasContent(path: string): boolean {
+  const stat = attemptStat(path);
+  return stat?.isFile() === true && stat.size > 0;
+}
+
+function attemptStat(path: string) {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined; // opening it then says what is wrong
+  }
+}
 
 /**
  * Opens a path, or duplicates a standard stream given by its number. The caller closes the Fd. Throws an ErrnoError.

@@ -1,6 +1,7 @@
 // Runs helper programs as child processes: a program whose output is collected, and the pager. Reads text files as
 // well.
 import { unlessNoFile } from "../../base/absence.ts";
+import { errnoNameOf } from "../../base/error.ts";
 import type { PagerPipe } from "./output.ts";
 import type { Command } from "./ports.ts";
 
@@ -25,16 +26,25 @@ export async function runChild(command: Command): Promise<string | null> {
   return text;
 }
 
-/** Starts the first of the pagers that is installed; returns null if none is. */
-export function startPagerChild(candidates: readonly Command[]): PagerPipe | null {
+/** Returns what starts the first of the pagers that is installed; null if none is. */
+export function findPager(candidates: readonly Command[]): (() => PagerPipe | null) | null {
   const command = candidates.find(({ argv }) => Bun.which(argv[0]) !== null);
-  if (command === undefined) return null;
-  const child = Bun.spawn([...command.argv], {
-    stdin: "pipe",
-    stdout: "inherit",
-    stderr: "inherit",
-    env: environment(command),
-  });
+  return command === undefined ? null : () => startPager(command);
+}
+
+function spawnPager(command: Command) {
+  const options = { stdin: "pipe", stdout: "inherit", stderr: "inherit", env: environment(command) } as const;
+  try {
+    return Bun.spawn([...command.argv], options);
+  } catch (error) {
+    if (errnoNameOf(error) === null) throw error;
+    return null; // it has no execute permission for this user, or a missing interpreter
+  }
+}
+
+function startPager(command: Command): PagerPipe | null {
+  const child = spawnPager(command);
+  if (child === null) return null;
   let isOpen = true;
   const gone = child.exited.then(() => {
     isOpen = false;

@@ -1,4 +1,6 @@
-// Writes texts to stdout and stderr, or both to the pager while one runs.
+// Writes texts to stdout and stderr, or both to the pager while one runs. The pager starts at the first text: of both
+// streams if the user named a pager, else of stdout. So the error of a command that has printed nothing is on the
+// terminal, where less would wait for a key if a line were longer than the terminal is wide.
 //
 // Texts are written completely: a slow, full or non-blocking pipe is waited for. After EPIPE (`| head -1`) the rest of
 // the output is dropped silently. Other write errors are recorded in `failure`, for verbs that must report them.
@@ -22,6 +24,14 @@ export interface PagerPipe {
   close(): Promise<void>;
 }
 
+/** A pager that does not run yet. */
+export interface ReadyPager {
+  /** Starts it; returns null if it cannot be executed. */
+  start(): PagerPipe | null;
+  /** Whether a text for stderr starts it, too. */
+  readonly takesErrors: boolean;
+}
+
 const RETRY_MS = 2;
 /**
  * PIPE_BUF. A pipe takes so many bytes whole or not at all. When a part of a write does not fit, the engine begins
@@ -39,6 +49,8 @@ export class Output {
   /** The errno name of the first write to stdout that failed for another reason than EPIPE; null if none did. */
   failure: string | null = null;
   #pager: PagerPipe | null = null;
+  /** The pager that starts at the next text; null if none is wanted or it runs. */
+  #readyPager: ReadyPager | null = null;
   #closed = new Set<number>();
   /** What waits for flush(); null where texts are written at once. */
   #held: string | null = null;
@@ -51,9 +63,9 @@ export class Output {
     this.#writeBrief = writeBrief;
   }
 
-  /** Whether a pager shows the output. */
+  /** Whether a pager shows the output, or will show it. */
   get hasPager(): boolean {
-    return this.#pager !== null;
+    return this.#pager !== null || this.#readyPager !== null;
   }
 
   /** Whether a write to stdout has failed, so that further output to it is dropped. */
@@ -61,10 +73,10 @@ export class Output {
     return this.#closed.has(1);
   }
 
-  /** Sends all further texts, also those for stderr, to the pager. */
-  usePager(pager: PagerPipe): void {
+  /** Starts the pager at the next text that starts it, and sends this and all further texts of both streams to it. */
+  usePager(pager: ReadyPager): void {
     this.#release();
-    this.#pager = pager;
+    this.#readyPager = pager;
   }
 
   /** Holds texts for stdout back until flush() or close(), as long as they are short and nothing else is written. */
@@ -116,6 +128,7 @@ export class Output {
     await this.flush();
     await this.#pager?.close();
     this.#pager = null;
+    this.#readyPager = null;
   }
 
   /** Writes what was held back, and further texts at once: those that follow must come after it. */
@@ -128,6 +141,11 @@ export class Output {
   #emit(fd: number, text: string): void {
     if (text === "") return;
     const written = asWritten(text);
+    const ready = this.#readyPager;
+    if (ready !== null && (fd === 1 || ready.takesErrors)) {
+      this.#pager = ready.start();
+      this.#readyPager = null;
+    }
     if (this.#pager !== null) {
       this.#pager.write(written);
       return;

@@ -5,7 +5,7 @@
 // owner of the session.
 
 import { type Environment, parseBoolean, type Terminal } from "../format/terminal.ts";
-import type { PagerPipe } from "./output.ts";
+import type { ReadyPager } from "./output.ts";
 import type { Command, Ports } from "./ports.ts";
 
 const DEFAULT_OPTIONS = "FRSXMK";
@@ -21,6 +21,11 @@ function namedPager(env: Environment): string[] | undefined {
   return words?.length === 1 && words[0] === "cat" ? [] : words;
 }
 
+/** Returns $SYSTEMD_PAGERSECURE. Without it, a pager that the environment names is not used. */
+function secureWish(env: Environment): string | undefined {
+  return env["SYSTEMD_PAGERSECURE"];
+}
+
 /** Returns the user id in the text of /proc/self/cgroup (`/user.slice/user-1000.slice/…`); null outside of sessions. */
 export function ownerUid(cgroups: string | null): number | null {
   const match = /\/user-(\d+)\.slice(?:\/|$)/m.exec(cgroups ?? "");
@@ -34,7 +39,7 @@ export function ownerUid(cgroups: string | null): number | null {
 export function pagerCandidates(env: Environment, options: { isOwner: boolean; utf8: boolean }): Command[] {
   const named = namedPager(env);
   if (named !== undefined && named.length === 0) return [];
-  const wish = env["SYSTEMD_PAGERSECURE"];
+  const wish = secureWish(env);
   const secure = wish === undefined ? !options.isOwner : (parseBoolean(wish) ?? true);
   const charset = env["SYSTEMD_LESSCHARSET"] ?? (options.utf8 ? "utf-8" : undefined);
   const pagerEnv = {
@@ -48,16 +53,26 @@ export function pagerCandidates(env: Environment, options: { isOwner: boolean; u
   return [...own, ...usual.map((name): Command => ({ argv: [name], env: pagerEnv }))];
 }
 
-type PagerPorts = Pick<Ports, "env" | "euid" | "readText" | "startPager">;
+type PagerPorts = Pick<Ports, "env" | "euid" | "readText" | "findPager">;
 
-/** Starts the pager; returns null if the environment asks for none or none is installed. */
-export async function openPager(ports: PagerPorts, terminal: Terminal): Promise<PagerPipe | null> {
+/**
+ * Returns the pager, not yet started; null if the environment asks for none or none is installed. Errors start it if
+ * $SYSTEMD_PAGER or $PAGER names it.
+ */
+export async function choosePager(ports: PagerPorts, terminal: Terminal): Promise<ReadyPager | null> {
   const isOwner = ownerUid(await ports.readText("/proc/self/cgroup")) === ports.euid;
   const candidates = pagerCandidates(ports.env, { isOwner, utf8: terminal.utf8 });
   if (candidates[0] === undefined) return null;
-  const pipe = await ports.startPager(candidates);
+  const start = await ports.findPager(candidates);
+  if (start === null) return null;
   // Without the option K, less handles ^C itself and continues; this process, which gets SIGINT as well, must not end
   // then.
-  if (pipe !== null && candidates[0].env?.["LESS"]?.includes("K") !== true) process.on("SIGINT", () => {});
-  return pipe;
+  const handlesInterrupt = candidates[0].env?.["LESS"]?.includes("K") !== true;
+  return {
+    takesErrors: secureWish(ports.env) !== undefined && namedPager(ports.env) !== undefined,
+    start: () => {
+      if (handlesInterrupt) process.on("SIGINT", () => {});
+      return start();
+    },
+  };
 }

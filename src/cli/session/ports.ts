@@ -61,12 +61,14 @@ export interface Ports {
   run(command: Command): Promise<string | null>;
   /** The processes of a machine's unit, read from the control groups of this host; `leader` is the machine's leader. */
   localProcesses(unit: string, leader: number): Promise<UnitProcesses>;
-  /** Starts the first of the commands that is installed, as a pager; returns null if none is. */
-  startPager(candidates: readonly Command[]): Promise<PagerPipe | null>;
+  /** Returns what starts the first of the commands that is installed, as a pager; null if none is. */
+  findPager(candidates: readonly Command[]): Promise<(() => PagerPipe | null) | null>;
   /** Starts an agent; returns null if its program is not installed. */
   startAgent(command: AgentCommand): Promise<Agent | null>;
   /** Whether a path of this host exists. */
   isThere(path: string): boolean;
+  /** Whether a path of this host is a regular file that is not empty. */
+  hasContent(path: string): Promise<boolean>;
   /** The whole text of a small file, or null when it cannot be read. */
   readText(path: string): Promise<string | null>;
   /**

@@ -38,12 +38,13 @@ export function processPorts(): Ports {
     interfaceName: async (ifindex) => (await import("../local/names.ts")).localInterfaceName(ifindex),
     localProcesses: async (unit, leader) => (await import("../local/processes.ts")).localProcesses(unit, leader),
     run: async (command) => (await import("./child.ts")).runChild(command),
-    startPager: async (candidates) => (await import("./child.ts")).startPagerChild(candidates),
+    findPager: async (candidates) => (await import("./child.ts")).findPager(candidates),
     startAgent: async (command) => (await import("./agent-child.ts")).startAgentChild(command),
     openFile: async (file, use = "read") => (await import("../local/file-access.ts")).openUserFile(file, use),
     interrupted: waitForInterrupt,
     onResize: listenForResize,
     isThere: (path) => streams().isThere(path),
+    hasContent: async (path) => (await import("../local/file-access.ts")).hasContent(path),
     readText: async (path) => (await import("./child.ts")).readTextFile(path),
   };
 }

@@ -199,12 +199,12 @@ export class Session {
     return this.#patience.varlink(this.keep(await this.#patience.connect(whom, open)), whom, probe);
   }
 
-  /** Pipes the output through a pager if stdout is a terminal and the settings allow it. */
+  /** Pipes the output through a pager, from its first line on, if stdout is a terminal and the settings allow it. */
   async openPager(): Promise<void> {
     if (!this.settings.pager || this.terminal.isDumb || this.output.hasPager) return;
-    const { openPager } = await import("./pager.ts");
-    const pipe = await openPager(this.ports, this.terminal);
-    if (pipe !== null) this.output.usePager(pipe);
+    const { choosePager } = await import("./pager.ts");
+    const pager = await choosePager(this.ports, this.terminal);
+    if (pager !== null) this.output.usePager(pager);
   }
 
   /** Holds the output of a short command back until it is complete (Output.hold()), unless somebody looks on. */

@@ -89,6 +89,11 @@ async function imagesOf(session: Session): Promise<ImageRow[]> {
   return [...result.images];
 }
 
+/** Whether there is an image of this name, of the class of --class=. */
+export async function hasImage(session: Session, name: string): Promise<boolean> {
+  return (await imagesOf(session)).some((row) => row[1] === name);
+}
+
 /** Returns the names of the images of the class of --class=, or of all classes, without hidden ones. */
 export async function imageNames(session: Session): Promise<string[]> {
   return (await imagesOf(session)).map(([, name]) => name).filter((name) => !name.startsWith("."));

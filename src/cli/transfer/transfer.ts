@@ -4,9 +4,10 @@
 import { CLASS_DIRECTORIES, IMAGE_CLASSES, type ImageClass } from "../../base/vocabulary/image-class.ts";
 import { TRANSFER_FLAGS } from "../../base/vocabulary/transfer.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
-import { attempt, Failure } from "../session/failure.ts";
+import { attempt, Failure, orNull } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { follow, type OnInterrupt, type StartCall } from "./follow.ts";
+import { hasImage } from "./list.ts";
 import { exportName, formatOf, given, importName, type Payload, pullName } from "./names.ts";
 
 /** Returns the class of --class=. Without the option, throws a Failure that lists the classes. */
@@ -91,12 +92,22 @@ async function openSource(session: Session, path: string | null, payload: Payloa
   );
 }
 
+/**
+ * Throws a Failure if no image has this name, before the file at `path` is truncated. If the daemon does not list its
+ * images, as those before 256, the export itself finds out.
+ */
+async function requireImage(session: Session, name: string, path: string): Promise<void> {
+  if ((await orNull(hasImage(session, name))) !== false) return;
+  throw new Failure(`Image ${name} not found.`, { hint: `The content of '${path}' was not changed.` });
+}
+
 /** The verbs `export-tar` and `export-raw`. */
 export async function exportImage(session: Session, payload: "tar" | "raw", words: readonly string[]): Promise<number> {
   const imageClass = classOf(session);
   const local = exportName(words[0] ?? "");
   const path = given(words[1]);
   const format = session.settings.format ?? formatOf(path);
+  if (path !== null && (await session.ports.hasContent(path))) await requireImage(session, local, path);
   using file = await (path === null
     ? session.ports.openFile(1)
     : attempt(`Failed to open ${path}`, () => session.ports.openFile(path, "create")));

@@ -6,6 +6,7 @@ import { mortal } from "../../kernel/syscall/mortal.ts";
 import { requireReference, resolveReference } from "../../oci/reference.ts";
 import { Stage } from "../image/stage.ts";
 import { unpackTar } from "../image/unpack-tar.ts";
+import { log } from "../program/log.ts";
 import { readChunks } from "../stream/archive.ts";
 import { OciRegistry } from "./registry.ts";
 import { layoutSource, type OciSource, registrySource } from "./source.ts";
@@ -33,7 +34,16 @@ export async function openSource(reference: string, root: Fd): Promise<OpenedSou
   }
   const packed = ARCHIVE.exec(reference);
   if (packed !== null) return openArchive(packed[1] ?? "", reference, packed[2] ?? null, root);
-  const registry = new OciRegistry(await resolveReference(requireReference(reference)));
+  const named = requireReference(reference);
+  const address = await resolveReference(named);
+  if (named.registry === null) {
+    const separator = named.digest === null ? ":" : "@";
+    log(
+      "info",
+      `The full name of '${reference}' is '${address.registry}/${address.image}${separator}${address.version}'.`,
+    );
+  }
+  const registry = new OciRegistry(address);
   return { source: registrySource(registry), [Symbol.dispose]: () => {} };
 }
 

@@ -87,6 +87,8 @@ export interface Surroundings {
   readonly writeFailure?: string;
   readonly hasJournal?: boolean;
   readonly hasImportctl?: boolean;
+  /** Whether each file that is written to has content; false by default. */
+  readonly hasContent?: boolean;
 }
 
 const USUAL_SOCKETS = ["system", "/run/systemd/machine/io.systemd.Machine"];
@@ -126,6 +128,8 @@ export class FakeProcess implements Ports {
 
   /** Whether the distribution has an importctl; true by default. */
   isThere = () => this.#around.hasImportctl ?? true;
+
+  hasContent = async () => this.#around.hasContent ?? false;
 
   writeSome = (fd: number, bytes: Uint8Array): number => {
     if (this.#around.writeFailure !== undefined) throw new FakeSyscallError(this.#around.writeFailure);
@@ -216,17 +220,17 @@ export class FakeProcess implements Ports {
 
   interrupted = () => ({ promise: this.interrupt, stop: () => {} });
 
-  startPager = async (candidates: readonly Command[]) => {
+  findPager = async (candidates: readonly Command[]) => {
     this.pagers = candidates;
     const prefix = candidates[0]?.argv[0] === "sed" ? "PAGER:" : "";
-    return {
+    return () => ({
       write: (text: string) => {
         const lines = text.split(/(?<=\n)/).map((line) => prefix + line);
         this.writeSome(1, Buffer.from(lines.join("")));
         return true;
       },
       close: async () => {},
-    };
+    });
   };
 
   startAgent = async (command: AgentCommand): Promise<Agent | null> => {

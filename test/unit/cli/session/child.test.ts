@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startAgentChild } from "../../../../src/cli/session/agent-child.ts";
-import { runChild, startPagerChild } from "../../../../src/cli/session/child.ts";
+import { findPager, runChild } from "../../../../src/cli/session/child.ts";
 import { waitFor } from "../../../lib/wait-for.ts";
 
 let directory = "";
@@ -31,12 +31,12 @@ describe("runChild", () => {
   });
 });
 
-describe("startPagerChild", () => {
+describe("findPager", () => {
   test("starts the first pager that is installed and waits until it ends", async () => {
     const [shown, quit] = [join(directory, "shown"), join(directory, "quit")];
     Bun.spawnSync(["mkfifo", quit]);
     const path = program("pages", `sed s/^/page:/ > "${shown}"; read -r _ < "${quit}"; echo done >> "${shown}"`);
-    const pager = startPagerChild([{ argv: ["no-such-program-here"] }, { argv: [path] }]);
+    const pager = findPager([{ argv: ["no-such-program-here"] }, { argv: [path] }])?.();
     pager?.write("one\n");
     pager?.write("two\n");
     const closed = pager?.close() as Promise<void>;
@@ -48,14 +48,20 @@ describe("startPagerChild", () => {
   });
 
   test("does not wait for a pager that was left early", async () => {
-    const pager = startPagerChild([{ argv: [program("quits", "head -c 1 >/dev/null")] }]);
+    const pager = findPager([{ argv: [program("quits", "head -c 1 >/dev/null")] }])?.();
     for (let i = 0; i < 100; i++) pager?.write("x".repeat(100_000));
     await pager?.close();
     expect(pager?.write("more")).toBe(false);
   });
 
   test("returns null if no pager is installed", () =>
-    expect(startPagerChild([{ argv: ["no-such-program-here"] }])).toBeNull());
+    expect(findPager([{ argv: ["no-such-program-here"] }])).toBeNull());
+
+  test("returns null at the start for a program that cannot be executed", () => {
+    const path = join(directory, "empty");
+    writeFileSync(path, "#!/no/such/interpreter\n", { mode: 0o755 });
+    expect(findPager([{ argv: [path] }])?.()).toBeNull();
+  });
 });
 
 describe("startAgentChild", () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { Output } from "../../../../src/cli/session/output.ts";
+import { Output, type PagerPipe } from "../../../../src/cli/session/output.ts";
 import { WAIT_FOR_FULL_PIPE } from "../../../lib/full-pipe.ts";
 
 class Refusal extends Error {
@@ -109,16 +109,60 @@ describe("Output", () => {
     const output = new Output(() => {
       throw new Refusal("EIO");
     });
-    output.usePager({
+    const pipe: PagerPipe = {
       write: (text) => shown.push(text) > 0,
       close: async () => {
         closed = true;
       },
-    });
+    };
+    output.usePager({ start: () => pipe, takesErrors: false });
     output.write("a");
     output.writeError("b");
     await output.close();
     expect([shown, closed, output.failure]).toEqual([["a", "b"], true, null]);
+  });
+
+  test("starts a pager that the user named for an error, too (C123)", async () => {
+    const shown: string[] = [];
+    const output = new Output(() => {
+      throw new Refusal("EIO");
+    });
+    const pipe = { write: (text: string) => shown.push(text) > 0, close: async () => {} };
+    output.usePager({ start: () => pipe, takesErrors: true });
+    output.writeError("a");
+    await output.close();
+    expect(shown).toEqual(["a"]);
+  });
+
+  test("starts no other pager for an error before the first output", async () => {
+    const written: [number, string][] = [];
+    const output = new Output((fd, bytes) => {
+      written.push([fd, Buffer.from(bytes).toString()]);
+      return bytes.length;
+    });
+    const start = () => {
+      throw new Error("was started");
+    };
+    output.usePager({ start, takesErrors: false });
+    output.write("");
+    output.writeError("No machine 'nope' known\n");
+    expect(output.hasPager).toBe(true);
+    await output.close();
+    expect(written).toEqual([[2, "No machine 'nope' known\n"]]);
+  });
+
+  test("writes to stdout if the pager cannot be started", async () => {
+    const written: string[] = [];
+    const output = new Output((_, bytes) => {
+      written.push(Buffer.from(bytes).toString());
+      return bytes.length;
+    });
+    output.usePager({ start: () => null, takesErrors: true });
+    output.write("a");
+    output.write("b");
+    expect(output.hasPager).toBe(false);
+    await output.close();
+    expect(written).toEqual(["a", "b"]);
   });
 });
 
