@@ -1,7 +1,7 @@
 // Measures a machine: the counters of its control groups and of its network at one moment.
 import { unlessNoProcess } from "../base/absence.ts";
 import { upToUnit } from "../kernel/cgroup/cgroup.ts";
-import { type CgroupHierarchy, cgroupHierarchies } from "../kernel/cgroup/mount.ts";
+import { type CgroupMounts, cgroupMounts } from "../kernel/cgroup/mount.ts";
 import { CgroupMeter, type CgroupUsage, readAgain } from "../kernel/cgroup/usage.ts";
 import { type Fd, openPath } from "../kernel/file/fd.ts";
 import { sameNamespace } from "../kernel/process/namespace.ts";
@@ -12,9 +12,6 @@ export interface Usage extends CgroupUsage {
   readonly receivedBytes: number | null;
   readonly sentBytes: number | null;
 }
-
-/** The number of files that one meter keeps open, at most. */
-export const METER_FILES = 10;
 
 const LOOPBACK = "lo";
 
@@ -42,14 +39,19 @@ export class Meter implements Disposable {
   readonly #network: Fd | null;
 
   /** Measures the unit of `leader` ("": its own control group). Throws an error with errno when the leader is gone. */
-  constructor(leader: number, unit: string, hierarchies: readonly CgroupHierarchy[] = cgroupHierarchies()) {
-    this.#cgroup = new CgroupMeter(leader, (path, controller) => groupOf(unit, path, controller), hierarchies);
+  constructor(leader: number, unit: string, mounts: CgroupMounts = cgroupMounts()) {
+    this.#cgroup = new CgroupMeter(leader, (path, controller) => groupOf(unit, path, controller), mounts);
     try {
       this.#network = networkFile(leader);
     } catch (error) {
       this.#cgroup[Symbol.dispose]();
       throw error;
     }
+  }
+
+  /** The number of files that it keeps open: up to ten, by the controllers of the host. */
+  get files(): number {
+    return this.#cgroup.files + (this.#network === null ? 0 : 1);
   }
 
   /** Returns the present counters. */

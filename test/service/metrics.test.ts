@@ -155,12 +155,8 @@ describe.skipIf(needsRoot !== "")(`metrics${needsRoot}`, () => {
         const scrape = async () => {
           const startMs = performance.now();
           const text = await (await get(daemon, "/metrics", OPENMETRICS)).text();
-          return { all: parseOpenMetrics(text), ms: performance.now() - startMs, bytes: text.length };
-        };
-        const timed = async () => {
-          const startMs = performance.now();
-          const { length } = await (await get(daemon, "/metrics")).text();
-          return { ms: performance.now() - startMs, bytes: length };
+          const ms = performance.now() - startMs;
+          return { all: parseOpenMetrics(text), ms, bytes: text.length };
         };
         const first = await scrape();
         expect(first.all.get("machined_machine")?.samples.length).toBe(MANY);
@@ -177,7 +173,7 @@ describe.skipIf(needsRoot !== "")(`metrics${needsRoot}`, () => {
         const together = await Promise.all(Array.from({ length: 10 }, scrape));
         expect(new Set(together.map(({ all }) => sampledAt(all))).size).toBeLessThanOrEqual(2);
         const duration = (all: typeof first.all) => valueIn(all, "machined_sample_duration_seconds{}") * 1000;
-        const last = await timed();
+        const last = await scrape();
         const cpu = (all: typeof first.all) => valueIn(all, "machined_cpu_seconds_total{}") * 1000;
         const third = await waitFor(async () => {
           const next = await scrape();
@@ -189,10 +185,12 @@ describe.skipIf(needsRoot !== "")(`metrics${needsRoot}`, () => {
           if (sampledAt(next.all) === sampledAt(third.all)) throw new Error("the same sample");
           return next;
         }, "a fourth sample");
+        const withSample = (one: typeof first) => `${one.ms.toFixed(0)} ms (sample ${duration(one.all).toFixed(0)} ms)`;
         console.log(
           `processors for a sample and its scrapes: ${(cpu(fourth.all) - cpu(third.all)).toFixed(0)} ms; ` +
-            `scrape of ${MANY} machines: first sample ${duration(first.all).toFixed(0)} ms, second ` +
-            `${duration(second.all).toFixed(0)} ms; from the last sample ${last.ms.toFixed(1)} ms, ${last.bytes} bytes; ` +
+            `scrapes of ${MANY} machines with their samples: ${withSample(first)}, ${withSample(second)}, ` +
+            `${withSample(third)}, ${withSample(fourth)}; from the last sample ${last.ms.toFixed(1)} ms, ` +
+            `${last.bytes} bytes; ` +
             `${before} descriptors`,
         );
       } finally {

@@ -58,6 +58,18 @@ export function cgroupHierarchies(): CgroupHierarchy[] {
   return findCgroupHierarchies(readRegular(table, LIMIT_BYTES).toString());
 }
 
+/** Where each controller's hierarchy is mounted; version 2 is the controller "". */
+export type CgroupMounts = ReadonlyMap<string, string>;
+
+/** Returns the mounts of all controllers. */
+export function cgroupMounts(): CgroupMounts {
+  return new Map(
+    cgroupHierarchies().flatMap(({ controllers, mount }) =>
+      controllers.split(",").map((name) => [name, mount] as const),
+    ),
+  );
+}
+
 /** What `cgroupHierarchies()` returns for the text of a /proc/self/mountinfo. */
 export function findCgroupHierarchies(mountinfo: string): CgroupHierarchy[] {
   const found = new Map<string, string>();

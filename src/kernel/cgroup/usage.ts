@@ -1,10 +1,10 @@
 // The resource usage of a control group: CPU time, memory, tasks, input and output, and pressure (how long tasks
 // waited). See "Controller interface files" in the kernel's cgroup-v2.rst, cgroup-v1/*.rst, and accounting/psi.rst.
-import { type Fd, openPath } from "../file/fd.ts";
+import { type Fd, openUnless } from "../file/fd.ts";
 import { readProcess } from "../process/process-file.ts";
 import { pinForever } from "../syscall/mem.ts";
-import { isErrno, trySys } from "../syscall/sys.ts";
-import { type CgroupHierarchy, cgroupHierarchies } from "./mount.ts";
+import { trySys } from "../syscall/sys.ts";
+import { type CgroupMounts, cgroupMounts } from "./mount.ts";
 
 /** Values that the kernel does not account for this group (controller not enabled) are null. */
 export interface CgroupUsage {
@@ -138,11 +138,23 @@ function groupsOf(pid: number): Map<string, string> {
   return groups;
 }
 
+/** Errors of opening a file of a group that say that the kernel does not count this for the group. */
+const NOT_COUNTED = ["ENOENT", "EACCES", "EOPNOTSUPP", "ENOTDIR", "ENODEV"];
+
+type Parsers = readonly (readonly [Field, (text: string) => number | null])[];
+
 /** An open file, with the parsers of its fields. */
 interface OpenSource {
   readonly file: Fd;
-  readonly fields: readonly (readonly [Field, (text: string) => number | null])[];
+  readonly parsers: Parsers;
 }
+
+const SOURCES = [...UNIFIED, ...LEGACY].map(({ file, controller = "", fields }) => ({
+  file,
+  controller,
+  // Object.entries() does not know the names of the keys, which are Field's.
+  parsers: Object.entries(fields) as unknown as Parsers,
+}));
 
 /** Measures one group. Its files stay open, because opening them costs more than reading them. */
 export class CgroupMeter implements Disposable {
@@ -156,44 +168,46 @@ export class CgroupMeter implements Disposable {
   constructor(
     pid: number,
     above: (path: string, controller: string) => string | null = (path) => path,
-    hierarchies: readonly CgroupHierarchy[] = cgroupHierarchies(),
+    mounts: CgroupMounts = cgroupMounts(),
   ) {
     const groups = groupsOf(pid);
-    const mounts = new Map(
-      hierarchies.flatMap(({ controllers, mount }) => controllers.split(",").map((name) => [name, mount] as const)),
-    );
-    const known = new Set<Field>();
-    for (const source of [...UNIFIED, ...LEGACY]) {
-      const controller = source.controller ?? "";
+    const folders = new Map<string, Fd | null>();
+    const folderOf = (controller: string): Fd | null => {
       const [group, mount] = [groups.get(controller), mounts.get(controller)];
-      const isKnown = Object.keys(source.fields).every((field) => known.has(field as Field));
-      if (group === undefined || mount === undefined || isKnown) continue;
-      const wanted = above(group, controller);
-      const file = wanted === null ? null : this.#open(`${mount}${wanted}/${source.file}`);
-      if (file === null) continue;
-      const fields = Object.entries(source.fields) as [Field, (text: string) => number | null][];
-      this.#files.push({ file, fields });
-      for (const [field] of fields) known.add(field);
-    }
-  }
-
-  /** Opens a file if it exists; on another error closes all files and throws it. */
-  #open(path: string): Fd | null {
+      const wanted = group === undefined || mount === undefined ? null : above(group, controller);
+      return wanted === null ? null : openUnless(NOT_COUNTED, null, mount + wanted, "path");
+    };
     try {
-      return openIfThere(path);
+      const known = new Set<Field>();
+      for (const { file: name, controller, parsers } of SOURCES) {
+        if (parsers.every(([field]) => known.has(field))) continue;
+        if (!folders.has(controller)) folders.set(controller, folderOf(controller));
+        const folder = folders.get(controller) ?? null;
+        const file = folder === null ? null : openUnless(NOT_COUNTED, folder, name, "read");
+        if (file === null) continue;
+        this.#files.push({ file, parsers });
+        for (const [field] of parsers) known.add(field);
+      }
     } catch (error) {
       this[Symbol.dispose]();
       throw error;
+    } finally {
+      for (const folder of folders.values()) folder?.close();
     }
+  }
+
+  /** The number of files that are open. */
+  get files(): number {
+    return this.#files.length;
   }
 
   /** Returns the present usage of the group. */
   read(): CgroupUsage {
     const usage: Record<string, number | null> = { ...NOTHING };
-    for (const { file, fields } of this.#files) {
+    for (const { file, parsers } of this.#files) {
       const text = readAgain(file);
       if (text === null) continue;
-      for (const [field, parse] of fields) usage[field] = parse(text);
+      for (const [field, parse] of parsers) usage[field] = parse(text);
     }
     // Every key is one of CgroupUsage's, by the type of `Source`.
     return usage as unknown as CgroupUsage;
@@ -201,14 +215,5 @@ export class CgroupMeter implements Disposable {
 
   [Symbol.dispose](): void {
     for (const { file } of this.#files) file.close();
-  }
-}
-
-function openIfThere(path: string): Fd | null {
-  try {
-    return openPath(path, "read");
-  } catch (error) {
-    if (isErrno(error, "ENOENT", "EACCES", "EOPNOTSUPP", "ENOTDIR", "ENODEV")) return null;
-    throw error;
   }
 }

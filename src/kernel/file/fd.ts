@@ -1,6 +1,7 @@
 // Descriptors as objects with an owner. A function that returns an Fd passes the ownership to its caller, who closes it
 // (`using`) or releases it (`take()`). All files opened here are close-on-exec, do not wait for the other end of a
 // fifo, and do not become a controlling terminal. See open(2), openat2(2).
+import { errnoName } from "../../base/errno.ts";
 import {
   AT_FDCWD,
   EAGAIN,
@@ -121,6 +122,17 @@ export class Fd implements Disposable {
 /** Opens `path`; throws a SyscallError that names the path. */
 export function openPath(path: string, mode: OpenMode): Fd {
   return Fd.adopt(check(trySys("openat", AT_FDCWD, scratchString(path), OPEN_FLAGS[mode]), "open", path));
+}
+
+/**
+ * Opens `path`, relative to `directory` if it is not null; returns null where the kernel returns one of the errors in
+ * `absent`, e.g. "ENOENT". Cheaper than openAt() where many of the paths do not exist: no error is made for them.
+ */
+export function openUnless(absent: readonly string[], directory: Fd | null, path: string, mode: OpenMode): Fd | null {
+  const at = directory?.number ?? AT_FDCWD;
+  const result = trySys("openat", at, scratchString(path), OPEN_FLAGS[mode]);
+  if (result < 0 && absent.includes(errnoName(-result))) return null;
+  return Fd.adopt(check(result, "open", path));
 }
 
 /** Opens `path` relative to `directory`. Follows symbolic links, also out of it: only for trusted trees. */

@@ -2,12 +2,12 @@
 // slices, so that a thousand machines do not block the loop; concurrent requests share it. The files of the machines
 // stay open between samples while requests keep coming.
 import { openFilesLimit } from "../../ipc/peers.ts";
-import { type CgroupHierarchy, cgroupHierarchies } from "../../kernel/cgroup/mount.ts";
+import { type CgroupMounts, cgroupMounts } from "../../kernel/cgroup/mount.ts";
 import { unlessSyscallError } from "../../kernel/syscall/sys.ts";
 import { monotonicUsec, realtimeUsec } from "../../kernel/syscall/time.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import type { Registry } from "../../registry/machine/registry.ts";
-import { METER_FILES, Meter, type Usage } from "../../stats/meter.ts";
+import { Meter, type Usage } from "../../stats/meter.ts";
 
 /** One machine at one moment. */
 export interface MachineUsage {
@@ -26,8 +26,8 @@ export interface Sample {
 
 interface SamplerOptions {
   readonly registry: Registry;
-  /** How many machines have their files kept open; those of others are opened for each sample. */
-  readonly mostHeld?: number;
+  /** How many files of machines are kept open, at most; others are opened for each sample. */
+  readonly mostFiles?: number;
   /** All files are closed after this long without a request. */
   readonly keepMs?: number;
 }
@@ -41,20 +41,22 @@ const SHARE_OF_FILES = 4;
 
 export class Sampler implements Disposable {
   readonly #registry: Registry;
-  readonly #mostHeld: number;
+  readonly #mostFiles: number;
   readonly #keepMs: number;
   readonly #meters = new Map<Machine, Meter>();
+  /** The number of files that `#meters` keep open. */
+  #files = 0;
   #last: { sample: Sample; readonly atMs: number } | null = null;
   /** Machines that were registered since the last sample was begun. */
   readonly #newcomers = new Set<Machine>();
   #hasLeavers = false;
-  #mounted: readonly CgroupHierarchy[] | null = null;
+  #mounts: CgroupMounts | null = null;
   #running: Promise<Sample> | null = null;
   #timer: ReturnType<typeof setTimeout> | null = null;
 
-  constructor({ registry, mostHeld, keepMs = KEEP_MS }: SamplerOptions) {
+  constructor({ registry, mostFiles, keepMs = KEEP_MS }: SamplerOptions) {
     this.#registry = registry;
-    this.#mostHeld = mostHeld ?? Math.floor(openFilesLimit() / SHARE_OF_FILES / METER_FILES);
+    this.#mostFiles = mostFiles ?? Math.floor(openFilesLimit() / SHARE_OF_FILES);
     this.#keepMs = keepMs;
   }
 
@@ -91,8 +93,11 @@ export class Sampler implements Disposable {
   }
 
   #close(machine: Machine): void {
-    this.#meters.get(machine)?.[Symbol.dispose]();
+    const meter = this.#meters.get(machine);
+    if (meter === undefined) return;
     this.#meters.delete(machine);
+    this.#files -= meter.files;
+    meter[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {
@@ -137,22 +142,22 @@ export class Sampler implements Disposable {
     return sample;
   }
 
-  /** The cgroup hierarchies, read once: they are mounted when the host boots. */
-  #hierarchies(): readonly CgroupHierarchy[] {
-    this.#mounted ??= cgroupHierarchies();
-    return this.#mounted;
-  }
-
   #read(machine: Machine): Usage | null {
     const held = this.#meters.get(machine);
     if (held !== undefined) return held.read();
     // The machine was removed between two slices, and its files would never be closed.
     if (!machine.started) return null;
-    const meter = open(machine, this.#hierarchies());
+    // Read once: the hierarchies are mounted when the host boots.
+    this.#mounts ??= cgroupMounts();
+    const meter = open(machine, this.#mounts);
     if (meter === null) return null;
     const usage = meter.read();
-    if (this.#meters.size < this.#mostHeld) this.#meters.set(machine, meter);
-    else meter[Symbol.dispose]();
+    if (this.#files + meter.files > this.#mostFiles) {
+      meter[Symbol.dispose]();
+    } else {
+      this.#meters.set(machine, meter);
+      this.#files += meter.files;
+    }
     return usage;
   }
 
@@ -167,10 +172,10 @@ export class Sampler implements Disposable {
  * Opens the files of a machine; returns null where its leader has ended or no more files may be opened: its usage is
  * not measured.
  */
-function open(machine: Machine, hierarchies: readonly CgroupHierarchy[]): Meter | null {
+function open(machine: Machine, mounts: CgroupMounts): Meter | null {
   const { leader, place } = machine;
   return unlessSyscallError(() => {
-    const meter = new Meter(leader.pid, place?.unit ?? "", hierarchies);
+    const meter = new Meter(leader.pid, place?.unit ?? "", mounts);
     // The leader is alive, so that its PID was not reused while the files were opened.
     if (leader.isAlive()) return meter;
     meter[Symbol.dispose]();
