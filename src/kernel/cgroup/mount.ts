@@ -40,7 +40,7 @@ export function findCgroupRoot(mountinfo: string): CgroupRoot {
 }
 
 /** A control group hierarchy, by its controllers field in /proc/PID/cgroup: "" for version 2. */
-export interface CgroupHierarchy {
+interface CgroupHierarchy {
   readonly controllers: string;
   readonly mount: string;
 }
