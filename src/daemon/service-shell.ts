@@ -25,6 +25,9 @@ import { type SignalOf, type SignalValues, signalMessage } from "./signal.ts";
 import { openOrWarn } from "./sockets.ts";
 import { SystemBus } from "./system-bus.ts";
 
+/** More than each part of the end waits, and less than systemd's limit of 90 s. */
+const END_LIMIT_MS = 45_000;
+
 export interface ShellOptions {
   /** The name of the program, in the log and over Varlink. */
   readonly identifier: string;
@@ -79,6 +82,7 @@ export class ServiceShell {
   #privateBus: PrivateBus | null = null;
   #lock: Disposable | null = null;
   #isOpen = false;
+  #isEnding = false;
 
   /** `served` is used only after `run()` was called. */
   constructor(options: ShellOptions, served: Served) {
@@ -171,11 +175,10 @@ export class ServiceShell {
   /** Serves until SIGTERM, SIGINT, `stop()` or idle exit; returns the exit code. */
   async run(): Promise<number> {
     handleProcessEvents(this.log, () => this.stop(0));
-    try {
-      await this.#start();
-    } catch (error) {
-      return this.#failToStart(error);
-    }
+    const start = this.#start().catch((error: unknown) => ({ error }));
+    // The end does not wait for the start: a bus or service manager that has ended before never answers.
+    const first = await Promise.race([start, this.#stopped.promise]);
+    if (typeof first === "object") return this.#failToStart(first.error);
     const code = await this.#stopped.promise;
     await this.#end();
     return code;
@@ -210,6 +213,7 @@ export class ServiceShell {
       this.stop(exitCodeOf(error));
     });
     this.#open();
+    if (!this.#isOpen) return;
     this.#served.opened();
     feedWatchdog();
     this.touch();
@@ -228,7 +232,7 @@ export class ServiceShell {
 
   /** Opens the sockets and sends READY=1, once; before calls on the bus are answered. */
   #open(): void {
-    if (this.#isOpen) return;
+    if (this.#isOpen || this.#isEnding) return;
     this.#isOpen = true;
     this.#served.open();
     this.orWarn(this.#options.privateBus, (path) => {
@@ -246,11 +250,18 @@ export class ServiceShell {
     return exitCodeOf(error);
   }
 
+  /** Ends all work; after a time without it, as the service manager would kill this process later. */
+  async #stopServing(): Promise<void> {
+    const late = Bun.sleep(END_LIMIT_MS).then(() => this.log.warning("Exiting, although some work has not ended."));
+    await Promise.race([this.#served.stop(), late]);
+  }
+
   /** Sends STOPPING=1 first: the service manager then starts a new daemon for calls that arrive from now on. */
   async #end(): Promise<void> {
+    this.#isEnding = true;
     this.#idle.stop();
     notify("STOPPING=1\nSTATUS=Shutting down...");
-    await this.#served.stop();
+    if (this.#isOpen) await this.#stopServing();
     this.#authority.close();
     this.#privateBus?.close();
     for (const server of this.#varlink) server.close();
