@@ -14,6 +14,14 @@ test("for a prefix, the shortest word that begins with it is suggested", () => {
   expect(suggest("", VERBS)).toBe("list");
 });
 
+test("what was typed of a word with several parts may be its first part", () => {
+  expect(suggest("lst", ["help", "list-images"])).toBe("list-images");
+  expect(suggest("lst", ["list-images", "list"])).toBe("list-images");
+  expect(suggest("lst", ["list", "list-images"])).toBe("list");
+  expect(suggest("impotr", ["help", "import-tar"])).toBe("import-tar");
+  expect(suggest("ab", ["cd-images"])).toBeUndefined();
+});
+
 test("for other words, the first of the nearest words at a distance of at most five is suggested (C30)", () => {
   expect(suggest("lst", VERBS)).toBe("list");
   expect(suggest("rebot", VERBS)).toBe("reboot");
