@@ -3,8 +3,8 @@
 // citty prints usage texts from the same rows. Its parser is not used: it accepts unknown options, keeps only the last
 // of repeated ones, and consumes options that belong to a command such as that of `shell`.
 import * as getopt from "../../base/getopt.ts";
+import { suggestOption } from "../../base/text/suggest.ts";
 import { Failure } from "../session/failure.ts";
-import { suggest } from "./suggest.ts";
 
 export type { Finish } from "../../base/getopt.ts";
 
@@ -40,14 +40,11 @@ interface ParseRules<S, C> extends Omit<getopt.ParseRules<S, C>, "fail"> {
   readonly program: string;
 }
 
-/** A name that differs more from every option is likely none of them. */
-const MOST_EDITS = 2;
-
 /** Returns the hint for an option that the table does not have; undefined where none of its names is similar. */
 function didYouMean<S, C>(unknown: string, options: OptionTable<S, C>): string | undefined {
-  const names = Object.keys(options).filter((name) => name.length > 1 && options[name]?.hidden !== true);
-  const nearest = suggest(unknown, names, Math.min(MOST_EDITS, unknown.length - 1));
-  return nearest === undefined ? undefined : `Did you mean --${nearest}?`;
+  const names = Object.keys(options).filter((name) => options[name]?.hidden !== true);
+  const nearest = suggestOption(unknown, names);
+  return nearest === undefined ? undefined : `Did you mean ${nearest}?`;
 }
 
 /**

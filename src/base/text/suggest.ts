@@ -56,3 +56,13 @@ export function suggest(typed: string, words: readonly string[], mostEdits = MOS
     })
   );
 }
+
+/** An option that differs more from what was typed is likely not meant. */
+const MOST_EDITS_OF_OPTION = 2;
+
+/** Returns the long option nearest to the name of one that does not exist; undefined where none is similar. */
+export function suggestOption(unknown: string, names: readonly string[]): string | undefined {
+  const long = names.filter((name) => name.length > 1);
+  const nearest = suggest(unknown, long, Math.min(MOST_EDITS_OF_OPTION, unknown.length - 1));
+  return nearest === undefined ? undefined : `--${nearest}`;
+}
