@@ -23,7 +23,12 @@ const MEANINGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     full: "Do not break lines that are too long for the terminal",
     json: "Print each event as JSON: pretty, short or off",
   },
-  logs: { json: "Print each entry as JSON: pretty, short or off", all: "Show long and unprintable fields in full" },
+  status: { lines: "How many journal entries to print" },
+  logs: {
+    lines: "How many journal entries to print",
+    json: "Print each entry as JSON: pretty, short or off",
+    all: "Show long and unprintable fields in full",
+  },
   stats: {
     json: "Print numbers as JSON: pretty, short or off",
     all: "Include hidden machines",

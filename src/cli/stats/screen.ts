@@ -126,7 +126,7 @@ export function tableScreen(view: View): string[] {
   };
   const cpu = total(stats, ({ cpuPercent }) => cpuPercent).toFixed(1);
   const memory = formatBytes(BigInt(Math.round(total(stats, ({ memoryBytes }) => memoryBytes))));
-  const head = `${stats.length} machines, CPU ${cpu}%, memory ${memory}, by ${ORDERS[order].title}`;
+  const head = `${stats.length} ${stats.length === 1 ? "machine" : "machines"}, CPU ${cpu}%, memory ${memory}, by ${ORDERS[order].title}`;
   const { table } = withoutExcess(whole, form, 1);
   const text = renderTable(table, form);
   return [
