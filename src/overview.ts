@@ -1,6 +1,7 @@
 // The texts of `machined` itself: its help, and the error for an unknown program.
+
+import { suggest } from "./base/text/suggest.ts";
 import { COMPATIBLE_WITH, PROGRAM_VERSION } from "./base/vocabulary/version.ts";
-import { suggest } from "./cli/command-line/suggest.ts";
 import { PROGRAMS } from "./programs.ts";
 
 const USAGE = "usage: machined PROGRAM [ARGUMENT…]";

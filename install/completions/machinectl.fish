@@ -99,7 +99,7 @@ complete -c machinectl -s E -l setenv -x -a '(set -xn)=' -d 'Set an environment 
 complete -c machinectl -l wait-status -d 'With shell: exit with the program\'s own exit status'
 complete -c machinectl -l read-only -d 'Make the bind mount or the clone read-only'
 complete -c machinectl -l mkdir -d 'Create the target of a bind mount where it is missing'
-complete -c machinectl -s n -l lines -x -d 'How many journal entries to print'
+complete -c machinectl -s n -l lines -x -d 'How many journal entries to print, or with events how many of the last events'
 complete -c machinectl -l max-addresses -x -a 'all' -d 'How many addresses to list at most, or \'all\''
 complete -c machinectl -s o -l output -x -a 'short short-full short-iso short-iso-precise short-precise short-monotonic short-delta short-unix verbose export json json-pretty json-sse json-seq cat with-unit' -d 'Form of journal entries (short, short-full, short-iso, short-iso-precise, short-precise, short-monotonic, short-delta, short-unix, verbose, export, json, json-pretty, json-sse, json-seq, cat, with-unit); the json ones turn tables into JSON'
 complete -c machinectl -l json -x -a 'pretty short off' -d 'Print list, status and show as JSON (pretty, short, off)'

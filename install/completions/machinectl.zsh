@@ -218,8 +218,8 @@ _arguments -S \
     '--wait-status[With shell\: exit with the program'\''s own exit status]' \
     '--read-only[Make the bind mount or the clone read-only]' \
     '--mkdir[Create the target of a bind mount where it is missing]' \
-    '*-n+[How many journal entries to print]:integer: ' \
-    '*--lines=[How many journal entries to print]:integer: ' \
+    '*-n+[How many journal entries to print, or with events how many of the last events]:integer: ' \
+    '*--lines=[How many journal entries to print, or with events how many of the last events]:integer: ' \
     '--max-addresses=[How many addresses to list at most, or '\''all'\'']:integer:(all)' \
     '(-o --output)-o+[Form of journal entries (short, short-full, short-iso, short-iso-precise, short-precise, short-monotonic, short-delta, short-unix, verbose, export, json, json-pretty, json-sse, json-seq, cat, with-unit); the json ones turn tables into JSON]:string:(short short-full short-iso short-iso-precise short-precise short-monotonic short-delta short-unix verbose export json json-pretty json-sse json-seq cat with-unit)' \
     '(-o --output)--output=[Form of journal entries (short, short-full, short-iso, short-iso-precise, short-precise, short-monotonic, short-delta, short-unix, verbose, export, json, json-pretty, json-sse, json-seq, cat, with-unit); the json ones turn tables into JSON]:string:(short short-full short-iso short-iso-precise short-precise short-monotonic short-delta short-unix verbose export json json-pretty json-sse json-seq cat with-unit)' \

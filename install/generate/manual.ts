@@ -21,7 +21,10 @@ function roff(text: string): string {
     .replace(/^([.'])/gm, "\\&$1");
 }
 
-/** Parses a `.verbs` file, in which each verb has a line `## NAME` and then lines of roff. */
+/**
+ * Parses a `.verbs` file, in which each verb has a line `## NAME` and then lines of roff. They continue the verb's
+ * description, which is printed before them; a verb that needs no more has none.
+ */
 function parseTexts(file: string): Map<string, string> {
   const texts = new Map<string, string>();
   for (const part of file.split(/^## /m).slice(1)) {
@@ -50,11 +53,12 @@ function verbEntry(verb: VerbModel, texts: Map<string, string>): string {
   const words = verb.usage === "" ? "" : ` \\fI${roff(verb.usage)}\\fR`;
   const options =
     verb.options.length === 0 ? "" : `\nOptions: ${verb.options.map((one) => `\\fB${roff(one)}\\fR`).join(", ")}.`;
+  const more = text === "" ? "" : `\n${text.replace(/(?<!\\)-/g, "\\-")}`;
   const columns =
     verb.columns.length === 0
       ? ""
       : `\nColumns: ${verb.columns.map(({ key, isUsual }) => (isUsual ? `\\fB${roff(key)}\\fR` : roff(key))).join(", ")}.`;
-  return `.TP\n${names}${words}\n${roff(verb.description)}.\n${text.replace(/(?<!\\)-/g, "\\-")}${options}${columns}`;
+  return `.TP\n${names}${words}\n${roff(verb.description)}.${more}${options}${columns}`;
 }
 
 /** The date of the last revision of the hand-written parts. */

@@ -44,8 +44,9 @@ export interface ParseRules<S, C> {
   readonly context: C;
   /**
    * Returns the error for a mistake on the command line; `text` is what getopt_long(3) prints after the program's name.
+   * `unknown` is the name of a long option that the table does not have.
    */
-  readonly fail: (text: string) => Error;
+  readonly fail: (text: string, unknown?: string) => Error;
   /**
    * Takes the first word; returns after how many words every argument is a word. Undefined: options are allowed
    * anywhere.
@@ -95,7 +96,7 @@ class Parser<S, C> {
       const list = fitting.map((name) => `--${name}`).join(", ");
       throw this.#rules.fail(`option '--${given}' is ambiguous; possibilities: ${list}`);
     }
-    if (fitting[0] === undefined) throw this.#rules.fail(`unrecognized option '--${given}'`);
+    if (fitting[0] === undefined) throw this.#rules.fail(`unrecognized option '--${given}'`, given);
     return fitting[0];
   }
 

@@ -1,6 +1,7 @@
 // Parses the options of `machined install` and `machined uninstall`.
 import { type OptionTable, parseOptions } from "../base/getopt.ts";
 import { type HelpText, helpWidth, layOutHelp } from "../base/text/help-text.ts";
+import { suggestOption } from "../base/text/suggest.ts";
 
 interface Arguments {
   /** The directory of --root=; "/" by default. */
@@ -19,6 +20,14 @@ class Mistake extends Error {}
 
 function mistake(text: string): Mistake {
   return new Mistake(text);
+}
+
+/** The error for a wrong option; `unknown` is the name of one that does not exist. */
+function wrongOption(options: readonly string[]) {
+  return (text: string, unknown?: string): Mistake => {
+    const nearest = unknown === undefined ? undefined : suggestOption(unknown, options);
+    return mistake(nearest === undefined ? text : `${text}, did you mean '${nearest}'?`);
+  };
 }
 
 function print(help: HelpText): void {
@@ -50,7 +59,8 @@ export function parseArguments(
 ): Arguments | number {
   const settings: Settings = { root: "/", flags: new Set() };
   try {
-    const rules = { options: optionsOf(flags, help), context: null, fail: mistake };
+    const options = optionsOf(flags, help);
+    const rules = { options, context: null, fail: wrongOption(Object.keys(options)) };
     const { words, finish } = parseOptions(args, settings, rules);
     void finish?.(words);
     if (finish !== null) return 0;
@@ -58,7 +68,8 @@ export function parseArguments(
     return settings;
   } catch (error) {
     if (!(error instanceof Mistake)) throw error;
-    process.stderr.write(`machined ${verb}: ${error.message}, see 'machined ${verb} --help'\n`);
+    const see = error.message.endsWith("?") ? " See" : ", see";
+    process.stderr.write(`machined ${verb}: ${error.message}${see} 'machined ${verb} --help'\n`);
     return 1;
   }
 }

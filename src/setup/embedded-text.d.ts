@@ -55,3 +55,7 @@ declare module "*.timer" {
   const text: string;
   export default text;
 }
+declare module "*.preset" {
+  const text: string;
+  export default text;
+}

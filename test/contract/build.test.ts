@@ -204,7 +204,7 @@ test("the executable contains the files that it installs", () => {
 
 test("wrong arguments of install are reported", () => {
   expect(run([executable, "install", "--rooot=/x"]).stderr).toBe(
-    "machined install: unrecognized option '--rooot', see 'machined install --help'\n",
+    "machined install: unrecognized option '--rooot', did you mean '--root'? See 'machined install --help'\n",
   );
   expect(run([executable, "install", "--root="]).stderr).toContain("Option --root= needs a directory");
   expect(run([executable, "install", "--root=/nosuch"]).stderr).toBe(

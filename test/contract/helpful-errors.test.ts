@@ -42,7 +42,12 @@ describe("for a verb of another program, the error suggests the verb that does t
     ["machinectl pull-oci", "importctl pull-oci"],
     ["machinectl log", "logs"],
     ["importctl pull", "pull-tar"],
-    ["importctl ls", "machinectl list"],
+    ["importctl ls", "list-images"],
+    ["importctl images", "list-images"],
+    ["importctl ps", "list-transfers"],
+    ["importctl lst", "list-transfers"],
+    ["importctl push", "push-oci"],
+    ["importctl rm", "machinectl remove"],
   ])("%s", async (line, meant) => {
     expect(await said(line)).toBe(`Unknown command verb '${line.split(" ")[1]}', did you mean '${meant}'?`);
   });
@@ -68,6 +73,53 @@ describe("on a terminal an error has a line that says what helps", () => {
     const utf8: Surroundings = { columns: 200, env: { TERM: "dumb", LANG: "C.UTF-8" } };
     expect((await said(line, utf8)).replaceAll("\r", "")).toBe(text);
     expect(await said(line)).toBe(text.split("\n")[0] ?? "");
+  });
+
+  test.each([
+    ["machinectl list --jsn=short", "machinectl: unrecognized option '--jsn'\nDid you mean --json?"],
+    ["machinectl list --colums=os", "machinectl: unrecognized option '--colums'\nDid you mean --columns?"],
+    [
+      "importctl list-images --clas=x",
+      "Failed to parse --class= parameter: x\nPossible values: machine, portable, sysext, confext",
+    ],
+    ["machinectl list --frobnicate", "machinectl: unrecognized option '--frobnicate'"],
+    ["machinectl list --x", "machinectl: unrecognized option '--x'"],
+    [
+      "importctl pull-raw u --verify=x",
+      "Failed to parse --verify= setting: x\nPossible values: no, checksum, signature",
+    ],
+    ["machinectl list --json=x", "Unknown argument to --json= switch: x\nPossible values: pretty, short, off"],
+    ["machinectl list --json-version=x", "Unknown argument to --json-version= switch: x\nPossible values: 1, 2"],
+    ["machinectl start a --runner=x", "Failed to parse --runner= setting: x\nPossible values: nspawn, vmspawn"],
+    ["machinectl run --pull=x a", "Failed to parse --pull= value: x\nPossible values: missing, always, never"],
+    [
+      "machinectl run --network=x a",
+      "Failed to parse --network= value: x\nPossible values: host, none, veth, user, bridge:NAME, zone:NAME, interface:NAME, macvlan:NAME, ipvlan:NAME",
+    ],
+    [
+      "importctl export-tar a --format=x",
+      "Unknown format: x\nPossible values: uncompressed, xz, gzip, bzip2, zstd, lz4",
+    ],
+    ["machinectl kill a --signal=x", "Failed to parse signal string \"x\".\n'--signal=list' prints all signals"],
+    ["machinectl exec --stdin=x a b", "Failed to parse --stdin= value: x\nPossible values: yes, no"],
+    ["machinectl list --max-addresses=x", "Invalid number of addresses: x\nA number, or 'all'"],
+    [
+      "machinectl wait a --timeout=x",
+      "Failed to parse --timeout= value: x\nA time is a number of seconds, or with units, as in 500ms or 1min 30s",
+    ],
+  ])("%s", async (line, text) => {
+    const wide: Surroundings = { columns: 400, env: { TERM: "dumb" } };
+    expect((await said(line, wide)).replaceAll("\r", "")).toBe(text);
+    expect(await said(line)).toBe(text.split("\n")[0] ?? "");
+  });
+
+  test("the values of --output= are named as '--output=help' prints them", async () => {
+    const process = new FakeProcess(WORLD, {});
+    expect(await runMachinectl(["--output=help"], process)).toBe(0);
+    const values = process.stdout.trim().split("\n").join(", ");
+    expect((await said("machinectl status -o x", TERMINAL)).replaceAll("\r", "")).toBe(
+      `Unknown output 'x'.\nPossible values: ${values}`,
+    );
   });
 
   test("the hint about a missing machine differs from the one about a host that is down", async () => {

@@ -121,6 +121,8 @@ test.skipIf(needsRoot !== "")(
   async () => {
     await using daemon = await TestDaemon.start();
     expect(await run(daemon, "machined-rsh", "-L", "1:a:2", "web", "true")).toMatchObject({ code: 255, stdout: "" });
+    const help = await run(daemon, "machined-rsh", "--help");
+    expect([help.code, help.stdout]).toEqual([0, expect.stringContaining("[USER@]MACHINE COMMAND")]);
     const { code, stderr } = await run(daemon, "machined-rsh", "nobody", "true");
     expect([code, stderr]).toEqual([255, expect.stringContaining("nobody")]);
   },

@@ -3,6 +3,7 @@
 // citty prints usage texts from the same rows. Its parser is not used: it accepts unknown options, keeps only the last
 // of repeated ones, and consumes options that belong to a command such as that of `shell`.
 import * as getopt from "../../base/getopt.ts";
+import { suggestOption } from "../../base/text/suggest.ts";
 import { Failure } from "../session/failure.ts";
 
 export type { Finish } from "../../base/getopt.ts";
@@ -39,6 +40,13 @@ interface ParseRules<S, C> extends Omit<getopt.ParseRules<S, C>, "fail"> {
   readonly program: string;
 }
 
+/** Returns the hint for an option that the table does not have; undefined where none of its names is similar. */
+function didYouMean<S, C>(unknown: string, options: OptionTable<S, C>): string | undefined {
+  const names = Object.keys(options).filter((name) => options[name]?.hidden !== true);
+  const nearest = suggestOption(unknown, names);
+  return nearest === undefined ? undefined : `Did you mean ${nearest}?`;
+}
+
 /**
  * Applies the options in `args` to `settings` and returns the words that are not options. Throws a Failure with the
  * text that getopt_long(3) prints for the same mistake.
@@ -48,5 +56,9 @@ export function parseOptions<S, C>(
   settings: S,
   { program, ...rules }: ParseRules<S, C>,
 ): getopt.Parsed {
-  return getopt.parseOptions(args, settings, { ...rules, fail: (text) => new Failure(`${program}: ${text}`) });
+  const fail = (text: string, unknown?: string) => {
+    const hint = unknown === undefined ? undefined : didYouMean(unknown, rules.options);
+    return new Failure(`${program}: ${text}`, { hint });
+  };
+  return getopt.parseOptions(args, settings, { ...rules, fail });
 }

@@ -3,7 +3,7 @@
 // returned prints something (`--output=help`) and ends the program.
 
 import { parseSpanMs } from "../../base/text/span.ts";
-import { parseCompression } from "../../base/vocabulary/compression.ts";
+import { COMPRESSIONS, parseCompression } from "../../base/vocabulary/compression.ts";
 import { CHOSEN_TYPES } from "../../base/vocabulary/event.ts";
 import { VERIFY_MODES } from "../../base/vocabulary/transfer.ts";
 import { parseSignal } from "../format/signals.ts";
@@ -38,10 +38,23 @@ function choice<T extends string>(choices: readonly T[], value: string): T | und
   return choices.find((known) => known === value);
 }
 
-function required<T>(value: T | undefined, complaint: string): T {
-  if (value === undefined) throw new Failure(complaint);
+function required<T>(value: T | undefined, complaint: string, hint?: string): T {
+  if (value === undefined) throw new Failure(complaint, { hint });
   return value;
 }
+
+/** The hint for options that accept a few words only. */
+export function oneOf(values: readonly string[]): string {
+  return `Possible values: ${values.join(", ")}`;
+}
+
+const SIGNAL_HINT = "'--signal=list' prints all signals";
+const NETWORK_HINT = oneOf([
+  ...["host", "none", "veth", "user"],
+  ...["bridge", "zone", "interface", "macvlan", "ipvlan"].map((kind) => `${kind}:NAME`),
+]);
+const SPAN_HINT = "A time is a number of seconds, or with units, as in 500ms or 1min 30s";
+export const BOOLEAN_HINT = oneOf(["yes", "no"]);
 
 /** Parses an unsigned 32-bit number in decimal; undefined for anything else. */
 function unsigned(text: string): number | undefined {
@@ -63,14 +76,14 @@ export function setEnvironment(settings: Settings, value: string, { env }: Optio
 export function setSignal(settings: Settings, value: string, context: OptionContext): Finish | undefined {
   if (value === "help") return context.signals("names");
   if (value === "list") return context.signals("table");
-  settings.signal = required(parseSignal(value), `Failed to parse signal string "${value}".`);
+  settings.signal = required(parseSignal(value), `Failed to parse signal string "${value}".`, SIGNAL_HINT);
   return undefined;
 }
 
 /** `--output=`: the journal's output mode. The JSON modes also turn off the legend of tables. */
 export function setOutput(settings: Settings, value: string, context: OptionContext): Finish | undefined {
   if (value === "help") return context.lines(OUTPUT_MODES);
-  settings.output = required(choice(OUTPUT_MODES, value), `Unknown output '${value}'.`);
+  settings.output = required(choice(OUTPUT_MODES, value), `Unknown output '${value}'.`, oneOf(OUTPUT_MODES));
   if (value.startsWith("json")) settings.legend = false;
   return undefined;
 }
@@ -78,7 +91,8 @@ export function setOutput(settings: Settings, value: string, context: OptionCont
 /** `--json=`. */
 export function setJson(settings: Settings, value: string, context: OptionContext): Finish | undefined {
   if (value === "help") return context.lines(JSON_CHOICES);
-  settings.json = required(choice(JSON_CHOICES, value), `Unknown argument to --json= switch: ${value}`);
+  const known = choice(JSON_CHOICES, value);
+  settings.json = required(known, `Unknown argument to --json= switch: ${value}`, oneOf(JSON_CHOICES));
   return undefined;
 }
 
@@ -86,21 +100,23 @@ export function setJson(settings: Settings, value: string, context: OptionContex
 export function setJsonVersion(settings: Settings, value: string, context: OptionContext): Finish | undefined {
   if (value === "help") return context.lines(JSON_VERSIONS);
   const known = choice(JSON_VERSIONS, value);
-  settings.list.jsonVersion = required(known, `Unknown argument to --json-version= switch: ${value}`);
+  const complaint = `Unknown argument to --json-version= switch: ${value}`;
+  settings.list.jsonVersion = required(known, complaint, oneOf(JSON_VERSIONS));
   return undefined;
 }
 
 /** `--verify=`. */
 export function setVerify(settings: Settings, value: string, context: OptionContext): Finish | undefined {
   if (value === "help") return context.lines(VERIFY_MODES.values);
-  settings.verify = required(VERIFY_MODES.parse(value), `Failed to parse --verify= setting: ${value}`);
+  const known = VERIFY_MODES.parse(value);
+  settings.verify = required(known, `Failed to parse --verify= setting: ${value}`, oneOf(VERIFY_MODES.values));
   return undefined;
 }
 
 /** `--max-addresses=`: a number or `all`. */
 export function setMaxAddresses(settings: Settings, value: string): void {
   const wanted = value === "all" ? Number.POSITIVE_INFINITY : unsigned(value);
-  settings.maxAddresses = required(wanted, `Invalid number of addresses: ${value}`);
+  settings.maxAddresses = required(wanted, `Invalid number of addresses: ${value}`, "A number, or 'all'");
 }
 
 /** `--lines=`. */
@@ -111,17 +127,18 @@ export function setLines(settings: Settings, value: string): void {
 
 /** `--runner=`. */
 export function setRunner(settings: Settings, value: string): void {
-  settings.runner = required(choice(RUNNERS, value), `Failed to parse --runner= setting: ${value}`);
+  const known = choice(RUNNERS, value);
+  settings.runner = required(known, `Failed to parse --runner= setting: ${value}`, oneOf(RUNNERS));
 }
 
 /** `--format=`. */
 export function setFormat(settings: Settings, value: string): void {
-  settings.format = required(parseCompression(value), `Unknown format: ${value}`);
+  settings.format = required(parseCompression(value), `Unknown format: ${value}`, oneOf(COMPRESSIONS));
 }
 
 /** `--timeout=`. */
 export function setTimeoutSpan(settings: Settings, value: string): void {
-  settings.timeoutMs = required(parseSpanMs(value), `Failed to parse --timeout= value: ${value}`);
+  settings.timeoutMs = required(parseSpanMs(value), `Failed to parse --timeout= value: ${value}`, SPAN_HINT);
 }
 
 /** `--for=`. */
@@ -151,7 +168,7 @@ export function setMachineClass(settings: Settings, value: string): void {
 
 /** `--stdin=`: `no` gives the command an empty input. */
 export function setStdin(settings: Settings, value: string): void {
-  settings.stdin = required(parseBoolean(value), `Failed to parse --stdin= value: ${value}`);
+  settings.stdin = required(parseBoolean(value), `Failed to parse --stdin= value: ${value}`, BOOLEAN_HINT);
 }
 
 /** `--parallel=`. */
@@ -166,6 +183,7 @@ export function setDelay(settings: Settings, value: string): void {
   settings.delayMs = required(
     delayMs !== undefined && delayMs >= 10 ? delayMs : undefined,
     `Failed to parse --delay= value: ${value}`,
+    `${SPAN_HINT}; at least 10ms`,
   );
 }
 
@@ -187,10 +205,12 @@ export function setEventTypes(settings: Settings, value: string): void {
 /** `--network=`: `host`, `none`, `veth`, `user`, or `KIND:NAME` for a kind of network that has a name. */
 export function setNetwork(settings: Settings, value: string): void {
   const isKnown = /^(host|none|veth|user|(bridge|zone|interface|macvlan|ipvlan):[^\s:/]+)$/.test(value);
-  settings.run.network = required(isKnown ? value : undefined, `Failed to parse --network= value: ${value}`);
+  const complaint = `Failed to parse --network= value: ${value}`;
+  settings.run.network = required(isKnown ? value : undefined, complaint, NETWORK_HINT);
 }
 
 /** `--pull=`. */
 export function setPull(settings: Settings, value: string): void {
-  settings.run.pull = required(choice(PULL_MODES, value), `Failed to parse --pull= value: ${value}`);
+  const known = choice(PULL_MODES, value);
+  settings.run.pull = required(known, `Failed to parse --pull= value: ${value}`, oneOf(PULL_MODES));
 }

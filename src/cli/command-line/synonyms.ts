@@ -40,11 +40,21 @@ export const SYNONYMS: Readonly<Record<string, string>> = {
   up: "machinectl start",
 };
 
+/** The same for importctl, where they name what importctl lists. */
+const IMPORTCTL_SYNONYMS: Readonly<Record<string, string>> = {
+  images: "list-images",
+  jobs: "list-transfers",
+  ls: "list-images",
+  ps: "list-transfers",
+  push: "push-oci",
+};
+
 /**
  * Returns the command to suggest for a word that is no verb of `program`, or undefined. A verb of `program` itself is
  * returned without the program's name.
  */
 export function synonymOf(word: string, program: string): string | undefined {
+  if (program === "importctl" && Object.hasOwn(IMPORTCTL_SYNONYMS, word)) return IMPORTCTL_SYNONYMS[word];
   const command = Object.hasOwn(SYNONYMS, word) ? SYNONYMS[word] : undefined;
   return command?.startsWith(`${program} `) === true ? command.slice(program.length + 1) : command;
 }

@@ -220,14 +220,18 @@ export const DAEMON_CHECKS: readonly Check<HostFacts>[] = [
     id: "path",
     title: "machinectl in PATH",
     needs: ["caller", "path"],
-    check: ({ caller, path: { found, cronLines } }) => {
+    check: ({ caller, path: { found, isLinked, cronLines } }) => {
       const [first] = found;
       const ours = found.find(({ isOurs }) => isOurs)?.path ?? "/usr/local/bin/machinectl";
       const directory = ours.slice(0, ours.lastIndexOf("/"));
       if (!caller.isInstalled) return ok(first === undefined ? "there is none" : first.path);
       if (first?.isOurs !== true) {
-        const what = `${first?.path ?? "nothing"} is found before ${ours}`;
         const why = "that program does not have the verbs and options of machined";
+        if (!isLinked && !found.some((one) => one.isOurs)) {
+          const what = `${first?.path ?? "nothing"} is found, and machined's own is not installed`;
+          return { level: "warning", what, why, mend: `${caller.machined} install --now` };
+        }
+        const what = `${first?.path ?? "nothing"} is found before ${ours}`;
         return { level: "warning", what, why, mend: `export PATH=${quoted(directory)}:"$PATH"` };
       }
       const [line] = cronLines;

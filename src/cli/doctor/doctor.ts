@@ -2,22 +2,17 @@
 // it, and the command that mends it. It changes and starts nothing.
 import type { Json } from "../format/json.ts";
 import { formatJson } from "../format/json.ts";
-import type { Paint } from "../format/terminal.ts";
 import { machineFacts } from "../machine/details.ts";
 import { Failure, meansNoMachine, orNull } from "../session/failure.ts";
+import { screenWidth } from "../session/print-table.ts";
 import type { Session } from "../session/session.ts";
 import { DAEMON_CHECKS } from "./daemon-checks.ts";
-import { type Check, type Finding, type Learned, type Level, quoted } from "./finding.ts";
+import { type Check, type Diagnosis, type Finding, type Learned, quoted } from "./finding.ts";
 import { gatherHost } from "./gather-host.ts";
 import { gatherMachine } from "./gather-machine.ts";
 import { HOST_CHECKS } from "./host-checks.ts";
 import { MACHINE_CHECKS } from "./machine-checks.ts";
-
-/** The finding of a check, with the check's id and title. */
-interface Diagnosis extends Finding {
-  readonly id: string;
-  readonly title: string;
-}
+import { findingsText } from "./text.ts";
 
 function diagnose<Facts>(checks: readonly Check<Facts>[], facts: Learned<Facts>): Diagnosis[] {
   return checks.map((check) => ({ id: check.id, title: check.title, ...check.run(facts) }));
@@ -29,24 +24,10 @@ function forCaller(command: string, isRoot: boolean): string {
   return /^[\w@%+=:,./' -]+$/.test(command) ? `sudo ${command}` : `sudo sh -c ${quoted(command)}`;
 }
 
-const COLOURS: Readonly<Record<Level, keyof Paint>> = {
-  ok: "green",
-  warning: "yellow",
-  problem: "red",
-  unknown: "grey",
-};
-
 function printForPeople(session: Session, diagnoses: readonly Diagnosis[]): void {
   const { output, terminal, settings } = session;
-  const { paint } = terminal;
   const shown = diagnoses.filter(({ level }) => !settings.quiet || level === "warning" || level === "problem");
-  const width = Math.max(0, ...shown.map(({ title }) => title.length));
-  const indent = " ".repeat("warning  ".length);
-  for (const { level, title, what, why, mend } of shown) {
-    output.write(`${paint[COLOURS[level]]}${level.padEnd(7)}${paint.normal}  ${title.padEnd(width)}  ${what}\n`);
-    if (why !== undefined) output.write(`${indent}why:  ${why}\n`);
-    if (mend !== undefined) output.write(`${indent}mend: ${paint.bright}${mend}${paint.normal}\n`);
-  }
+  output.write(findingsText(shown, { paint: terminal.paint, columns: screenWidth(session) }));
 }
 
 function jsonOf({ id, title, level, what, why, mend }: Diagnosis): Json {

@@ -15,6 +15,12 @@ export interface Finding {
   readonly mend?: string;
 }
 
+/** The finding of a check, with the check's id and title. */
+export interface Diagnosis extends Finding {
+  readonly id: string;
+  readonly title: string;
+}
+
 /** For each fact its value, or the reason why it could not be gathered. */
 export type Learned<Facts> = {
   readonly [Key in keyof Facts]: { readonly value: Facts[Key] } | { readonly reason: string };

@@ -64,13 +64,18 @@ export function cronLinesWithoutPath(crontab: string): string[] {
   return lines.slice(0, path < 0 ? lines.length : path).filter((line) => !line.startsWith("#") && CLIENT.test(line));
 }
 
+function isOurs(path: string): boolean {
+  return basename(realPath(path) ?? "") === "machined";
+}
+
 /** Returns every `machinectl` in $PATH, and the caller's crontab lines that call a client without a PATH. */
 export async function gatherPath(session: Session): Promise<PathFacts> {
   const directories = [...new Set((session.ports.env["PATH"] ?? "").split(":"))].filter((path) => path !== "");
   const found = directories.map((directory) => join(directory, "machinectl")).filter((path) => existsSync(path));
   const crontab = Bun.which("crontab") === null ? null : await runProgram(["crontab", "-l"]);
   return {
-    found: found.map((path) => ({ path, isOurs: basename(realPath(path) ?? "") === "machined" })),
+    found: found.map((path) => ({ path, isOurs: isOurs(path) })),
+    isLinked: isOurs("/usr/local/bin/machinectl"),
     cronLines: crontab === null || crontab.code !== 0 ? [] : cronLinesWithoutPath(crontab.output),
   };
 }

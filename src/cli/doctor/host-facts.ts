@@ -89,6 +89,8 @@ export interface PrivateSocketFacts {
 export interface PathFacts {
   /** All files named machinectl in the directories of PATH, in its order. */
   readonly found: readonly { readonly path: string; readonly isOurs: boolean }[];
+  /** Whether ours is in /usr/local/bin, which PATH may lack. A package has none there after `machined uninstall`. */
+  readonly isLinked: boolean;
   /** Lines of the caller's crontab that call machinectl or importctl by name and are not preceded by a PATH. */
   readonly cronLines: readonly string[];
 }

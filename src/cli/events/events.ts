@@ -1,5 +1,6 @@
 // `machinectl events`: prints events of machines, images and transfers, one line each (docs/events.md).
 import { formatJson, type Json } from "../format/json.ts";
+import { fittingLines } from "../session/print-table.ts";
 import type { Session } from "../session/session.ts";
 import { tableJsonMode } from "../session/settings.ts";
 import { eventLine, type SeenEvent, subjectOf } from "./event.ts";
@@ -14,7 +15,7 @@ function print(session: Session, event: SeenEvent): void {
   const mode = tableJsonMode(session.settings);
   if (mode !== null) session.output.write(formatJson(event as Record<string, Json>, mode, session.terminal.paint));
   else if (event.type === "log") session.report.warning(missedLine(event));
-  else session.output.write(`${eventLine(event)}\n`);
+  else session.output.write(`${fittingLines(session, eventLine(event)).join("\n")}\n`);
 }
 
 function missedLine({ count }: SeenEvent): string {
@@ -37,8 +38,13 @@ async function* allEvents(session: Session, wanted: WantedEvents): AsyncGenerato
   }
 }
 
-/** Prints events until `stop` resolves, the events end, or one is later than --until=. */
-async function follow(session: Session, wanted: WantedEvents, stop: Promise<null>): Promise<void> {
+/** Takes events until `stop` resolves, the events end, or one is later than --until=. */
+async function read(
+  session: Session,
+  wanted: WantedEvents,
+  stop: Promise<null>,
+  take: (event: SeenEvent) => void,
+): Promise<void> {
   const events = allEvents(session, wanted);
   for (;;) {
     const next = events.next();
@@ -50,9 +56,31 @@ async function follow(session: Session, wanted: WantedEvents, stop: Promise<null
     const isLate = wanted.untilUsec !== null && event.time > wanted.untilUsec;
     // Events about the log have the present time, but come before older events.
     if (isLate && event.type !== "log") return;
-    if (isShown(event, wanted)) print(session, event);
+    take(event);
     if (session.output.isOver) return;
   }
+}
+
+/**
+ * Prints the last `count` of the wanted events that the log has. Returns the events that are still wanted: those after
+ * the end of the log.
+ */
+async function printLast(
+  session: Session,
+  wanted: WantedEvents,
+  count: number,
+  stop: Promise<null>,
+): Promise<WantedEvents> {
+  const kept: SeenEvent[] = [];
+  let { cursor } = wanted;
+  await read(session, { ...wanted, sinceUsec: wanted.sinceUsec ?? 0, follows: false }, stop, (event) => {
+    cursor = event.cursor ?? cursor;
+    if (event.type === "log" || !isShown(event, wanted)) return;
+    kept.push(event);
+    if (kept.length > count) kept.shift();
+  });
+  for (const event of kept) print(session, event);
+  return { ...wanted, cursor };
 }
 
 /** Calls `end` at a time. Returns null, without a timer, if the time is null or too far away for setTimeout(). */
@@ -68,8 +96,13 @@ export async function events(session: Session, words: readonly string[]): Promis
   const { promise: over, resolve } = Promise.withResolvers<null>();
   void interrupt.promise.then(() => resolve(null));
   const timer = wanted.follows ? endAt(wanted.untilUsec, Number(session.ports.nowUsec()), () => resolve(null)) : null;
+  const show = (event: SeenEvent) => {
+    if (isShown(event, wanted)) print(session, event);
+  };
+  const { lines } = session.settings.log;
   try {
-    await follow(session, wanted, over);
+    const further = lines === null ? wanted : await printLast(session, wanted, lines, over);
+    if (lines === null || wanted.follows) await read(session, further, over, show);
   } finally {
     if (timer !== null) clearTimeout(timer);
     interrupt.stop();

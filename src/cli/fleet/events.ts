@@ -122,6 +122,9 @@ async function follow(reader: Reader, session: Session): Promise<null> {
 
 /** The verb `events`. */
 export async function events(session: Session, words: readonly string[]): Promise<number> {
+  if (session.settings.log.lines !== null) {
+    throw new Failure("With --fleet, the last events cannot be counted: use --since=");
+  }
   const hosts = chosenHosts(session);
   const reader = new Reader(session, await wantedEvents(session, words), hosts);
   const interrupt = session.ports.interrupted();

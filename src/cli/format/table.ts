@@ -111,8 +111,9 @@ function columnOf(table: Table, index: number, { terminal }: TableForm): Column 
   return { heading: { text: name.toUpperCase(), json: null, alignRight }, cells, lines };
 }
 
-function columnWidths(columns: readonly Column[], { heading, width }: TableForm): number[] {
-  const wanted = columns.map((column) => {
+/** The widths that the columns need to show everything. */
+function neededWidths(columns: readonly Column[], { heading }: TableForm): number[] {
+  return columns.map((column) => {
     let most = heading ? displayWidth(column.heading.text) : 1;
     for (const cell of column.cells) {
       const own = column.lines.has(cell) ? 0 : displayWidth(cell.text);
@@ -121,6 +122,38 @@ function columnWidths(columns: readonly Column[], { heading, width }: TableForm)
     for (const lines of column.lines.values()) most = Math.max(most, ...lines.map(displayWidth));
     return most;
   });
+}
+
+/** A column of names that is shortened, so that others fit, keeps this width. */
+const NAME_WIDTH = 12;
+
+/**
+ * Returns the table without the last columns that do not fit into the width, and the names of those. For tables of
+ * numbers, which mean nothing when they are shortened. The column `name`, which may be shortened, is always kept, and
+ * so is the one after it.
+ */
+export function withoutExcess(table: Table, form: TableForm, name = 0): { table: Table; leftOut: readonly string[] } {
+  const { width } = form;
+  if (width === null) return { table, leftOut: [] };
+  const needed = neededWidths(
+    table.columns.map((_, index) => columnOf(table, index, form)),
+    form,
+  );
+  needed[name] = Math.min(needed[name] ?? 1, NAME_WIDTH);
+  let count = needed.length;
+  const used = () => needed.slice(0, count).reduce((sum, want) => sum + want + 1, -1);
+  while (count > name + 2 && used() > width) count--;
+  if (count === needed.length) return { table, leftOut: [] };
+  const { columns, rows } = table;
+  return {
+    table: { columns: columns.slice(0, count), rows: rows.map((row) => row.slice(0, count)) },
+    leftOut: columns.slice(count),
+  };
+}
+
+function columnWidths(columns: readonly Column[], form: TableForm): number[] {
+  const { width } = form;
+  const wanted = neededWidths(columns, form);
   const gaps = Math.max(columns.length - 1, 0);
   const natural = wanted.reduce((sum, want) => sum + want, gaps);
   return width === null || natural <= width ? wanted : shareWidth(wanted, width - gaps);

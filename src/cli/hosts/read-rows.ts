@@ -19,12 +19,13 @@ function isTexts(value: Json | undefined): value is readonly string[] {
 /** Returns a cell with the known members only; throws a TypeError for an invalid one. */
 function cellOf(value: Json, paint: Paint): Cell {
   if (!isObject(value) || typeof value["text"] !== "string") throw new TypeError("no cell");
-  const { text, json = null, list, empty, alignRight, color } = value;
+  const { text, json = null, list, empty, lines, alignRight, color } = value;
   return {
     text: text as string,
     json,
     ...(isTexts(list) ? { list } : {}),
     ...(empty === true ? { empty } : {}),
+    ...(typeof lines === "number" && Number.isSafeInteger(lines) && lines >= 0 ? { lines } : {}),
     ...(alignRight === true ? { alignRight } : {}),
     ...(typeof color === "string" && Object.hasOwn(paint, color) ? { color: color as keyof Paint } : {}),
   };

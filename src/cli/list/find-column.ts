@@ -1,5 +1,5 @@
 // Finds the column that a word of an option names.
-import { suggest } from "../command-line/suggest.ts";
+import { suggest } from "../../base/text/suggest.ts";
 import { Failure } from "../session/failure.ts";
 import type { Column } from "./column.ts";
 

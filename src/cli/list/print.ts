@@ -2,7 +2,7 @@
 import { compareBytes } from "../../base/byte-order.ts";
 import { formatJson, type Json } from "../format/json.ts";
 import { type Cell, type Table, textCell } from "../format/table.ts";
-import { printTable } from "../session/print-table.ts";
+import { printNumbers, printTable } from "../session/print-table.ts";
 import type { Session } from "../session/session.ts";
 import { tableJsonMode } from "../session/settings.ts";
 import { type CellContext, type Column, titleOf } from "./column.ts";
@@ -130,6 +130,8 @@ interface ListForm extends CellContext {
   readonly noun: string;
   /** Whether the list will be printed again (`stats`): JSON is then one object on a line for each row, not an array. */
   readonly isRepeated?: boolean;
+  /** Whether most columns are numbers, which cannot be shortened. */
+  readonly hasNumbers?: boolean;
 }
 
 /** Filters, sorts and prints the rows by the plan. */
@@ -157,7 +159,9 @@ export function printList<Row, Need extends string>(
       columns: shown.map(titleOf),
       rows: chosen.map((row) => shown.map(({ cell }) => cell(row, form))),
     };
-    printTable(session, table, form.noun);
+    // Chosen columns are all shown, shortened where they have to be.
+    const print = form.hasNumbers === true && settings.list.columns === null ? printNumbers : printTable;
+    print(session, table, form.noun);
     return;
   }
   const objects = chosen.map((row) => rowJson(row, shown, form, settings.list.jsonVersion));

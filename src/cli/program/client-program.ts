@@ -25,7 +25,7 @@ async function chooseVerb(session: Session, program: ClientProgram, words: reado
   const [name] = words;
   const verb = name === undefined ? verbs.find(({ isDefault }) => isDefault) : findVerb(verbs, name);
   if (verb === undefined) {
-    const { suggest } = await import("../command-line/suggest.ts");
+    const { suggest } = await import("../../base/text/suggest.ts");
     const { synonymOf } = await import("../command-line/synonyms.ts");
     const nearest = synonymOf(name ?? "", program.name) ?? suggest(name ?? "", verbNames(verbs));
     throw new Failure(`Unknown command verb '${name}'${nearest === undefined ? "." : `, did you mean '${nearest}'?`}`);

@@ -6,7 +6,7 @@ import { COMPRESSIONS } from "../../base/vocabulary/compression.ts";
 import { IMAGE_CLASSES, type ImageClass } from "../../base/vocabulary/image-class.ts";
 import { VERIFY_MODES } from "../../base/vocabulary/transfer.ts";
 import type { OptionRow, OptionTable } from "../command-line/getopt.ts";
-import type { OptionContext } from "../command-line/option-values.ts";
+import { BOOLEAN_HINT, type OptionContext, oneOf } from "../command-line/option-values.ts";
 import { parseBoolean } from "../format/terminal.ts";
 import { Failure } from "../session/failure.ts";
 import type { Settings } from "../session/settings.ts";
@@ -33,13 +33,14 @@ function classFlag(imageClass: ImageClass): Row {
 
 function setClass(settings: Settings, value: string): void {
   const known = IMAGE_CLASSES.parse(value);
-  if (known === undefined) throw new Failure(`Failed to parse --class= parameter: ${value}`);
+  if (known === undefined)
+    throw new Failure(`Failed to parse --class= parameter: ${value}`, { hint: oneOf(IMAGE_CLASSES.values) });
   settings.imageClass = known;
 }
 
 function setKeepDownload(settings: Settings, value: string): void {
   const keep = parseBoolean(value);
-  if (keep === undefined) throw new Failure(`Failed to parse --keep-download= value: ${value}`);
+  if (keep === undefined) throw new Failure(`Failed to parse --keep-download= value: ${value}`, { hint: BOOLEAN_HINT });
   settings.keepDownload = keep;
 }
 

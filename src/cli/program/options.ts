@@ -140,7 +140,10 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
   "wait-status": flag("With shell: exit with the program's own exit status", { waitStatus: true }),
   "read-only": flag("Make the bind mount or the clone read-only", { readOnly: true }),
   mkdir: flag("Create the target of a bind mount where it is missing", { mkdir: true }),
-  lines: short("n", valued("INTEGER", "How many journal entries to print", setLines)),
+  lines: short(
+    "n",
+    valued("INTEGER", "How many journal entries to print, or with events how many of the last events", setLines),
+  ),
   "max-addresses": listed("INTEGER", ["all"], "How many addresses to list at most, or 'all'", setMaxAddresses),
   output: short("o", listed("STRING", OUTPUT_MODES, OUTPUT_HELP, setOutput)),
   json: listed("MODE", JSON_CHOICES, "Print list, status and show as JSON (pretty, short, off)", setJson),

@@ -18,9 +18,22 @@ const IMAGE = { "read-only": "Make the image read-only", force: "Replace an exis
 
 /** Descriptions of options by verb, where the general description does not fit. */
 const MEANINGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  events: { json: "Print each event as JSON: pretty, short or off" },
-  logs: { json: "Print each entry as JSON: pretty, short or off", all: "Show long and unprintable fields in full" },
-  stats: { json: "Print numbers as JSON: pretty, short or off", all: "Include hidden machines" },
+  events: {
+    lines: "Begin with the last events of the log, this many of them",
+    full: "Do not break lines that are too long for the terminal",
+    json: "Print each event as JSON: pretty, short or off",
+  },
+  status: { lines: "How many journal entries to print" },
+  logs: {
+    lines: "How many journal entries to print",
+    json: "Print each entry as JSON: pretty, short or off",
+    all: "Show long and unprintable fields in full",
+  },
+  stats: {
+    json: "Print numbers as JSON: pretty, short or off",
+    all: "Include hidden machines",
+    full: "Print all columns, also where the terminal is too narrow for them",
+  },
   top: { all: "Include hidden machines" },
   list: { all: "Include hidden machines", output: LIST_OUTPUT },
   show: { all: "Include empty properties" },

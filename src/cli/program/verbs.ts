@@ -139,7 +139,7 @@ export const VERBS: readonly VerbRow[] = [
         complete: "machine",
       },
     },
-    options: ["delay", "iterations", "all", "json", "no-legend", ...LIST_OPTIONS],
+    options: ["delay", "iterations", "all", "full", "json", "no-legend", ...LIST_OPTIONS],
     columns: async () => (await import("../stats/table.ts")).STATS_COLUMNS,
     run: async (session, names) => (await import("../stats/stats.ts")).stats(session, names),
   },
@@ -171,7 +171,7 @@ export const VERBS: readonly VerbRow[] = [
         complete: "machine",
       },
     },
-    options: ["type", "since", "until", "after-cursor", "no-follow", "json"],
+    options: ["lines", "type", "since", "until", "after-cursor", "no-follow", "full", "json"],
     run: async (session, names) => (await import("../events/events.ts")).events(session, names),
   },
   {

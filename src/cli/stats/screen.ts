@@ -1,9 +1,9 @@
 // Renders the screen of `machinectl top`: a table of machines that fits the terminal, or the page of one machine. Pure
 // functions from measurements and a size to text.
-import { formatBytes, UTC } from "../../base/text/format.ts";
+import { ellipsize, formatBytes, UTC } from "../../base/text/format.ts";
 import type { Stats } from "../../stats/rates.ts";
 import type { Cell, Table } from "../format/table.ts";
-import { renderTable, textCell } from "../format/table.ts";
+import { renderTable, textCell, withoutExcess } from "../format/table.ts";
 import type { Terminal } from "../format/terminal.ts";
 import { type CellContext, titleOf } from "../list/column.ts";
 import { MEASURED_COLUMNS } from "./table.ts";
@@ -85,6 +85,17 @@ function total(stats: readonly Stats[], value: (one: Stats) => number | null): n
   return stats.reduce((sum, one) => sum + (value(one) ?? 0), 0);
 }
 
+const KEYS = ["c CPU", "m memory", "i in/out", "n network", "p pressure", "Up Down Enter"];
+const QUIT = "q quit";
+
+/** Returns the line of keys: as many as fit, and always the one that ends the program. */
+function keysLine(columns: number): string {
+  let count = KEYS.length;
+  const line = () => [...KEYS.slice(0, count), QUIT].join("  ");
+  while (count > 0 && line().length > columns) count--;
+  return line();
+}
+
 /** Returns the lines of the screen with the table, at most `rows`. */
 export function tableScreen(view: View): string[] {
   const { stats, histories, order, selected, rows, columns, terminal } = view;
@@ -104,7 +115,8 @@ export function tableScreen(view: View): string[] {
       (text) => ({ text, json: null }),
     );
   };
-  const table: Table = {
+  const form = { terminal, heading: true, width: columns };
+  const whole: Table = {
     columns: [" ", ...MEASURED_COLUMNS.map(titleOf), ...(hasBars ? ["cpu", "memory"] : [])],
     rows: shown.map((one) => [
       { text: one.machine === selected ? ">" : " ", json: null },
@@ -114,10 +126,15 @@ export function tableScreen(view: View): string[] {
   };
   const cpu = total(stats, ({ cpuPercent }) => cpuPercent).toFixed(1);
   const memory = formatBytes(BigInt(Math.round(total(stats, ({ memoryBytes }) => memoryBytes))));
-  const head = `${stats.length} machines, CPU ${cpu}%, memory ${memory}, by ${ORDERS[order].title}`;
-  const keys = "c CPU  m memory  i in/out  n network  p pressure  Up Down Enter  q quit";
-  const text = renderTable(table, { terminal, heading: true, width: columns });
-  return [head, "", ...text.trimEnd().split("\n"), keys].slice(0, rows);
+  const head = `${stats.length} ${stats.length === 1 ? "machine" : "machines"}, CPU ${cpu}%, memory ${memory}, by ${ORDERS[order].title}`;
+  const { table } = withoutExcess(whole, form, 1);
+  const text = renderTable(table, form);
+  return [
+    ellipsize(head, columns, terminal.glyphs.ellipsis),
+    "",
+    ...text.trimEnd().split("\n"),
+    keysLine(columns),
+  ].slice(0, rows);
 }
 
 /** Returns the lines of the page of one machine: its values, their last minute, and as many of `details` as fit. */

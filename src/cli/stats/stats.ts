@@ -18,7 +18,7 @@ async function print(session: Session, machines: MeasuredMachines, plan: Plan<St
   const rows = stats.map((one, index): StatsRow => ({ ...one, extras: extras[index] as StatsRow["extras"] }));
   const nowUsec = session.ports.nowUsec();
   const isRepeated = session.settings.iterations > 1;
-  printList(session, rows, plan, { zone: UTC, nowUsec, mostLines: 1, noun: "machines", isRepeated });
+  printList(session, rows, plan, { zone: UTC, nowUsec, mostLines: 1, noun: "machines", isRepeated, hasNumbers: true });
 }
 
 /** The verb `stats`. Rates are computed from two measurements, so the first output comes after --delay=. */

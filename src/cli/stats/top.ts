@@ -15,8 +15,9 @@ import { OwnTerminal } from "../terminal/pty-terminal.ts";
 import { MeasuredMachines } from "./machines.ts";
 import { type History, machineScreen, ORDERS, type Order, ordered, tableScreen, type View } from "./screen.ts";
 
-const ALTERNATE_SCREEN = own("\u001b[?1049h\u001b[?25l");
-const USUAL_SCREEN = own("\u001b[?25h\u001b[?1049l");
+// Without automatic wrapping: a line of details that is too long ends at the edge, and does not scroll the screen.
+const ALTERNATE_SCREEN = own("\u001b[?1049h\u001b[?25l\u001b[?7l");
+const USUAL_SCREEN = own("\u001b[?7h\u001b[?25h\u001b[?1049l");
 const HOME = own("\u001b[H");
 const CLEAR_LINE = own("\u001b[K");
 const CLEAR_BELOW = own("\u001b[J");

@@ -29,6 +29,7 @@ import { execPrograms, execUnits } from "./exec.ts";
 import { fleetUnits } from "./fleet.ts";
 import { callerDropIns, importBusFiles, importPolkitFiles, importPrograms, importUnits } from "./import.ts";
 import { metricsDashboard, metricsUnits } from "./metrics.ts";
+import { presets } from "./presets.ts";
 import { userFiles } from "./user.ts";
 
 export const PROGRAM = INSTALLED_PROGRAM;
@@ -144,6 +145,7 @@ export function ownLayout(host: Host): Wanted[] {
     ...(host.hasBus ? [...busFiles(host), ...importBusFiles(host)] : []),
     ...(host.hasSystemd
       ? [
+          ...presets(),
           ...userFiles(host),
           ...importUnits(host),
           ...callerDropIns(host),

@@ -64,6 +64,18 @@ describe(`the Debian package on systemd ${systemdVersion}`, () => {
     expect(await bed.run(`dpkg -S ${page}`)).toStartWith("machined: ");
   });
 
+  test("the preset of each unit is the state in which the installation leaves it", async () => {
+    const units = "machined-exec.socket machined-fleet.service machined-metrics.socket machined-metrics-textfile.timer";
+    expect(await bed.run(`systemctl list-unit-files --no-legend ${units} | awk '{ print $1, $2, $3 }' | sort`)).toBe(
+      [
+        "machined-exec.socket enabled enabled",
+        "machined-fleet.service disabled disabled",
+        "machined-metrics-textfile.timer disabled disabled",
+        "machined-metrics.socket disabled disabled",
+      ].join("\n"),
+    );
+  });
+
   test("the sockets that 'machined install' enables are enabled and answer", async () => {
     const sockets = "systemd-machined.socket systemd-importd.socket machined-exec.socket";
     expect(await bed.run(`systemctl is-active ${sockets}`)).toBe("active\nactive\nactive");

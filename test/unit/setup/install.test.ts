@@ -148,6 +148,29 @@ test("a host without a distribution's machined gets units, policies and all othe
   );
 });
 
+/** The units that a preset enables and disables. */
+function presetsOf(path: string): { enable: string[]; disable: string[] } {
+  const lines = readFileSync(join(root, path), "utf8").split("\n");
+  const of = (word: string) =>
+    lines.filter((line) => line.startsWith(`${word} `)).map((line) => line.split(" ")[1] ?? "");
+  return { enable: of("enable").sort(), disable: of("disable").sort() };
+}
+
+test.each(["system", "user"])("the preset for a %s enables what the installation enables, and nothing else", (kind) => {
+  bareHost();
+  installed();
+  const units = join(root, "etc/systemd", kind);
+  const all = readdirSync(units, { withFileTypes: true });
+  const installable = all.filter((one) => {
+    return one.isFile() && readFileSync(join(units, one.name), "utf8").includes("\n[Install]\n");
+  });
+  const wanting = all.filter(({ name }) => name.endsWith(".wants"));
+  const enabled = wanting.flatMap(({ name }) => readdirSync(join(units, name))).sort();
+  const { enable, disable } = presetsOf(`usr/local/lib/systemd/${kind}-preset/80-machined.preset`);
+  expect(enable).toEqual(enabled);
+  expect([...enable, ...disable].sort()).toEqual(installable.map(({ name }) => name).sort());
+});
+
 test("files of the distribution are neither overwritten nor duplicated", () => {
   stockHost();
   const before = snapshot();

@@ -34,7 +34,7 @@ const WELL: HostFacts = {
     networkd: ACTIVE,
     polkit: ACTIVE,
   },
-  path: { found: [{ path: "/usr/local/bin/machinectl", isOurs: true }], cronLines: [] },
+  path: { found: [{ path: "/usr/local/bin/machinectl", isOurs: true }], isLinked: true, cronLines: [] },
   cgroup: { version: 2, missing: [] },
   kernel: { release: "6.1.0", missing: [], lesser: [] },
   nss: { without: [], module: "/usr/lib/libnss_mymachines.so.2" },
@@ -125,11 +125,23 @@ describe("the daemons", () => {
     const caller = { ...WELL.caller, isInstalled: false };
     expect(host("machined", { machined, caller }).level).toBe("ok");
     expect(host("polkit", { caller, polkit: { missing: ["a"] } }).level).toBe("ok");
-    expect(host("path", { caller, path: { found: [], cronLines: [] } }).level).toBe("ok");
+    expect(host("path", { caller, path: { found: [], isLinked: false, cronLines: [] } }).level).toBe("ok");
   });
 });
 
 describe("the host", () => {
+  test("another machinectl in PATH is answered by a PATH where ours is installed, else by the installation", () => {
+    const found = [{ path: "/usr/bin/machinectl", isOurs: false }];
+    expect(host("path", { path: { found, isLinked: true, cronLines: [] } })).toMatchObject({
+      what: "/usr/bin/machinectl is found before /usr/local/bin/machinectl",
+      mend: 'export PATH=/usr/local/bin:"$PATH"',
+    });
+    expect(host("path", { path: { found, isLinked: false, cronLines: [] } })).toMatchObject({
+      what: "/usr/bin/machinectl is found, and machined's own is not installed",
+      mend: "machined install --now",
+    });
+  });
+
   test("a missing bus is 'ok' while the private socket answers, unless a bus is expected", () => {
     const bus = { failure: "No such file or directory", isSilent: false, isExpected: false };
     expect(host("bus", { bus }).level).toBe("ok");

@@ -4,7 +4,7 @@ import { ErrnoError } from "../../../../src/base/error.ts";
 import { eventLine, type SeenEvent, subjectOf } from "../../../../src/cli/events/event.ts";
 import { runMachinectl } from "../../../../src/cli/program/machinectl.ts";
 import type { Varlink } from "../../../../src/cli/session/ports.ts";
-import { FakeProcess, WORLDS, type World } from "../fake-world.ts";
+import { FakeProcess, type Surroundings, WORLDS, type World } from "../fake-world.ts";
 
 const ONE = WORLDS["one"] as World;
 const TIME = 1795828416674092;
@@ -48,7 +48,11 @@ class LoggedProcess extends FakeProcess {
 }
 
 async function run(args: readonly string[], ...connections: LoggedProcess["connections"]) {
-  const process = new LoggedProcess(ONE);
+  return runOn({}, args, ...connections);
+}
+
+async function runOn(around: Surroundings, args: readonly string[], ...connections: LoggedProcess["connections"]) {
+  const process = new LoggedProcess(ONE, around);
   process.connections.push(...connections);
   const code = await runMachinectl(["events", ...args], process);
   return { code, stdout: process.stdout, stderr: process.stderr, asked: process.asked };
@@ -87,6 +91,45 @@ describe("machinectl events", () => {
     expect(until.stdout).not.toContain("ended");
     const past = await run(["--until=@1795828420", "--no-follow"], [BEGIN, STARTED, ENDED, END]);
     expect(past.stdout).toContain("started");
+  });
+
+  test("-n begins with the last events of the log that are wanted, and continues behind its end", async () => {
+    const past = [BEGIN, MISSED, STARTED, ENDED, END];
+    const later = { ...STARTED, cursor: "c9", machine: "later" };
+    const last = await run(["-n", "1"], past, [BEGIN, later, END]);
+    expect(last.asked).toEqual([
+      { sinceUSec: 0, follow: false },
+      { cursor: "c3", follow: true },
+    ]);
+    expect(last.stdout.split("\n").map((line) => line.split(/ +/)[3])).toEqual(["web-2", "later", undefined]);
+    expect(last.stderr).toBe("");
+    const old = await run(["-n9", "--no-follow", "--type=machine", "deb*"], past);
+    expect(old.asked).toEqual([{ sinceUSec: 0, types: ["machine"], follow: false }]);
+    expect(old.stdout).toMatch(/^\S+ machine started {2}deb1 .*\n$/);
+    expect((await run(["-n", "0"], past, [BEGIN, later, END])).stdout).toMatch(/^\S+ machine started {2}later .*\n$/);
+    const after = await run(["-n1", "--after-cursor=c0"], past, [BEGIN, END]);
+    expect(after.asked).toEqual([
+      { cursor: "c0", follow: false },
+      { cursor: "c3", follow: true },
+    ]);
+  });
+
+  test("-n with a manager without a log, or with --fleet, is an error", async () => {
+    const process = new FakeProcess(ONE);
+    expect(await runMachinectl(["events", "-n", "5"], process)).toBe(1);
+    expect(process.stderr).toBe("This manager keeps no events: past events cannot be shown\n");
+    const fleet = await run(["-n", "5", "--fleet=nats://127.0.0.1:1"]);
+    expect([fleet.code, fleet.stderr]).toEqual([1, "With --fleet, the last events cannot be counted: use --since=\n"]);
+  });
+
+  test("a line that is too long for the terminal continues indented on the next one, but not with -l", async () => {
+    const narrow: Surroundings = { columns: 50, env: { TERM: "dumb" } };
+    expect((await runOn(narrow, ["--no-follow"], [BEGIN, STARTED, END])).stdout).toBe(
+      "2026-11-28T01:13:36Z machine started  deb1\n    (container, systemd-nspawn, leader 1186)\n",
+    );
+    const whole = "2026-11-28T01:13:36Z machine started  deb1 (container, systemd-nspawn, leader 1186)\n";
+    expect((await runOn(narrow, ["--no-follow", "-l"], [BEGIN, STARTED, END])).stdout).toBe(whole);
+    expect((await run(["--no-follow"], [BEGIN, STARTED, END])).stdout).toBe(whole);
   });
 
   test("after a daemon ends, the client reconnects and continues behind the last event", async () => {

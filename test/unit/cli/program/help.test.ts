@@ -69,6 +69,9 @@ test("the page of a verb names its arguments and all its options, and no other o
 test.each([
   ["doctor", "json", "Print the findings as JSON: pretty, short or off"],
   ["doctor", "quiet", "Print only what is wrong"],
+  ["events", "lines", "Begin with the last events of the log, this many of them"],
+  ["logs", "lines", "How many journal entries to print -o --output"],
+  ["status", "lines", "How many journal entries to print -o --output"],
   ["list", "json", "Print the output as JSON: pretty, short or off"],
   ["clean", "all", "Remove all images, not only the hidden ones"],
   ["exec", "timeout", "End the command after this time; the exit status is 124"],

@@ -51,13 +51,21 @@ test("no line is wider than the terminal, and no screen is higher", () => {
   for (const [columns, rows] of [
     [80, 24],
     [200, 50],
+    [50, 24],
     [40, 6],
     [120, 5],
   ] as const) {
     const lines = tableScreen(view(columns, rows));
     expect(lines.length).toBeLessThanOrEqual(rows);
-    for (const line of lines.slice(1, -1)) expect([line, Bun.stringWidth(line) <= columns]).toEqual([line, true]);
+    for (const line of lines) expect([line, Bun.stringWidth(line) <= columns]).toEqual([line, true]);
   }
+});
+
+test("on a narrow terminal the last columns are left out, and numbers and the key that quits stay whole", () => {
+  const lines = tableScreen(view(50, 24));
+  expect(lines[2]).toBe("  MACHINE  CPU% MEMORY LIMIT SWAP TASKS READ/S");
+  expect(lines[3]).toBe("  web     100.0     1M     -    -     -      -");
+  expect(lines.at(-1)).toBe("c CPU  m memory  i in/out  n network  q quit");
 });
 
 test("bars are drawn where the terminal is wide enough", () => {

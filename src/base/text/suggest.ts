@@ -1,5 +1,8 @@
 // "did you mean": finds the known word nearest to a mistyped one.
 
+/** The same for the first part of a word, which is all that was typed of it. */
+const MOST_EDITS_OF_PART = 2;
+
 /** The default of `mostEdits`; words that differ more are not suggested. */
 const MOST_EDITS = 5;
 
@@ -31,6 +34,15 @@ function nearest(words: readonly string[], rank: (word: string) => number | null
   return best?.word;
 }
 
+/** Returns the distance to the word or, if that is smaller, to its first part: `lst` is near to `list-images`. */
+function distanceTo(word: string, typed: string): number {
+  const part = word.split("-", 1)[0] ?? word;
+  const whole = editDistance(word, typed);
+  if (part === word || typed.includes("-")) return whole;
+  const ofPart = editDistance(part, typed);
+  return ofPart <= Math.min(MOST_EDITS_OF_PART, typed.length - 2) ? Math.min(ofPart, whole) : whole;
+}
+
 /**
  * Returns the shortest word that begins with `typed`, else the nearest one within `mostEdits` edits, else undefined.
  */
@@ -39,8 +51,18 @@ export function suggest(typed: string, words: readonly string[], mostEdits = MOS
   return (
     begun ??
     nearest(words, (word) => {
-      const distance = editDistance(word, typed);
+      const distance = distanceTo(word, typed);
       return distance > mostEdits ? null : distance;
     })
   );
+}
+
+/** An option that differs more from what was typed is likely not meant. */
+const MOST_EDITS_OF_OPTION = 2;
+
+/** Returns the long option nearest to the name of one that does not exist; undefined where none is similar. */
+export function suggestOption(unknown: string, names: readonly string[]): string | undefined {
+  const long = names.filter((name) => name.length > 1);
+  const nearest = suggest(unknown, long, Math.min(MOST_EDITS_OF_OPTION, unknown.length - 1));
+  return nearest === undefined ? undefined : `--${nearest}`;
 }
