@@ -160,6 +160,14 @@ describe("on a terminal an error has a line that says what helps", () => {
     },
   );
 
+  test("copy-to where the destination exists names --force", async () => {
+    const exists = new FakeBusError("org.freedesktop.DBus.Error.FileExists", "File exists");
+    const refusal = { member: "CopyToMachine", error: exists };
+    expect((await said("machinectl copy-to mini /a /b", TERMINAL, refusal)).replaceAll("\r", "")).toBe(
+      "Failed to copy '/a' to '/b' in machine 'mini': File exists\nWith --force, existing files are replaced.",
+    );
+  });
+
   test.each(["rename mini other", "clone mini other"])("%s with a name that an image has", async (line) => {
     const member = line.startsWith("rename") ? "RenameImage" : "CloneImage";
     const refusal = { member, error: new FakeBusError("org.freedesktop.DBus.Error.FileExists", "File exists") };

@@ -1,4 +1,4 @@
-// A daemon that is told to end ends, whatever it waits for: as at the end of the host, when its peers have ended before.
+// A daemon that is told to end ends, whatever it waits for: at the end of the host, its peers may have ended before.
 import { afterEach, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import type { Subprocess } from "bun";

@@ -2,10 +2,11 @@
 
 import { basename, dirname, join, resolve } from "node:path";
 import { unlessNoFile } from "../../base/absence.ts";
+import { ERRORS } from "../../base/error.ts";
 import { pathOf } from "../../kernel/file/attributes.ts";
 import { openPath } from "../../kernel/file/fd.ts";
 import { startPolkitAgent } from "../session/agents.ts";
-import { failed } from "../session/failure.ts";
+import { failed, isBusFailure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 
 /** The largest timeout, 24 days: the duration of a copy depends on the files. */
@@ -50,7 +51,8 @@ export async function copyByManager(session: Session, order: CopyOrder): Promise
       await session.manager(`${member}WithFlags` as const, { ...args, flags: REPLACE }, NO_TIMEOUT);
     } else await session.manager(member, args, NO_TIMEOUT);
   } catch (error) {
-    throw failed(attemptedCopy(order), error);
+    const isTaken = isBusFailure(error, ERRORS.FileExists.bus) && !session.settings.force;
+    throw failed(attemptedCopy(order), error, isTaken ? "With --force, existing files are replaced." : undefined);
   }
 }
 
