@@ -1,6 +1,8 @@
 // Downloads from servers that never finish, with limits that a test can wait for.
+
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync } from "node:fs";
+import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { errnoNameOf } from "../../src/base/error.ts";
 import { openPath } from "../../src/kernel/file/fd.ts";
@@ -128,4 +130,21 @@ test("the error of a refused connection has the address and the kernel's reason"
   await expect(httpGet(`http://127.0.0.1:${port}/`)).rejects.toThrow(
     `Connection to '127.0.0.1:${port}' failed: Connection refused`,
   );
+});
+
+test("the error of a proxy that refuses the connection has the address of the proxy", async () => {
+  const gone = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response("") });
+  const proxy = `127.0.0.1:${gone.port}`;
+  await gone.stop(true);
+  const source = join(import.meta.dir, "../../src/worker/download/http.ts");
+  const code = `import { httpGet } from ${JSON.stringify(source)};
+    await httpGet("http://images.invalid/").catch((error) => console.log(error.message));`;
+  const said = async (env: Record<string, string>) => {
+    const child = Bun.spawn([process.execPath, "-e", code], { env: { PATH: process.env["PATH"] ?? "", ...env } });
+    return (await child.stdout.text()).trim();
+  };
+  expect(await said({ http_proxy: `http://user:secret@${proxy}` })).toBe(
+    `Connection to 'images.invalid' through the proxy '${proxy}' failed: Connection refused`,
+  );
+  expect(await said({ http_proxy: `http://${proxy}`, no_proxy: "images.invalid" })).not.toContain("proxy");
 });

@@ -59,7 +59,8 @@ describe.skipIf(!isRoot || !hasOpenssl)(`https${reason}`, () => {
     expect(readFileSync(join(root, "t/f"), "utf8")).toBe("content");
     const other = scratch.root();
     const { code, log } = await pull(other, url, {});
-    expect([code, log]).toEqual([1, expect.stringContaining("The server's certificate is refused: unable to verify")]);
+    const refusal = `The certificate of '${new URL(url).host}' is refused: unable to verify`;
+    expect([code, log]).toEqual([1, expect.stringContaining(refusal)]);
     expect(log).not.toContain("trying again");
     expect(entries(other)).toEqual([]);
   });
@@ -67,10 +68,8 @@ describe.skipIf(!isRoot || !hasOpenssl)(`https${reason}`, () => {
   test("a certificate for another name is refused", async () => {
     const url = serveTls(authority?.issue("other", "DNS:elsewhere.example") ?? { cert: "", key: "" });
     const { code, log } = await pull(scratch.root(), url, { SSL_CERT_FILE: authority?.path ?? "" });
-    expect([code, log]).toEqual([
-      1,
-      expect.stringContaining("The server's certificate is refused: ERR_TLS_CERT_ALTNAME_INVALID"),
-    ]);
+    const refusal = `The certificate of '${new URL(url).host}' is refused: it is for another name`;
+    expect([code, log]).toEqual([1, expect.stringContaining(refusal)]);
     expect(log).not.toContain("trying again");
   });
 });

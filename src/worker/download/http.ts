@@ -83,7 +83,7 @@ export class HttpBody implements AsyncIterable<Buffer>, Disposable {
     try {
       for (;;) {
         const { done, value } = await reader.read().catch((error: unknown) => {
-          throw this.#abort.signal.aborted ? this.#abort.signal.reason : cut(error, new URL(this.#response.url).host);
+          throw this.#abort.signal.aborted ? this.#abort.signal.reason : cut(error, new URL(this.#response.url));
         });
         if (done) return;
         bytes += value.length;
@@ -107,19 +107,34 @@ function tooSlow(): TransientError {
 
 /** The reasons of openssl-verify(1), by the codes of errors. */
 const UNTRUSTED = /CERT|SELF_SIGNED|SIGNATURE|HOSTNAME_MISMATCH|INVALID_CA|CRL/;
+const OTHER_NAME = "ERR_TLS_CERT_ALTNAME_INVALID";
 /** Advice for programmers in the engine's error texts; it is removed. */
 const ADVICE = /\.? For more information, pass .*$/s;
 
-function cut(cause: unknown, host: string): ErrnoError {
+/**
+ * Returns the host of the proxy that the environment names for `url`, for messages; null where there is none, or where
+ * $no_proxy may except the host of the URL.
+ */
+function proxyOf(url: URL): string | null {
+  const scheme = url.protocol.replace(":", "");
+  const names = [`${scheme}_proxy`, "all_proxy"].flatMap((name) => [name, name.toUpperCase()]);
+  const proxy = names.map((name) => process.env[name]).find((value) => value) ?? "";
+  const hasExceptions = Boolean(process.env["no_proxy"] || process.env["NO_PROXY"]);
+  return hasExceptions || !URL.canParse(proxy) ? null : new URL(proxy).host;
+}
+
+function cut(cause: unknown, url: URL): ErrnoError {
   const text = (cause instanceof Error ? cause.message : String(cause)).replace(ADVICE, "");
   const { code } = cause as { code?: unknown };
   if (typeof code === "string" && UNTRUSTED.test(code)) {
-    return new ErrnoError("EPROTO", `The server's certificate is refused: ${text}`, { cause });
+    const why = code === OTHER_NAME ? "it is for another name" : text;
+    return new ErrnoError("EPROTO", `The certificate of '${url.host}' is refused: ${why}`, { cause });
   }
   const isErrno = typeof code === "string" && errnoNumber(code) !== undefined;
-  return new TransientError("ECONNRESET", `Connection to '${host}' failed: ${isErrno ? errnoText(code) : text}`, {
-    cause,
-  });
+  const proxy = proxyOf(url);
+  const way = proxy === null ? "" : ` through the proxy '${proxy}'`;
+  const reason = isErrno ? errnoText(code) : text;
+  return new TransientError("ECONNRESET", `Connection to '${url.host}'${way} failed: ${reason}`, { cause });
 }
 
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
@@ -199,7 +214,7 @@ async function exchange(url: URL, headers: Headers, limits: HttpLimits, request:
     return { status: response.status, headers: response.headers, url, body };
   } catch (error) {
     connections.delete(abort);
-    throw abort.signal.aborted ? abort.signal.reason : cut(error, url.host);
+    throw abort.signal.aborted ? abort.signal.reason : cut(error, url);
   } finally {
     clearTimeout(timer);
   }
