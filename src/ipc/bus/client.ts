@@ -42,7 +42,7 @@ export class BusClient {
   readonly #owners = new Map<string, string>();
   readonly #closeHandlers = new Set<(error?: Error) => void>();
   #callHandler: ((message: Incoming) => void) | null = null;
-  #tooLongHandler: ((bytes: number) => void) | null = null;
+  #skippedHandler: ((reason: string) => void) | null = null;
   #changeHandler: (() => void) | null = null;
   #closed: { error: Error | undefined } | null = null;
 
@@ -55,7 +55,7 @@ export class BusClient {
         call: (message) => this.#receiveCall(message),
         signal: (message) => this.#receiveSignal(message),
         end: (error) => this.#end(error),
-        tooLong: (bytes) => this.#tooLongHandler?.(bytes),
+        skipped: (reason) => this.#skippedHandler?.(reason),
         changed: () => this.#changeHandler?.(),
       },
       options,
@@ -92,9 +92,9 @@ export class BusClient {
     this.#callHandler = handler;
   }
 
-  /** Sets the handler of messages that were skipped because of their length. */
-  onTooLong(handler: (bytes: number) => void): void {
-    this.#tooLongHandler = handler;
+  /** Sets the handler of messages that were skipped, with the reason. */
+  onSkipped(handler: (reason: string) => void): void {
+    this.#skippedHandler = handler;
   }
 
   /** Whether the peer reads what is sent to it. */

@@ -31,8 +31,8 @@ interface ConnectionHandlers {
   /** A method call from a peer. */
   call?(message: Incoming): void;
   signal?(message: Incoming): void;
-  /** A message was skipped because of its length. */
-  tooLong?(bytes: number): void;
+  /** A message was skipped, for this reason. */
+  skipped?(reason: string): void;
   /** Called once, when the connection has ended. */
   end?(error?: Error): void;
   /** `takesMore` may have changed. */
@@ -109,7 +109,7 @@ export class BusConnection {
       {
         message: (message) => this.#receive(message),
         end: (error) => this.#end(error),
-        tooLong: (bytes) => handlers.tooLong?.(bytes),
+        ...(options.peerToPeer === true ? {} : { skipped: (reason: string) => handlers.skipped?.(reason) }),
         changed: () => handlers.changed?.(),
       },
       { handshake: options.handshake, takesDescriptors: this.#policy === "none" ? 0 : MAX_FDS },
