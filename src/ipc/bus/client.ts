@@ -163,10 +163,15 @@ export class BusClient {
     if (this.#peerToPeer || name.startsWith(":") || name === DRIVER || this.#owners.has(name)) return;
     this.#owners.set(name, "");
     const rule = { sender: DRIVER, interface: DRIVER, member: "NameOwnerChanged", arg0: name };
-    await this.subscribe(rule, ([, , owner]) => this.#owners.set(name, owner as string));
+    let hasChanged = false;
+    await this.subscribe(rule, ([, , owner]) => {
+      hasChanged = true;
+      this.#owners.set(name, owner as string);
+    });
     try {
       const [owner] = await this.driver("GetNameOwner", "s", [name]);
-      this.#owners.set(name, owner as string);
+      // A change that follows the reply in the same read is handled before this.
+      if (!hasChanged) this.#owners.set(name, owner as string);
     } catch (error) {
       // Nobody owns the name yet: NameOwnerChanged will report its owner.
       if (!(error instanceof BusError)) throw error;
