@@ -21,7 +21,7 @@ export interface TransferPlan {
   readonly imageRoot: string;
   /** The image that a push computes the second layer against; empty for none. */
   readonly base: string;
-  /** Where the worker gets a login from: that of a push for the registry, that of a pull in its URL; empty for none. */
+  /** Where the worker gets its login from: for the registry of a push, or for the URL of a pull; empty for none. */
   readonly credentials: "own" | "stdin" | "none" | "";
 }
 

@@ -1,5 +1,6 @@
-// OpenPGP signatures over lists of checksums, verified with the keys of the host's rings (keyring.ts). A signature is valid only by a key that may sign and is neither expired nor revoked now, and over exactly the bytes
-// that are used afterwards.
+// OpenPGP signatures over lists of checksums, verified with the keys of the host's rings (keyring.ts). A signature is
+// valid only by a key that may sign and is neither expired nor revoked now, and over exactly the bytes that are used
+// afterwards.
 import { ErrnoError } from "../../base/error.ts";
 import { log } from "../program/log.ts";
 import { isArmored, type Keyring, openPgp } from "./keyring.ts";
