@@ -10,8 +10,14 @@ import { type BusTarget, openTransport } from "./transport.ts";
 const DRIVER = "org.freedesktop.DBus";
 const DRIVER_PATH = "/org/freedesktop/DBus";
 
-/** Connects to a bus or peer. Throws an error with errno where there is none, BusError where it refuses us. */
-export async function connectBus(target: BusTarget, descriptors?: DescriptorPolicy): Promise<BusClient> {
+/**
+ * Connects to a bus or peer. Throws an error with errno where there is none, BusError where it refuses us. Descriptors
+ * are received in any case: everybody may send some through a broker, which must not end the connection.
+ */
+export async function connectBus(
+  target: BusTarget,
+  descriptors?: Exclude<DescriptorPolicy, "none">,
+): Promise<BusClient> {
   const { fd, ...options } = await openTransport(target);
   return BusClient.open(fd, { ...options, descriptors });
 }

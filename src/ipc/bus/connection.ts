@@ -41,7 +41,8 @@ interface ConnectionHandlers {
 
 /**
  * What happens to received descriptors:
- * - `none`: no called method returns one. The kernel closes all that are sent.
+ * - `none`: no called method returns one, and whoever sends one ends the connection. Not for a broker that was asked
+ *   whether it passes descriptors.
  * - `lent`: those of a reply are closed at the end of the event-loop turn in which it is delivered.
  * - `kept`: those among the values of a reply belong to the caller, who closes them.
  * Those of a call belong to its handler; those of a signal, and all that no value refers to, are closed here.
