@@ -105,7 +105,7 @@ export class SystemBus {
   /** Takes the name first: a daemon that does not get it must not have changed anything. */
   async #introduce(bus: BusClient): Promise<void> {
     const early = new EarlyCalls(bus);
-    bus.onTooLong((bytes) => this.#log.warning(`Skipped a message of ${bytes} bytes: its header is too long.`));
+    bus.onSkipped((reason) => this.#log.warning(`Skipped a message from the bus: ${reason}.`));
     await this.#takeName(bus);
     this.#bus = bus;
     await this.#events.connected(bus);

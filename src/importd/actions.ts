@@ -7,7 +7,7 @@ import { isImageName } from "../base/names.ts";
 import { parseCompression } from "../base/vocabulary/compression.ts";
 import { IMAGE_CLASSES, type ImageClass } from "../base/vocabulary/image-class.ts";
 import { isPushReference, parseOciReference } from "../base/vocabulary/oci-reference.ts";
-import { isDownloadUrl, type TransferType, VERIFY_MODES } from "../base/vocabulary/transfer.ts";
+import { isDownloadUrl, splitLogin, type TransferType, VERIFY_MODES } from "../base/vocabulary/transfer.ts";
 import type { Call } from "../daemon/call.ts";
 import { permissionsOf } from "../daemon/permission/access.ts";
 import { authorize } from "../daemon/permission/polkit.ts";
@@ -19,7 +19,7 @@ import type { ImportDaemon } from "./daemon.ts";
 import { requireAllowedRoot } from "./image-roots.ts";
 import { launch } from "./launch.ts";
 import type { Transfer } from "./transfer.ts";
-import type { TransferPlan } from "./worker-command.ts";
+import { type TransferPlan, workerOverride } from "./worker-command.ts";
 
 /** The caller's login for a registry. */
 interface Login {
@@ -77,16 +77,25 @@ export async function start(
     // Rules of polkit can depend on the directory that the image is written to.
     const shown = imageRoot === "" ? details : { ...details, imageRoot };
     await permit(daemon, call, shown);
-    const credentials = kind === "push" ? await credentialsOf(call, request) : "";
-    const plan = { ...planOf(daemon, request, kind), credentials };
+    const { url, login: urlLogin } = loginInUrl(request, kind);
+    const credentials = kind === "push" ? await credentialsOf(call, request) : urlLogin === "" ? "" : "stdin";
+    const plan = { ...planOf(daemon, request, kind), ...(kind === "pull" ? { remote: url } : {}), credentials };
     using file = request.file?.();
     if (file !== undefined) checkFile(file, request.type, daemon.hostVersion);
     daemon.transfers.check(plan);
-    using login = request.login === undefined ? null : sealedFile("login", Buffer.from(JSON.stringify(request.login)));
+    const secret = urlLogin === "" ? request.login : { urlLogin };
+    using login = secret === undefined ? null : sealedFile("login", Buffer.from(JSON.stringify(secret)));
     return launch(daemon, plan, filesOf(kind, login ?? file));
   } finally {
     done();
   }
+}
+
+/** Splits the URL of a pull: name and password are passed to the worker, and are in no list, log or command line. */
+function loginInUrl({ type, remote = "" }: TransferRequest, kind: Kind): ReturnType<typeof splitLogin> {
+  // A worker of other programs takes them in the URL only.
+  const isOurs = workerOverride(process.env, "systemd-pull") === undefined;
+  return kind === "pull" && type !== "pull-oci" && isOurs ? splitLogin(remote) : { url: remote, login: "" };
 }
 
 function filesOf(kind: Kind, file: Fd | undefined): { input?: Fd; output?: Fd } {

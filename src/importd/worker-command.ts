@@ -21,7 +21,7 @@ export interface TransferPlan {
   readonly imageRoot: string;
   /** The image that a push computes the second layer against; empty for none. */
   readonly base: string;
-  /** The source of a push's login for the registry; empty for other transfers. */
+  /** Where the worker gets its login from: for the registry of a push, or for the URL of a pull; empty for none. */
   readonly credentials: "own" | "stdin" | "none" | "";
 }
 

@@ -122,6 +122,13 @@ export class PlayedBroker implements AsyncDisposable {
     }
   }
 
+  /** Sends a signal of a stranger with a descriptor to a connection, which is not subscribed to it. */
+  disturb(connection: string, file: Fd): void {
+    const where = { path: "/a", interface: "a.b", member: "C", sender: ":9.0" };
+    const signal = { type: 4, serial: ++this.#serial, ...where, signature: "h", body: [file] };
+    this.#peers.get(connection)?.send(signal as never);
+  }
+
   /** Waits until a name has an owner. */
   async untilOwned(name: string): Promise<void> {
     await waitFor(() => {

@@ -7,6 +7,7 @@ import { Manager } from "../../src/api/machine1.ts";
 import { Authority } from "../../src/daemon/permission/authority.ts";
 import { type Caller, callerOnSocket } from "../../src/ipc/caller.ts";
 import { VarlinkClient } from "../../src/ipc/varlink/client.ts";
+import { openPath } from "../../src/kernel/file/fd.ts";
 import { withIdentity } from "../../src/kernel/process/namespace.ts";
 import { SocketStream } from "../../src/kernel/socket/stream.ts";
 import { acceptPeer, connectUnix, listenUnix } from "../../src/kernel/socket/unix.ts";
@@ -59,6 +60,21 @@ describe.skipIf(!isRoot)(`questions to polkit${needsRoot}`, () => {
     broker.onQuestion = (question) => question.answer(false);
     for (const question of broker.questions) question.answer(false);
   };
+
+  test("a stranger's signal with a descriptor ends neither the connection to polkit nor that of the daemon", async () => {
+    using file = openPath("/dev/null", "read");
+    const owner = broker.ownerOf(NAME) ?? "";
+    const waiting = errorOf(terminate(broker.caller(USER)));
+    await until("the question", () => broker.questions.length === 1);
+    const [question] = broker.questions;
+    for (const connection of [question?.from ?? "", owner]) broker.disturb(connection, file);
+    broker.onQuestion = ({ answer }) => answer(false);
+    expect(await errorOf(terminate(broker.caller(OTHER)))).toStartWith("AccessDenied");
+    question?.answer(false);
+    expect(await waiting).toStartWith("AccessDenied");
+    expect(broker.questions.map(({ from }) => from)).toEqual(Array(2).fill(question?.from));
+    expect(broker.ownerOf(NAME)).toBe(owner);
+  });
 
   test("a user whose agent never answers does not block calls of root or of other users", async () => {
     const rulesBefore = rulesOfDaemon();

@@ -37,6 +37,22 @@ export const PROGRESS_UNKNOWN = -Number.MAX_VALUE;
 
 const DOWNLOAD_URL = /^(https?:\/\/|file:\/)[\x21-\x7e]+$/;
 
+const URL_LOGIN = /^(https?:\/\/)([^/\\?#]*)@/;
+
+/**
+ * Splits the URL of a download into one without name and password, which all users see in lists, logs and names of
+ * files, and these; "" where there are none.
+ */
+export function splitLogin(url: string): { readonly url: string; readonly login: string } {
+  const [start = "", scheme = "", login = ""] = URL_LOGIN.exec(url) ?? [];
+  return { url: scheme + url.slice(start.length), login };
+}
+
+/** The inverse of `splitLogin()`. */
+export function joinLogin(url: string, login: string): string {
+  return login === "" ? url : url.replace("://", () => `://${login}@`);
+}
+
 /** Whether `url` has a scheme that can be downloaded (HTTP, HTTPS or a local file) and only printable ASCII. */
 export function isDownloadUrl(url: string): boolean {
   return DOWNLOAD_URL.test(url);

@@ -188,7 +188,7 @@ export class Authority {
   }
 
   #connect(): Promise<BusClient> {
-    const opening = connectBus(this.#target, "none");
+    const opening = connectBus(this.#target, "lent");
     const forget = () => {
       if (this.#bus === opening) this.#bus = null;
     };

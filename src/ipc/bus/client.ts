@@ -10,8 +10,14 @@ import { type BusTarget, openTransport } from "./transport.ts";
 const DRIVER = "org.freedesktop.DBus";
 const DRIVER_PATH = "/org/freedesktop/DBus";
 
-/** Connects to a bus or peer. Throws an error with errno where there is none, BusError where it refuses us. */
-export async function connectBus(target: BusTarget, descriptors?: DescriptorPolicy): Promise<BusClient> {
+/**
+ * Connects to a bus or peer. Throws an error with errno where there is none, BusError where it refuses us. Descriptors
+ * are received in any case: everybody may send some through a broker, which must not end the connection.
+ */
+export async function connectBus(
+  target: BusTarget,
+  descriptors?: Exclude<DescriptorPolicy, "none">,
+): Promise<BusClient> {
   const { fd, ...options } = await openTransport(target);
   return BusClient.open(fd, { ...options, descriptors });
 }
@@ -42,7 +48,7 @@ export class BusClient {
   readonly #owners = new Map<string, string>();
   readonly #closeHandlers = new Set<(error?: Error) => void>();
   #callHandler: ((message: Incoming) => void) | null = null;
-  #tooLongHandler: ((bytes: number) => void) | null = null;
+  #skippedHandler: ((reason: string) => void) | null = null;
   #changeHandler: (() => void) | null = null;
   #closed: { error: Error | undefined } | null = null;
 
@@ -55,7 +61,7 @@ export class BusClient {
         call: (message) => this.#receiveCall(message),
         signal: (message) => this.#receiveSignal(message),
         end: (error) => this.#end(error),
-        tooLong: (bytes) => this.#tooLongHandler?.(bytes),
+        skipped: (reason) => this.#skippedHandler?.(reason),
         changed: () => this.#changeHandler?.(),
       },
       options,
@@ -92,9 +98,9 @@ export class BusClient {
     this.#callHandler = handler;
   }
 
-  /** Sets the handler of messages that were skipped because of their length. */
-  onTooLong(handler: (bytes: number) => void): void {
-    this.#tooLongHandler = handler;
+  /** Sets the handler of messages that were skipped, with the reason. */
+  onSkipped(handler: (reason: string) => void): void {
+    this.#skippedHandler = handler;
   }
 
   /** Whether the peer reads what is sent to it. */
@@ -163,10 +169,15 @@ export class BusClient {
     if (this.#peerToPeer || name.startsWith(":") || name === DRIVER || this.#owners.has(name)) return;
     this.#owners.set(name, "");
     const rule = { sender: DRIVER, interface: DRIVER, member: "NameOwnerChanged", arg0: name };
-    await this.subscribe(rule, ([, , owner]) => this.#owners.set(name, owner as string));
+    let hasChanged = false;
+    await this.subscribe(rule, ([, , owner]) => {
+      hasChanged = true;
+      this.#owners.set(name, owner as string);
+    });
     try {
       const [owner] = await this.driver("GetNameOwner", "s", [name]);
-      this.#owners.set(name, owner as string);
+      // A change that follows the reply in the same read is handled before this.
+      if (!hasChanged) this.#owners.set(name, owner as string);
     } catch (error) {
       // Nobody owns the name yet: NameOwnerChanged will report its owner.
       if (!(error instanceof BusError)) throw error;

@@ -31,8 +31,8 @@ interface ConnectionHandlers {
   /** A method call from a peer. */
   call?(message: Incoming): void;
   signal?(message: Incoming): void;
-  /** A message was skipped because of its length. */
-  tooLong?(bytes: number): void;
+  /** A message was skipped, for this reason. */
+  skipped?(reason: string): void;
   /** Called once, when the connection has ended. */
   end?(error?: Error): void;
   /** `takesMore` may have changed. */
@@ -41,7 +41,8 @@ interface ConnectionHandlers {
 
 /**
  * What happens to received descriptors:
- * - `none`: no called method returns one. The kernel closes all that are sent.
+ * - `none`: no called method returns one, and whoever sends one ends the connection. Not for a broker that was asked
+ *   whether it passes descriptors.
  * - `lent`: those of a reply are closed at the end of the event-loop turn in which it is delivered.
  * - `kept`: those among the values of a reply belong to the caller, who closes them.
  * Those of a call belong to its handler; those of a signal, and all that no value refers to, are closed here.
@@ -109,7 +110,7 @@ export class BusConnection {
       {
         message: (message) => this.#receive(message),
         end: (error) => this.#end(error),
-        tooLong: (bytes) => handlers.tooLong?.(bytes),
+        ...(options.peerToPeer === true ? {} : { skipped: (reason: string) => handlers.skipped?.(reason) }),
         changed: () => handlers.changed?.(),
       },
       { handshake: options.handshake, takesDescriptors: this.#policy === "none" ? 0 : MAX_FDS },

@@ -89,7 +89,7 @@ export class Framer {
     return used;
   }
 
-  /** Skips a message: a broker forwards messages of others, which must not end the connection to it. */
+  /** Skips a message, where the handler allows that. */
   #passOver(total: number): void {
     const { tooLong } = this.#handlers;
     if (tooLong === undefined) throw new RangeError(`message header is longer than ${MESSAGE_LIMIT_BYTES >> 20} MiB`);

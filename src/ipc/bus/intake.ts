@@ -16,9 +16,17 @@ export interface IntakeLimits {
   readonly totalBytes: number;
   /** Descriptors of a sender's unanswered calls. */
   readonly descriptors: number;
+  /** Descriptors of all unanswered calls. When they are used up, each sender may have a few. */
+  readonly totalDescriptors: number;
 }
 
-const LIMITS: IntakeLimits = { calls: 512, bytes: 8 << 20, totalBytes: 32 << 20, descriptors: 64 };
+const LIMITS: IntakeLimits = {
+  calls: 512,
+  bytes: 8 << 20,
+  totalBytes: 32 << 20,
+  descriptors: 64,
+  totalDescriptors: 1024,
+};
 const SMALL_PART = 1 / 128;
 /** How many users of senders are cached. */
 const KNOWN_LIMIT = 1024;
@@ -59,6 +67,7 @@ export class BusIntake {
   /** Users by unique name, which is never reused. Null: being asked for. */
   readonly #users = new Map<string, number | null>();
   #totalBytes = 0;
+  #totalDescriptors = 0;
 
   constructor(server: Answering, broker: Broker, turns: FairTurns, limits: IntakeLimits = LIMITS) {
     this.#server = server;
@@ -98,9 +107,12 @@ export class BusIntake {
   }
 
   #excess(sender: Sender, message: Incoming): string | null {
-    const { calls, bytes, totalBytes, descriptors } = this.#limits;
+    const { calls, bytes, totalBytes, descriptors, totalDescriptors } = this.#limits;
     const count = message.descriptors.length;
-    if (count > CALL_DESCRIPTOR_LIMIT || sender.descriptors + count > descriptors) return "Too many file descriptors";
+    const mostDescriptors =
+      this.#totalDescriptors + count > totalDescriptors ? Math.ceil(descriptors / 16) : descriptors;
+    if (count > CALL_DESCRIPTOR_LIMIT || (count > 0 && sender.descriptors + count > mostDescriptors))
+      return "Too many file descriptors";
     if (sender.unanswered >= calls) return "Too many calls wait for an answer";
     const most = this.#totalBytes > totalBytes ? bytes * SMALL_PART : bytes;
     return sender.bytes + message.size > most ? "Calls that wait for an answer take too much memory" : null;
@@ -111,6 +123,7 @@ export class BusIntake {
     sender.bytes += sign * size;
     sender.descriptors += sign * descriptors.length;
     this.#totalBytes += sign * size;
+    this.#totalDescriptors += sign * descriptors.length;
   }
 
   #isFree(sender: Sender): boolean {

@@ -29,10 +29,10 @@ export interface StreamHandlers {
   end(error?: Error): void;
   ready?(): void;
   /**
-   * A message was skipped, because it is longer than the limit. Without this handler, such a message ends the
-   * connection.
+   * A message was skipped: its head is longer than the limit, or not valid. Without this handler, such a message ends
+   * the connection. A broker forwards messages of others, which must not end the connection to it.
    */
-  tooLong?(bytes: number): void;
+  skipped?(reason: string): void;
   /** Something was received or sent: `heldBytes` or `takesMore` may have changed. */
   changed?(): void;
   /** The peer has closed its end while reading is paused. */
@@ -64,11 +64,11 @@ export class BusStream {
     this.#handlers = handlers;
     this.#handshake = handshake;
     this.#refusesDescriptors = takesDescriptors === 0;
-    const { tooLong } = handlers;
+    const { skipped } = handlers;
     this.#framer = new Framer({
       isOpen: () => !this.#ended,
       message: (bytes, head, isCut) => this.#deliver(bytes, head, isCut),
-      ...(tooLong === undefined ? {} : { tooLong: (bytes) => this.#passOver(bytes) }),
+      ...(skipped === undefined ? {} : { tooLong: (bytes) => this.#passOver(bytes) }),
     });
     const streamHandlers: SocketHandlers = {
       data: (bytes, fds) => this.#receive(bytes, fds),
@@ -177,12 +177,26 @@ export class BusStream {
    * read.
    */
   #passOver(bytes: number): void {
-    this.#handlers.tooLong?.(bytes);
+    this.#handlers.skipped?.(`the header of its ${bytes} bytes is too long`);
     this.#dropDescriptors();
   }
 
+  /** Returns the head of a message; null where it is not valid, and the message was skipped. */
+  #headOf(bytes: Buffer): MessageHead | null {
+    try {
+      return decodeHead(bytes);
+    } catch (error) {
+      const { skipped } = this.#handlers;
+      // How many of the received descriptors belong to it is not known: the next message must not get them.
+      if (skipped === undefined || !(error instanceof RangeError) || this.#descriptors.length > 0) throw error;
+      skipped(error.message);
+      return null;
+    }
+  }
+
   #deliver(bytes: Buffer, headLength: number, isCut: boolean): void {
-    const head = decodeHead(bytes);
+    const head = this.#headOf(bytes);
+    if (head === null) return;
     const count = this.#refusesDescriptors ? 0 : head.descriptorCount;
     if (count > this.#descriptors.length) throw new RangeError("descriptors are missing");
     const descriptors = count === 0 ? NONE : this.#descriptors.splice(0, count);

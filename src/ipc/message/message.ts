@@ -72,7 +72,7 @@ export function decodeHead(bytes: Buffer): MessageHead {
     if (code < FIELD_TYPES.length) {
       if (signature !== FIELD_TYPES[code]) throw new RangeError(`header field ${code} has the type '${signature}'`);
       fields[code] = signature === "u" ? reader.uint32() : signature === "g" ? reader.signature() : reader.string();
-    } else reader.body(signature);
+    } else reader.skip(signature); // Anybody may send such fields, of any type, through a broker.
   }
   if (reader.at !== stop) throw new RangeError("header fields overrun");
   if (serial === 0) throw new RangeError("serial is 0");

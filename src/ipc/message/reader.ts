@@ -6,7 +6,7 @@
 import { isUtf8 } from "node:buffer";
 import { Variant } from "../../base/variant.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
-import { type BusType, parseSignature } from "./signature.ts";
+import { alignmentOf, type BusType, parseSignature } from "./signature.ts";
 
 const MAX_ARRAY_BYTES = 64 << 20;
 const MAX_VARIANT_DEPTH = 64;
@@ -107,6 +107,36 @@ export class BusReader {
       default:
         return this.#number(type.code);
     }
+  }
+
+  /** Moves behind all values of a signature, which are neither decoded nor stored. */
+  skip(signature: string): void {
+    for (const type of parseSignature(signature)) this.#skip(type, 0);
+  }
+
+  #skip(type: BusType, depth: number): void {
+    if (type.code === "s" || type.code === "o") this.#pass(this.uint32() + 1);
+    else if (type.code === "g") this.#pass(this.byte() + 1);
+    else if (type.code === "(") {
+      this.align(8);
+      for (const field of type.fields) this.#skip(field, depth);
+    } else if (type.code === "a") {
+      const length = this.uint32();
+      this.align(type.align);
+      this.#pass(length);
+    } else if (type.code === "v") {
+      if (depth >= MAX_VARIANT_DEPTH) throw new RangeError("variants are nested too deeply");
+      for (const inner of parseSignature(this.signature())) this.#skip(inner, depth + 1);
+    } else if (type.code !== "{") {
+      const size = alignmentOf(type);
+      this.align(size);
+      this.#pass(size);
+    }
+  }
+
+  #pass(count: number): void {
+    this.#need(count);
+    this.at += count;
   }
 
   #number(code: "n" | "q" | "i" | "x" | "t" | "d"): number | bigint {

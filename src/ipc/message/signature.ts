@@ -11,8 +11,8 @@ const MAX_DEPTH = 32;
 const CACHE_SIZE = 512;
 const cache = new Map<string, readonly BusType[]>();
 
-/** Returns the alignment of a type, in bytes. */
-function alignmentOf(type: BusType): number {
+/** Returns the alignment of a type, in bytes, which is the size of a number. */
+export function alignmentOf(type: BusType): number {
   switch (type.code) {
     case "y":
     case "g":

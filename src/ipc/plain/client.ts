@@ -76,12 +76,16 @@ class PlainBus implements Calls {
   #streamEnd: { readonly error: Error | undefined } | null = null;
   #ended: { readonly error: Error | undefined } | null = null;
 
-  private constructor(target: BusTarget, { open, handshake, takesDescriptors }: PlainSocket) {
+  private constructor(target: BusTarget, { open, handshake, takesDescriptors, isPeerToPeer }: PlainSocket) {
     this.#target = target;
     this.#takesDescriptors = takesDescriptors > 0;
     this.#stream = new BusStream(
       open,
-      { message: (message) => this.#receive(message), end: (error) => this.#end(error), tooLong: () => {} },
+      {
+        message: (message) => this.#receive(message),
+        end: (error) => this.#end(error),
+        ...(isPeerToPeer ? {} : { skipped: () => {} }),
+      },
       { handshake, takesDescriptors },
     );
   }

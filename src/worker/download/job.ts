@@ -137,7 +137,8 @@ class MainJob {
    */
   async #goOn(reply: HttpReply, body: HttpBody, origin: Omit<Origin, "size">): Promise<boolean> {
     const before = this.#spool.origin;
-    if (this.#spool.end === 0 || before === null) {
+    // Repeating the request would not end where the server sends such parts again and again.
+    if (this.#spool.end === 0 || before === null || this.#wantsWhole) {
       throw new ErrnoError("EPROTO", "The server sent a part of the file that was not requested");
     }
     if (isStrong(origin.etag) && origin.etag !== before.etag) throw changed();

@@ -2,10 +2,7 @@
 // signature, so that its keys are not trusted by themselves: a sub-key is used only where its primary key is in the
 // keyring and has certified it. Expiry and revocation are checked later, as for every other key.
 import { log } from "../program/log.ts";
-
-type OpenPgp = typeof import("openpgp");
-type Key = import("openpgp").Key;
-export type Keyring = readonly Key[];
+import type { Key, Keyring, OpenPgp } from "./keyring.ts";
 
 const KEY_BLOCK = 38;
 const BLOCK_LIMIT_BYTES = 256 << 10;

@@ -1,71 +1,10 @@
-// OpenPGP signatures over lists of checksums, verified with the keys that the admin and the vendor put on the host. A
-// signature is valid only by a key that may sign and is neither expired nor revoked now, and over exactly the bytes
-// that are used afterwards.
-import { join } from "node:path";
+// OpenPGP signatures over lists of checksums, verified with the keys of the host's rings (keyring.ts). A signature is
+// valid only by a key that may sign and is neither expired nor revoked now, and over exactly the bytes that are used
+// afterwards.
 import { ErrnoError } from "../../base/error.ts";
-import { isNormalizedPath } from "../../base/names.ts";
-import { readSettingsIfThere } from "../../kernel/file/foreign-file.ts";
 import { log } from "../program/log.ts";
-import { type Keyring, packetsOf, withKeyBlocks } from "./signature-block.ts";
-
-export type { Keyring } from "./signature-block.ts";
-
-type OpenPgp = typeof import("openpgp");
-
-const USER_RINGS = ["/etc/systemd/import-pubring.pgp", "/etc/systemd/import-pubring.gpg"];
-const VENDOR_RINGS = ["/usr/lib/systemd/import-pubring.pgp", "/usr/lib/systemd/import-pubring.gpg"];
-const RING_LIMIT = 16 << 20;
-
-/** Loads the library, which is large, only where a signature is verified. */
-function openPgp(): Promise<OpenPgp> {
-  return import("openpgp");
-}
-
-function readIfThere(path: string): Promise<Buffer | null> {
-  return readSettingsIfThere(path, RING_LIMIT);
-}
-
-/** Returns the rings in use: the first existing one of the admin's and of the vendor's, or the given one. */
-export async function keyringFiles(
-  environment: Readonly<Record<string, string | undefined>> = process.env,
-  hostRoot = "/",
-): Promise<Buffer[]> {
-  const given = environment["SYSTEMD_OPENPGP_KEYRING"];
-  if (given !== undefined && given !== "") {
-    if (!isNormalizedPath(given))
-      throw new ErrnoError("EINVAL", `Keyring path '${given}' is not absolute and normalized.`);
-    const ring = await readIfThere(given);
-    if (ring === null) throw new ErrnoError("ENOENT", `No keyring at '${given}'.`);
-    return [ring];
-  }
-  const first = async (paths: readonly string[]) => {
-    for (const path of paths) {
-      const ring = await readIfThere(join(hostRoot, path));
-      if (ring !== null) return [ring];
-    }
-    return [];
-  };
-  const rings = [...(await first(USER_RINGS)), ...(await first(VENDOR_RINGS))];
-  if (rings.length === 0) throw new ErrnoError("ENOENT", "There is no keyring to verify signatures of images with.");
-  return rings;
-}
-
-const ARMOR = "-----BEGIN PGP";
-
-/** Reads the keys of some rings, armoured or not. Unknown packets are skipped. */
-export async function readKeyring(rings: readonly Buffer[]): Promise<Keyring> {
-  const pgp = await openPgp();
-  const config = { ...pgp.config, ignoreUnsupportedPackets: true, ignoreMalformedPackets: true, enforceGrammar: false };
-  const keys = await Promise.all(
-    rings.map((ring) => {
-      const isArmored = ring.subarray(0, 4096).includes(ARMOR);
-      return isArmored
-        ? pgp.readKeys({ armoredKeys: ring.toString("latin1"), config })
-        : pgp.readKeys({ binaryKeys: new Uint8Array(ring), config });
-    }),
-  );
-  return keys.flat();
-}
+import { isArmored, type Keyring, openPgp } from "./keyring.ts";
+import { packetsOf, withKeyBlocks } from "./signature-block.ts";
 
 function refuse(cause?: unknown): ErrnoError {
   const reason = cause instanceof Error ? ` ${cause.message}.` : "";
@@ -76,8 +15,7 @@ function refuse(cause?: unknown): ErrnoError {
 export async function verifyDetached(content: Buffer, signature: Buffer, keyring: Keyring): Promise<void> {
   const pgp = await openPgp();
   try {
-    const isArmored = signature.subarray(0, 4096).includes(ARMOR);
-    const parsed = isArmored
+    const parsed = isArmored(signature)
       ? await pgp.readSignature({ armoredSignature: signature.toString("latin1") })
       : await pgp.readSignature({ binarySignature: new Uint8Array(signature) });
     const message = await pgp.createMessage({ binary: new Uint8Array(content) });

@@ -3,7 +3,8 @@
 import { ErrnoError } from "../../base/error.ts";
 import type { VerifyMode } from "../../base/vocabulary/transfer.ts";
 import { log } from "../program/log.ts";
-import { isClearSigned, type Keyring, verifyClearSigned, verifyDetached } from "./signature.ts";
+import type { Keyring } from "./keyring.ts";
+import { isClearSigned, verifyClearSigned, verifyDetached } from "./signature.ts";
 
 /** A downloaded file that must be in the list. */
 export interface CheckedFile {

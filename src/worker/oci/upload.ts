@@ -173,7 +173,6 @@ export class BlobUpload {
     });
     using _body = reply.body;
     await this.#requireTaken(reply, part.length);
-    this.#parts.took(part.length, performance.now() - since);
     const offset = offsetOf(reply.headers) ?? from + part.length;
     if (offset > from + part.length) {
       throw new ErrnoError(
@@ -184,6 +183,14 @@ export class BlobUpload {
     if (offset <= from)
       throw new TransientError("EIO", `${this.#registry} has stored nothing of the part that was sent`);
     this.#take(reply, offset);
+    const stored = offset - from;
+    if (stored === part.length) this.#parts.took(stored, performance.now() - since);
+    // Counts as a try: a registry that takes a byte of each part must not prolong the upload without a limit.
+    else if (stored < this.#limits.progressBytes)
+      throw new TransientError(
+        "EIO",
+        `${this.#registry} has stored only ${stored} of ${part.length} bytes that were sent`,
+      );
   }
 
   /** Throws unless the registry took the part. A lost session or a different offset is a temporary error. */

@@ -13,6 +13,9 @@ function leastLevel(): number {
   return number < 0 ? LOG_LEVELS.indexOf("info") : number;
 }
 
+/** Names and passwords in URLs: everybody on the host may read the log of a transfer. */
+const URL_LOGIN = /(\bhttps?:\/\/)[^\s/\\?#]*@/gi;
+
 /** Writes one event to standard error; errors are ignored, as there is nowhere to report them. */
 export function log(level: LogLevel, message: string): void {
   const priority = LOG_LEVELS.indexOf(level);
@@ -20,6 +23,7 @@ export function log(level: LogLevel, message: string): void {
   const prefixed = process.env["SYSTEMD_LOG_TARGET"] === "console-prefixed";
   const prefix = prefixed ? `<${DAEMON_FACILITY | priority}>` : "";
   const text = message
+    .replace(URL_LOGIN, "$1")
     .split("\n")
     .map((line) => `${prefix}${line}\n`)
     .join("");

@@ -28,7 +28,7 @@ export interface WorkerOptions {
   architecture: string | null;
   /** The image that a push computes the second layer against; null for none. */
   base: string | null;
-  /** The source of a push's login for the registry. */
+  /** The source of a push's login for the registry; `stdin` for a pull: also that of its URL. */
   credentials: (typeof CREDENTIAL_SOURCES)[number];
   /** The directory of this host's lock files; null for no locking. */
   locks: string | null;
@@ -160,9 +160,9 @@ export const OPTIONS: Readonly<Record<string, OptionRow>> = {
     take: (options, value) => value !== "" && set(options, { base: value }),
   },
   credentials: {
-    programs: ["systemd-export"],
+    programs: ["systemd-export", "systemd-pull"],
     value: "SOURCE",
-    help: `Where the login for a registry comes from, one of ${CREDENTIAL_SOURCES.join(", ")}`,
+    help: `Where the login for a registry or server comes from, one of ${CREDENTIAL_SOURCES.join(", ")}`,
     take: (options, value) => {
       const source = CREDENTIAL_SOURCES.find((one) => one === value);
       return source !== undefined && set(options, { credentials: source });

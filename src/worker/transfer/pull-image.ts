@@ -2,6 +2,7 @@
 // tag, copies of them, and the small files beside them. Tar archives become trees, other files disk images.
 import { join } from "node:path";
 import { errnoNameOf } from "../../base/error.ts";
+import { splitLogin } from "../../base/vocabulary/transfer.ts";
 import { noteCreated, pathOf, setAttribute } from "../../kernel/file/attributes.ts";
 import { listDirectory } from "../../kernel/file/directory-entry.ts";
 import { type Fd, openInRoot, openPath } from "../../kernel/file/fd.ts";
@@ -63,6 +64,11 @@ export class PullPlace implements Disposable {
     this.options = place.options;
   }
 
+  /** Names of files are public: machinectl lists those of kept downloads to every user. */
+  get #shownUrl(): string {
+    return splitLogin(this.url).url;
+  }
+
   /** Whether the download is kept beside the image. */
   get isKept(): boolean {
     return this.local === null || (this.options.keepDownload ?? this.options.class === "machine");
@@ -78,7 +84,7 @@ export class PullPlace implements Disposable {
   tags(): string[] {
     using listing = openPath(`/proc/self/fd/${this.root.number}`, "directory");
     const names = listDirectory(listing).map(({ name }) => name);
-    return cachedTags(names, this.url, CACHE[this.kind]).filter((tag) => this.#hold(this.stem(tag)));
+    return cachedTags(names, this.#shownUrl, CACHE[this.kind]).filter((tag) => this.#hold(this.stem(tag)));
   }
 
   /**
@@ -113,7 +119,7 @@ export class PullPlace implements Disposable {
 
   /** Returns the name of a kept download, without the suffix of images. */
   stem(etag: string | null): string {
-    return cacheStem(this.path, this.url, etag, CACHE[this.kind]);
+    return cacheStem(this.path, this.#shownUrl, etag, CACHE[this.kind]);
   }
 
   /**
@@ -202,7 +208,7 @@ export class PullPlace implements Disposable {
 export function noteOrigin(file: Fd, url: string, etag: string | null, lastModified: string | null): void {
   const time = lastModified === null ? Number.NaN : Date.parse(lastModified);
   try {
-    setAttribute(file, "user.source_url", Buffer.from(url));
+    setAttribute(file, "user.source_url", Buffer.from(splitLogin(url).url));
     if (etag !== null) setAttribute(file, "user.source_etag", Buffer.from(etag));
     if (!Number.isNaN(time)) noteCreated(file, BigInt(time) * 1000n);
   } catch (error) {

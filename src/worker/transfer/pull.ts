@@ -1,10 +1,11 @@
 // systemd-pull tar|raw|oci URL [NAME]: downloads an image and verifies it before it becomes visible.
 import { ErrnoError } from "../../base/error.ts";
 import { formatBytes, formatSpan } from "../../base/text/format.ts";
-import { isDownloadUrl, VERIFY_MODES, type VerifyMode } from "../../base/vocabulary/transfer.ts";
+import { isDownloadUrl, joinLogin, VERIFY_MODES, type VerifyMode } from "../../base/vocabulary/transfer.ts";
 import { openPath } from "../../kernel/file/fd.ts";
+import { keyringFiles, readKeyring } from "../download/keyring.ts";
 import { JOB_LIMITS } from "../download/limits.ts";
-import { isClearSigned, keyringFiles, readKeyring } from "../download/signature.ts";
+import { isClearSigned } from "../download/signature.ts";
 import { fetchSide } from "../download/small-file.ts";
 import { fetchListSignature, fetchSums, isList } from "../download/sums.ts";
 import { lastComponent } from "../download/url.ts";
@@ -14,6 +15,7 @@ import { openImageRoot } from "../image/stage.ts";
 import { imageRootOf, nameOfFile, requireFree, requireName } from "../image/target.ts";
 import { abandonAll } from "../program/abandon.ts";
 import { log } from "../program/log.ts";
+import { readLoginInput } from "../program/login-input.ts";
 import type { CommandLine, WorkerOptions } from "../program/options.ts";
 import { Progress } from "../program/progress.ts";
 import { directTarget } from "./pull-direct.ts";
@@ -40,8 +42,16 @@ function localName(given: string | undefined, url: string, kind: PullKind, optio
   return name;
 }
 
+/** Adds the name and password that the daemon passes to a URL. */
+function withPassedLogin(url: string): string {
+  const { urlLogin } = readLoginInput();
+  if (typeof urlLogin !== "string") throw new ErrnoError("EINVAL", "Standard input has no login for the URL.");
+  return joinLogin(url, urlLogin);
+}
+
 async function pull({ options, words }: CommandLine, kind: PullKind): Promise<void> {
-  const [url = "", given] = words;
+  const [shown = "", given] = words;
+  const url = options.credentials === "stdin" ? withPassedLogin(shown) : shown;
   if (!isDownloadUrl(url) || !URL.canParse(url)) throw new ErrnoError("EINVAL", `URL '${url}' is not valid.`);
   const local = localName(given, url, kind, options);
   if (/\.(asc|gpg|sig)$/.test(lastComponent(url)) && options.verify === "signature") {

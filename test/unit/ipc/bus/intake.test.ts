@@ -6,7 +6,7 @@ import { FairTurns } from "../../../../src/ipc/fair-turns.ts";
 import { type Fd, openPath } from "../../../../src/kernel/file/fd.ts";
 import { until } from "../../../kernel/support.ts";
 
-const LIMITS: IntakeLimits = { calls: 10, bytes: 1280, totalBytes: 2000, descriptors: 4 };
+const LIMITS: IntakeLimits = { calls: 10, bytes: 1280, totalBytes: 2000, descriptors: 4, totalDescriptors: 5 };
 const ORIGIN = {} as Origin; // is handed on only
 
 function message(sender: string, { size = 1, descriptors = [] as Fd[], text = "" } = {}): Incoming {
@@ -88,6 +88,19 @@ test("descriptors of unanswered calls are limited, and descriptors of calls that
   take(message("b", { descriptors: files.slice(5) }));
   made.close();
   expect(files.map((fd) => fd.isOpen)).toEqual([true, true, true, true, false, false]);
+  for (const fd of files) fd.close();
+});
+
+test("when all calls together have too many descriptors, other senders may have a few each", () => {
+  const { take, log, refused } = intake();
+  const files = Array.from({ length: 9 }, () => openPath("/dev/null", "read"));
+  take(message("a", { descriptors: files.slice(0, 4), text: "later" }));
+  take(message("b", { descriptors: files.slice(4, 6), text: "later" }));
+  take(message("c", { descriptors: files.slice(6, 7), text: "later" }));
+  take(message("d", { descriptors: files.slice(7, 8), text: "later" }));
+  take(message("d", { descriptors: files.slice(8), text: "later" }));
+  take(message("a"));
+  expect([log.join(""), refused]).toEqual(["acda", Array(2).fill("Too many file descriptors")]);
   for (const fd of files) fd.close();
 });
 

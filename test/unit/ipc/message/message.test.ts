@@ -35,3 +35,41 @@ test("the header of a message with a variant but without descriptors has no numb
   expect(values).toEqual([new Variant("s", "running")]);
   expect(descriptors).toEqual([]);
 });
+
+/** A call whose header has another field `code`, of the type `signature`, after the usual ones. */
+function withField(code: number, signature: string, alignment: number, value: Uint8Array): Buffer {
+  const call = { path: "/a", interface: "a.b", member: "C", destination: ":1.5", signature: "y", body: [7] };
+  const { bytes } = encodeMessage({ type: MESSAGE_TYPE.call, serial: 7, ...call });
+  const { head } = measure(bytes);
+  const name = Buffer.concat([Uint8Array.of(code, signature.length), Buffer.from(`${signature}\0`)]);
+  const padding = Buffer.alloc(-name.length & (alignment - 1));
+  const header = Buffer.concat([bytes.subarray(0, head), name, padding, value]);
+  header.writeUInt32LE(header.length - 16, 12);
+  return Buffer.concat([header, Buffer.alloc(-header.length & 7), bytes.subarray(head)]);
+}
+
+test.each([
+  ["a descriptor that the message does not have", "h", 4, [7, 0, 0, 0]],
+  ["an array of descriptors", "ah", 4, [8, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0]],
+  ["a number", "t", 8, [1, 2, 3, 4, 5, 6, 7, 8]],
+  ["a structure", "(yh)", 8, [1, 0, 0, 0, 9, 0, 0, 0]],
+  ["a text", "s", 4, [2, 0, 0, 0, 0xff, 0xfe, 0]],
+  ["a byte", "y", 1, [1]],
+  ["a variant with a descriptor", "v", 1, [1, 0x68, 0, 0, 9, 0, 0, 0]],
+])("an unknown header field is ignored, whatever it contains: %s", (_, signature, alignment, value) => {
+  const bytes = withField(77, signature, alignment, Uint8Array.from(value));
+  const { head, total } = measure(bytes);
+  expect(total).toBe(bytes.length);
+  expect(decodeHead(bytes)).toMatchObject({ member: "C", destination: ":1.5", signature: "y", descriptorCount: 0 });
+  expect(decodeBody(bytes, head, "y", [])).toEqual([7]);
+});
+
+test("an unknown header field that is longer than the header is an error", () => {
+  for (const signature of ["ay", "s"])
+    expect(() => decodeHead(withField(77, signature, 4, Uint8Array.of(200, 0, 0, 0)))).toThrow("message ends early");
+  const nested = Buffer.concat([
+    ...Array.from({ length: 80 }, () => Buffer.from("\x01v\0")),
+    Buffer.from("\x01y\0\x07"),
+  ]);
+  expect(() => decodeHead(withField(77, "v", 1, nested))).toThrow("nested too deeply");
+});

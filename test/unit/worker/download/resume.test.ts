@@ -147,6 +147,15 @@ test("a partial reply to a request without a range is an error", async () => {
   await expect(download(server.url("file"))).rejects.toThrow("sent a part of the file that was not requested");
 });
 
+test("a partial reply to a request for the whole file is an error, also after the beginning was received", async () => {
+  const server = new RawServer((request) => {
+    if (request.count > 50) return null;
+    return request.count === 1 ? whole(OLD, [STRONG], HALF) : part(OLD, request, [STRONG], `bytes 1-2/${SIZE}`);
+  });
+  await expect(download(server.url("file"))).rejects.toThrow("sent a part of the file that was not requested");
+  expect(server.requests.map(({ headers }) => headers.has("range"))).toEqual([false, true, false]);
+});
+
 for (const second of [[], ['ETag: W/"s"']]) {
   test(`parts of further connections with the header '${second[0] ?? "nothing"}' are not used`, async () => {
     const large = Buffer.alloc(4 << 20, 1);

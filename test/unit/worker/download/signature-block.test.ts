@@ -4,12 +4,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as openpgp from "openpgp";
-import {
-  type Keyring,
-  readKeyring,
-  verifyClearSigned,
-  verifyDetached,
-} from "../../../../src/worker/download/signature.ts";
+import { type Keyring, readKeyring } from "../../../../src/worker/download/keyring.ts";
+import { verifyClearSigned, verifyDetached } from "../../../../src/worker/download/signature.ts";
 import { withKeyBlocks } from "../../../../src/worker/download/signature-block.ts";
 import { havePrograms } from "../../../lib/programs.ts";
 

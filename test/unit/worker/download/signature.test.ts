@@ -5,14 +5,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import * as openpgp from "openpgp";
 import type { VerifyMode } from "../../../../src/base/vocabulary/transfer.ts";
-import {
-  isClearSigned,
-  type Keyring,
-  keyringFiles,
-  readKeyring,
-  verifyClearSigned,
-  verifyDetached,
-} from "../../../../src/worker/download/signature.ts";
+import { type Keyring, keyringFiles, readKeyring } from "../../../../src/worker/download/keyring.ts";
+import { isClearSigned, verifyClearSigned, verifyDetached } from "../../../../src/worker/download/signature.ts";
 import { fetchSums } from "../../../../src/worker/download/sums.ts";
 import { listsChecksum, requireListed, type SumsFile, trustedText } from "../../../../src/worker/download/verify.ts";
 import { havePrograms } from "../../../lib/programs.ts";
@@ -229,4 +223,23 @@ test("the keys of a keyring with unknown packets are read", async () => {
   const ring = await readKeyring([Buffer.concat([Buffer.from(key.toPublic().write() as Uint8Array), unknown])]);
   expect(ring.length).toBe(1);
   expect(await outcome(verifyDetached(SUMS, await sign(key, SUMS), ring))).toBe("good");
+});
+
+test("the keys of a ring of several armoured blocks are read", async () => {
+  const [one, two] = [await newKey(), await newKey()];
+  const ring = await readKeyring([Buffer.from(`${one.toPublic().armor()}\n${two.toPublic().armor()}`)]);
+  expect(await outcome(verifyDetached(SUMS, await sign(two, SUMS), ring))).toBe("good");
+});
+
+test("a key that is revoked in one ring is not accepted, although another ring has an older copy of it", async () => {
+  const key = await newKey({ subkeys: [{ sign: true }] });
+  const { publicKey: revoked } = await openpgp.revokeKey({ key, format: "object" });
+  const [old, newer] = [key.toPublic(), revoked].map((one) => Buffer.from(one.write() as Uint8Array)) as [
+    Buffer,
+    Buffer,
+  ];
+  const signature = await sign(key, SUMS);
+  expect(await outcome(verifyDetached(SUMS, signature, await readKeyring([old, old])))).toBe("good");
+  for (const rings of [[old, newer], [newer, old], [Buffer.concat([old, newer])]])
+    expect(await outcome(verifyDetached(SUMS, signature, await readKeyring(rings)))).toStartWith(INVALID);
 });

@@ -38,6 +38,7 @@ async function upload(
   answer: (sent: Sent, count: number) => HttpReply,
   blob = BLOB,
   isThere = false,
+  limits = LIMITS,
 ): Promise<{ sent: Sent[]; error: unknown }> {
   const sent: Sent[] = [];
   const server: UploadServer = {
@@ -59,7 +60,7 @@ async function upload(
     },
   };
   try {
-    await new BlobUpload(server, blobInMemory(blob, "sha256:x"), LIMITS).run();
+    await new BlobUpload(server, blobInMemory(blob, "sha256:x"), limits).run();
     return { sent, error: null };
   } catch (error) {
     return { sent, error };
@@ -136,6 +137,18 @@ test("a registry that reports that it stored nothing, or more than was sent, is 
   expect((more.error as Error).message).toBe(
     "Registry 'registry.example' says that it has 100 bytes of an upload, of which 4 were sent",
   );
+});
+
+test("a registry that stores a byte of each part ends the upload after a limited number of tries", async () => {
+  let stored = 0;
+  const grudging = ([method]: Sent): HttpReply => {
+    if (method === "PATCH") stored++;
+    return replied(method === "PUT" ? 201 : 202, { Range: `0-${stored - 1}` });
+  };
+  const blob = Buffer.alloc(1000);
+  const { sent, error } = await upload(grudging, blob, false, { ...LIMITS, progressBytes: 100 });
+  expect((error as Error).message).toBe("Registry 'registry.example' has stored only 1 of 4 bytes that were sent");
+  expect(sent.filter(([method]) => method === "PATCH").length).toBeLessThan(10);
 });
 
 test("the Range of a reply tells how much the registry has stored", () => {

@@ -1,0 +1,60 @@
+// Signals are accepted from the owner of a name, who may change at any moment.
+import { expect, test } from "bun:test";
+import { BusClient } from "../../../../src/ipc/bus/client.ts";
+import { ServerHandshake } from "../../../../src/ipc/bus/handshake.ts";
+import { BusStream, type Incoming } from "../../../../src/ipc/bus/stream.ts";
+import { encodeMessage } from "../../../../src/ipc/message/message.ts";
+import { SocketStream } from "../../../../src/kernel/socket/stream.ts";
+import { socketPair } from "../../../../src/kernel/socket/unix.ts";
+
+const DRIVER = "org.freedesktop.DBus";
+const WHERE = { path: "/", interface: "a.b" };
+let serial = 100;
+
+function bytes(message: object): Buffer {
+  return encodeMessage({ serial: ++serial, sender: DRIVER, ...message } as never).bytes;
+}
+
+const reply = ({ serial: to }: Incoming, text?: string) =>
+  bytes({ type: 2, replySerial: to, ...(text === undefined ? {} : { signature: "s", body: [text] }) });
+const changed = (...body: string[]) =>
+  bytes({ type: 4, path: "/", interface: DRIVER, member: "NameOwnerChanged", signature: "sss", body });
+
+/** A client whose broker answers GetNameOwner with `answer`. */
+async function connected(answer: (question: Incoming) => Buffer) {
+  const [ours, theirs] = socketPair();
+  const uid = process.geteuid?.() ?? 0;
+  let socket: SocketStream | null = null;
+  const open = (handlers: ConstructorParameters<typeof SocketStream>[1]) => {
+    socket = new SocketStream(theirs, handlers);
+    return socket;
+  };
+  const answers: Readonly<Record<string, (message: Incoming) => Buffer>> = {
+    Hello: (message) => reply(message, ":1.7"),
+    GetNameOwner: answer,
+  };
+  const message = (call: Incoming) => socket?.write((answers[call.member ?? ""] ?? reply)(call));
+  const peer = new BusStream(open, { message, end: () => {} }, { handshake: new ServerHandshake(uid, "00") });
+  const client = await BusClient.open(ours);
+  const close = () => {
+    client.close();
+    peer.close();
+  };
+  return { client, send: (sent: Buffer) => socket?.write(sent), close };
+}
+
+test.each([
+  ["before", (question: Incoming) => Buffer.concat([changed("x.y", ":1.1", ":1.2"), reply(question, ":1.2")])],
+  ["right after", (question: Incoming) => Buffer.concat([reply(question, ":1.1"), changed("x.y", ":1.1", ":1.2")])],
+])("a name that gets another owner %s the owner is reported has that one", async (_, answer) => {
+  const { client, send, close } = await connected(answer);
+  const seen: string[] = [];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  await client.subscribe({ sender: "x.y", member: "S" }, (_body, { sender }) => seen.push(sender));
+  await client.subscribe({ sender: DRIVER, member: "End" }, () => resolve());
+  for (const sender of [":1.1", ":1.2", ":1.66"]) send(bytes({ type: 4, ...WHERE, member: "S", sender }));
+  send(bytes({ type: 4, ...WHERE, member: "End" }));
+  await promise;
+  close();
+  expect(seen).toEqual([":1.2"]);
+});
