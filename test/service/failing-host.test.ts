@@ -154,7 +154,7 @@ describe.skipIf(!isRoot)(`a failing host${needsRoot}`, () => {
       expect(await names(daemon)).toEqual([".host"]);
       await register(await daemon.bus(), "again", leader);
     } finally {
-      run("umount", directory);
+      run("umount", "-l", directory);
     }
     await waitFor(() => expect(readFileSync(fileOf(daemon, "again"), "utf8")).toContain("NAME=again"), "the file");
     await daemon.kill("SIGKILL");
@@ -259,7 +259,7 @@ describe.skipIf(!isRoot)(`a failing host${needsRoot}`, () => {
           await daemon.kill("SIGKILL");
           expect(await lost).toContain("Disconnected");
         } finally {
-          run("umount", directory);
+          run("umount", "-l", directory);
         }
         systemd.units.set("machine-web\\x2d1.scope", null);
         await daemon.run();

@@ -321,7 +321,7 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
       expect((await call("CleanPool", "s", "all"))[0]).toHaveLength(2);
       expect(readdirSync(pool)).toEqual(["b"]);
     } finally {
-      Bun.spawnSync(["umount", join(pool, "b")]);
+      Bun.spawnSync(["umount", "-l", join(pool, "b")]);
     }
   });
 

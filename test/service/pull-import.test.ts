@@ -315,6 +315,6 @@ rootTest("on a full or read-only file system the error says so, and nothing stay
       ]);
     }
   } finally {
-    Bun.spawnSync(["umount", root]);
+    Bun.spawnSync(["umount", "-l", root]);
   }
 });
