@@ -45,7 +45,8 @@ function varlinkFacts(reply: Reply): ExtraFacts {
     leaderPid: integer(leader) ?? integer(member(leader, "pid")) ?? 0,
     rootDirectory: text(reply["rootDirectory"]),
     sinceUsec: integer(member(reply["timestamp"], "realtime")) ?? 0,
-    uid: integer(reply["UID"]),
+    // Managers before 258 do not report it, and have machines of root only.
+    uid: integer(reply["UID"]) ?? 0,
   };
 }
 
