@@ -88,10 +88,14 @@ async function execute(session: Session, program: ClientProgram, args: readonly 
   return verb.run(session, words.slice(1), program);
 }
 
-/** Runs a client; `args` are the arguments after the program's name. Prints a Failure, and returns the exit status. */
+/**
+ * Runs a client; `args` are the arguments after the program's name. Prints a Failure, and returns the exit status, which
+ * is no success where the output was lost.
+ */
 export async function runClient(program: ClientProgram, args: readonly string[], ports: Ports): Promise<number> {
   const session = new Session(defaultSettings(), ports);
   let status: number;
+  let hasFailed = false;
   try {
     status = await execute(session, program, args);
   } catch (error) {
@@ -100,7 +104,12 @@ export async function runClient(program: ClientProgram, args: readonly string[],
     if (!(error instanceof Failure) && !isLate) throw error;
     session.report.failure(error);
     status = 1;
+    hasFailed = true;
   }
   await session.close();
-  return status;
+  const { failure } = session.output;
+  if (failure === null || hasFailed) return status;
+  const { errnoText } = await import("../../base/errno.ts");
+  session.report.error(`Failed to write output: ${errnoText(failure)}`);
+  return status === 0 ? 1 : status;
 }
