@@ -172,10 +172,13 @@ function changesNothing({ leftovers, steps }: Plan): boolean {
   return leftovers.length === 0 && steps.every(({ action }) => action === "keep" || action === "leave");
 }
 
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** Returns the error of a first installation that has been removed again. */
 function undone(error: unknown): SetupError {
-  const reason = error instanceof Error ? error.message : String(error);
-  return new SetupError(`${reason}\nEverything is as it was before`, { cause: error });
+  return new SetupError(`${textOf(error)}\nEverything is as it was before`, { cause: error });
 }
 
 /** Parameters of takeOverOrGoBack(). */
@@ -210,7 +213,11 @@ function takeOverOrGoBack({ host, planned, earlier, program }: Installation, say
     stopExec(command);
     stopMetrics(command);
     takeAllAway(host, planned, command);
-    giveBack(wasActive, () => {}, command);
+    try {
+      giveBack(wasActive, () => {}, command);
+    } catch (second) {
+      throw new SetupError(`${textOf(error)}\nThe files are removed again, but: ${textOf(second)}`, { cause: error });
+    }
     throw undone(error);
   }
 }
