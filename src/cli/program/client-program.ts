@@ -14,7 +14,7 @@ import {
   wordLimits,
   wordsUsage,
 } from "../command-line/verb-row.ts";
-import { Failure } from "../session/failure.ts";
+import { Failure, failureOf } from "../session/failure.ts";
 import type { Ports } from "../session/ports.ts";
 import { Session } from "../session/session.ts";
 import { defaultSettings } from "../session/settings.ts";
@@ -101,8 +101,9 @@ export async function runClient(program: ClientProgram, args: readonly string[],
   } catch (error) {
     const isLate = error instanceof ErrnoError && error.errnoName === "ETIMEDOUT";
     // A service that is silent can be met by any call, also by one whose verb expects no error.
-    if (!(error instanceof Failure) && !isLate) throw error;
-    session.report.failure(error);
+    const failure = isLate ? error : failureOf(error);
+    if (failure === null) throw error;
+    session.report.failure(failure);
     status = 1;
     hasFailed = true;
   }
