@@ -138,7 +138,9 @@ export function removeTemporary(path: string): void {
   });
 }
 
-/** Removes all temporary files of interrupted installations in a directory, which may be missing. Throws a SetupError. */
+/**
+ * Removes all temporary files of interrupted installations in a directory, which may be missing. Throws a SetupError.
+ */
 export function removeTemporariesIn(directory: string): void {
   for (const name of unlessNoFile(() => readdirSync(directory), [])) {
     const path = join(directory, name);

@@ -89,8 +89,8 @@ async function execute(session: Session, program: ClientProgram, args: readonly 
 }
 
 /**
- * Runs a client; `args` are the arguments after the program's name. Prints a Failure, and returns the exit status, which
- * is no success where the output was lost.
+ * Runs a client; `args` are the arguments after the program's name. Prints a Failure, and returns the exit status,
+ * which is no success where the output was lost.
  */
 export async function runClient(program: ClientProgram, args: readonly string[], ports: Ports): Promise<number> {
   const session = new Session(defaultSettings(), ports);
