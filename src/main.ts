@@ -57,6 +57,21 @@ async function executableMemoryAdvice(program: string): Promise<string> {
   return advice(program, unitInCgroup(cgroup));
 }
 
+/** Writes a text to standard output; returns the exit status. A reader that has ended is no error. */
+async function print(text: string): Promise<number> {
+  try {
+    await Bun.write(Bun.stdout, text);
+    return 0;
+  } catch (error) {
+    const { errnoNameOf } = await import("./base/error.ts");
+    const { errnoText } = await import("./base/errno.ts");
+    const code = error instanceof Error && "code" in error ? String(error.code) : (errnoNameOf(error) ?? "EIO");
+    if (code === "EPIPE") return 0;
+    process.stderr.write(`Failed to write output: ${errnoText(code)}\n`);
+    return 1;
+  }
+}
+
 /**
  * The executable starts with a compiler that rarely makes machine code (install/build.ts), because most programs end
  * before that code has saved the time of its compilation. After this time, the engine's usual policy applies.
@@ -68,17 +83,16 @@ async function main(): Promise<void> {
   const choice = choose(process.argv0, process.argv.slice(2));
   if (choice.kind !== "program") {
     const { overview, unknownProgram } = await import("./overview.ts");
-    if (choice.kind === "overview") process.stdout.write(overview());
-    else process.stderr.write(unknownProgram(choice.word));
-    process.exit(choice.kind === "overview" ? 0 : 1);
+    if (choice.kind === "overview") process.exit(await print(overview()));
+    process.stderr.write(unknownProgram(choice.word));
+    process.exit(1);
   }
   const { name, row, args } = choice;
   const parent = process.env["MACHINED_PARENT"];
   if (parent !== undefined) (await import("./kernel/process/parent.ts")).endWithParent(parent, name);
   try {
     if (args.length === 1 && args[0] === "--version") {
-      console.log((await versionOf(row)).trimEnd());
-      process.exit(0);
+      process.exit(await print(`${(await versionOf(row)).trimEnd()}\n`));
     }
     process.exit(await (await row.load()).main(args));
   } catch (error) {

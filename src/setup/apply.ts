@@ -1,10 +1,20 @@
 // Carries out the plan of an installation, or removes the files of a manifest. Prints each step.
 
 import { chmodSync, mkdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
-import { copyProgram, exists, look, writeLink, writeScript, writeText } from "./disk.ts";
+import { dirname } from "node:path";
+import {
+  copyProgram,
+  exists,
+  look,
+  removeTemporariesIn,
+  removeTemporary,
+  writeLink,
+  writeScript,
+  writeText,
+} from "./disk.ts";
 import type { Host } from "./host.ts";
-import { MANIFEST, type Made, writeManifest } from "./manifest.ts";
-import { isSame, type Plan, type Step } from "./plan.ts";
+import { MANIFEST, type Made, unfinished, versionsOf, writeManifest } from "./manifest.ts";
+import { isOurs, type Plan, type Step } from "./plan.ts";
 import { attempt } from "./setup-error.ts";
 
 /** Prints a line of progress. */
@@ -17,12 +27,13 @@ export type Say = (line: string) => void;
 export function apply(host: Host, plan: Plan, source: string, say: Say): void {
   const isFirst = !exists(host.locate(MANIFEST));
   try {
-    for (const path of plan.directories) makeDirectory(host, path);
-    const recorded = plan.leftovers.concat(plan.made);
-    attempt(`write '${host.locate(MANIFEST)}'`, () => writeManifest(host, recorded));
+    for (const path of plan.directories.filter(holdsManifest)) makeDirectory(host, path);
+    attempt(`write '${host.locate(MANIFEST)}'`, () => writeManifest(host, plan.during));
+    for (const path of plan.directories) if (!holdsManifest(path)) makeDirectory(host, path);
     for (const step of plan.steps) carryOut(host, step, source, say);
     removeMade(host, plan.leftovers, say);
-    writeManifest(host, plan.made);
+    removeTemporariesIn(host.locate(dirname(MANIFEST)));
+    attempt(`write '${host.locate(MANIFEST)}'`, () => writeManifest(host, plan.made));
   } catch (error) {
     if (isFirst) {
       const made: Made[] = plan.directories.map((path) => ({ kind: "directory", path }));
@@ -33,16 +44,43 @@ export function apply(host: Host, plan: Plan, source: string, say: Say): void {
   }
 }
 
-/** Removes the files, links and empty directories of `made`, and the manifest. Changed files are kept. */
+/** Whether a directory is the one of the manifest, or above it. */
+function holdsManifest(path: string): boolean {
+  return MANIFEST.startsWith(`${path}/`);
+}
+
+/**
+ * Removes the files, links and empty directories of `made`, and the manifest; without a manifest, what an interrupted
+ * installation or removal has left. Changed files are kept.
+ */
 export function takeAway(host: Host, made: readonly Made[], say: Say): void {
+  recordRemoval(host, made);
   const isDirectory = (one: Made) => one.kind === "directory";
-  removeMade(
-    host,
-    made.filter((one) => !isDirectory(one)),
-    say,
-  );
+  const files = made.filter((one) => !isDirectory(one));
+  removeMade(host, files, say);
+  // The manifest goes when nothing else is left, so that an interrupted removal can be continued.
+  const isLast = (one: Made) => isDirectory(one) && holdsManifest(one.path);
+  const others = made.filter((one) => isDirectory(one) && !isLast(one));
+  removeMade(host, others, say);
   attempt(`remove '${host.locate(MANIFEST)}'`, () => rmSync(host.locate(MANIFEST), { force: true }));
-  removeMade(host, made.filter(isDirectory), say);
+  const own = dirname(MANIFEST);
+  removeTemporariesIn(host.locate(own));
+  const directories = made.filter(isLast);
+  if (directories.every(({ path }) => path !== own)) directories.push({ kind: "directory", path: own });
+  removeMade(host, directories, say);
+}
+
+/**
+ * Records that the files are being removed, so that an installation after an interrupted removal makes them again. A
+ * full disk is no reason not to remove them.
+ */
+function recordRemoval(host: Host, made: readonly Made[]): void {
+  if (!exists(host.locate(MANIFEST))) return;
+  const isThere = (one: Made) => look(host.locate(one.path)) !== null;
+  const during = made.map((one) => (isThere(one) ? unfinished(one, versionsOf(one)[1] ?? null) : one));
+  try {
+    writeManifest(host, during);
+  } catch {}
 }
 
 /** Prints what apply() would do. */
@@ -60,7 +98,7 @@ export function describeRemoval(host: Host, made: readonly Made[], say: Say): vo
     const path = host.locate(one.path);
     const found = look(path);
     if (found === null || one.kind === "directory") continue;
-    if (isSame(found, one)) say(line("would remove", path));
+    if (isOurs(found, one)) say(line("would remove", path));
     else say(line(found.kind === "file" && mayMove(one) ? "would keep" : "would leave", path));
   }
 }
@@ -88,6 +126,7 @@ function makeDirectory(host: Host, path: string): void {
 
 function carryOut(host: Host, { wanted, action }: Step, source: string, say: Say): void {
   const path = host.locate(wanted.path);
+  removeTemporary(path);
   if (action === "save") save(path, say);
   if (action !== "keep" && action !== "leave") {
     attempt(`write '${path}'`, () => {
@@ -116,11 +155,12 @@ function save(path: string, say: Say): void {
 function removeMade(host: Host, made: readonly Made[], say: Say): void {
   for (const one of made.toReversed()) {
     const path = host.locate(one.path);
+    if (one.kind !== "directory") removeTemporary(path);
     const found = look(path);
     if (found === null) continue;
     if (one.kind === "directory") {
       if (removeIfEmpty(path)) say(line("removed", path));
-    } else if (isSame(found, one)) {
+    } else if (isOurs(found, one)) {
       attempt(`remove '${path}'`, () => rmSync(path));
       say(line("removed", path));
     } else if (found.kind === "file" && mayMove(one)) {

@@ -10,10 +10,10 @@ import {
   fsyncSync,
   lstatSync,
   openSync,
+  readdirSync,
   readlinkSync,
   readSync,
   renameSync,
-  rmSync,
   statSync,
   symlinkSync,
   unlinkSync,
@@ -21,7 +21,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { unlessNoFile } from "../base/absence.ts";
-import { explain } from "./setup-error.ts";
+import { attempt, explain } from "./setup-error.ts";
 
 /** What exists at a path. */
 export type Found =
@@ -122,16 +122,41 @@ function settle(path: string, mode: number): void {
   }
 }
 
+const TEMPORARY_SUFFIX = ".machined-new";
+
+function temporaryOf(path: string): string {
+  return join(dirname(path), `.${basename(path)}${TEMPORARY_SUFFIX}`);
+}
+
+/** Removes the temporary file that an interrupted installation has left beside `path`. Throws a SetupError. */
+export function removeTemporary(path: string): void {
+  const temporary = temporaryOf(path);
+  attempt(`remove '${temporary}'`, () => {
+    // Looked for first, because a read-only file system refuses to remove also what is not there.
+    const found = unlessNoFile(() => lstatSync(temporary, { throwIfNoEntry: false }), undefined);
+    if (found !== undefined && !found.isDirectory()) unlinkSync(temporary);
+  });
+}
+
+/**
+ * Removes all temporary files of interrupted installations in a directory, which may be missing. Throws a SetupError.
+ */
+export function removeTemporariesIn(directory: string): void {
+  for (const name of unlessNoFile(() => readdirSync(directory), [])) {
+    const path = join(directory, name);
+    if (name.endsWith(TEMPORARY_SUFFIX)) attempt(`remove '${path}'`, () => unlinkSync(path));
+  }
+}
+
 /** Calls `write` with a temporary path, and renames the result to `path`. */
 function replaceWith(path: string, write: (temporary: string) => void): void {
-  const temporary = join(dirname(path), `.${basename(path)}.machined-new`);
-  // An installation that was interrupted has left it.
-  if (lstatSync(temporary, { throwIfNoEntry: false }) !== undefined) unlinkSync(temporary);
+  removeTemporary(path);
+  const temporary = temporaryOf(path);
   try {
     write(temporary);
     renameSync(temporary, path);
   } catch (error) {
-    rmSync(temporary, { force: true });
+    removeTemporary(path);
     throw error;
   }
 }

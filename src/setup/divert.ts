@@ -4,7 +4,7 @@
 // without dpkg, by rename(2). The diversions are recorded in a file, so that undivert() can revert them.
 import { lstatSync, readFileSync, renameSync, rmSync } from "node:fs";
 import type { Say } from "./apply.ts";
-import { exists, look, writeLink, writeText } from "./disk.ts";
+import { exists, look, removeTemporary, writeLink, writeText } from "./disk.ts";
 import type { Host } from "./host.ts";
 import type { Run } from "./run-command.ts";
 import { attempt, SetupError } from "./setup-error.ts";
@@ -24,18 +24,19 @@ function movedTo(path: string): string {
 
 /**
  * Puts links to `program` in place of the distribution's clients. Existing diversions are kept; one that a package
- * update has overwritten is made again. Throws a SetupError; a diversion that has failed is reverted.
+ * update has overwritten, or whose making was interrupted, is made again. Throws a SetupError; a diversion that has
+ * failed is reverted.
  */
-export function divert(host: Host, program: string, say: Say, command: Run): void {
+export function divert(host: Host, program: string, say: Say, command: Run, paths: readonly string[] = CLIENTS): void {
   const by = host.hasAny(["/usr/bin/dpkg-divert"]) ? "dpkg" : "rename";
-  for (const path of CLIENTS) {
+  for (const path of paths) {
     const found = look(host.locate(path));
-    if (found === null) continue;
-    if (found.kind === "link" && found.target === program) {
+    const known = readRecord(host).some((one) => one.path === path);
+    if (found === null && !(known && isThere(host.locate(movedTo(path))))) continue;
+    if (found?.kind === "link" && found.target === program) {
       say(`exists   ${host.locate(path)}`);
       continue;
     }
-    const known = readRecord(host).some((one) => one.path === path);
     if (known) moveAgain(host, { path, by }, command);
     else moveAway(host, { path, by }, command);
     try {
@@ -49,10 +50,18 @@ export function divert(host: Host, program: string, say: Say, command: Run): voi
   }
 }
 
+/** Completes the diversions whose clients were moved away by a run that was interrupted before it made the links. */
+export function mendDiversions(host: Host, program: string, say: Say, command: Run): void {
+  const paths = readRecord(host).map(({ path }) => path);
+  const missing = paths.filter((path) => look(host.locate(path)) === null);
+  divert(host, program, say, command, missing);
+}
+
 /** Reverts all diversions: the distribution's clients get their names back. */
 export function undivert(host: Host, say: Say, command: Run): void {
   for (const diversion of readRecord(host)) {
     const { path } = diversion;
+    removeTemporary(host.locate(path));
     const found = look(host.locate(path));
     if (found?.kind === "link" && isOurs(found.target)) rmSync(host.locate(path));
     if (isThere(host.locate(path))) say(`left     ${host.locate(path)} (it is not what was installed)`);
@@ -62,7 +71,7 @@ export function undivert(host: Host, say: Say, command: Run): void {
     }
     forget(host, path);
   }
-  rmSync(host.locate(RECORD), { force: true });
+  attempt(`remove '${host.locate(RECORD)}'`, () => rmSync(host.locate(RECORD), { force: true }));
 }
 
 /** Prints what divert() would do. */
@@ -139,7 +148,8 @@ function moveAway(host: Host, diversion: Diversion, command: Run): void {
 function moveBack(host: Host, { path, by }: Diversion, command: Run): void {
   const [from, to] = [host.locate(movedTo(path)), host.locate(path)];
   if (by === "dpkg") dpkgDivert(host, command, "--remove", path);
-  else if (isThere(from)) attempt(`rename '${from}' to '${to}'`, () => renameSync(from, to));
+  // dpkg-divert(1) does not rename back where it was interrupted before it recorded the diversion.
+  if (isThere(from) && !isThere(to)) attempt(`rename '${from}' to '${to}'`, () => renameSync(from, to));
 }
 
 function isThere(path: string): boolean {

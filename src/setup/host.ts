@@ -1,6 +1,6 @@
 // The host, or the tree of --root=, on which the program is installed: its features, and the translation of its paths.
 
-import { accessSync, constants, readFileSync, readlinkSync, realpathSync, statfsSync } from "node:fs";
+import { accessSync, constants, readFileSync, readlinkSync, realpathSync, statfsSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { unlessNoFile } from "../base/absence.ts";
 import { exists } from "./disk.ts";
@@ -22,9 +22,12 @@ export class Host {
     return this.root === "/";
   }
 
-  /** Whether systemd runs on this host, so that units can be started now. */
+  /**
+   * Whether systemd runs on this host, so that units can be started now. Not in a chroot(2), which may have the /run of
+   * its host: systemctl(1) ignores commands there, and succeeds.
+   */
   get runsSystemd(): boolean {
-    return this.isLive && exists("/run/systemd/system");
+    return this.isLive && exists("/run/systemd/system") && !isInChroot();
   }
 
   /** The init that is process 1, or that a tree will boot; null if it is unknown. */
@@ -141,6 +144,16 @@ export class Host {
     throw new SetupError(
       `Not enough space in '${dirname(path)}': ${Math.floor(freeBytes / MIB)} MiB are free, ${Math.ceil(neededBytes / MIB)} MiB are needed`,
     );
+  }
+}
+
+/** Whether the root directory is another one than that of process 1; only root can see that. */
+function isInChroot(): boolean {
+  try {
+    const [first, own] = [statSync("/proc/1/root"), statSync("/")];
+    return first.dev !== own.dev || first.ino !== own.ino;
+  } catch {
+    return false;
   }
 }
 

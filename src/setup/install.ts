@@ -5,7 +5,7 @@ import { basename, dirname, join } from "node:path";
 import { apply, describe, type Say, takeAway } from "./apply.ts";
 import { parseArguments } from "./arguments.ts";
 import { look } from "./disk.ts";
-import { describeDivert, divert, undivert } from "./divert.ts";
+import { describeDivert, divert, mendDiversions, undivert } from "./divert.ts";
 import { INSTALL_HELP } from "./help.ts";
 import { Host } from "./host.ts";
 import type { Init } from "./init/init.ts";
@@ -106,6 +106,7 @@ export function install(options: InstallOptions): void {
   apply(host, planned, source, say);
   if (nss) installNss(host, say);
   if (diverts) divert(host, program, say, command);
+  else mendDiversions(host, program, say, command);
   const found = host.isLive ? Bun.which("machinectl") : null;
   // A package manager calls this with a PATH of its own.
   if (found !== null && found !== MACHINECTL && !keepChanges)
@@ -148,7 +149,7 @@ interface Services {
 function serveOrGoBack({ init, host, planned, earlier, now }: Services, say: Say, command: Run): void {
   try {
     enableServices(init, host, command);
-    if (now) startServices(init, isUnchanged(planned), say, command);
+    if (now) startServices(init, changesNothing(planned), say, command);
     else say(`${init.name} starts the daemons with the next boot, or now with 'machined install --now'`);
   } catch (error) {
     if (earlier.length > 0) throw error;
@@ -167,14 +168,17 @@ function takeAllAway(host: Host, planned: Plan, command: Run): void {
   takeAway(host, planned.made, () => {});
 }
 
-function isUnchanged({ leftovers, steps }: Plan): boolean {
+function changesNothing({ leftovers, steps }: Plan): boolean {
   return leftovers.length === 0 && steps.every(({ action }) => action === "keep" || action === "leave");
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Returns the error of a first installation that has been removed again. */
 function undone(error: unknown): SetupError {
-  const reason = error instanceof Error ? error.message : String(error);
-  return new SetupError(`${reason}\nEverything is as it was before`, { cause: error });
+  return new SetupError(`${textOf(error)}\nEverything is as it was before`, { cause: error });
 }
 
 /** Parameters of takeOverOrGoBack(). */
@@ -196,12 +200,12 @@ function takeOverOrGoBack({ host, planned, earlier, program }: Installation, say
     return planned.made.some((made) => made.path === path) && host.has(path) && host.has(enabling);
   };
   const ownSocket = isEnabled(SOCKET_UNIT);
-  const unchanged = isUnchanged(planned);
+  const isUnchanged = changesNothing(planned);
   const wasActive = isActive(command);
   try {
-    if (takeOver({ program, isUnchanged: unchanged, ownSocket }, say, command) || !unchanged) {
-      takeOverImports(isEnabled(IMPORT_SOCKET_UNIT), say, command);
-    }
+    takeOver({ program, isUnchanged, ownSocket }, say, command);
+    // Also where the first one runs already: an interrupted installation may have replaced only that.
+    takeOverImports({ program, isUnchanged, ownSocket: isEnabled(IMPORT_SOCKET_UNIT) }, say, command);
     if (isEnabled(EXEC_SOCKET_UNIT)) startExec(say, command);
   } catch (error) {
     if (earlier.length > 0) throw error;
@@ -209,7 +213,11 @@ function takeOverOrGoBack({ host, planned, earlier, program }: Installation, say
     stopExec(command);
     stopMetrics(command);
     takeAllAway(host, planned, command);
-    giveBack(wasActive, () => {}, command);
+    try {
+      giveBack(wasActive, () => {}, command);
+    } catch (second) {
+      throw new SetupError(`${textOf(error)}\nThe files are removed again, but: ${textOf(second)}`, { cause: error });
+    }
     throw undone(error);
   }
 }

@@ -1,6 +1,6 @@
 // /usr/local/lib/machined/manifest.json: the list of files that `machined install` has made, so that `machined
 // uninstall` removes exactly these. It is written before the first file, so that an interrupted installation can be
-// removed, too.
+// removed, or be completed by the next one.
 
 import { readFileSync } from "node:fs";
 import { exists, writeText } from "./disk.ts";
@@ -10,10 +10,40 @@ import { SetupError } from "./setup-error.ts";
 export const MANIFEST = "/usr/local/lib/machined/manifest.json";
 
 /** A file, link or directory that was made. */
-export type Made =
-  | { readonly kind: "directory"; readonly path: string }
+export type Made = MadeDirectory | (MadeFile & { readonly unfinished?: Unfinished });
+
+interface MadeDirectory {
+  readonly kind: "directory";
+  readonly path: string;
+}
+
+type MadeFile =
   | { readonly kind: "file"; readonly path: string; readonly sha256: string }
   | { readonly kind: "link"; readonly path: string; readonly target: string };
+
+/**
+ * Recorded while a file or link is made or removed, and left where that is interrupted: it may be missing although
+ * nobody has removed it, or be `was`, that of the installation before.
+ */
+interface Unfinished {
+  readonly was: Made | null;
+}
+
+/** Returns the entry for a file that is about to be made in place of `was`, or to be removed. */
+export function unfinished(made: Made, was: Made | null): Made {
+  return made.kind === "directory" ? made : { ...made, unfinished: { was } };
+}
+
+/** Returns an entry, and those of earlier installations whose file may still be in its place. */
+export function versionsOf(made: Made): Made[] {
+  const was = made.kind === "directory" ? null : (made.unfinished?.was ?? null);
+  return was === null ? [made] : [made, ...versionsOf(was)];
+}
+
+/** Whether the file of an entry may be missing because its making or removal was interrupted. */
+export function isUnfinished(made: Made): boolean {
+  return made.kind !== "directory" && made.unfinished !== undefined;
+}
 
 const FORMAT = 1;
 
@@ -51,6 +81,7 @@ function isMade(value: unknown): value is Made {
   if (typeof value !== "object" || value === null || !("path" in value && "kind" in value)) return false;
   if (typeof value.path !== "string" || !value.path.startsWith("/") || value.path.split("/").includes(".."))
     return false;
+  if ("unfinished" in value && !isUnfinishedRecord(value.unfinished)) return false;
   switch (value.kind) {
     case "directory":
       return true;
@@ -61,4 +92,8 @@ function isMade(value: unknown): value is Made {
     default:
       return false;
   }
+}
+
+function isUnfinishedRecord(value: unknown): value is Unfinished {
+  return typeof value === "object" && value !== null && "was" in value && (value.was === null || isMade(value.was));
 }

@@ -11,7 +11,7 @@ import {
   NSS_WORD as WORD,
 } from "../base/vocabulary/installation.ts";
 import type { Say } from "./apply.ts";
-import { exists, hashOfFile, hashOfText, writeBytes, writeText } from "./disk.ts";
+import { exists, hashOfFile, hashOfText, removeTemporary, writeBytes, writeText } from "./disk.ts";
 import type { Host } from "./host.ts";
 import { attempt, SetupError } from "./setup-error.ts";
 
@@ -38,11 +38,20 @@ interface NssRecord {
 /** Installs the module and adds it to nsswitch.conf, where that has not been done. Throws a SetupError. */
 export function installNss(host: Host, say: Say): void {
   const old = readRecord(host);
-  const record = (made: NssRecord) => writeText(host.locate(RECORD), `${JSON.stringify(made)}\n`);
-  const library = putLibrary(host, say) ?? old?.library ?? null;
-  // The module is recorded before the next step can fail.
-  record({ library, nsswitch: old?.nsswitch ?? null });
-  record({ library, nsswitch: nameInNsswitch(host, old?.nsswitch ?? null, say) ?? old?.nsswitch ?? null });
+  let { library, nsswitch }: NssRecord = old ?? { library: null, nsswitch: null };
+  const record = () =>
+    attempt(`write '${host.locate(RECORD)}'`, () =>
+      writeText(host.locate(RECORD), `${JSON.stringify({ library, nsswitch })}\n`),
+    );
+  // Each change is recorded before it is made, so that an interrupted one can be reverted.
+  putLibrary(host, say, (made) => {
+    library = made;
+    record();
+  });
+  nameInNsswitch(host, nsswitch, say, (made) => {
+    nsswitch = made;
+    record();
+  });
 }
 
 /** Reverts installNss(), as far as the record lists changes. */
@@ -86,11 +95,12 @@ function isPart(value: unknown, field: string): boolean {
   return typeof texts[field] === "string" && typeof texts["sha256"] === "string";
 }
 
-function putLibrary(host: Host, say: Say): NssRecord["library"] {
+/** Installs the module unless the host has one; calls `record` before. */
+function putLibrary(host: Host, say: Say, record: (made: NssRecord["library"]) => void): void {
   const there = LIBRARY_DIRECTORIES.map((directory) => `${directory}/${LIBRARY}`).find((path) => host.hasAny([path]));
   if (there !== undefined) {
     say(`exists   ${host.locate(there)}`);
-    return null;
+    return;
   }
   const bytes = Buffer.from(typeof NSS_MODULE === "string" ? NSS_MODULE : "", "base64");
   if (bytes.length === 0) {
@@ -103,31 +113,35 @@ function putLibrary(host: Host, say: Say): NssRecord["library"] {
     throw new SetupError("Cannot install the NSS module: it needs the GNU C library, which this host does not have");
   }
   const path = `${dirname(libc)}/${LIBRARY}`;
+  record({ path, sha256: new Bun.CryptoHasher("sha256").update(bytes).digest("hex") });
   attempt(`write '${host.locate(path)}'`, () => writeBytes(host.locate(path), bytes));
   say(`made     ${host.locate(path)}`);
-  return { path, sha256: hashOfFile(host.locate(path)) };
 }
 
-/**
- * Adds the word; `old` is the record of an earlier installation. Returns the new record; null where nothing changes.
- */
-function nameInNsswitch(host: Host, old: NssRecord["nsswitch"], say: Say): NssRecord["nsswitch"] {
+/** Adds the word where it is missing; `old` is the record of an earlier installation. Calls `record` before. */
+function nameInNsswitch(
+  host: Host,
+  old: NssRecord["nsswitch"],
+  say: Say,
+  record: (made: NssRecord["nsswitch"]) => void,
+): void {
   const path = host.locate(NSSWITCH);
   if (!exists(path))
     throw new SetupError(
       `Cannot add ${WORD} to '${path}', because the file does not exist: make it, or leave out --nss`,
     );
+  removeTemporary(path);
   const now = readFileSync(path, "utf8");
   const after = addWord(now);
   if (after === now) {
     say(`exists   ${path} names ${WORD} already`);
-    return null;
+    return;
   }
-  attempt(`write '${path}'`, () => writeText(path, after));
-  say(`changed  ${path}: ${WORD} resolves hosts, users and groups`);
   // An edited file may still have words that the earlier installation has added.
   const before = old === null ? now : withoutOurs(now, old.before);
-  return { before, sha256: hashOfText(after) };
+  record({ before, sha256: hashOfText(after) });
+  attempt(`write '${path}'`, () => writeText(path, after));
+  say(`changed  ${path}: ${WORD} resolves hosts, users and groups`);
 }
 
 /**
@@ -170,6 +184,7 @@ function withoutOurs(text: string, before: string): string {
 
 function restoreNsswitch(host: Host, { before, sha256 }: NonNullable<NssRecord["nsswitch"]>, say: Say): void {
   const path = host.locate(NSSWITCH);
+  removeTemporary(path);
   if (!exists(path)) return;
   const now = readFileSync(path, "utf8");
   const isOurs = hashOfText(now) === sha256;
@@ -180,6 +195,7 @@ function restoreNsswitch(host: Host, { before, sha256 }: NonNullable<NssRecord["
 
 function removeLibrary(host: Host, { path, sha256 }: NonNullable<NssRecord["library"]>, say: Say): void {
   const located = host.locate(path);
+  removeTemporary(located);
   if (!exists(located)) return;
   if (hashOfFile(located) !== sha256) {
     say(`left     ${located} (it is not what was installed)`);

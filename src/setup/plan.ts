@@ -1,10 +1,11 @@
 // Plans an installation: compares the wanted files with those on the host and decides what to do with each. Nothing is
 // changed. Files that neither this nor an earlier installation has made are not replaced.
 
+import { dirname } from "node:path";
 import { exists, type Found, hashOfFile, hashOfText, look } from "./disk.ts";
 import type { Host } from "./host.ts";
 import { parentsOf, UNIT } from "./layout/machined.ts";
-import { MANIFEST, type Made } from "./manifest.ts";
+import { isUnfinished, MANIFEST, type Made, unfinished, versionsOf } from "./manifest.ts";
 import { SetupError } from "./setup-error.ts";
 import type { Wanted } from "./wanted.ts";
 
@@ -26,6 +27,8 @@ export interface Step {
   readonly wanted: Wanted;
   /** The entry for the manifest. */
   readonly made: Made;
+  /** The entry of the earlier manifest; null for none. */
+  readonly before: Made | null;
   readonly action: Action;
 }
 
@@ -38,6 +41,8 @@ export interface Plan {
   readonly made: readonly Made[];
   /** What an earlier installation has made and this one does not need. */
   readonly leftovers: readonly Made[];
+  /** The manifest while the plan is carried out. */
+  readonly during: readonly Made[];
 }
 
 /** Plans an installation of the executable `source`. Throws a SetupError if files of others are in the way. */
@@ -48,6 +53,8 @@ export function plan(host: Host, wanted: readonly Wanted[], source: string, opti
   const directories = [...parents].filter((path) => !exists(host.locate(path))).sort();
   const ours = new Set([
     ...directories,
+    // An installation that was interrupted before it wrote its first manifest has made it.
+    dirname(MANIFEST),
     ...earlier.filter((made) => made.kind === "directory").map((made) => made.path),
   ]);
   const made = [
@@ -55,17 +62,24 @@ export function plan(host: Host, wanted: readonly Wanted[], source: string, opti
       .filter((path) => ours.has(path))
       .sort()
       .map((path): Made => ({ kind: "directory", path })),
-    ...steps.filter((step) => isOurs(step, earlier)).map((step) => step.made),
+    ...steps.filter((step) => isRecorded(step, earlier)).map((step) => step.made),
   ];
   const paths = new Set(made.map((one) => one.path));
-  return { steps, directories, made, leftovers: earlier.filter((one) => !paths.has(one.path)) };
+  const leftovers = earlier.filter((one) => !paths.has(one.path));
+  const changes = new Map(steps.filter(isChange).map(({ made, before }) => [made.path, unfinished(made, before)]));
+  const during = [...leftovers, ...made.map((one) => changes.get(one.path) ?? one)];
+  return { steps, directories, made, leftovers, during };
+}
+
+function isChange({ action }: Step): boolean {
+  return action === "make" || action === "replace" || action === "save";
 }
 
 /**
  * Whether the file of a step belongs in the manifest. One that is left does only if an earlier installation has made
  * it.
  */
-function isOurs({ action, made }: Step, earlier: readonly Made[]): boolean {
+function isRecorded({ action, made }: Step, earlier: readonly Made[]): boolean {
   return action !== "leave" || earlier.some((one) => one.path === made.path);
 }
 
@@ -78,11 +92,10 @@ function planSteps(host: Host, wanted: readonly Wanted[], source: string, option
   for (const one of wanted) {
     const made = toMade(one, programHash);
     const found = look(host.locate(one.path));
-    const action = keepChanges
-      ? decideCarefully(found, made, before.get(one.path))
-      : decide(found, made, before.get(one.path));
+    const known = before.get(one.path) ?? null;
+    const action = keepChanges ? decideCarefully(found, made, known) : decide(found, made, known);
     if (action === null) conflicts.push(one.path);
-    else steps.push({ wanted: one, made, action });
+    else steps.push({ wanted: one, made, before: known, action });
   }
   if (conflicts.length > 0) throw conflictError(host, conflicts);
   return steps;
@@ -100,25 +113,31 @@ function toMade(wanted: Wanted, programHash: string): Made {
 }
 
 /** Decides what to do with a file; `before` is its entry in the old manifest. Null if it belongs to others. */
-function decide(found: Found | null, made: Made, before: Made | undefined): Action | null {
+function decide(found: Found | null, made: Made, before: Made | null): Action | null {
   if (found === null) return "make";
   if (isSame(found, made)) return "keep";
-  if (before === undefined || found.kind !== before.kind) return null;
-  return isSame(found, before) ? "replace" : "save";
+  if (before === null) return null;
+  if (isOurs(found, before)) return "replace";
+  return found.kind === before.kind ? "save" : null;
 }
 
 /**
  * The same for --keep-changes: files that were removed or changed since the last installation, and those of others, are
  * left.
  */
-function decideCarefully(found: Found | null, made: Made, before: Made | undefined): Action {
-  if (found === null && before !== undefined) return "leave";
+function decideCarefully(found: Found | null, made: Made, before: Made | null): Action {
+  if (found === null && before !== null && !isUnfinished(before)) return "leave";
   const action = decide(found, made, before);
   return action === null || action === "save" ? "leave" : action;
 }
 
+/** Whether what exists on the host is what an installation has made, or one before it that was not replaced yet. */
+export function isOurs(found: Found, made: Made): boolean {
+  return versionsOf(made).some((version) => isSame(found, version));
+}
+
 /** Whether what exists on the host equals an entry of a manifest. */
-export function isSame(found: Found, made: Made): boolean {
+function isSame(found: Found, made: Made): boolean {
   switch (made.kind) {
     case "file":
       return found.kind === "file" && found.sha256 === made.sha256;

@@ -198,6 +198,22 @@ describe.skipIf(isStock)(`installing${left}`, () => {
     TIMEOUT_MS,
   );
 
+  test(
+    "in a chroot that has the host's /run, files are installed and no daemon is started, also with --now",
+    async () => {
+      const inChroot = (words: string) =>
+        bed.exec(`unshare --mount bash -c 'cd /var/lib/machines/deb1; mkdir -p srv/machined
+          for place in proc run dev srv/machined; do mount --rbind /$place $place; done; exec chroot . ${words}'`);
+      const pid = await bed.run("systemctl show -P MainPID systemd-machined.service");
+      const { code, output } = await inChroot("/srv/machined/machined install --now");
+      expect([code, output]).toEqual([0, expect.stringContaining("systemd does not run on this host")]);
+      expect(await bed.run("systemctl show -P MainPID systemd-machined.service")).toBe(pid);
+      expect((await inChroot("/srv/machined/machined uninstall --now")).code).toBe(0);
+      expect(await bed.run("ls -d /var/lib/machines/deb1/usr/local/lib/machined 2>&1; true")).toContain("No such file");
+    },
+    TIMEOUT_MS,
+  );
+
   test("with --divert, machined's clients are found in a PATH without /usr/local/bin, until they are uninstalled", async () => {
     const ask = "env -i PATH=/usr/bin:/bin machinectl --version";
     const stock = await bed.run(ask);

@@ -225,6 +225,20 @@ RULES
     GUARD_MS,
   );
 
+  test(
+    "a machine that ends as soon as it is ready, before it is registered, is an error; its program may be a script",
+    async () => {
+      const output = await run(`program=/usr/local/bin/systemd-vmspawn
+        printf '#!/bin/sh\\n[ "$1" = --help ] || systemd-notify --ready\\n' > $program; chmod 755 $program
+        timeout 100 machinectl run -V --rm --name=brief deb1; echo $?; rm $program
+        ${NOTHING_LEFT}; wait_for gone brief`);
+      expect(output).toBe(
+        "Machine 'brief' has ended: 'journalctl --unit=machined-run-brief.service' shows what it wrote\n1",
+      );
+    },
+    GUARD_MS,
+  );
+
   test("run refuses what it does not support, with the reason", async () => {
     expect(await run("machinectl run -V --port=80 deb1 || :")).toBe("--port= is for containers: leave it or -V out");
     // Without systemd-vmspawn, or because a tree of a container has no kernel.

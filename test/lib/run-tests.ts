@@ -1,7 +1,7 @@
 // Runs commands and `bun test` for test/run.ts. Their output is printed, their results are counted.
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join, relative } from "node:path";
+import { basename, join, relative, resolve } from "node:path";
 import type { Subprocess } from "bun";
 import type { Count } from "./count.ts";
 import { parseDurations, parseJunit } from "./junit.ts";
@@ -29,14 +29,20 @@ interface RunOptions {
   readonly timeoutMs?: number;
   /** A text before each line of output, if several commands run at once. */
   readonly label?: string;
+  /** Gets each line of output. */
+  readonly onLine?: (line: string) => void;
 }
 
 const LAST_LINES_MS = 5000;
 
 /** Runs a command to its end, with a time limit; returns its exit status. */
 export async function runCommand(command: string[], options: RunOptions = {}): Promise<number> {
-  const { env = {}, timeoutMs = 2 * 3_600_000, label } = options;
-  const output = label === undefined ? "inherit" : "pipe";
+  const { env = {}, timeoutMs = 2 * 3_600_000, label, onLine = () => {} } = options;
+  const output = label === undefined && options.onLine === undefined ? "inherit" : "pipe";
+  const print = (line: string) => {
+    console.log(label === undefined ? line : `[${label}] ${line}`);
+    onLine(line);
+  };
   const child = Bun.spawn(command, {
     cwd: TOP,
     env: { ...process.env, ...env },
@@ -49,8 +55,7 @@ export async function runCommand(command: string[], options: RunOptions = {}): P
     console.log(`${label ?? command[0]}: not done after ${timeoutMs / 60_000} minutes, ended`);
     child.kill("SIGTERM");
   }, timeoutMs);
-  const printed =
-    label === undefined ? null : Promise.all([printLabelled(child.stdout, label), printLabelled(child.stderr, label)]);
+  const printed = Promise.all([forLines(child.stdout, print), forLines(child.stderr, print)]);
   const code = await child.exited;
   // A process that a test has left running may keep the pipes open.
   await Promise.race([printed, Bun.sleep(LAST_LINES_MS)]);
@@ -59,16 +64,20 @@ export async function runCommand(command: string[], options: RunOptions = {}): P
   return code;
 }
 
-async function printLabelled(stream: ReadableStream<Uint8Array> | number | undefined, label: string): Promise<void> {
+/** Calls `use` with each line of a stream. */
+async function forLines(
+  stream: ReadableStream<Uint8Array> | number | undefined,
+  use: (line: string) => void,
+): Promise<void> {
   if (!(stream instanceof ReadableStream)) return;
   const decoder = new TextDecoder();
   let rest = "";
   for await (const chunk of stream) {
     const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
     rest = lines.pop() ?? "";
-    for (const line of lines) console.log(`[${label}] ${line}`);
+    for (const line of lines) use(line);
   }
-  if (rest !== "") console.log(`[${label}] ${rest}`);
+  if (rest !== "") use(rest);
 }
 
 /** Runs a command as one test; returns whether it succeeded. */
@@ -92,7 +101,12 @@ interface FileResults {
   readonly durations: ReturnType<typeof parseDurations>;
   /** Which tests were left out, with the reasons. */
   readonly leftOut: readonly string[];
+  /** How many errors were in no test, such as in the function of a describe(): the report does not have them. */
+  readonly errors: number;
 }
+
+/** What `bun test` prints at its end of errors in no test. */
+const ERRORS = /^ *(\d+) errors?$/;
 
 /** Runs test files in one process. */
 async function runFiles(files: readonly string[], options: RunOptions): Promise<FileResults> {
@@ -101,14 +115,18 @@ async function runFiles(files: readonly string[], options: RunOptions): Promise<
   const notes = join(scratch, "left-out");
   const reporter = ["--reporter=junit", `--reporter-outfile=${report}`];
   const paths = files.map((file) => `./${file}`);
+  let errors = 0;
   const code = await runCommand([process.execPath, "test", "--only-failures", TEST_TIMEOUT, ...reporter, ...paths], {
     ...options,
     env: { ...options.env, TEST_LEFT_OUT: notes },
+    onLine: (line) => {
+      errors += Number(ERRORS.exec(line)?.[1] ?? 0);
+    },
   });
   const leftOut = existsSync(notes) ? readFileSync(notes, "utf8").trimEnd().split("\n") : [];
   const xml = existsSync(report) ? readFileSync(report, "utf8") : "";
   rmSync(scratch, { recursive: true });
-  return { code, cases: parseJunit(xml), durations: parseDurations(xml), leftOut };
+  return { code, cases: parseJunit(xml), durations: parseDurations(xml), leftOut, errors };
 }
 
 /** Runs the test files of a folder in one process, so that a crash does not affect other folders. */
@@ -118,34 +136,65 @@ export async function runFolder(count: Count, folder: string, options: RunOption
   const title = label === basename(folder) ? folder : `${folder} (${label})`;
   if (files.length === 0) return;
   console.log(`== ${title}: ${files.length} ${files.length === 1 ? "file" : "files"}`);
-  const { code, cases, durations, leftOut } = await runFiles(files, options);
+  const { code, cases, durations, leftOut, errors } = await runFiles(files, options);
   count.leftOut.push(...leftOut);
   const slowest = durations.slice(0, SLOWEST);
   const times = slowest.map(({ file, seconds }) => `${relative(folder, file)} ${seconds.toFixed(1)} s`);
   if (slowest.length > 1) console.log(`slowest of ${title}: ${times.join(", ")}`);
   let hasFailure = false;
   for (const path of files) {
-    const file = relative(folder, path);
-    const ofFile = cases.filter((one) => one.file === path);
-    const nameOf = (name: string) => `${title}/${file}: ${name}`;
-    const failed: string[] = [];
-    for (const { name, outcome } of ofFile) {
-      if (outcome === "skipped") count.leftOut.push(nameOf(name));
-      else count.note(nameOf(name), outcome === "passed");
-      if (outcome === "failed") failed.push(nameOf(name));
+    const file: NamedFile = { path, name: `${title}/${relative(folder, path)}` };
+    const results = resultsOf(file, cases);
+    for (const name of results.passed) count.note(name, true);
+    for (const name of results.failed) count.note(name, false);
+    count.leftOut.push(...results.leftOut);
+    if (results.failed.length > 0 && !results.isMissing) {
+      const { passed, failed } = results;
+      count.canRepeat({ passed, failed, again: () => runAgain(count, file, options) });
     }
-    // A file that could not be loaded has no test cases, and a crash leaves no report at all.
-    if (ofFile.length === 0) count.note(`${title}/${file}: did not run`, false);
-    hasFailure ||= failed.length > 0 || ofFile.length === 0;
-    if (failed.length > 0) count.canRepeat({ names: failed, again: () => runAgain(path, title, options) });
+    hasFailure ||= results.failed.length > 0;
   }
-  if (code !== 0 && !hasFailure) count.note(`${title}: bun test ended with ${code}`, false);
+  // Neither is in the report of the tests, and no second attempt of a file undoes it.
+  if (errors > 0) count.note(`${title}: ${errors} ${errors === 1 ? "error" : "errors"} outside of tests`, false);
+  else if (code !== 0 && (code !== FAILED || !hasFailure)) {
+    count.note(`${title}: bun test ended with ${code}`, false);
+  }
 }
 
-async function runAgain(path: string, title: string, options: RunOptions): Promise<boolean> {
-  console.log(`== ${title}: ${basename(path)} again`);
-  const { code, cases } = await runFiles([path], options);
-  return code === 0 && cases.some(({ outcome }) => outcome === "passed");
+/** The exit status of `bun test` where tests failed. */
+const FAILED = 1;
+
+/** A test file, and its name in the count. */
+interface NamedFile {
+  readonly path: string;
+  readonly name: string;
+}
+
+/** The results of the tests of one file, by their names in the count. */
+interface NamedResults {
+  readonly passed: string[];
+  readonly failed: string[];
+  readonly leftOut: string[];
+  /** Whether there is no result: the file could not be loaded, or all ended before the report was written. */
+  readonly isMissing: boolean;
+}
+
+function resultsOf({ path, name: file }: NamedFile, cases: FileResults["cases"]): NamedResults {
+  const ofFile = cases.filter((one) => resolve(TOP, one.file) === join(TOP, path));
+  const named = (wanted: string) =>
+    ofFile.filter(({ outcome }) => outcome === wanted).map(({ name }) => `${file}: ${name}`);
+  const isMissing = ofFile.length === 0;
+  const failed = isMissing ? [`${file}: did not run`] : named("failed");
+  return { passed: named("passed"), failed, leftOut: named("skipped"), isMissing };
+}
+
+async function runAgain(count: Count, file: NamedFile, options: RunOptions): Promise<readonly string[] | null> {
+  console.log(`== ${file.name} again`);
+  const { code, cases, leftOut } = await runFiles([file.path], options);
+  const results = resultsOf(file, cases);
+  if (code !== 0 || results.failed.length > 0) return null;
+  count.leftOut.push(...leftOut, ...results.leftOut);
+  return results.passed;
 }
 
 function testFiles(folder: string): string[] {

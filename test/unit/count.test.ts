@@ -2,14 +2,15 @@
 import { expect, test } from "bun:test";
 import { Count } from "../lib/count.ts";
 
-/** Returns a count with one failed test in each of `files` files, whose second attempts have the given results. */
+/** Returns a count with one failed test in each of some files, whose second attempts have the given results. */
 function failedIn(...results: boolean[]): { count: Count; attempts: number[] } {
   const count = new Count();
   const attempts: number[] = [];
   results.forEach((result, index) => {
-    const names = [`file ${index}: test`];
-    for (const name of names) count.note(name, false);
-    count.canRepeat({ names, again: async () => attempts.push(index) > 0 && result });
+    const failed = [`file ${index}: test`];
+    for (const name of failed) count.note(name, false);
+    const again = async () => (attempts.push(index) > 0 && result ? failed : null);
+    count.canRepeat({ failed, passed: [], again });
   });
   return { count, attempts };
 }
@@ -34,4 +35,31 @@ test("after failures in more than three files there is no second attempt", async
   await count.repeatFailed();
   expect(attempts).toEqual([]);
   expect(count.failed).toHaveLength(4);
+});
+
+test("a test that is left out at the second attempt has not passed", async () => {
+  const count = new Count();
+  for (const name of ["a", "b"]) count.note(name, false);
+  count.canRepeat({ failed: ["a", "b"], passed: [], again: async () => ["b"] });
+  await count.repeatFailed();
+  expect([count.passed, count.failed, count.unsteady]).toEqual([0, ["a", "b"], []]);
+});
+
+test("a test that passed at the first attempt must also pass at the second one", async () => {
+  const count = new Count();
+  count.note("a", true);
+  count.note("b", false);
+  count.canRepeat({ failed: ["b"], passed: ["a"], again: async () => ["b"] });
+  await count.repeatFailed();
+  expect([count.passed, count.failed]).toEqual([1, ["b"]]);
+});
+
+test("where a hook failed, the tests after it count at the second attempt", async () => {
+  const count = new Count();
+  count.note("file: before", true);
+  count.note("file: group > (unnamed)", false);
+  const again = async () => ["file: before", "file: group > a", "file: group > b"];
+  count.canRepeat({ failed: ["file: group > (unnamed)"], passed: ["file: before"], again });
+  await count.repeatFailed();
+  expect([count.passed, count.failed, count.unsteady]).toEqual([3, [], ["file: group > (unnamed)"]]);
 });

@@ -13,6 +13,8 @@ import { control, debianChangelog, debianVersion, inventory } from "./control.ts
 import { copyright } from "./copyright.ts";
 
 const DOC = "/usr/share/doc/machined";
+/** The maintainer scripts. */
+const SCRIPTS = ["postinst", "prerm", "postrm"];
 
 /** Makes `machined_VERSION_ARCHITECTURE.deb` from each executable for glibc. */
 export function buildDebs(release: Release): void {
@@ -47,8 +49,8 @@ function buildDeb(release: Release, target: ReleaseTarget): void {
     control({ version, architecture: target.debian, maintainer: maintainer(), glibc, sizeBytes }),
   );
   writeFileSync(join(metadata, "md5sums"), md5sums);
-  for (const script of ["postinst", "prerm"]) copyFileSync(join(import.meta.dir, script), join(metadata, script));
-  for (const name of ["control", "md5sums", "postinst", "prerm", ""]) {
+  for (const script of SCRIPTS) copyFileSync(join(import.meta.dir, script), join(metadata, script));
+  for (const name of ["control", "md5sums", ...SCRIPTS, ""]) {
     chmodSync(join(metadata, name), name === "control" || name === "md5sums" ? 0o644 : 0o755);
     lutimesSync(join(metadata, name), sourceDate, sourceDate);
   }

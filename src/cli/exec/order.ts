@@ -1,5 +1,5 @@
 // A command to run in a machine, independent of how the machine is entered.
-import { Failure } from "../session/failure.ts";
+import { failureOf } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 
 /**
@@ -24,8 +24,9 @@ export async function orExitOurs(
   try {
     return await run();
   } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    report.failure(error);
+    const failure = failureOf(error);
+    if (failure === null) throw error;
+    report.failure(failure);
     return ours;
   }
 }

@@ -14,7 +14,7 @@ import {
   wordLimits,
   wordsUsage,
 } from "../command-line/verb-row.ts";
-import { Failure } from "../session/failure.ts";
+import { Failure, failureOf } from "../session/failure.ts";
 import type { Ports } from "../session/ports.ts";
 import { Session } from "../session/session.ts";
 import { defaultSettings } from "../session/settings.ts";
@@ -88,19 +88,29 @@ async function execute(session: Session, program: ClientProgram, args: readonly 
   return verb.run(session, words.slice(1), program);
 }
 
-/** Runs a client; `args` are the arguments after the program's name. Prints a Failure, and returns the exit status. */
+/**
+ * Runs a client; `args` are the arguments after the program's name. Prints a Failure, and returns the exit status,
+ * which is no success where the output was lost.
+ */
 export async function runClient(program: ClientProgram, args: readonly string[], ports: Ports): Promise<number> {
   const session = new Session(defaultSettings(), ports);
   let status: number;
+  let hasFailed = false;
   try {
     status = await execute(session, program, args);
   } catch (error) {
     const isLate = error instanceof ErrnoError && error.errnoName === "ETIMEDOUT";
     // A service that is silent can be met by any call, also by one whose verb expects no error.
-    if (!(error instanceof Failure) && !isLate) throw error;
-    session.report.failure(error);
+    const failure = isLate ? error : failureOf(error);
+    if (failure === null) throw error;
+    session.report.failure(failure);
     status = 1;
+    hasFailed = true;
   }
   await session.close();
-  return status;
+  const { failure } = session.output;
+  if (failure === null || hasFailed) return status;
+  const { errnoText } = await import("../../base/errno.ts");
+  session.report.error(`Failed to write output: ${errnoText(failure)}`);
+  return status === 0 ? 1 : status;
 }

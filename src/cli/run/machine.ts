@@ -125,7 +125,9 @@ function runnerEnvironment({ ports }: Session): Readonly<Record<string, string |
  */
 async function supervise(session: Session, program: string, args: readonly string[]): Promise<number> {
   const env = runnerEnvironment(session);
-  const child = Bun.spawn([program, ...args], { stdio: ["ignore", "inherit", "inherit"], env });
+  const child = await attempt(`Cannot execute '${program}'`, async () =>
+    Bun.spawn([program, ...args], { stdio: ["ignore", "inherit", "inherit"], env }),
+  );
   let isAsked = false;
   const end = () => {
     if (!isAsked) child.kill("SIGTERM");
@@ -189,9 +191,10 @@ export async function runMachine(session: Session, [packed = ""]: readonly strin
     : container(session, order, place, original.path);
   if (order.hasCommand) return supervise(session, program, args);
   await session.close();
-  using file = openPath(program, "path");
   const variables = Object.entries(runnerEnvironment(session)).map(([name, value]) => `${name}=${value ?? ""}`);
-  replaceProcess(file, [basename(program), ...args], variables);
+  return attempt(`Cannot execute '${program}'`, async () =>
+    replaceProcess(program, [basename(program), ...args], variables),
+  );
 }
 
 /** The verb `run-remove`: removes the clone, unless the machine reboots. */

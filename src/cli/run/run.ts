@@ -21,6 +21,7 @@ import { checkNetwork } from "./vmspawn.ts";
 /** How long to wait for an address after the machine has booted. */
 const ADDRESS_MS = 10_000;
 const ENDED_INSTEAD = 1;
+const POLL_MS = 250;
 const PASSED_ON = ["SIGTERM", "SIGHUP", "SIGQUIT"] as const;
 
 /** Throws a Failure for options and hosts with which `run` does not work. */
@@ -54,20 +55,37 @@ function machineName({ run: { name, remove } }: Session["settings"], word: Image
   return remove ? madeName(word.name) : nameBase(word.name);
 }
 
+function hasEnded(machine: string): Failure {
+  return new Failure(`Machine '${machine}' has ended: 'journalctl --unit=${unitOfRun(machine)}' shows what it wrote`);
+}
+
 /**
  * Parses the file of facts; throws a Failure if it is missing (`text` is null), because it is removed with the unit.
  */
 function readFacts(text: string | null, machine: string): RunFacts {
-  if (text === null)
-    throw new Failure(`Machine '${machine}' has ended: 'journalctl --unit=${unitOfRun(machine)}' shows what it wrote`);
+  if (text === null) throw hasEnded(machine);
   return JSON.parse(text) as RunFacts; // the unit's process wrote it
+}
+
+/**
+ * Waits for the machine. Throws a Failure if it ends instead, also before it was registered or seen: its unit's files
+ * are gone then.
+ */
+async function waitForMachine(session: Session, machine: string, waitFor: "booted" | "ssh"): Promise<void> {
+  const gone = Promise.withResolvers<number>();
+  const look = () => session.ports.isThere(factsPath(machine)) || gone.resolve(ENDED_INSTEAD);
+  const timer = setInterval(look, POLL_MS);
+  try {
+    const wait = waitForMachines(session, [machine], { waitFor, any: false, timeoutMs: 0 });
+    if ((await Promise.race([wait, gone.promise])) === ENDED_INSTEAD) throw hasEnded(machine);
+  } finally {
+    clearInterval(timer);
+  }
 }
 
 /** Waits until the machine has booted, and prints its name and, if it has some in time, its addresses. */
 async function describeMachine(session: Session, machine: string): Promise<number> {
-  const status = await waitForMachines(session, [machine], { waitFor: "booted", any: false, timeoutMs: 0 });
-  if (status === ENDED_INSTEAD)
-    throw new Failure(`Machine '${machine}' has ended: 'journalctl --unit=${unitOfRun(machine)}' shows what it wrote`);
+  await waitForMachine(session, machine, "booted");
   const hasNetwork = (await orNull(session.manager("GetMachineAddresses", { name: machine }))) !== null;
   const limit = { waitFor: "address", any: false, timeoutMs: ADDRESS_MS } as const;
   if (hasNetwork && session.settings.run.network !== "none") await waitForMachines(session, [machine], limit);
@@ -109,7 +127,7 @@ async function waitForShell(session: Session, machine: string): Promise<void> {
       hint,
     });
   }
-  await waitForMachines(session, [machine], { waitFor: "ssh", any: false, timeoutMs: 0 });
+  await waitForMachine(session, machine, "ssh");
 }
 
 /**
@@ -125,7 +143,7 @@ async function runCommand(session: Session, order: RunOrder, command: readonly s
       `Image '${order.image}' has no init, and its settings name no program: add a command to the command line`,
     );
   if (order.runner === "vmspawn") await waitForShell(session, machine);
-  else if (facts.boots) await waitForMachines(session, [machine], { waitFor: "booted", any: false, timeoutMs: 0 });
+  else if (facts.boots) await waitForMachine(session, machine, "booted");
   const shell = wanted.length > 0 ? wanted : ["/bin/sh", "-l"];
   const self = selfCommand("machinectl", execWords(session, machine, facts, shell));
   const child = Bun.spawn(self.command, {

@@ -4,7 +4,7 @@ import { realpathSync } from "node:fs";
 import { Variant } from "../../base/variant.ts";
 import { installedProgram } from "../../base/vocabulary/installation.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
-import { attempt, Failure } from "../session/failure.ts";
+import { attempt, Failure, isBusFailure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { endedWell, JobWatch } from "../unit/jobs.ts";
 import { packOrder, type RunOrder, runtimeDirectory, unitOfRun } from "./order.ts";
@@ -14,6 +14,7 @@ const SYSTEMD = {
   path: "/org/freedesktop/systemd1",
   interface: "org.freedesktop.systemd1.Manager",
 } as const;
+const UNIT_EXISTS = "org.freedesktop.systemd1.UnitExists";
 const USEC_PER_SEC = 1_000_000n;
 const NO_LIMIT = 2n ** 64n - 1n;
 /** The time for a shutdown; shorter for a machine whose files are removed anyway. */
@@ -116,9 +117,14 @@ export async function startRun(session: Session, order: RunOrder, life: Fd | nul
   const begin = session.ports.nowUsec();
   const body = [unit, "fail", propertiesOf(session, order, life), []];
   const signature = "ssa(sv)a(sa(sv))";
-  const [job] = await attempt(failure, () =>
-    session.callBus({ ...SYSTEMD, member: "StartTransientUnit", signature, body }),
-  );
+  const [job] = await attempt(failure, async () => {
+    try {
+      return await session.callBus({ ...SYSTEMD, member: "StartTransientUnit", signature, body });
+    } catch (error) {
+      if (!isBusFailure(error, UNIT_EXISTS)) throw error;
+      throw new Failure(`Machine '${order.machine}' is being started or stopped by another call`, { cause: error });
+    }
+  });
   const [removed] = await watch.wait([String(job)]);
   if (removed !== undefined && endedWell(removed)) return;
   const lines = await lastLines(session, unit, begin);

@@ -1,7 +1,7 @@
 // Errors that end a verb with a line on stderr and exit status 1 (machinectl(1), "Exit status").
 
 import { errnoText } from "../../base/errno.ts";
-import { ERRORS, errnoNameOf } from "../../base/error.ts";
+import { ERRORS, errnoNameOf, firstError, hostFaultOf } from "../../base/error.ts";
 
 interface FailureOptions extends ErrorOptions {
   /**
@@ -19,6 +19,22 @@ export class Failure extends Error {
     super(message, options);
     this.hint = options.hint;
   }
+}
+
+/**
+ * Returns the Failure that is printed for an error: the error itself, or one for what the state of the host causes (a
+ * full disk, no free descriptor …), wherever it comes from. Null for other errors, which are bugs.
+ */
+export function failureOf(thrown: unknown): Failure | null {
+  const error = firstError(thrown);
+  if (error instanceof Failure) return error;
+  const errno = hostFaultOf(error);
+  if (errno === null || !(error instanceof Error)) return null;
+  const { errnoName, path, syscall } = error as Readonly<Error & Record<"errnoName" | "path" | "syscall", unknown>>;
+  const what = typeof path === "string" ? `'${path}'` : syscall;
+  // Our own errors have a text for users; those of the engine have the fields.
+  const isOwn = typeof errnoName === "string" || typeof what !== "string";
+  return new Failure(isOwn ? error.message : `${what}: ${errnoText(errno)}`, { cause: error });
 }
 
 /** An error reply of D-Bus. It is recognised by its fields, because its class is in a module that few verbs load. */

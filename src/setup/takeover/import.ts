@@ -3,18 +3,20 @@
 // when they are done.
 import type { Say } from "../apply.ts";
 import type { Run } from "../run-command.ts";
-import { listOf } from "./machined.ts";
+import { type Installed, listOf, runningProgram } from "./machined.ts";
 
 const SERVICE = "systemd-importd.service";
 const SOCKET = "systemd-importd.socket";
 
 /**
- * Replaces the daemon. To be called after systemd has loaded the units; `ownSocket`: the socket unit was installed,
- * too.
+ * Replaces the daemon, and starts its socket. Where an installation that has changed no file finds both as they have to
+ * be, nothing is done. To be called after systemd has loaded the units.
  */
-export function takeOverImports(ownSocket: boolean, say: Say, command: Run): void {
-  if (!endIdle(say, command) || !ownSocket) return;
-  if (command("systemctl", "is-active", "--quiet", SOCKET).code === 0) return;
+export function takeOverImports({ program, isUnchanged, ownSocket }: Installed, say: Say, command: Run): void {
+  const isListening = () => command("systemctl", "is-active", "--quiet", SOCKET).code === 0;
+  const isCurrent = isUnchanged && runningProgram(command, SERVICE) === program;
+  if (isCurrent && (!ownSocket || isListening())) return;
+  if (!endIdle(say, command) || !ownSocket || isListening()) return;
   // If a call over the bus has started the service again, its socket cannot be started.
   if (command("systemctl", "start", SOCKET).code !== 0) {
     say(`${SOCKET} could not be started; it starts with the next boot`);

@@ -43,7 +43,7 @@ function reload(command: Run): void {
 }
 
 /** The installation that takes over. */
-interface Installed {
+export interface Installed {
   /** The executable that the daemon has to run. */
   readonly program: string;
   /** Whether the installation has changed no file. */
@@ -52,8 +52,8 @@ interface Installed {
   readonly ownSocket: boolean;
 }
 
-/** Starts the new daemon in place of the old one; returns false if it runs already. Throws a SetupError. */
-export function takeOver(installed: Installed, say: Say, command: Run = run): boolean {
+/** Starts the new daemon in place of the old one, unless it runs already. Throws a SetupError. */
+export function takeOver(installed: Installed, say: Say, command: Run = run): void {
   const before = machineNames();
   reload(command);
   const fragment = must(command, "systemctl", "show", "--property=FragmentPath", "--value", SERVICE);
@@ -62,13 +62,12 @@ export function takeOver(installed: Installed, say: Say, command: Run = run): bo
   }
   if (installed.isUnchanged && runsProgram(installed.program, command)) {
     say(`${SERVICE} runs already`);
-    return false;
+    return;
   }
   if (exists(TMPFILES)) command("systemd-tmpfiles", "--create", TMPFILES);
   if (installed.ownSocket && command("systemctl", "is-active", "--quiet", SOCKET).code !== 0) startWithSocket(command);
   else start(command, "restart");
   sayKept(before, say, command);
-  return true;
 }
 
 /** Whether the running daemon executes the installed file, and not one that has been replaced since. */
@@ -81,9 +80,9 @@ export function runsRemoved(command: Run): boolean {
   return /\/machined \(deleted\)$/.test(runningProgram(command));
 }
 
-/** Returns the path of the executable of the running daemon; "" where none runs. */
-function runningProgram(command: Run): string {
-  const pid = command("systemctl", "show", "--property=MainPID", "--value", SERVICE).stdout;
+/** Returns the path of the executable of a running service; "" where it does not run. */
+export function runningProgram(command: Run, service = SERVICE): string {
+  const pid = command("systemctl", "show", "--property=MainPID", "--value", service).stdout;
   return unlessNoProcess(() => (pid === "0" ? "" : readlinkSync(`/proc/${pid}/exe`)), "");
 }
 

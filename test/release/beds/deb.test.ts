@@ -153,6 +153,19 @@ describe(`the Debian package on systemd ${systemdVersion}`, () => {
   );
 
   test(
+    "a package that was unpacked and not configured is removed, too, with the links of the version before",
+    async () => {
+      const facts = await machineFacts(bed);
+      await bed.run(`dpkg -i ${DEB}; dpkg --unpack /root/again.deb; dpkg --purge machined`);
+      expect(await bed.run(WHO)).toBe("/usr/lib/systemd/systemd-machined");
+      expect(await machineFacts(bed)).toEqual(facts);
+      expect(await bed.run(DISTRIBUTION)).toBe(distribution);
+      expect(await bed.run(LISTING)).toBe(before);
+    },
+    GUARD_MS,
+  );
+
+  test(
     "where policy-rc.d forbids starting services, the package is installed and the running daemon stays",
     async () => {
       await bed.run("printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d");

@@ -6,6 +6,7 @@ import {
   mkdtempSync,
   readFileSync,
   readlinkSync,
+  realpathSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -123,11 +124,12 @@ describe("taking over", () => {
     };
     return { run, lines };
   }
+  const INSTALLED = { program: "/usr/local/lib/machined/machined", isUnchanged: false, ownSocket: true };
   const stops = (lines: string[]) => lines.filter((line) => /^systemctl (stop|start) /.test(line));
 
   test("an idle daemon is stopped, so that the next call starts the other one", () => {
     const { run, lines } = fake({ busctl: { code: 0, stdout: '{"type":"a(usssdo)","data":[[]]}' } });
-    takeOverImports(false, () => {}, run);
+    takeOverImports({ ...INSTALLED, ownSocket: false }, () => {}, run);
     giveBackImports(() => {}, run);
     expect(stops(lines)).toEqual(["systemctl stop systemd-importd.service", "systemctl stop systemd-importd.service"]);
   });
@@ -135,7 +137,7 @@ describe("taking over", () => {
   test("a daemon with active transfers is not stopped", () => {
     const said: string[] = [];
     const { run, lines } = fake({ busctl: { code: 0, stdout: '{"data":[[[1,"pull-tar"]]]}' } });
-    takeOverImports(true, (line) => said.push(line), run);
+    takeOverImports(INSTALLED, (line) => said.push(line), run);
     expect(stops(lines)).toEqual([]);
     expect(said[0]).toContain("has active transfers");
   });
@@ -148,7 +150,7 @@ describe("taking over", () => {
   ])("a daemon that does not say whether it has transfers is not stopped (%j)", (busctl) => {
     const said: string[] = [];
     const { run, lines } = fake({ busctl });
-    takeOverImports(true, (line) => said.push(line), run);
+    takeOverImports(INSTALLED, (line) => said.push(line), run);
     expect(stops(lines)).toEqual([]);
     expect(said[0]).toContain("did not say whether it has active transfers");
   });
@@ -156,13 +158,25 @@ describe("taking over", () => {
   test("a warning on standard error of busctl does not hide active transfers", () => {
     const reply = '{"data":[[[1,"pull-tar"]]]}';
     const { run, lines } = fake({ busctl: { code: 0, stdout: reply, output: `${reply}\na warning` } });
-    takeOverImports(true, () => {}, run);
+    takeOverImports(INSTALLED, () => {}, run);
     expect(stops(lines)).toEqual([]);
   });
 
   test("machined's own socket unit is started while the service is stopped", () => {
     const { run, lines } = fake({ "systemctl is-active": { code: 3 } });
-    takeOverImports(true, () => {}, run);
+    takeOverImports(INSTALLED, () => {}, run);
     expect(stops(lines)).toEqual(["systemctl start systemd-importd.socket"]);
+  });
+
+  test("an installation that changes no file replaces a daemon that an interrupted one has left, and not its own", () => {
+    const pid = { code: 0, stdout: `${process.pid}` };
+    const busctl = { code: 0, stdout: '{"data":[[]]}' };
+    const stopsOf = (program: string) => {
+      const { run, lines } = fake({ "systemctl show --property=MainPID": pid, busctl });
+      takeOverImports({ program, isUnchanged: true, ownSocket: true }, () => {}, run);
+      return stops(lines);
+    };
+    expect(stopsOf("/usr/local/lib/machined/machined")).toEqual(["systemctl stop systemd-importd.service"]);
+    expect(stopsOf(realpathSync(process.execPath))).toEqual([]);
   });
 });

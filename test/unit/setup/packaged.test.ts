@@ -8,6 +8,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -113,6 +114,32 @@ test("removal restores the tree", () => {
   installed();
   uninstalled();
   expect(readdirSync(root, { recursive: true, encoding: "utf8" }).sort()).toEqual(before);
+});
+
+test("where dpkg does not call prerm, postrm restores the tree, and keeps what the administrator changed", async () => {
+  unpack();
+  put("usr/bin/machinectl", "theirs");
+  const list = () => readdirSync(root, { recursive: true, encoding: "utf8" }).sort();
+  const before = list();
+  installed();
+  renameSync(join(root, "usr/bin/machinectl"), join(root, "usr/bin/machinectl.distrib"));
+  symlinkSync(PACKAGED_PROGRAM, join(root, "usr/bin/machinectl"));
+  put("usr/local/lib/machined/divert.json", '[{"path":"/usr/bin/machinectl","by":"rename"}]\n');
+  const postrm = async (word: string) => {
+    const script = join(import.meta.dir, "../../../install/release/deb/postrm");
+    const env = { ...process.env, DPKG_ROOT: root };
+    const child = Bun.spawn(["sh", script, word], { env, stdin: "ignore", stderr: "pipe" });
+    expect([await child.stderr.text(), await child.exited]).toEqual(["", 0]);
+  };
+  await postrm("upgrade");
+  expect(existsSync(join(root, MANIFEST))).toBe(true);
+  put(UNIT, "the administrator's");
+  await postrm("remove");
+  expect(list().filter((path) => !path.startsWith("etc"))).toEqual(before.filter((path) => !path.startsWith("etc")));
+  expect(readFileSync(join(root, "usr/bin/machinectl"), "utf8")).toBe("theirs");
+  const files = list().filter((path) => path.startsWith("etc/") && !lstatSync(join(root, path)).isDirectory());
+  expect(files).toEqual([`${UNIT}.saved`]);
+  await postrm("remove");
 });
 
 test("an upgrade leaves what the administrator removed or replaced", () => {
