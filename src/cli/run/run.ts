@@ -65,7 +65,7 @@ function readFacts(text: string | null, machine: string): RunFacts {
 
 /** Waits until the machine has booted, and prints its name and, if it has some in time, its addresses. */
 async function describeMachine(session: Session, machine: string): Promise<number> {
-  const status = await waitForMachines(session, [machine], { waitFor: "booted", any: false, timeoutMs: 0 });
+  const { status } = await waitForMachines(session, [machine], { waitFor: "booted", any: false, timeoutMs: 0 });
   if (status === ENDED_INSTEAD)
     throw new Failure(`Machine '${machine}' has ended: 'journalctl --unit=${unitOfRun(machine)}' shows what it wrote`);
   const hasNetwork = (await orNull(session.manager("GetMachineAddresses", { name: machine }))) !== null;

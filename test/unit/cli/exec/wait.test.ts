@@ -1,4 +1,4 @@
-// `machinectl wait --any`: which of several machines decides. The test plays the manager and its signals.
+// `machinectl wait` for several machines: which of them decides. The test plays the manager and its signals.
 import { describe, expect, test } from "bun:test";
 import { anyMet } from "../../../../src/cli/machine/any-met.ts";
 import { runMachinectl } from "../../../../src/cli/program/machinectl.ts";
@@ -77,5 +77,26 @@ describe("wait --any", () => {
     machines.push(MINI);
     await process.signal("MachineNew", "mini");
     expect(await status).toBe(0);
+  });
+});
+
+describe("wait for all", () => {
+  test("the first machine that ends without meeting the condition ends the wait, and is named", async () => {
+    const process = new SignalledProcess([], 2);
+    const status = runMachinectl(["wait", "--for=running", "mini", "alpha"], process);
+    await process.signal("MachineRemoved", "alpha");
+    expect([await status, process.stderr]).toEqual([1, "alpha: ended before it was running\n"]);
+  });
+
+  test("at the time limit, only the machines that have not met the condition are named", async () => {
+    const process = new SignalledProcess([ALPHA], 2);
+    const status = runMachinectl(["wait", "--for=running", "--timeout=500ms", "mini", "alpha"], process);
+    expect([await status, process.stderr]).toEqual([124, "mini: not running after 0.5 s\n"]);
+  });
+
+  test("a name that no machine can have is refused at once", async () => {
+    const process = new SignalledProcess([ALPHA], 1);
+    expect(await runMachinectl(["wait", "alpha", "al*"], process)).toBe(1);
+    expect(process.stderr).toBe("Failed to wait for machine 'al*': Invalid machine name\n");
   });
 });
