@@ -5,8 +5,8 @@ import { connect } from "node:net";
 import { formatAddress, isGlobalAddress } from "../../base/ip-address.ts";
 import { isMachineNameOrHost } from "../../base/names.ts";
 import { selfCommand } from "../../kernel/process/spawn.ts";
-import { anyMet, TIMED_OUT } from "../machine/any-met.ts";
 import { type MachineFacts, machineFacts } from "../machine/details.ts";
+import { allMet, anyMet, TIMED_OUT } from "../machine/several-waits.ts";
 import { attempt, Failure, meansNoMachine, orNull } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import type { Settings } from "../session/settings.ts";
@@ -195,16 +195,6 @@ function greetsAsSsh(host: string, stop: AbortSignal): Promise<boolean> {
 interface WaitEnd {
   readonly status: number;
   readonly names: readonly string[];
-}
-
-/** Returns 0 when all waits have returned 0, or another status as soon as one of them returns it. */
-async function allMet(waits: readonly Promise<number>[]): Promise<number> {
-  const unmet = Promise.withResolvers<number>();
-  const met = waits.map(async (wait) => {
-    const status = await wait;
-    if (status !== 0) unmet.resolve(status);
-  });
-  return Promise.race([unmet.promise, Promise.all(met).then(() => 0)]);
 }
 
 /**

@@ -1,6 +1,6 @@
 // `machinectl wait` for several machines: which of them decides. The test plays the manager and its signals.
 import { describe, expect, test } from "bun:test";
-import { anyMet } from "../../../../src/cli/machine/any-met.ts";
+import { allMet, anyMet } from "../../../../src/cli/machine/several-waits.ts";
 import { runMachinectl } from "../../../../src/cli/program/machinectl.ts";
 import type { Bus } from "../../../../src/cli/session/ports.ts";
 import { ALPHA, type FakeMachine, MINI } from "../fake-machines.ts";
@@ -86,6 +86,14 @@ describe("wait for all", () => {
     const status = runMachinectl(["wait", "--for=running", "mini", "alpha"], process);
     await process.signal("MachineRemoved", "alpha");
     expect([await status, process.stderr]).toEqual([1, "alpha: ended before it was running\n"]);
+  });
+
+  test("an error for one machine ends the wait, and one that comes after the decision is ignored", async () => {
+    const late = Promise.withResolvers<number>();
+    await expect(allMet([Promise.reject(new Error("no such host")), late.promise])).rejects.toThrow("no such host");
+    expect(await allMet([Promise.resolve(1), late.promise])).toBe(1);
+    late.reject(new Error("closed"));
+    await new Promise((resolve) => setImmediate(resolve));
   });
 
   test("at the time limit, only the machines that have not met the condition are named", async () => {
