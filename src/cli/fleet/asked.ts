@@ -83,7 +83,7 @@ export async function stats(session: Session, words: readonly string[]): Promise
   });
   await session.openPager();
   const checked = checkedRows(session, results);
-  printRows(session, checked);
+  printRows(session, checked, null);
   return finish(session, checked);
 }
 
