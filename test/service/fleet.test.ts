@@ -98,6 +98,9 @@ describe.skipIf(!has)(`many hosts over NATS${needsRoot}`, () => {
     await waitFor(async () => {
       expect(told(await events("web1/brief"))).toEqual(["web1 started brief", "web1 ended brief"]);
     }, "the events");
+    const options = ["--no-follow", "--since=-1h", "--filter=event=ended", "--template={{host}}/{{name}}: {{event}}"];
+    const ended = await fleet.machinectl("reader", "events", "web1/brief", ...options);
+    expect([ended.stdout, ended.stderr]).toEqual(["web1/brief: ended\n", ""]);
   });
 
   test("status and stats are read from the hosts' agents", async () => {
