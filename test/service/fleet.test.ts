@@ -120,6 +120,18 @@ describe.skipIf(!has)(`many hosts over NATS${needsRoot}`, () => {
     ]);
   });
 
+  test("stats of all hosts are filtered and sorted together, with chosen columns or a template", async () => {
+    const stats = async (...options: string[]) => {
+      const { stdout, stderr } = await fleet.machinectl("reader", "stats", ...options);
+      expect(stderr).toBe("");
+      return stdout;
+    };
+    expect(await stats("--sort=-host", "--template={{host}}/{{machine}}")).toBe("web2/db.example\nweb1/deb1\n");
+    expect(await stats("--columns=host,machine", "--filter=machine=deb*", "--no-legend")).toBe("web1 deb1\n");
+    const [row] = JSON.parse(await stats("--columns=host,cpu", "--filter=host=web1", "--json=short"));
+    expect(Object.keys(row)).toEqual(["host", "cpuPercent", "cpuUsec"]);
+  });
+
   test("stats -H HOST sends a request to the host's agent, and fails for a host without one", async () => {
     const there = await fleet.machinectl("reader", "-H", "web1", "stats");
     expect([there.status, there.stderr]).toEqual([0, ""]);

@@ -118,7 +118,10 @@ pid_t fork_into_cgroup(void) {
         return fork();
 }
 
-/* Moves the helper into the cgroups in which it was not created. Ends the program on failure: no command runs without the machine's limits. */
+/*
+ * Moves the helper into the cgroups in which it was not created. Ends the program on failure: no command runs without
+ * the machine's limits.
+ */
 void join_cgroups(pid_t helper) {
         char text[16];
         snprintf(text, sizeof text, "%d", (int) helper);
