@@ -139,7 +139,7 @@ export function tableScreen(view: View): string[] {
 }
 
 /** What the page of a machine shows beside its values. */
-export interface Details {
+interface Details {
   /** Its addresses and processes. */
   readonly lines: readonly string[];
   /** The last entries of its log, oldest first. */
