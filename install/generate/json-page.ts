@@ -8,7 +8,7 @@ function schemaBlock(schema: Schema): string {
 }
 
 function sectionOf(program: string, { names: [name = ""], columns }: VerbModel): JsonSection {
-  const section = columns.length > 0 ? listSection(columns) : JSON_SECTIONS[`${program} ${name}`];
+  const section = JSON_SECTIONS[`${program} ${name}`] ?? (columns.length > 0 ? listSection(columns) : undefined);
   if (section === undefined)
     throw new Error(`'${program} ${name}' has --json= but no schema: add one to install/generate/json-schemas.ts`);
   return section;

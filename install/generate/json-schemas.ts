@@ -208,7 +208,7 @@ export const JSON_SECTIONS: Readonly<Record<string, JsonSection>> = {
     schema: propertiesSchema(Machine.properties, Manager.properties),
   },
   "machinectl events": {
-    form: "An object for each event, each a document of its own: the replies of io.machined.Events.Subscribe.",
+    form: "An object for each event, each a document of its own: the replies of io.machined.Events.Subscribe. With `--columns=` it has the members of the columns that are named, which are null where the event lacks them.",
     schema: replySchema(IoMachinedEvents, IoMachinedEvents.methods.Subscribe.out),
   },
   "machinectl logs": {

@@ -129,7 +129,7 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
       exec: ["format", "local", "session", "machine", "terminal"],
       logs: ["format", "local", "session", "machine"],
       stats: ["format", "local", "session", "list", "machine", "terminal"],
-      events: ["format", "local", "session", "machine"],
+      events: ["format", "list", "local", "session", "machine"],
       inventory: ["format", "local", "session", "machine"],
       transfer: ["format", "local", "session", "list"],
       doctor: ["format", "local", "session", "unit", "machine"],

@@ -162,6 +162,21 @@ describe.skipIf(isStock)(isStock ? "logs (left out: a feature of machined)" : "l
   );
 
   test(
+    "of a machine that shares the files of the host, its unit's entries are shown, and not the journal of the host",
+    async () => {
+      expect(
+        await run(`logger -t host-mark hello
+        systemd-run -q --collect --unit=program machinectl register program -- sh -c 'echo hello from program; exec sleep 100000'
+        wait_for machinectl show program >/dev/null 2>&1; wait_for sh -c "journalctl -q -u program | grep -q 'hello from'"
+        machinectl logs program -o cat -g '^hello'; systemctl stop program`),
+      ).toBe(
+        "Showing the console of machine 'program': unit 'program.service' in the journal of this host\nhello from program",
+      );
+    },
+    GUARD_MS,
+  );
+
+  test(
     "users get what journalctl shows them of the host's journal, or a line with the reason why not",
     async () => {
       const as = (groups: string) => `setpriv --reuid=65534 --regid=65534 ${groups} machinectl logs deb1 -n 1`;

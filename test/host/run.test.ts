@@ -240,6 +240,9 @@ RULES
   );
 
   test("run refuses what it does not support, with the reason", async () => {
+    expect(await run("machinectl run --rm --name=nb --bind=/nope deb1 true 2>&1 || :")).toMatch(
+      /^Cannot run image 'deb1' as machine 'nb': Failed to [^\n]*\/nope/,
+    );
     expect(await run("machinectl run -V --port=80 deb1 || :")).toBe("--port= is for containers: leave it or -V out");
     // Without systemd-vmspawn, or because a tree of a container has no kernel.
     expect(await run("machinectl run -V deb1 || :")).toMatch(

@@ -98,6 +98,9 @@ describe.skipIf(!has)(`many hosts over NATS${needsRoot}`, () => {
     await waitFor(async () => {
       expect(told(await events("web1/brief"))).toEqual(["web1 started brief", "web1 ended brief"]);
     }, "the events");
+    const options = ["--no-follow", "--since=-1h", "--filter=event=ended", "--template={{host}}/{{name}}: {{event}}"];
+    const ended = await fleet.machinectl("reader", "events", "web1/brief", ...options);
+    expect([ended.stdout, ended.stderr]).toEqual(["web1/brief: ended\n", ""]);
   });
 
   test("status and stats are read from the hosts' agents", async () => {
@@ -115,6 +118,18 @@ describe.skipIf(!has)(`many hosts over NATS${needsRoot}`, () => {
       "web1/deb1",
       "web2/db.example",
     ]);
+  });
+
+  test("stats of all hosts are filtered and sorted together, with chosen columns or a template", async () => {
+    const stats = async (...options: string[]) => {
+      const { stdout, stderr } = await fleet.machinectl("reader", "stats", ...options);
+      expect(stderr).toBe("");
+      return stdout;
+    };
+    expect(await stats("--sort=-host", "--template={{host}}/{{machine}}")).toBe("web2/db.example\nweb1/deb1\n");
+    expect(await stats("--columns=host,machine", "--filter=machine=deb*", "--no-legend")).toBe("web1 deb1\n");
+    const [row] = JSON.parse(await stats("--columns=host,cpu", "--filter=host=web1", "--json=short"));
+    expect(Object.keys(row)).toEqual(["host", "cpuPercent", "cpuUsec"]);
   });
 
   test("stats -H HOST sends a request to the host's agent, and fails for a host without one", async () => {

@@ -117,6 +117,19 @@ describe.skipIf(!isRoot)(`machines of several hosts${needsRoot}`, () => {
     ]);
   });
 
+  test("a template prints a line for each row, with the host where it has it; the rows of all hosts are sorted", async () => {
+    const listed = (...args: string[]) => machinectl("-H", "a,dead,b", "list", ...args);
+    const { stdout, stderr, status } = await listed("--sort=-name", "--template={{host}}/{{name}} {{ class }}");
+    expect(stdout).toBe("a/web container\nb/web container\na/db container\nb/db container\n");
+    expect(stderr).toMatch(DEAD);
+    expect(status).toBe(1);
+    expect((await listed("--filter=name=db", "--template={{host}}")).stdout).toBe("a\nb\n");
+    expect((await listed("--template={{nmae}}")).stderr).toMatch(/^Unknown column 'nmae' of --template=/);
+    expect((await listed("--template={{name}}", "--json=short")).stderr).toBe(
+      "--template= cannot be used with JSON output: it prints text\n",
+    );
+  });
+
   test("the pages of status follow the name of their host, and have it as a field in JSON", async () => {
     const { stdout } = await machinectl("-H", "a,b", "show", "web", "-p", "Name");
     expect(stdout).toBe("Host=a\nName=web\n\nHost=b\nName=web\n");
@@ -168,6 +181,13 @@ describe.skipIf(!isRoot)(`machines of several hosts${needsRoot}`, () => {
 
   test("events are printed as they happen, with their host, until Ctrl-C", async () => {
     const child = start("machinectl", ["-H", "a,dead,b", "events", "--json=short"]);
+    const byTemplate = start("machinectl", [
+      "-H",
+      "a,b",
+      "events",
+      "--filter=name=ev",
+      "--template={{host}} {{event}}",
+    ]);
     const near = await daemon.bus();
     const call = { ...MANAGER, interface: "org.freedesktop.machine1.Manager" };
     const leader = await daemon.leader();
@@ -181,17 +201,24 @@ describe.skipIf(!isRoot)(`machines of several hosts${needsRoot}`, () => {
           else if (event.machine === "ev") seen.add(event.host);
         }
     })();
+    const lines = new Set<string>();
+    const readLines = (async () => {
+      for await (const chunk of byTemplate.stdout)
+        for (const line of Buffer.from(chunk).toString().split("\n").filter(Boolean)) lines.add(line);
+    })();
     // Nothing reports that all clients listen: the machine is started again until they do.
     await waitFor(async () => {
       const body = ["ev", Buffer.alloc(0), "test", "container", leader, ""];
       await near.call({ ...call, member: "RegisterMachine", signature: "sayssus", body });
       await near.call({ ...call, member: "UnregisterMachine", signature: "s", body: ["ev"] });
       expect([...seen].sort()).toEqual(["a", "b"]);
+      expect([...lines].sort()).toEqual(["a ended", "a started", "b ended", "b started"]);
     }, "events of both hosts");
     child.kill("SIGINT");
-    await read;
-    const lines = (await child.stderr.text()).split("\n").filter((line) => line.startsWith("dead: "));
-    expect(lines).toEqual([expect.stringContaining("Connection refused")]);
+    byTemplate.kill("SIGINT");
+    await Promise.all([read, readLines]);
+    const errors = (await child.stderr.text()).split("\n").filter((line) => line.startsWith("dead: "));
+    expect(errors).toEqual([expect.stringContaining("Connection refused")]);
     expect(failures).toEqual([{ host: "dead", error: expect.stringContaining("Connection refused") }]);
     expect(await child.exited).toBe(1);
   });
@@ -246,7 +273,7 @@ test("verbs and options for a single host are refused with several", async () =>
   expect(await says("copy-to", "web", "/x")).toBe(
     "'machinectl copy-to' does not work on several hosts: name one after -H, or run it there, over ssh(1)\n",
   );
-  expect(await says("list", "--template={{name}}")).toBe("--template= is for one host\n");
+  expect(await says("stats", "--iterations=2")).toBe("--iterations= is for one host\n");
   expect(await says("exec", "-t", "web", "ls")).toBe("Commands on several hosts have no terminal: leave out -t\n");
   expect((await run("machinectl", "-H", "a,b@@c", "list")).stderr).toBe(
     "'b@@c' names no host: [USER@]HOST[:PORT], or @FILE with one in each line\n",

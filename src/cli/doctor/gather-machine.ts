@@ -1,6 +1,7 @@
 // Gathers all facts for the checks of one machine, concurrently and each with a time limit.
 import { ERRORS } from "../../base/error.ts";
 import { isGlobalAddress } from "../../base/ip-address.ts";
+import { sameNamespace } from "../../kernel/process/namespace.ts";
 import { type MachineFacts, machineDetails } from "../machine/details.ts";
 import { isBusFailure, orNull } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
@@ -66,6 +67,14 @@ async function gatherDelegates(session: Session, { unit }: MachineFacts): Promis
   return (await session.unitProperty(unitPath(unit), unitInterface(unit), "Delegate")) === true;
 }
 
+function gatherOwnGroups({ leaderPid }: MachineFacts): boolean | null {
+  try {
+    return !sameNamespace(leaderPid, "cgroup");
+  } catch {
+    return null;
+  }
+}
+
 /** Gathers the facts of a registered machine. */
 export function gatherMachine(session: Session, machine: MachineFacts): Promise<Learned<MachineCheckFacts>> {
   const { name } = machine;
@@ -74,6 +83,7 @@ export function gatherMachine(session: Session, machine: MachineFacts): Promise<
     leader: async () => (await session.ports.processName(machine.leaderPid)) ?? "unknown",
     image: () => gatherImage(session, name),
     delegates: () => gatherDelegates(session, machine),
+    ownGroups: () => gatherOwnGroups(machine),
     network: () => gatherNetwork(session, machine),
     hostNetworkd: () => gatherUnit(session, "networkd"),
     ownNetworkd: () => gatherOwnNetworkd(name),

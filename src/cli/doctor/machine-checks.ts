@@ -33,10 +33,12 @@ export const MACHINE_CHECKS: readonly Check<MachineCheckFacts>[] = [
   define({
     id: "delegation",
     title: "delegation",
-    needs: ["machine", "delegates"],
-    check: ({ machine: { class: kind, unit }, delegates }) => {
+    needs: ["machine", "delegates", "ownGroups"],
+    check: ({ machine: { class: kind, unit }, delegates, ownGroups }) => {
       if (delegates === null) return ok("it has no unit of systemd");
-      if (kind !== "container" || delegates) return ok(delegates ? `${unit} is delegated` : `${unit}: not needed`);
+      if (delegates) return ok(`${unit} is delegated`);
+      // A program of the host that was registered has no control groups to manage.
+      if (kind !== "container" || ownGroups === false) return ok(`${unit}: not needed`);
       const why = "the host's systemd manages its control groups, and may move or end processes of the machine";
       const directory = quoted(`/etc/systemd/system/${unit}.d`);
       const isService = unit.endsWith(".service");

@@ -27,6 +27,8 @@ export interface MachineCheckFacts {
   readonly image: ImageFacts | null;
   /** Delegate= of its unit; null if it has none. */
   readonly delegates: boolean | null;
+  /** Whether its leader has a cgroup namespace of its own; null if the caller may not look. */
+  readonly ownGroups: boolean | null;
   readonly network: NetworkFacts;
   readonly hostNetworkd: UnitFacts;
   /** The state of systemd-networkd in the machine: `active`, `inactive`, …; null if it cannot be queried. */

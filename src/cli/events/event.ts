@@ -62,10 +62,15 @@ export function subjectOf(event: SeenEvent): string {
   return text(event, "machine") ?? text(event, "image") ?? text(event, "local") ?? "-";
 }
 
+/** Returns the time of an event: `2026-11-28T01:13:36Z`. */
+export function timeText({ time }: SeenEvent): string {
+  const seconds = typeof time === "number" ? Math.floor(time / 1e6) : 0;
+  return new Date(Math.abs(seconds) <= MOST_SECONDS ? seconds * 1000 : 0).toISOString().replace(".000Z", "Z");
+}
+
 /** Returns a line: `2026-11-28T01:13:36Z machine started  deb1 (container, systemd-nspawn, leader 1186)`. */
 export function eventLine(event: SeenEvent): string {
-  const seconds = typeof event.time === "number" ? Math.floor(event.time / 1e6) : 0;
-  const time = new Date(Math.abs(seconds) <= MOST_SECONDS ? seconds * 1000 : 0).toISOString().replace(".000Z", "Z");
+  const time = timeText(event);
   const detailsOf = Object.hasOwn(DETAILS, event.type) ? DETAILS[event.type] : undefined;
   const details = (detailsOf?.(event) ?? []).filter((detail) => detail !== null);
   const brackets = details.length === 0 ? "" : ` (${details.join(", ")})`;

@@ -1,9 +1,12 @@
 // `machinectl events`: prints events of machines, images and transfers, one line each (docs/events.md).
 import { formatJson, type Json } from "../format/json.ts";
+import { printsColumns } from "../list/print.ts";
 import { fittingLines } from "../session/print-table.ts";
 import type { Session } from "../session/session.ts";
 import { tableJsonMode } from "../session/settings.ts";
+import { EVENT_COLUMNS } from "./columns.ts";
 import { eventLine, type SeenEvent, subjectOf } from "./event.ts";
+import { type EventForm, eventForm } from "./form.ts";
 import { loggedEvents, NoLog } from "./logged.ts";
 import { signalledEvents } from "./signalled.ts";
 import { type WantedEvents, wantedEvents } from "./wanted.ts";
@@ -11,11 +14,14 @@ import { type WantedEvents, wantedEvents } from "./wanted.ts";
 /** The largest delay of setTimeout(), 24 days. */
 const LONGEST_WAIT_MS = 0x7fff_ffff;
 
-function print(session: Session, event: SeenEvent): void {
+function print(session: Session, form: EventForm, event: SeenEvent): void {
+  if (event.type !== "log") {
+    session.output.write(form.text(event, () => fittingLines(session, eventLine(event)).join("\n")));
+    return;
+  }
   const mode = tableJsonMode(session.settings);
-  if (mode !== null) session.output.write(formatJson(event as Record<string, Json>, mode, session.terminal.paint));
-  else if (event.type === "log") session.report.warning(missedLine(event));
-  else session.output.write(`${fittingLines(session, eventLine(event)).join("\n")}\n`);
+  if (mode === null) session.report.warning(missedLine(event));
+  else session.output.write(formatJson(event as Record<string, Json>, mode, session.terminal.paint));
 }
 
 function missedLine({ count }: SeenEvent): string {
@@ -23,9 +29,9 @@ function missedLine({ count }: SeenEvent): string {
 }
 
 /** Whether the event is printed. Of events about the log itself, only those about missed events are. */
-function isShown(event: SeenEvent, wanted: WantedEvents): boolean {
+function isShown(event: SeenEvent, wanted: WantedEvents, form: EventForm): boolean {
   if (event.type === "log") return event.event === "missed";
-  return wanted.isNamed(subjectOf(event));
+  return wanted.isNamed(subjectOf(event)) && form.passes(event);
 }
 
 /** Yields the events of the manager's log or, if it keeps none, events made from its signals. */
@@ -68,6 +74,7 @@ async function read(
 async function printLast(
   session: Session,
   wanted: WantedEvents,
+  form: EventForm,
   count: number,
   stop: Promise<null>,
 ): Promise<WantedEvents> {
@@ -75,11 +82,11 @@ async function printLast(
   let { cursor } = wanted;
   await read(session, { ...wanted, sinceUsec: wanted.sinceUsec ?? 0, follows: false }, stop, (event) => {
     cursor = event.cursor ?? cursor;
-    if (event.type === "log" || !isShown(event, wanted)) return;
+    if (event.type === "log" || !isShown(event, wanted, form)) return;
     kept.push(event);
     if (kept.length > count) kept.shift();
   });
-  for (const event of kept) print(session, event);
+  for (const event of kept) print(session, form, event);
   return { ...wanted, cursor };
 }
 
@@ -91,17 +98,19 @@ function endAt(untilUsec: number | null, nowUsec: number, end: () => void): Retu
 
 /** The verb `events`. */
 export async function events(session: Session, words: readonly string[]): Promise<number> {
+  if (printsColumns(session, EVENT_COLUMNS)) return 0;
+  const form = eventForm(session);
   const wanted = await wantedEvents(session, words);
   const interrupt = session.ports.interrupted();
   const { promise: over, resolve } = Promise.withResolvers<null>();
   void interrupt.promise.then(() => resolve(null));
   const timer = wanted.follows ? endAt(wanted.untilUsec, Number(session.ports.nowUsec()), () => resolve(null)) : null;
   const show = (event: SeenEvent) => {
-    if (isShown(event, wanted)) print(session, event);
+    if (isShown(event, wanted, form)) print(session, form, event);
   };
   const { lines } = session.settings.log;
   try {
-    const further = lines === null ? wanted : await printLast(session, wanted, lines, over);
+    const further = lines === null ? wanted : await printLast(session, wanted, form, lines, over);
     if (lines === null || wanted.follows) await read(session, further, over, show);
   } finally {
     if (timer !== null) clearTimeout(timer);

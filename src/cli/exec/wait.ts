@@ -3,9 +3,10 @@
 // for the end of booting; addresses and the SSH port are polled.
 import { connect } from "node:net";
 import { formatAddress, isGlobalAddress } from "../../base/ip-address.ts";
+import { isMachineNameOrHost } from "../../base/names.ts";
 import { selfCommand } from "../../kernel/process/spawn.ts";
-import { anyMet, TIMED_OUT } from "../machine/any-met.ts";
 import { type MachineFacts, machineFacts } from "../machine/details.ts";
+import { allMet, anyMet, TIMED_OUT } from "../machine/several-waits.ts";
 import { attempt, Failure, meansNoMachine, orNull } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import type { Settings } from "../session/settings.ts";
@@ -190,21 +191,34 @@ function greetsAsSsh(host: string, stop: AbortSignal): Promise<boolean> {
   });
 }
 
+/** The end of a wait for several machines: the exit status, and the machines that are the reason if it is not 0. */
+interface WaitEnd {
+  readonly status: number;
+  readonly names: readonly string[];
+}
+
 /**
- * Waits until all machines meet the condition, or with `any` the first one. Returns the exit status of `wait`: 0, 1 if
- * a machine ended instead (with `any`: if all did), 124 after `timeoutMs` (0: no limit).
+ * Waits until all machines meet the condition, or with `any` the first one. The exit status is 0, 1 if a machine ended
+ * instead (with `any`: if all did), 124 after `timeoutMs` (0: no limit).
  */
 export async function waitForMachines(
   session: Session,
   names: readonly string[],
   { waitFor, any, timeoutMs }: Pick<Settings, "waitFor" | "any" | "timeoutMs">,
-): Promise<number> {
+): Promise<WaitEnd> {
   const stop = new AbortController();
-  const waits = names.map((name) => new Wait(session, name, stop.signal).for(waitFor));
+  const statuses = new Map<string, number>();
+  const waits = names.map(async (name) => {
+    const status = await new Wait(session, name, stop.signal).for(waitFor);
+    statuses.set(name, status);
+    return status;
+  });
   const timeout = timeoutMs > 0 ? [later(timeoutMs, stop.signal).then(() => TIMED_OUT)] : [];
-  const all = async () => (await Promise.all(waits)).find((status) => status !== 0) ?? 0;
   try {
-    return await Promise.race([any ? anyMet(waits) : all(), ...timeout]);
+    const status = await Promise.race([any ? anyMet(waits) : allMet(waits), ...timeout]);
+    // At the time limit, the machines that still were waited for are the reason.
+    const isReason = (name: string) => (statuses.get(name) ?? TIMED_OUT) === status;
+    return { status, names: status === 0 ? [] : names.filter(isReason) };
   } finally {
     stop.abort();
   }
@@ -216,10 +230,18 @@ export async function wait(session: Session, names: readonly string[]): Promise<
   if (waitFor === "booted" && transport.kind === "remote") {
     throw new Failure("--for=booted works for machines of this host only: use --for=running, address or ssh with -H");
   }
-  const status = await waitForMachines(session, names, session.settings);
-  if (status === TIMED_OUT && !session.settings.quiet) {
-    const what = CONDITIONS[waitFor];
-    session.report.error(`${names.join(", ")}: not ${what} after ${timeoutMs / 1000} s`);
+  // No machine can have such a name, so that the wait would have no end.
+  const impossible = names.find((name) => !isMachineNameOrHost(name));
+  if (impossible !== undefined) {
+    throw new Failure(`Failed to wait for machine '${impossible}': Invalid machine name`, {
+      hint: "wait expands no patterns: name each machine.",
+    });
   }
-  return status;
+  const end = await waitForMachines(session, names, session.settings);
+  if (end.status !== 0 && !session.settings.quiet) {
+    const what = CONDITIONS[waitFor];
+    const why = end.status === TIMED_OUT ? `not ${what} after ${timeoutMs / 1000} s` : `ended before it was ${what}`;
+    session.report.error(`${end.names.join(", ")}: ${why}`);
+  }
+  return end.status;
 }

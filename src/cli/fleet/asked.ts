@@ -1,8 +1,8 @@
-// Verbs that agents carry out: status, stats, and those of the scope `lifecycle`.
+// Verbs that agents carry out: status and those of the scope `lifecycle`, and what these verbs share with stats.
 import type { FleetClient } from "../../fleet/client.ts";
 import type { Scope } from "../../fleet/names.ts";
 import type { VerbRow } from "../command-line/verb-row.ts";
-import { checkedRows, printPages, printRows } from "../hosts/print.ts";
+import { printPages } from "../hosts/print.ts";
 import type { HostResult } from "../hosts/result.ts";
 import { Failure } from "../session/failure.ts";
 import { inParallel } from "../session/in-parallel.ts";
@@ -15,7 +15,7 @@ import { type Place, placesOf } from "./places.ts";
  * How many hosts are asked at the same time. The client only sends and receives messages, so that the number can be
  * large.
  */
-const AT_ONCE = 64;
+export const AT_ONCE = 64;
 /** The deadline of an answer: longer than the agent's own deadline for verbs of the scope. */
 const PATIENCE_MS: Readonly<Record<Scope, number>> = { read: 40_000, lifecycle: 130_000, exec: 130_000 };
 const MOST_REASON = 1000;
@@ -28,7 +28,7 @@ function reasonOf(error: string, status: number): string {
 }
 
 /** The request to each host, without its machines. */
-interface Question {
+export interface Question {
   readonly scope: Scope;
   readonly verb: string;
   readonly body: object;
@@ -49,7 +49,8 @@ export async function askHost(fleet: FleetClient, place: Place, question: Questi
   }
 }
 
-function finish({ report }: Session, results: readonly HostResult[]): number {
+/** Prints the failures; returns the exit status. */
+export function finish({ report }: Session, results: readonly HostResult[]): number {
   for (const { host, error } of results) if (error !== null) report.error(`${host}: ${error}`);
   return Number(results.some(({ status }) => status !== 0));
 }
@@ -66,25 +67,6 @@ export async function status(session: Session, verb: VerbRow, words: readonly st
   await session.openPager();
   printPages(session, verb, results);
   return finish(session, results);
-}
-
-/** The verb `stats`; without words, for all hosts. */
-export async function stats(session: Session, words: readonly string[]): Promise<number> {
-  const { list, iterations } = session.settings;
-  const isPlain = list.columns === null && list.sort === null && list.filters.length === 0 && list.template === null;
-  if (!isPlain || iterations > 1)
-    throw new Failure("stats with --fleet does not take --columns=, --sort=, --filter=, --template= or --iterations=");
-  const hosts = chosenHosts(session);
-  const results = await withFleet(session, async (fleet) => {
-    const all = async () => hosts ?? (await fleet.hosts()).map(({ host }) => host).sort();
-    const places = words.length > 0 ? placesOf(words, hosts) : (await all()).map((host) => ({ host, machines: [] }));
-    const question: Question = { scope: "read", verb: "stats", body: { form: "cells" } };
-    return inParallel(places, AT_ONCE, (place) => askHost(fleet, place, question));
-  });
-  await session.openPager();
-  const checked = checkedRows(session, results);
-  printRows(session, checked);
-  return finish(session, checked);
 }
 
 /** The verbs `start`, `poweroff`, `reboot` and `terminate`. */

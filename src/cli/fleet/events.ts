@@ -4,12 +4,13 @@
 import { type EventStart, FleetClient, type FleetEvent } from "../../fleet/client.ts";
 import { FleetError } from "../../fleet/errors.ts";
 import { EVENTS_STREAM } from "../../fleet/names.ts";
+import { EVENT_COLUMNS } from "../events/columns.ts";
 import { eventLine, type SeenEvent, subjectOf } from "../events/event.ts";
+import { type EventForm, eventForm } from "../events/form.ts";
 import { type WantedEvents, wantedEvents } from "../events/wanted.ts";
-import { formatJson, type Json } from "../format/json.ts";
+import { printsColumns } from "../list/print.ts";
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
-import { tableJsonMode } from "../session/settings.ts";
 import { asFailure, chosenHosts, fleetSettings } from "./open.ts";
 
 const RETRY_MS = 500;
@@ -31,6 +32,7 @@ export function parseFleetCursor(text: string): { createdMs: number; sequence: n
 class Reader {
   readonly #session: Session;
   readonly #wanted: WantedEvents;
+  readonly #form: EventForm;
   readonly #hosts: readonly string[] | null;
   #last: number | null = null;
   #createdMs = 0;
@@ -38,6 +40,7 @@ class Reader {
   constructor(session: Session, wanted: WantedEvents, hosts: readonly string[] | null) {
     this.#session = session;
     this.#wanted = wanted;
+    this.#form = eventForm(session);
     this.#hosts = hosts;
   }
 
@@ -81,7 +84,6 @@ class Reader {
   }
 
   #print({ host, sequence, fields }: FleetEvent): void {
-    const { settings, output, terminal } = this.#session;
     const type = String(fields["type"] ?? "");
     const event: SeenEvent = { ...(fields as SeenEvent), type, event: String(fields["event"] ?? "") };
     const { types } = this.#wanted;
@@ -89,10 +91,11 @@ class Reader {
     if (this.#hosts !== null && !this.#hosts.includes(host)) return;
     const subject = subjectOf(event);
     if (!this.#wanted.isNamed(`${host}/${subject}`) && !this.#wanted.isNamed(subject)) return;
-    const mode = tableJsonMode(settings);
     const cursor = formatFleetCursor(this.#createdMs, sequence);
-    if (mode === null) output.write(`${host} | ${eventLine({ ...event, time: Number(fields["time"]) || 0 })}\n`);
-    else output.write(formatJson({ host, ...(event as Record<string, Json>), cursor }, mode, terminal.paint));
+    const placed: SeenEvent = { host, ...event, cursor };
+    if (!this.#form.passes(placed)) return;
+    const line = () => `${host} | ${eventLine({ ...event, time: Number(fields["time"]) || 0 })}`;
+    this.#session.output.write(this.#form.text(placed, line));
   }
 }
 
@@ -122,6 +125,7 @@ async function follow(reader: Reader, session: Session): Promise<null> {
 
 /** The verb `events`. */
 export async function events(session: Session, words: readonly string[]): Promise<number> {
+  if (printsColumns(session, EVENT_COLUMNS)) return 0;
   if (session.settings.log.lines !== null) {
     throw new Failure("With --fleet, the last events cannot be counted: use --since=");
   }

@@ -13,7 +13,7 @@ function lifecycle(session: Session, words: readonly string[], { meta }: VerbRow
 const FLEET_VERBS: Readonly<Record<string, FleetVerb>> = {
   list: async (session) => (await import("./list.ts")).list(session),
   status: async (session, words, verb) => (await import("./asked.ts")).status(session, verb, words),
-  stats: async (session, words) => (await import("./asked.ts")).stats(session, words),
+  stats: async (session, words) => (await import("./stats.ts")).stats(session, words),
   events: async (session, words) => (await import("./events.ts")).events(session, words),
   wait: async (session, words) => (await import("./wait.ts")).wait(session, words),
   inventory: async (session, words) => (await import("./inventory.ts")).inventory(session, words),

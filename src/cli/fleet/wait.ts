@@ -2,7 +2,7 @@
 // has ended.
 import type { FleetClient } from "../../fleet/client.ts";
 import { MOST_WAIT_MS } from "../../fleet/request.ts";
-import { anyMet, TIMED_OUT } from "../machine/any-met.ts";
+import { allMet, anyMet, TIMED_OUT } from "../machine/several-waits.ts";
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { chosenHosts, withFleet } from "./open.ts";
@@ -57,18 +57,14 @@ export async function wait(session: Session, words: readonly string[]): Promise<
         machines.map((machine) => waitForOne(session, fleet, host, machine)),
       );
       for (const one of waits) one.catch(() => {});
-      const all = session.settings.any ? anyMet(waits) : Promise.all(waits).then((all) => worstOf(all));
+      const end = session.settings.any ? anyMet(waits) : allMet(waits);
       const over = interrupt.promise.then(() => {
         throw new Failure("Interrupted");
       });
       over.catch(() => {});
-      return await Promise.race([all, over]);
+      return await Promise.race([end, over]);
     });
   } finally {
     interrupt.stop();
   }
-}
-
-function worstOf(statuses: readonly number[]): number {
-  return statuses.find((status) => status !== 0) ?? 0;
 }

@@ -9,6 +9,7 @@ import type { Session } from "../session/session.ts";
 import { tableJsonMode } from "../session/settings.ts";
 import { readRows } from "./read-rows.ts";
 import type { HostResult } from "./result.ts";
+import type { HostsTemplate } from "./template.ts";
 
 interface HostRow {
   readonly host: string;
@@ -30,8 +31,8 @@ export function checkedRows({ terminal }: Session, results: readonly HostResult[
   });
 }
 
-/** Prints the rows of all hosts, in the order of --sort= or else host by host. */
-export function printRows(session: Session, results: readonly HostResult[]): void {
+/** Prints the rows of all hosts, in the order of --sort= or else host by host; with a template, a line for each. */
+export function printRows(session: Session, results: readonly HostResult[], template: HostsTemplate | null): void {
   const { settings, output, terminal } = session;
   const lists = results.flatMap(({ host, text, error }) => {
     const list = error === null ? readRows(text, terminal.paint) : null;
@@ -41,6 +42,10 @@ export function printRows(session: Session, results: readonly HostResult[]): voi
   const first = lists[0]?.list;
   const descending = first?.descending ?? [];
   rows.sort((a, b) => compareKeys(descending, a.keys, b.keys));
+  if (template !== null) {
+    output.write(rows.map(({ host, cells }) => template.line(host, cells)).join(""));
+    return;
+  }
   const mode = tableJsonMode(settings);
   if (mode !== null) {
     const failures = results.filter(({ error }) => error !== null).map(({ host, error }) => ({ host, error }));

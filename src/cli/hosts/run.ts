@@ -7,6 +7,7 @@ import { hostsOf, wordsFor } from "./names.ts";
 import { checkedRows, printPages, printRows } from "./print.ts";
 import type { HostResult } from "./result.ts";
 import { EXIT_INTERRUPTED, type ManyHostsOrder, Runs } from "./runs.ts";
+import { HostsTemplate } from "./template.ts";
 
 const USUAL_PARALLEL = 16;
 function refuse({ verb, program }: ManyHostsOrder, { settings }: Session): void {
@@ -15,7 +16,6 @@ function refuse({ verb, program }: ManyHostsOrder, { settings }: Session): void 
       `'${program.name} ${verb.meta.name}' does not work on several hosts: name one after -H, or run it there, over ssh(1)`,
     );
   }
-  if (settings.list.template !== null) throw new Failure("--template= is for one host");
   if (settings.iterations > 1) throw new Failure("--iterations= is for one host");
   if (settings.tty) throw new Failure("Commands on several hosts have no terminal: leave out -t");
 }
@@ -33,7 +33,8 @@ export async function runOnHosts(session: Session, order: ManyHostsOrder, named:
     return said === null ? [] : [{ host, said }];
   });
   const isGiven = options.some(({ name }) => name === "parallel");
-  const all = new Runs(session, order, hosts);
+  const template = await HostsTemplate.of(session, verb);
+  const all = new Runs(session, order, hosts, template);
   const interrupt = ports.interrupted();
   void interrupt.promise.then(() => all.stopAll());
   let results: HostResult[];
@@ -48,7 +49,7 @@ export async function runOnHosts(session: Session, order: ManyHostsOrder, named:
   if (all.isInterrupted && verb.hosts !== "events") return EXIT_INTERRUPTED;
   if (verb.hosts === "rows" || verb.hosts === "pages") await session.openPager();
   if (verb.hosts === "rows") results = checkedRows(session, results);
-  if (verb.hosts === "rows") printRows(session, results);
+  if (verb.hosts === "rows") printRows(session, results, template);
   if (verb.hosts === "pages") printPages(session, verb, results);
   for (const { host, error } of results) if (error !== null) report.error(`${host}: ${error}`);
   const first = results.find(({ status }) => status !== 0)?.status ?? 0;

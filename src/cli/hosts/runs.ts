@@ -8,6 +8,7 @@ import type { Session } from "../session/session.ts";
 import { tableJsonMode } from "../session/settings.ts";
 import { collected, HostChild } from "./child.ts";
 import type { HostResult } from "./result.ts";
+import { type HostsTemplate, templateFor } from "./template.ts";
 
 /** One command line for several hosts. */
 export interface ManyHostsOrder {
@@ -38,9 +39,12 @@ export class Runs {
   readonly #order: ManyHostsOrder;
   readonly #children = new Set<HostChild>();
   readonly #width: number;
+  /** The template of a list. */
+  readonly #template: HostsTemplate | null;
   isInterrupted = false;
 
-  constructor(session: Session, order: ManyHostsOrder, hosts: readonly string[]) {
+  constructor(session: Session, order: ManyHostsOrder, hosts: readonly string[], template: HostsTemplate | null) {
+    this.#template = template;
     this.#session = session;
     this.#order = order;
     this.#width = Math.max(...hosts.map((host) => host.length));
@@ -53,9 +57,14 @@ export class Runs {
 
   #arguments(host: string, words: readonly string[]): string[] {
     const { verb, options } = this.#order;
-    const passed = options.filter(({ name }) => !OWN_OPTIONS.includes(name)).flatMap(({ args }) => args);
+    const passed = options
+      .filter(({ name }) => !OWN_OPTIONS.includes(name) && name !== "template")
+      .flatMap(({ args }) => args);
     const mode = tableJsonMode(this.#session.settings);
     const form = verb.hosts === "rows" ? ["--cells"] : mode === null ? [] : ["--json=short"];
+    const { template } = this.#session.settings.list;
+    if (this.#template !== null) form.push(this.#template.option);
+    else if (template !== null) form.push(`--template=${templateFor(host, template)}`);
     const reads = verb.meta.name === "exec" ? ["--stdin=no"] : [];
     return [
       ...passed,
@@ -84,8 +93,10 @@ export class Runs {
 
   async #result(host: string, child: HostChild): Promise<HostResult> {
     const { hosts } = this.#order.verb;
-    const prefix = `${host.padEnd(this.#width)} | `;
-    const { output, report } = this.#session;
+    const { output, report, settings } = this.#session;
+    // The lines of a template have the host where the template has it.
+    const hasTemplate = hosts === "events" && settings.list.template !== null;
+    const prefix = hasTemplate ? "" : `${host.padEnd(this.#width)} | `;
     const toOutput = (text: string) => output.write(text);
     if (hosts === "streams") {
       await Promise.all([
@@ -121,7 +132,7 @@ export class Runs {
     if (mode === null) return copyLines(child.stdout, prefix, (text) => output.write(text));
     return copyLines(child.stdout, "", (line) => {
       const event = parseJson(line) as { readonly [key: string]: Json };
-      output.write(formatJson({ host, ...event }, mode, terminal.paint));
+      output.write(formatJson(Object.assign({ host }, event, { host }), mode, terminal.paint));
     });
   }
 }

@@ -1,17 +1,13 @@
 // Finds the column that a word of an option names.
 import { suggest } from "../../base/text/suggest.ts";
+import type { ColumnRow } from "../command-line/verb-row.ts";
 import { Failure } from "../session/failure.ts";
-import type { Column } from "./column.ts";
 
 /**
  * Returns the column with that key or alias. `option` is printed in the Failure that is thrown for an unknown name; it
  * lists all columns.
  */
-export function findColumn<Row, Need extends string>(
-  columns: readonly Column<Row, Need>[],
-  name: string,
-  option: string,
-): Column<Row, Need> {
+export function findColumn<C extends ColumnRow>(columns: readonly C[], name: string, option: string): C {
   const found = columns.find(({ key, aliases }) => key === name || aliases?.includes(name) === true);
   if (found !== undefined) return found;
   const keys = columns.map(({ key }) => key);

@@ -70,6 +70,15 @@ function filtersOf<Row, Need extends string>(columns: readonly Column<Row, Need>
   return filters;
 }
 
+/** Throws a Failure for options that --template= excludes. */
+export function checkTemplate(settings: Settings): void {
+  const { template, columns } = settings.list;
+  if (template === null) return;
+  if (columns !== null) throw new Failure("--template= names its columns itself: leave out --columns=");
+  if (tableJsonMode(settings) !== null)
+    throw new Failure("--template= cannot be used with JSON output: it prints text");
+}
+
 /**
  * Parses the options; `usual` are the columns that are shown without --columns=. Throws a Failure for an unknown
  * column, and for options that exclude each other.
@@ -80,11 +89,7 @@ export function planOf<Row, Need extends string>(
   usual: readonly Column<Row, Need>[] = usualColumns(columns),
 ): Plan<Row, Need> {
   const { list } = settings;
-  if (list.template !== null) {
-    if (list.columns !== null) throw new Failure("--template= names its columns itself: leave out --columns=");
-    if (tableJsonMode(settings) !== null)
-      throw new Failure("--template= cannot be used with JSON output: it prints text");
-  }
+  checkTemplate(settings);
   const template = list.template === null ? null : parseTemplate(list.template, columns);
   const shown = template === null ? shownColumns(columns, usual, list.columns) : template.columns;
   const order = orderOf(columns, list.sort);

@@ -59,18 +59,25 @@ function filterTexts(cell: Cell): string[] {
   return [...new Set([cell.text, String(cell.json)])];
 }
 
+/** Whether a row passes the filters. */
+export function passesFilters<Row, Need extends string>(
+  row: Row,
+  filters: Plan<Row, Need>["filters"],
+  context: CellContext,
+): boolean {
+  return filters.every(({ column, matchers }) => {
+    const texts = filterTexts(column.cell(row, context));
+    return matchers.some((matches) => texts.some(matches));
+  });
+}
+
 /** Returns the rows that pass the filters, sorted by the plan; rows that compare equal keep their order. */
 export function arranged<Row, Need extends string>(
   rows: readonly Row[],
   { filters, order }: Pick<Plan<Row, Need>, "filters" | "order">,
   context: CellContext,
 ): Row[] {
-  const passing = rows.filter((row) =>
-    filters.every(({ column, matchers }) => {
-      const texts = filterTexts(column.cell(row, context));
-      return matchers.some((matches) => texts.some(matches));
-    }),
-  );
+  const passing = rows.filter((row) => passesFilters(row, filters, context));
   const keyed = passing.map((row) => ({ row, keys: order.map(({ column }) => column.cell(row, context)) }));
   const descending = order.map(({ isDescending }) => isDescending);
   keyed.sort((a, b) => compareKeys(descending, a.keys, b.keys));

@@ -1,8 +1,8 @@
 // `--template=`: prints a line of text for each row of a list, with values of columns: `{{name}} {{addresses.0}}`.
 import { onOneLine } from "../../base/text/control-characters.ts";
+import type { ColumnRow } from "../command-line/verb-row.ts";
 import type { Cell } from "../format/table.ts";
 import { Failure } from "../session/failure.ts";
-import type { Column } from "./column.ts";
 import { findColumn } from "./find-column.ts";
 
 /** A text, or a column's value; `index` selects one value of a list, counted from 0. */
@@ -21,10 +21,7 @@ function unescaped(text: string): string {
   return text.replace(/\\(.)/gs, (whole, letter: string) => ESCAPES[letter] ?? whole);
 }
 
-function valuePart<Row, Need extends string>(
-  text: string,
-  columns: readonly Column<Row, Need>[],
-): Part<Column<Row, Need>> {
+function valuePart<C extends ColumnRow>(text: string, columns: readonly C[]): Part<C> {
   const [, name = "", index] = /^(.*?)(?:\.(\d+))?$/s.exec(text.trim()) ?? [];
   const column = findColumn(columns, name, "--template=");
   if (index !== undefined && column.type !== "list") {
@@ -36,11 +33,8 @@ function valuePart<Row, Need extends string>(
 /**
  * Parses a template. Throws a Failure for an unknown column, an index of a column without a list, and unclosed braces.
  */
-export function parseTemplate<Row, Need extends string>(
-  text: string,
-  columns: readonly Column<Row, Need>[],
-): Template<Column<Row, Need>> {
-  const parts: Part<Column<Row, Need>>[] = [];
+export function parseTemplate<C extends ColumnRow>(text: string, columns: readonly C[]): Template<C> {
+  const parts: Part<C>[] = [];
   let rest = text;
   for (let open = rest.indexOf("{{"); open >= 0; open = rest.indexOf("{{")) {
     const close = rest.indexOf("}}", open);

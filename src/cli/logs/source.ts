@@ -4,6 +4,8 @@
 // The journal inside a running machine is read by the machine's own journalctl, run by `exec`: so the host parses no
 // file that the machine writes, only text. This also works for virtual machines with an SSH address.
 import { isUnitName, unitNameEscape } from "../../base/names.ts";
+import { readLinkAt } from "../../kernel/file/fd.ts";
+import { sameNamespace } from "../../kernel/process/namespace.ts";
 import { selfCommand } from "../../kernel/process/spawn.ts";
 import { type MachineFacts, machineFacts } from "../machine/details.ts";
 import { Failure, meansNoMachine } from "../session/failure.ts";
@@ -122,7 +124,8 @@ function quoted(units: readonly string[]): string {
 async function runningSource(session: Session, facts: MachineFacts): Promise<Source | null> {
   const { name, unit, supervisorPid, sinceUsec } = facts;
   if (name === HOST) return { ...hostSource(facts, "the journal of this host", []), hasUnits: true };
-  if (canEnter(session) && (await guestHasEntries(session, facts))) return guestSource(session, facts);
+  if (canEnter(session) && hasFilesOfItsOwn(facts) && (await guestHasEntries(session, facts)))
+    return guestSource(session, facts);
   const matches = unit === "" ? [] : unitMatches(session, [unit]);
   if (matches.length > 0 && (await hostHasEntries(session, matches))) {
     return hostSource(
@@ -148,6 +151,19 @@ export function sinceOption(usec: number): string {
 /** Whether the caller may read files inside machines, which only root may; other users use the host's journal. */
 function canEnter({ ports }: Session): boolean {
   return ports.euid === 0;
+}
+
+/**
+ * Whether a journal inside can be the machine's. A leader that shares the files of the host, as a program that was
+ * registered, has the host's journal. The leader of a virtual machine does not matter: the machine is entered over ssh.
+ */
+function hasFilesOfItsOwn({ class: kind, leaderPid }: MachineFacts): boolean {
+  if (kind === "vm") return true;
+  try {
+    return !sameNamespace(leaderPid, "mnt") || readLinkAt(null, `/proc/${leaderPid}/root`) !== "/";
+  } catch {
+    return true; // the leader has ended: the journal inside is asked for, and the error says so
+  }
 }
 
 /** Returns the units in which machines of that name usually run, and those that the daemon has logged for them. */

@@ -1,5 +1,7 @@
 // `machinectl register` and `unregister`: registers a machine that was not started by a program that registers it
 // itself.
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { writeSome } from "../../kernel/file/byte-io.ts";
 import { setNonblocking } from "../../kernel/file/fd.ts";
 import { containerInitBelow } from "../../kernel/process/children.ts";
@@ -10,6 +12,8 @@ import { attempt, Failure, reasonOf } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { canRegister, registerLeader, unregisterOf } from "./registration.ts";
 
+/** Exit statuses of a command that was not run, as of exec and of shells. */
+const NOT_EXECUTABLE = 126;
 const NOT_FOUND = 127;
 const TERMINATED = 128 + 15;
 /** How long a refusal has time to be printed after SIGTERM. */
@@ -59,11 +63,20 @@ async function registerAnew(session: Session, name: string, pid: number, init: n
   }
 }
 
+/** Whether a program that cannot be executed is there: at its path, or where $PATH names directories for it. */
+function isFile(program: string): boolean {
+  const directories = program.includes("/") ? [""] : (process.env["PATH"] ?? "").split(":");
+  return program !== "" && directories.some((directory) => existsSync(join(directory, program)));
+}
+
 /** Starts the command as the leader of a new machine and waits for its end; returns its exit status. */
 async function registerCommand(session: Session, name: string, command: readonly string[]): Promise<number> {
-  if (Bun.which(command[0] ?? "") === null) {
-    session.report.error(`Failed to run '${command[0]}' as leader of machine '${name}': no such program`);
-    return NOT_FOUND;
+  const [program = ""] = command;
+  if (Bun.which(program) === null) {
+    const isThere = isFile(program);
+    const why = isThere ? "it is not executable" : "no such program";
+    session.report.error(`Failed to run '${program}' as leader of machine '${name}': ${why}`);
+    return isThere ? NOT_EXECUTABLE : NOT_FOUND;
   }
   const [wait, begin] = openPipe();
   setNonblocking(wait, "off");

@@ -22,6 +22,9 @@ const MEANINGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     lines: "Begin with the last events of the log, this many of them",
     full: "Do not break lines that are too long for the terminal",
     json: "Print each event as JSON: pretty, short or off",
+    columns: "The columns to print, in place of a line for people; 'help' explains them",
+    filter: "Print only events whose column matches",
+    template: "A line for each event, with values for {{KEY}}",
   },
   status: { lines: "How many journal entries to print" },
   logs: {

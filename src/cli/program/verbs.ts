@@ -171,7 +171,11 @@ export const VERBS: readonly VerbRow[] = [
         complete: "machine",
       },
     },
-    options: ["lines", "type", "since", "until", "after-cursor", "no-follow", "full", "json"],
+    options: [
+      ...["lines", "type", "since", "until", "after-cursor", "no-follow", "full", "json"],
+      ...["columns", "filter", "template"],
+    ],
+    columns: async () => (await import("../events/columns.ts")).EVENT_COLUMNS,
     run: async (session, names) => (await import("../events/events.ts")).events(session, names),
   },
   {

@@ -77,7 +77,8 @@ async function waitForMachine(session: Session, machine: string, waitFor: "boote
   const timer = setInterval(look, POLL_MS);
   try {
     const wait = waitForMachines(session, [machine], { waitFor, any: false, timeoutMs: 0 });
-    if ((await Promise.race([wait, gone.promise])) === ENDED_INSTEAD) throw hasEnded(machine);
+    const ended = wait.then(({ status }) => status);
+    if ((await Promise.race([ended, gone.promise])) === ENDED_INSTEAD) throw hasEnded(machine);
   } finally {
     clearInterval(timer);
   }

@@ -102,7 +102,9 @@ async function lastLines(session: Session, unit: string, sinceUsec: bigint): Pro
     `_SYSTEMD_UNIT=${unit}`,
   ] as const;
   const text = await session.ports.run({ argv: journal });
-  return (text ?? "").split("\n").filter((line) => line !== "");
+  const lines = (text ?? "").split("\n").filter((line) => line !== "");
+  // What systemd-nspawn of newer releases announces at each start is no reason.
+  return lines.filter((line) => !line.startsWith("Note: "));
 }
 
 /**

@@ -125,7 +125,8 @@ export function tableScreen(view: View): string[] {
     ]),
   };
   const cpu = total(stats, ({ cpuPercent }) => cpuPercent).toFixed(1);
-  const memory = formatBytes(BigInt(Math.round(total(stats, ({ memoryBytes }) => memoryBytes))));
+  const isMemoryKnown = stats.length === 0 || stats.some(({ memoryBytes }) => memoryBytes !== null);
+  const memory = isMemoryKnown ? formatBytes(BigInt(Math.round(total(stats, (one) => one.memoryBytes)))) : "-";
   const head = `${stats.length} ${stats.length === 1 ? "machine" : "machines"}, CPU ${cpu}%, memory ${memory}, by ${ORDERS[order].title}`;
   const { table } = withoutExcess(whole, form, 1);
   const text = renderTable(table, form);
@@ -137,8 +138,23 @@ export function tableScreen(view: View): string[] {
   ].slice(0, rows);
 }
 
+/** What the page of a machine shows beside its values. */
+interface Details {
+  /** Its addresses and processes. */
+  readonly lines: readonly string[];
+  /** The last entries of its log, oldest first. */
+  readonly log: readonly string[];
+}
+
+/** Returns as many of the details as fit; where not all do, a third of the lines is for the last of the log. */
+function fittingDetails({ lines, log }: Details, room: number): string[] {
+  const count = Math.min(log.length, Math.max(Math.floor(room / 3), room - lines.length - 1));
+  if (count <= 0) return lines.slice(0, Math.max(room, 0));
+  return [...lines.slice(0, Math.max(room - count - 1, 0)), "", ...log.slice(-count)];
+}
+
 /** Returns the lines of the page of one machine: its values, their last minute, and as many of `details` as fit. */
-export function machineScreen(view: View, one: Stats, details: readonly string[]): string[] {
+export function machineScreen(view: View, one: Stats, details: Details): string[] {
   const { histories, rows, columns, terminal } = view;
   const history = histories.get(one.machine) ?? { cpuPercent: [], memoryBytes: [] };
   const width = Math.min(Math.max(columns - 12, 10), 60);
@@ -151,6 +167,7 @@ export function machineScreen(view: View, one: Stats, details: readonly string[]
         `${"MEMORY".padStart(10)}  ${sparkline(history.memoryBytes, width, 1)}`,
       ]
     : [];
-  const page = [textCell(one.machine).text, "", ...lines, "", ...bars, "", ...details];
+  const head = [textCell(one.machine).text, "", ...lines, "", ...bars, ""];
+  const page = [...head, ...fittingDetails(details, rows - 1 - head.length)];
   return [...page.slice(0, Math.max(rows - 1, 1)), "Esc back  q quit"];
 }

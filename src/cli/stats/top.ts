@@ -7,7 +7,8 @@ import { isErrno } from "../../kernel/syscall/sys.ts";
 import type { Stats } from "../../stats/rates.ts";
 import { own } from "../format/own-sequence.ts";
 import { drawTree } from "../format/process-tree.ts";
-import { machineDetails, machineFacts } from "../machine/details.ts";
+import { type MachineFacts, machineDetails, machineFacts } from "../machine/details.ts";
+import { unitJournal } from "../machine/journal.ts";
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { StandardStream } from "../terminal/pty-stream.ts";
@@ -45,8 +46,11 @@ class Top {
   #selected: string | null = null;
   /** The machine whose page is shown; null for the table. */
   #open: string | null = null;
-  /** Further lines of that page. */
+  /** The addresses and processes on that page. */
   #details: readonly string[] = [];
+  /** The last log on that page. */
+  #log: readonly string[] = [];
+  #isReadingLog = false;
 
   constructor(session: Session, machines: MeasuredMachines, terminal: OwnTerminal) {
     this.#session = session;
@@ -125,9 +129,27 @@ class Top {
         details.processes === null
           ? ""
           : drawTree(details.processes, { terminal: this.#session.terminal, prefix: "  ", width: null });
+      void this.#readLog(machine, facts);
       this.#details = [`${"ADDRESS".padStart(10)}  ${addresses || "-"}`, "", ...tree.trimEnd().split("\n")];
     } catch {
       this.#open = null;
+    }
+  }
+
+  /**
+   * Reads the last entries about the machine's unit, unless the last reading still takes time: measurements do not wait
+   * for journalctl. What the caller may not read is left out.
+   */
+  async #readLog(machine: string, facts: MachineFacts): Promise<void> {
+    if (this.#isReadingLog) return;
+    this.#isReadingLog = true;
+    try {
+      const text = await unitJournal(this.#session, facts);
+      if (this.#open === machine) this.#log = text.split("\n").filter((line) => line !== "");
+    } catch {
+      this.#log = [];
+    } finally {
+      this.#isReadingLog = false;
     }
   }
 
@@ -142,7 +164,8 @@ class Top {
     if (this.#isOver) return;
     const view = this.#view();
     const one = this.#stats.find(({ machine }) => machine === this.#open);
-    const lines = one === undefined ? tableScreen(view) : machineScreen(view, one, this.#details);
+    const lines =
+      one === undefined ? tableScreen(view) : machineScreen(view, one, { lines: this.#details, log: this.#log });
     const text = lines.map((line) => line + CLEAR_LINE).join(`${RETURN}\n`);
     this.#session.output.write(HOME + text + CLEAR_BELOW);
   }
@@ -168,6 +191,7 @@ class Top {
     else if (key === "\r" || key === "\n") {
       this.#selected ??= ordered(this.#stats, this.#order)[0]?.machine ?? null;
       this.#open = this.#selected;
+      this.#log = [];
       if (this.#open !== null) void this.#queryDetails(this.#open).then(() => this.#draw());
     }
   }

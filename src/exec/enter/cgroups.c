@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,9 +18,10 @@ enum { MAX_LEAF_NAMES = 16 };
 
 /*
  * The command's cgroup in each hierarchy. `path`: the new one, if `is_made`; `leader`: the leader's, used otherwise;
- * `names_machine`: the hierarchy is the service manager's.
+ * `names_machine`: the hierarchy is the service manager's; `is_unified`: it is that of version 2; `has_helper`: the
+ * helper was created in it.
  */
-static struct { char path[PATH_MAX], leader[PATH_MAX]; bool is_made, names_machine; } leaves[MAX_MOUNTS];
+static struct { char path[PATH_MAX], leader[PATH_MAX]; bool is_made, names_machine, is_unified, has_helper; } leaves[MAX_MOUNTS];
 static size_t n_leaves;
 
 /* Removes empty cgroups in `directory` that are left of commands whose supervisors were killed. */
@@ -61,6 +64,7 @@ static void make_cgroup(const struct cgroup_texts *texts, const char *controller
         if (snprintf(directory, sizeof directory, "%s%s", mount, root) >= PATH_MAX) return;
         size_t i = n_leaves++;
         leaves[i].names_machine = is_named_by(controllers);
+        leaves[i].is_unified = controllers[0] == 0;
         /* The machine has no cgroup of its own in this hierarchy; so it is in most hierarchies of version 1. */
         if (strcmp(root, "/") == 0 || root[0] == 0) return;
         sweep_cgroups(directory);
@@ -95,11 +99,34 @@ void remove_cgroups(void) {
         for (size_t i = 0; i < n_leaves; i++) if (leaves[i].is_made) rmdir(leaves[i].path);
 }
 
-/* Moves the helper into the cgroups. Ends the program on failure: no command runs without the machine's limits. */
+/*
+ * As fork(2), with the child in the new cgroup of version 2 where the kernel can create it there (Linux 5.7). To move a
+ * process, the kernel first waits until all processors have passed a quiescent state, which takes up to 20 ms.
+ */
+pid_t fork_into_cgroup(void) {
+        for (size_t i = 0; i < n_leaves; i++) {
+                if (!leaves[i].is_made || !leaves[i].is_unified) continue;
+                int group = open(leaves[i].path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+                if (group < 0) break;
+                struct clone_args how = { .flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (unsigned) group };
+                pid_t child = (pid_t) syscall(SYS_clone3, &how, sizeof how);
+                close(group);
+                if (child < 0) break;
+                leaves[i].has_helper = true;
+                return child;
+        }
+        return fork();
+}
+
+/*
+ * Moves the helper into the cgroups in which it was not created. Ends the program on failure: no command runs without
+ * the machine's limits.
+ */
 void join_cgroups(pid_t helper) {
         char text[16];
         snprintf(text, sizeof text, "%d", (int) helper);
         for (size_t i = 0; i < n_leaves; i++) {
+                if (leaves[i].has_helper) continue;
                 if (leaves[i].is_made) {
                         if (write_leaf(leaves[i].path, "cgroup.procs", text) == 0) continue;
                         /*

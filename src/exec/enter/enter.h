@@ -77,6 +77,7 @@ struct cgroup_texts { bool is_own; char absolute[65536], here[65536], there[6553
 void read_cgroup_texts(struct cgroup_texts *texts, int proc);
 bool machine_cgroup(const struct cgroup_texts *texts, const char *controllers, char *own, char *root);
 void make_cgroups(int proc);
+pid_t fork_into_cgroup(void);
 void join_cgroups(pid_t helper);
 void kill_cgroups(pid_t child);
 void remove_cgroups(void);

@@ -116,7 +116,7 @@ struct started start_command(const sigset_t *signals) {
                 say("Cannot prepare the start of a process: %s", strerror(errno));
                 return not_started;
         }
-        pid_t helper = fork();
+        pid_t helper = fork_into_cgroup();
         if (helper < 0) {
                 say("Cannot start a process: %s", strerror(errno));
                 return not_started;

@@ -214,6 +214,7 @@ describe("a machine", () => {
     leader: "systemd",
     image: null,
     delegates: true,
+    ownGroups: true,
     network: { isPrivate: true, hostInterfaces: ["ve-web"], addresses: ["10.0.0.2"] },
     hostNetworkd: ACTIVE,
     ownNetworkd: { active: "active", enabled: "enabled" },
@@ -250,5 +251,7 @@ describe("a machine", () => {
     expect(mend).toEndWith("systemctl restart 'a\\x2db.service'");
     const scope = { ...MACHINE.machine, unit: "a.scope" };
     expect(machine("delegation", { delegates: false, machine: scope })).not.toHaveProperty("mend");
+    expect(machine("delegation", { delegates: false, ownGroups: null }).level).toBe("warning");
+    expect(machine("delegation", { delegates: false, ownGroups: false }).level).toBe("ok");
   });
 });

@@ -68,6 +68,39 @@ describe("machinectl events", () => {
     expect([code, stderr]).toEqual([0, "12 events were missed\n"]);
   });
 
+  test("--filter= leaves out events, also of those that -n counts; --columns= and --template= print fields", async () => {
+    const replies = [BEGIN, STARTED, ENDED, MISSED, END];
+    const filtered = await run(["--filter=event=st*", "-n", "1", "--no-follow"], replies);
+    expect(filtered.stdout).toBe(
+      "2026-11-28T01:13:36Z machine started  deb1 (container, systemd-nspawn, leader 1186)\n",
+    );
+    const columns = await run(["--columns=time,name,leader", "--filter=how="], replies);
+    expect([columns.stdout, columns.stderr]).toEqual(["2026-11-28T01:13:36Z deb1 1186\n", "12 events were missed\n"]);
+    const objects = await run(["--columns=name,leader,status", "--json=short", "--filter=type=mach*"], replies);
+    const [first, second] = objects.stdout.split("\n").map((line) => (line === "" ? null : JSON.parse(line)));
+    expect([first, second]).toEqual([
+      { name: "deb1", leader: 1186, status: null },
+      { name: "web-2", leader: null, status: 3 },
+    ]);
+    const lines = await run(["--template={{time}}\\t{{event}} {{name}} {{status}}"], replies);
+    expect(lines.stdout).toBe(`${TIME}\tstarted deb1 \n${TIME + 5e6}\tended web-2 3\n`);
+  });
+
+  test("events are not sorted, and an unknown column is an error", async () => {
+    const sorted = await run(["--sort=name"], []);
+    expect([sorted.code, sorted.stderr]).toEqual([
+      1,
+      "--sort= cannot be used: events are printed in the order in which they happened\n",
+    ]);
+    const unknown = await run(["--filter=nmae=deb1"], []);
+    expect([unknown.code, unknown.stderr.split("\n")[0]]).toEqual([
+      1,
+      "Unknown column 'nmae' of --filter=, did you mean 'name'?",
+    ]);
+    const columns = await run(["--columns=help"], []);
+    expect([columns.code, columns.asked]).toEqual([0, []]);
+  });
+
   test("with --json each line is an object, also the one about missed events", async () => {
     const { stdout, stderr } = await run(["--json=short"], [BEGIN, STARTED, MISSED, END]);
     expect(

@@ -1,6 +1,6 @@
-// `machinectl wait --any`: which of several machines decides. The test plays the manager and its signals.
+// `machinectl wait` for several machines: which of them decides. The test plays the manager and its signals.
 import { describe, expect, test } from "bun:test";
-import { anyMet } from "../../../../src/cli/machine/any-met.ts";
+import { allMet, anyMet } from "../../../../src/cli/machine/several-waits.ts";
 import { runMachinectl } from "../../../../src/cli/program/machinectl.ts";
 import type { Bus } from "../../../../src/cli/session/ports.ts";
 import { ALPHA, type FakeMachine, MINI } from "../fake-machines.ts";
@@ -77,5 +77,34 @@ describe("wait --any", () => {
     machines.push(MINI);
     await process.signal("MachineNew", "mini");
     expect(await status).toBe(0);
+  });
+});
+
+describe("wait for all", () => {
+  test("the first machine that ends without meeting the condition ends the wait, and is named", async () => {
+    const process = new SignalledProcess([], 2);
+    const status = runMachinectl(["wait", "--for=running", "mini", "alpha"], process);
+    await process.signal("MachineRemoved", "alpha");
+    expect([await status, process.stderr]).toEqual([1, "alpha: ended before it was running\n"]);
+  });
+
+  test("an error for one machine ends the wait, and one that comes after the decision is ignored", async () => {
+    const late = Promise.withResolvers<number>();
+    await expect(allMet([Promise.reject(new Error("no such host")), late.promise])).rejects.toThrow("no such host");
+    expect(await allMet([Promise.resolve(1), late.promise])).toBe(1);
+    late.reject(new Error("closed"));
+    await new Promise((resolve) => setImmediate(resolve));
+  });
+
+  test("at the time limit, only the machines that have not met the condition are named", async () => {
+    const process = new SignalledProcess([ALPHA], 2);
+    const status = runMachinectl(["wait", "--for=running", "--timeout=500ms", "mini", "alpha"], process);
+    expect([await status, process.stderr]).toEqual([124, "mini: not running after 0.5 s\n"]);
+  });
+
+  test("a name that no machine can have is refused at once", async () => {
+    const process = new SignalledProcess([ALPHA], 1);
+    expect(await runMachinectl(["wait", "alpha", "al*"], process)).toBe(1);
+    expect(process.stderr).toBe("Failed to wait for machine 'al*': Invalid machine name\n");
   });
 });

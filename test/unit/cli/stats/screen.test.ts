@@ -79,10 +79,26 @@ test("the screen scrolls so that the selected machine is visible", () => {
 
 test("the page of a machine has its numbers, and as many further lines as fit", () => {
   const [, web] = MACHINES;
-  const lines = machineScreen(view(80, 16), web as Stats, ["one", "two", "three", "four"]);
+  const page = (rows: number, more: string[], log: string[]) =>
+    machineScreen(view(80, rows), web as Stats, { lines: more, log });
+  const lines = page(16, ["one", "two", "three", "four"], []);
   expect(lines[0]).toBe("web");
   expect(lines).toContain("      CPU%  100.0");
   expect(lines).toHaveLength(16);
+  // Below the head of 16 lines and above the line of keys.
+  const details = (...given: Parameters<typeof page>) => page(...given).slice(16, -1);
+  expect(details(40, ["one", "two"], ["log 1", "log 2"])).toEqual(["one", "two", "", "log 1", "log 2"]);
+  expect(details(23, ["one", "two", "three", "four"], ["log 1", "log 2", "log 3"])).toEqual([
+    ...["one", "two", "three", ""],
+    ...["log 2", "log 3"],
+  ]);
+  expect(details(18, ["one", "two"], ["log 1"])).toEqual(["one"]);
+});
+
+test("the sum of the memory is unknown where that of no machine is known", () => {
+  expect(tableScreen(view(80, 24))[0]).toBe("3 machines, CPU 101.0%, memory 4M, by CPU");
+  const stats = MACHINES.map((one) => ({ ...one, memoryBytes: null }));
+  expect(tableScreen(view(80, 24, { stats }))[0]).toBe("3 machines, CPU 101.0%, memory -, by CPU");
 });
 
 test("the height of a bar is its value's share of the greatest value", () => {

@@ -1,4 +1,4 @@
-// `wait --any`: which of several waits decides.
+// `wait` for several machines: which of the waits decides.
 
 /** The exit status of a wait that has taken the time of --timeout=. */
 export const TIMED_OUT = 124;
@@ -32,4 +32,14 @@ export async function anyMet(waits: readonly Promise<number>[]): Promise<number>
     const statuses = (errors as Unmet[]).map(({ status }) => status);
     return statuses.includes(TIMED_OUT) ? TIMED_OUT : (statuses[0] ?? 0);
   }
+}
+
+/** Returns 0 when all waits, which return exit statuses, have returned 0; another status as soon as one returns it. */
+export async function allMet(waits: readonly Promise<number>[]): Promise<number> {
+  const unmet = Promise.withResolvers<number>();
+  const met = waits.map(async (wait) => {
+    const status = await wait;
+    if (status !== 0) unmet.resolve(status);
+  });
+  return Promise.race([unmet.promise, Promise.all(met).then(() => 0)]);
 }

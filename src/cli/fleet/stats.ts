@@ -1,0 +1,88 @@
+// `machinectl --fleet stats`: the usual columns, which agents send; --columns=, --sort=, --filter= and --template= are
+// applied here, over the rows of all hosts.
+import { UTC } from "../../base/text/format.ts";
+import { formatJson, type Json } from "../format/json.ts";
+import { type Cell, textCell } from "../format/table.ts";
+import { checkedRows, printRows } from "../hosts/print.ts";
+import { readRows } from "../hosts/read-rows.ts";
+import type { HostResult } from "../hosts/result.ts";
+import { type CellContext, type Column, titleOf, usualColumns } from "../list/column.ts";
+import { planOf } from "../list/plan.ts";
+import { arranged, printList, printsColumns, rowJson } from "../list/print.ts";
+import { Failure } from "../session/failure.ts";
+import { inParallel } from "../session/in-parallel.ts";
+import type { Session } from "../session/session.ts";
+import { tableJsonMode } from "../session/settings.ts";
+import { STATS_COLUMNS } from "../stats/table.ts";
+import { AT_ONCE, askHost, finish, type Question } from "./asked.ts";
+import { chosenHosts, withFleet } from "./open.ts";
+import { placesOf } from "./places.ts";
+
+/** A machine of the list: its host, and what that printed of it. */
+interface FleetStats {
+  readonly host: string;
+  /** By the headings of their columns. */
+  readonly cells: ReadonlyMap<string, Cell>;
+  readonly json: { readonly [key: string]: Json };
+}
+
+const COLUMNS: readonly Column<FleetStats>[] = [
+  { key: "host", type: "text", description: "The host", isUsual: true, cell: ({ host }) => textCell(host) },
+  ...usualColumns(STATS_COLUMNS).map(({ needs: _, ...column }): Column<FleetStats> => {
+    const names = Object.keys(column.memberTypes ?? { [column.key]: column.type });
+    return {
+      ...column,
+      cell: ({ cells }) => cells.get(titleOf(column)) ?? textCell(""),
+      members: ({ json }) => Object.fromEntries(names.map((name) => [name, json[name] ?? null])),
+    };
+  }),
+];
+
+function rowsOf({ terminal }: Session, results: readonly HostResult[]): FleetStats[] {
+  return results.flatMap(({ host, text, error }) => {
+    const list = error === null ? readRows(text, terminal.paint) : null;
+    return (list?.rows ?? []).map(({ cells, json }): FleetStats => {
+      const named = (list?.columns ?? []).map((title, index) => [title, cells[index] ?? textCell("")] as const);
+      return { host, cells: new Map(named), json };
+    });
+  });
+}
+
+/** Prints the rows as the options of lists say. */
+function printChosen(session: Session, results: readonly HostResult[]): void {
+  const { settings, ports, output, terminal } = session;
+  const plan = planOf(settings, COLUMNS);
+  const context: CellContext = { zone: UTC, nowUsec: ports.nowUsec(), mostLines: 1 };
+  const rows = rowsOf(session, results);
+  const mode = tableJsonMode(settings);
+  if (mode === null) {
+    printList(session, rows, plan, { ...context, noun: "machines", hasNumbers: true });
+    return;
+  }
+  const failures = results.filter(({ error }) => error !== null).map(({ host, error }) => ({ host, error }));
+  const objects = arranged(rows, plan, context).map((row) =>
+    rowJson(row, plan.shown, context, settings.list.jsonVersion),
+  );
+  output.write(formatJson([...objects, ...failures], mode, terminal.paint));
+}
+
+/** The verb `stats`; without words, for all hosts. */
+export async function stats(session: Session, words: readonly string[]): Promise<number> {
+  const { list, iterations } = session.settings;
+  if (iterations > 1) throw new Failure("stats with --fleet does not take --iterations=");
+  if (printsColumns(session, COLUMNS)) return 0;
+  planOf(session.settings, COLUMNS); // an error in the options is printed before hosts are asked
+  const hosts = chosenHosts(session);
+  const results = await withFleet(session, async (fleet) => {
+    const all = async () => hosts ?? (await fleet.hosts()).map(({ host }) => host).sort();
+    const places = words.length > 0 ? placesOf(words, hosts) : (await all()).map((host) => ({ host, machines: [] }));
+    const question: Question = { scope: "read", verb: "stats", body: { form: "cells" } };
+    return inParallel(places, AT_ONCE, (place) => askHost(fleet, place, question));
+  });
+  await session.openPager();
+  const checked = checkedRows(session, results);
+  const isPlain = list.columns === null && list.sort === null && list.filters.length === 0 && list.template === null;
+  if (isPlain) printRows(session, checked, null);
+  else printChosen(session, checked);
+  return finish(session, checked);
+}
