@@ -12,10 +12,10 @@ import {
   writeScript,
   writeText,
 } from "./disk.ts";
+import { attempt } from "./error.ts";
 import type { Host } from "./host.ts";
 import { MANIFEST, type Made, unfinished, versionsOf, writeManifest } from "./manifest.ts";
 import { isOurs, type Plan, type Step } from "./plan.ts";
-import { attempt } from "./setup-error.ts";
 
 /** Prints a line of progress. */
 export type Say = (line: string) => void;

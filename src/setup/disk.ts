@@ -21,7 +21,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { unlessNoFile } from "../base/absence.ts";
-import { attempt, explain } from "./setup-error.ts";
+import { attempt, explain } from "./error.ts";
 
 /** What exists at a path. */
 export type Found =

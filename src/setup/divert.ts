@@ -5,9 +5,9 @@
 import { lstatSync, readFileSync, renameSync, rmSync } from "node:fs";
 import type { Say } from "./apply.ts";
 import { exists, look, removeTemporary, writeLink, writeText } from "./disk.ts";
+import { attempt, SetupError } from "./error.ts";
 import type { Host } from "./host.ts";
 import type { Run } from "./run-command.ts";
-import { attempt, SetupError } from "./setup-error.ts";
 
 const RECORD = "/usr/local/lib/machined/divert.json";
 const CLIENTS = ["/usr/bin/machinectl", "/usr/bin/importctl"];

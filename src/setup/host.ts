@@ -4,8 +4,8 @@ import { accessSync, constants, readFileSync, readlinkSync, realpathSync, statfs
 import { basename, dirname, join, resolve } from "node:path";
 import { unlessNoFile } from "../base/absence.ts";
 import { exists } from "./disk.ts";
+import { SetupError } from "./error.ts";
 import { type InitName, initOf } from "./init/recognise.ts";
-import { SetupError } from "./setup-error.ts";
 
 /** A host or a tree of files. */
 export class Host {

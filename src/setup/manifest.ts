@@ -4,8 +4,8 @@
 
 import { readFileSync } from "node:fs";
 import { exists, writeText } from "./disk.ts";
+import { SetupError } from "./error.ts";
 import type { Host } from "./host.ts";
-import { SetupError } from "./setup-error.ts";
 
 export const MANIFEST = "/usr/local/lib/machined/manifest.json";
 

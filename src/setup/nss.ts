@@ -12,8 +12,8 @@ import {
 } from "../base/vocabulary/installation.ts";
 import type { Say } from "./apply.ts";
 import { exists, hashOfFile, hashOfText, removeTemporary, writeBytes, writeText } from "./disk.ts";
+import { attempt, SetupError } from "./error.ts";
 import type { Host } from "./host.ts";
-import { attempt, SetupError } from "./setup-error.ts";
 
 /** The compiled module in base64, set by the build; "" in a build for musl or without a C compiler. */
 declare const NSS_MODULE: string | undefined;

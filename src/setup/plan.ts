@@ -3,10 +3,10 @@
 
 import { dirname } from "node:path";
 import { exists, type Found, hashOfFile, hashOfText, look } from "./disk.ts";
+import { SetupError } from "./error.ts";
 import type { Host } from "./host.ts";
 import { parentsOf, UNIT } from "./layout/machined.ts";
 import { isUnfinished, MANIFEST, type Made, unfinished, versionsOf } from "./manifest.ts";
-import { SetupError } from "./setup-error.ts";
 import type { Wanted } from "./wanted.ts";
 
 /**

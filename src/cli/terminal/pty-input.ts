@@ -9,7 +9,7 @@ import { readSome, writeSome } from "../../kernel/file/byte-io.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { processComm } from "../../kernel/process/pidref.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
-import { inputMode, sessionLeader } from "../../kernel/terminal/terminal-state.ts";
+import { inputMode, sessionLeader } from "../../kernel/terminal/state.ts";
 import { EscapeCounter } from "./pty-escape.ts";
 
 const NEWLINE = 0x0a;

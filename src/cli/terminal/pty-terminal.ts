@@ -12,7 +12,7 @@ import {
   type TerminalSettings,
   type WindowSize,
 } from "../../kernel/terminal/pty.ts";
-import { makeOutputRaw } from "../../kernel/terminal/terminal-state.ts";
+import { makeOutputRaw } from "../../kernel/terminal/state.ts";
 import type { Environment } from "../format/terminal.ts";
 
 const DEFAULT_SIZE: WindowSize = { rows: 24, columns: 80 };

@@ -99,12 +99,12 @@ function farewell(machine: string, kind: "login" | "shell", end: SessionEnd, mac
   return `Connection to ${machine === LOCAL_HOST ? "the local host" : `machine ${machine}`} terminated.`;
 }
 
-/** Writes the escape sequence before the machine's output (terminal-context.ts); returns the one after it. */
+/** Writes the escape sequence before the machine's output (context.ts); returns the one after it. */
 async function startContext(session: Session, machine: string): Promise<string> {
   const { env } = session.ports;
   const { isTty, colors } = session.terminal;
   if (!isTty || colors === "off" || env["TERM"] === undefined || env["TERM"] === "dumb") return "";
-  const { machineContext } = await import("./terminal-context.ts");
+  const { machineContext } = await import("./context.ts");
   const { start, end } = machineContext(machine);
   session.output.write(own(start));
   return own(end);

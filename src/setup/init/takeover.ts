@@ -1,9 +1,9 @@
 // Enables, starts and stops the services on hosts with another init than systemd.
 import { rmSync } from "node:fs";
 import type { Say } from "../apply.ts";
+import { SetupError } from "../error.ts";
 import type { Host } from "../host.ts";
 import type { Run } from "../run-command.ts";
-import { SetupError } from "../setup-error.ts";
 import type { Command, Init } from "./init.ts";
 import { SERVICES, type Service } from "./services.ts";
 

@@ -5,9 +5,9 @@ import { readdirSync, readlinkSync } from "node:fs";
 import { unlessNoProcess } from "../../base/absence.ts";
 import type { Say } from "../apply.ts";
 import { exists } from "../disk.ts";
+import { SetupError } from "../error.ts";
 import { TMPFILES, UNIT } from "../layout/machined.ts";
 import { type Run, run } from "../run-command.ts";
-import { SetupError } from "../setup-error.ts";
 
 const SERVICE = "systemd-machined.service";
 const SOCKET = "systemd-machined.socket";

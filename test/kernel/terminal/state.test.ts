@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { readSome, writeSome } from "../../../src/kernel/file/byte-io.ts";
 import { makeRaw, openPty, openPtyPeer, restoreTerminal } from "../../../src/kernel/terminal/pty.ts";
-import { inputMode, makeOutputRaw, sessionLeader } from "../../../src/kernel/terminal/terminal-state.ts";
+import { inputMode, makeOutputRaw, sessionLeader } from "../../../src/kernel/terminal/state.ts";
 import { MANY, until } from "../support.ts";
 
 test("the terminal's input mode is read through the master", () => {
