@@ -44,7 +44,7 @@ export function openVarlinkHandlers(daemon: Daemon, findName: FindName): Varlink
   };
 }
 
-/** Returns "" for the path of the source. An empty destination is no path, as in the original; on D-Bus it is absent. */
+/** Returns "" for the path of the source, which an empty text means on D-Bus only, as in the original. */
 function destinationOf({ destination }: Pick<Parameters<"CopyTo">, "destination">): string {
   if (destination === "") throw invalidArgument("destination", "Not an absolute path");
   return destination ?? "";
