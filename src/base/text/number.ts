@@ -3,8 +3,8 @@
 const DIGITS = /^[ \t\n\r]*(\+|-)?(?:0x([0-9a-f]+)|0b([01]+)|0o([0-7]+)|0([0-7]+)|(0|[1-9][0-9]*))$/i;
 
 /**
- * Parses an unsigned 32-bit number: decimal, 0x for hexadecimal, 0b for binary, 0o or 0 for octal; blanks and a plus may
- * be before it. Returns undefined for other text.
+ * Parses an unsigned 32-bit number: decimal, 0x for hexadecimal, 0b for binary, 0o or 0 for octal; blanks and a plus
+ * may be before it. Returns undefined for other text.
  */
 export function parseUnsigned(text: string): number | undefined {
   const [, sign, hexadecimal, binary, octal, oldOctal, decimal] = DIGITS.exec(text) ?? [];
