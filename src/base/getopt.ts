@@ -89,7 +89,7 @@ class Parser<S, C> {
   #longName(given: string): string {
     const names = Object.keys(this.#rules.options).filter((name) => !isShortOnly(name));
     if (names.includes(given)) return given;
-    const all = names.filter((name) => name.startsWith(given));
+    const all = given === "" ? [] : names.filter((name) => name.startsWith(given));
     const original = all.filter((name) => this.#rules.options[name]?.added !== true);
     const fitting = original.length > 0 ? original : all;
     if (fitting.length > 1) {
@@ -102,14 +102,15 @@ class Parser<S, C> {
 
   #long(text: string): void {
     const equals = text.indexOf("=");
-    const name = this.#longName(equals < 0 ? text : text.slice(0, equals));
+    const typed = equals < 0 ? text : text.slice(0, equals);
+    const name = this.#longName(typed);
     const value = equals < 0 ? undefined : text.slice(equals + 1);
     const row = this.#rules.options[name];
     if (row === undefined) return;
     if (row.type === "boolean") {
-      if (value !== undefined) throw this.#rules.fail(`option '--${name}' doesn't allow an argument`);
+      if (value !== undefined) throw this.#rules.fail(`option '--${typed}' doesn't allow an argument`);
       this.#apply(name, row, "");
-    } else this.#apply(name, row, value ?? (row.isValueOptional === true ? "" : this.#argument(`--${name}`)));
+    } else this.#apply(name, row, value ?? (row.isValueOptional === true ? "" : this.#argument(`--${typed}`)));
   }
 
   #short(cluster: string): void {

@@ -1,4 +1,5 @@
 // How the installation runs programs of this host, such as systemctl(1).
+import { plainEnvironment } from "../base/plain-environment.ts";
 
 /** How a command ended. */
 interface Ended {
@@ -20,7 +21,7 @@ export const run: Run = (...command) => {
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
-    env: { ...process.env, SYSTEMD_PAGER: "" },
+    env: { ...plainEnvironment(), SYSTEMD_PAGER: "" },
   });
   const stdout = child.stdout.toString().trim();
   return { code: child.exitCode, stdout, output: `${stdout}\n${child.stderr}`.trim() };

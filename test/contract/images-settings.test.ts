@@ -11,7 +11,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseSize } from "../../src/cli/format/size.ts";
 import { edit, editorOf } from "../../src/cli/image/nspawn-edit.ts";
@@ -66,6 +66,28 @@ test("C128: cat prints each file under its path, continues after missing ones, a
     stderr: "No settings file found for machine 'nosuch'.\n",
     status: 1,
   });
+});
+
+test("cat paints sections, keys, comments and continuations, and ends every file with a newline", async () => {
+  const path = join(directories.runtime, "foo.nspawn");
+  writeFileSync(path, "[Exec]\n# c\n  ; d\nA=b=c\n  B = c\nnothing\nA=b \\\n  c=d\n\n[Net");
+  const env = { SYSTEMD_COLORS: "16", SYSTEMD_URLIFY: "0" };
+  const painted = [
+    `\u001b[0;1;34m# ${path}\u001b[0m`,
+    "\u001b[0;1;36m[Exec]\u001b[0m",
+    "\u001b[0;1;90m# c\u001b[0m",
+    "\u001b[0;1;90m  ; d\u001b[0m",
+    "\u001b[0;1;32mA=\u001b[0mb=c",
+    "\u001b[0;1;32m  B =\u001b[0m c",
+    "nothing",
+    "\u001b[0;1;32mA=\u001b[0mb \u001b[0;1;31m\\\u001b[0m",
+    "  c=d",
+    "",
+    "\u001b[0;1;36m[Net\u001b[0m",
+  ];
+  expect((await run(cat, ["foo"], { env })).stdout).toBe(painted.map((line) => `${line}\n`).join(""));
+  const linked = (await run(cat, ["foo"], { env: { SYSTEMD_COLORS: "16" } })).stdout;
+  expect(linked).toContain(`# \u001b]8;;file://${hostname()}${path}\u001b\\${path}\u001b]8;;\u001b\\\u001b[0m\n`);
 });
 
 test("settings are looked up in the administrator's directory, then in /run, then beside images", async () => {

@@ -161,6 +161,11 @@ const cases: readonly Case[] = [
     says: /\ndisk +raw +\x1b\[0;1;31myes\x1b\[0m [^\x1b]+\ntree +directory +no [^\x1b]+\ndisk +raw +yes /,
   },
   {
+    statements: "status where $SYSTEMD_COLORS paints, which journalctl would do with its JSON",
+    script: "SYSTEMD_COLORS=1 machinectl status .host --no-pager | tail -1",
+    says: / systemd\[1\]: |journal/,
+  },
+  {
     statements: "C65 the pool without the name of an image",
     script: "machinectl image-status --no-pager",
     says: /^\s*Path: \/var\/lib\/machines(\n\s*(Usage|Limit): .*)*$/,

@@ -120,6 +120,15 @@ describe.skipIf(!isRoot)(`Varlink${needsRoot}`, () => {
     );
   });
 
+  test("an empty destination is no path", async () => {
+    for (const method of ["CopyTo", "CopyFrom", "BindMount"]) {
+      const paths = { source: "/nosuch", destination: "" };
+      expect(await failure(machine.call(`${MACHINE}.${method}`, { name: "in-ner", ...paths }))).toBe(
+        'InvalidParameter {"parameter":"destination"}',
+      );
+    }
+  });
+
   test("MapFrom and MapTo use every line of the map", async () => {
     const out = await machine.call(`${MACHINE}.MapFrom`, { name: "in-ner", uid: 5, gid: 1000 });
     expect(out).toEqual({ uid: SHIFT + 5, gid: SHIFT + 100_000 });
@@ -128,6 +137,11 @@ describe.skipIf(!isRoot)(`Varlink${needsRoot}`, () => {
     expect(back).toEqual({ uid: 1007, machineName: "in-ner" });
     expect(await failure(machine.call(`${MACHINE}.MapTo`, { uid: 5 }))).toContain("UserInHostRange");
     expect(await failure(machine.call(`${MACHINE}.MapTo`, { gid: 5 }))).toContain("GroupInHostRange");
+    for (const id of [-1, 65_535, 2 ** 32 - 1, 2 ** 32]) {
+      const uid = 'InvalidParameter {"parameter":"uid"}';
+      expect(await failure(machine.call(`${MACHINE}.MapTo`, { uid: id }))).toBe(uid);
+      expect(await failure(machine.call(`${MACHINE}.MapFrom`, { name: "in-ner", uid: id }))).toBe(uid);
+    }
     expect(await failure(machine.call(`${MACHINE}.MapTo`))).toContain("NoSuchMachine");
     expect(await failure(machine.call(`${MACHINE}.MapFrom`, { name: ".host", uid: 1 }))).toContain("NotSupported");
     expect(await failure(machine.call(`${MACHINE}.MapFrom`, { name: "in-ner", gid: 70_000 }))).toContain("NoSuchGroup");
@@ -220,6 +234,10 @@ describe.skipIf(!isRoot)(`Varlink${needsRoot}`, () => {
     for (const uid of [65_535, 4_294_967_295, -1, "0"]) {
       expect(await failure(user({ uid }))).toBe('InvalidParameter {"parameter":"uid"}');
     }
+    expect(await failure(user({ userName: "a b" }))).toContain("NoRecordFound");
+    for (const userName of [" a", "a ", "a:b", "a\tb", ""]) {
+      expect(await failure(user({ userName }))).toBe('InvalidParameter {"parameter":"userName"}');
+    }
     expect(await failure(user({ userName: "a b/c" }))).toBe('InvalidParameter {"parameter":"userName"}');
     expect(await failure(user({ uidMin: 0 }))).toBe('InvalidParameter {"parameter":"uidMin"}');
     expect(await failure(user({ service: "io.systemd.Other", uid: 0 }))).toContain("BadService");
@@ -230,6 +248,9 @@ describe.skipIf(!isRoot)(`Varlink${needsRoot}`, () => {
     );
     expect(await failure(user({ uid: SHIFT, userName: "vu-in-ner-1" }))).toContain("ConflictingRecordFound");
     expect(await failure(userdb.call(`${USERDB}.GetMemberships`, { service: MACHINE }))).toContain("NoRecordFound");
+    expect(await failure(userdb.call(`${USERDB}.GetMemberships`, { service: MACHINE, userName: "" }))).toBe(
+      'InvalidParameter {"parameter":"userName"}',
+    );
   });
 
   test("V17 V18 V22 V23 V30 machines without a map, or with an unsuitable name or map, have no user names", async () => {

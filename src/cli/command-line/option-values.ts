@@ -2,6 +2,7 @@
 // stores the parsed value in the settings, or throws a Failure for a value that it does not accept. A `Finish` that is
 // returned prints something (`--output=help`) and ends the program.
 
+import { parseUnsigned } from "../../base/text/number.ts";
 import { parseSpanMs } from "../../base/text/span.ts";
 import { COMPRESSIONS, parseCompression } from "../../base/vocabulary/compression.ts";
 import { CHOSEN_TYPES } from "../../base/vocabulary/event.ts";
@@ -56,12 +57,6 @@ const NETWORK_HINT = oneOf([
 const SPAN_HINT = "A time is a number of seconds, or with units, as in 500ms or 1min 30s";
 export const BOOLEAN_HINT = oneOf(["yes", "no"]);
 
-/** Parses an unsigned 32-bit number in decimal; undefined for anything else. */
-function unsigned(text: string): number | undefined {
-  const number = /^\+?[0-9]+$/.test(text) ? Number(text) : Number.NaN;
-  return number <= 0xffff_ffff ? number : undefined;
-}
-
 /** `-E`: `VAR=VALUE`, or `VAR` alone for the value in this process's environment (empty when it is not set). */
 export function setEnvironment(settings: Settings, value: string, { env }: OptionContext): void {
   const equals = value.indexOf("=");
@@ -115,13 +110,13 @@ export function setVerify(settings: Settings, value: string, context: OptionCont
 
 /** `--max-addresses=`: a number or `all`. */
 export function setMaxAddresses(settings: Settings, value: string): void {
-  const wanted = value === "all" ? Number.POSITIVE_INFINITY : unsigned(value);
+  const wanted = value === "all" ? Number.POSITIVE_INFINITY : parseUnsigned(value);
   settings.maxAddresses = required(wanted, `Invalid number of addresses: ${value}`, "A number, or 'all'");
 }
 
 /** `--lines=`. */
 export function setLines(settings: Settings, value: string): void {
-  settings.lines = required(unsigned(value), `Failed to parse lines '${value}'`);
+  settings.lines = required(parseUnsigned(value), `Failed to parse lines '${value}'`);
   settings.log.lines = settings.lines;
 }
 
@@ -151,13 +146,13 @@ export function setWaitFor(settings: Settings, value: string): void {
 
 /** `--leader=`: the number of a process. */
 export function setLeader(settings: Settings, value: string): void {
-  const pid = unsigned(value);
+  const pid = parseUnsigned(value);
   settings.registration.leader = required(pid === 0 ? undefined : pid, `Failed to parse --leader= value: ${value}`);
 }
 
 /** `--vsock-cid=`. */
 export function setVsockCid(settings: Settings, value: string): void {
-  settings.registration.vsockCid = required(unsigned(value), `Failed to parse --vsock-cid= value: ${value}`);
+  settings.registration.vsockCid = required(parseUnsigned(value), `Failed to parse --vsock-cid= value: ${value}`);
 }
 
 /** `--class=` of a machine. */
@@ -173,7 +168,7 @@ export function setStdin(settings: Settings, value: string): void {
 
 /** `--parallel=`. */
 export function setParallel(settings: Settings, value: string): void {
-  const wanted = unsigned(value);
+  const wanted = parseUnsigned(value);
   settings.parallel = required(wanted === 0 ? undefined : wanted, `Failed to parse --parallel= value: ${value}`);
 }
 
@@ -189,7 +184,7 @@ export function setDelay(settings: Settings, value: string): void {
 
 /** `--iterations=`. */
 export function setIterations(settings: Settings, value: string): void {
-  const wanted = unsigned(value);
+  const wanted = parseUnsigned(value);
   settings.iterations = required(wanted === 0 ? undefined : wanted, `Failed to parse --iterations= value: ${value}`);
 }
 

@@ -5,7 +5,7 @@ import { sshDestination } from "../../ipc/bus/transport.ts";
 import { readLines } from "../local/read-text.ts";
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
-import { parseRemote } from "../session/target.ts";
+import { remoteHost } from "../session/target.ts";
 import { EXIT_OURS, type ExecOrder, SSH_FAILED, sameExec } from "./order.ts";
 
 const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
@@ -83,7 +83,7 @@ async function ssh(
 /** Returns the options and the destination of ssh(1) for -H. Throws a Failure if -H names a machine on that host. */
 function destination({ settings: { transport, batch } }: Session, verb: string): string[] {
   if (transport.kind !== "remote") throw new TypeError("no other host");
-  const target = parseRemote(transport.host);
+  const target = remoteHost(transport.host);
   if (target.kind !== "ssh" || target.machine !== undefined) {
     throw new Failure(`${verb} needs a host after -H, not '${transport.host}'`);
   }

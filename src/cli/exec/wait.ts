@@ -1,9 +1,11 @@
 // `machinectl wait`: waits until machines run, have booted, have an address, answer over ssh, or have ended. The
 // manager signals that a machine was registered or has ended; `systemctl is-system-running --wait` in the machine waits
 // for the end of booting; addresses and the SSH port are polled.
+
 import { connect } from "node:net";
 import { formatAddress, isGlobalAddress } from "../../base/ip-address.ts";
 import { isMachineNameOrHost } from "../../base/names.ts";
+import { plainEnvironment } from "../../base/plain-environment.ts";
 import { selfCommand } from "../../kernel/process/spawn.ts";
 import { type MachineFacts, machineFacts } from "../machine/details.ts";
 import { allMet, anyMet, TIMED_OUT } from "../machine/several-waits.ts";
@@ -132,7 +134,11 @@ class Wait {
     const way = this.#session.settings.throughService ? ["--through-service"] : [];
     const args = ["exec", ...sameDaemon(this.#session), ...way, "--stdin=no", this.#name, ...question];
     const self = selfCommand("machinectl", args);
-    const child = Bun.spawn(self.command, { argv0: self.argv0, stdio: ["ignore", "pipe", "pipe"], env: process.env });
+    const child = Bun.spawn(self.command, {
+      argv0: self.argv0,
+      stdio: ["ignore", "pipe", "pipe"],
+      env: plainEnvironment(),
+    });
     const end = () => child.kill();
     this.#stop.addEventListener("abort", end);
     const [state, error, status] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);

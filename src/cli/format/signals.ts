@@ -1,5 +1,7 @@
 // Names and numbers of the signals of Linux, for `--signal=` (signal(7); systemctl(1), "--signal=").
 
+import { parseUnsigned } from "../../base/text/number.ts";
+
 const NAMES = [
   ..."HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP".split(" "),
   ..."TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS".split(" "),
@@ -32,16 +34,17 @@ function inRange(signal: number): number | undefined {
 
 /** Parses `TERM`, `SIGTERM`, `RTMIN+4`, `RTMAX-1` or `15` to the number of the signal; undefined for other text. */
 export function parseSignal(text: string): number | undefined {
-  if (/^[0-9]+$/.test(text)) return inRange(Number(text));
+  const number = parseUnsigned(text);
+  if (number !== undefined) return inRange(number);
   const name = text.startsWith("SIG") ? text.slice(3) : text;
   const index = NAMES.indexOf(name);
   if (index >= 0) return index + 1;
-  if (name !== text && /^[0-9]+$/.test(name)) return inRange(Number(name));
-  const realTime = /^(RTMIN|RTMAX)(?:([+-])([0-9]+))?$/.exec(name);
+  if (name !== text && /^[0-9]/.test(name)) return inRange(parseUnsigned(name) ?? 0);
+  const realTime = /^(RTMIN|RTMAX)(?:([+-])([0-9]\w*))?$/.exec(name);
   if (realTime === null) return undefined;
   const [, base, sign, digits] = realTime;
   if (sign !== undefined && (base === "RTMIN") !== (sign === "+")) return undefined;
-  const offset = Number(digits ?? "0");
+  const offset = parseUnsigned(digits ?? "0") ?? SIGRTMAX;
   const signal = base === "RTMIN" ? SIGRTMIN + offset : SIGRTMAX - offset;
   return signal >= SIGRTMIN && signal <= SIGRTMAX ? signal : undefined;
 }

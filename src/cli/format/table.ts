@@ -160,7 +160,7 @@ function columnWidths(columns: readonly Column[], form: TableForm): number[] {
 }
 
 /** Returns text as a link to a URL (escape sequence OSC 8). */
-function linked(text: string, url: string): string {
+export function linked(text: string, url: string): string {
   const end = own("\u001b\\");
   const start = own("\u001b]8;;");
   return `${start}${url}${end}${text}${start}${end}`;

@@ -13,11 +13,14 @@ type ColorMode = "off" | "16" | "256" | "24bit";
 export interface Paint {
   readonly normal: string;
   readonly green: string;
+  readonly brightGreen: string;
   readonly red: string;
   readonly yellow: string;
   readonly bright: string;
   readonly brightBlue: string;
+  readonly brightCyan: string;
   readonly grey: string;
+  readonly brightGrey: string;
   readonly italic: string;
   /** Adds underlining to the colours that are in effect; empty on the Linux console, which has no underlining. */
   readonly underline: string;
@@ -112,7 +115,10 @@ export function colorMode(env: Environment, isTty: boolean): ColorMode {
 export function isUtf8(env: Environment): boolean {
   const wish = env["SYSTEMD_UTF8"] === undefined ? undefined : parseBoolean(env["SYSTEMD_UTF8"]);
   if (wish !== undefined) return wish;
-  const locale = env["LC_ALL"] || env["LC_CTYPE"] || env["LANG"] || "";
+  const variables = [env["LC_ALL"], env["LC_CTYPE"], env["LANG"]];
+  if (variables.every((variable) => variable === undefined)) return true;
+  // The C library takes an empty variable for one that is not set, and C where all are.
+  const locale = variables.find((variable) => variable !== undefined && variable !== "") ?? "C";
   if (locale === "C" || locale === "POSIX") return false;
   const charset = /\.([^@]*)/.exec(locale)?.[1];
   return charset === undefined || /^utf-?8$/i.test(charset);
@@ -122,6 +128,9 @@ export function isUtf8(env: Environment): boolean {
 export const NO_PAINT: Paint = {
   normal: "",
   green: "",
+  brightGreen: "",
+  brightCyan: "",
+  brightGrey: "",
   red: "",
   yellow: "",
   bright: "",
@@ -131,20 +140,22 @@ export const NO_PAINT: Paint = {
   underline: "",
 };
 
-const GREY_16 = "\u001b[0;90m";
-const GREY_256 = "\u001b[0;38:5:245m";
-
 function paintFor(colors: ColorMode, env: Environment): Paint {
   if (colors === "off") return NO_PAINT;
+  // A 256-colour terminal is sent both sequences: if it does not know the second, the first stays in effect.
+  const grey = (weight: string) =>
+    (colors === "24bit" ? "" : `\u001b[0;${weight}90m`) + (colors === "16" ? "" : `\u001b[0;${weight}38:5:245m`);
   return {
     normal: own("\u001b[0m"),
     green: own("\u001b[0;32m"),
+    brightGreen: own("\u001b[0;1;32m"),
+    brightCyan: own("\u001b[0;1;36m"),
     red: own("\u001b[0;1;31m"),
     yellow: own("\u001b[0;1;33m"),
     bright: own("\u001b[0;1;39m"),
     brightBlue: own("\u001b[0;1;34m"),
-    // A 256-colour terminal is sent both sequences: if it does not know the second, the first stays in effect.
-    grey: own(colors === "16" ? GREY_16 : colors === "24bit" ? GREY_256 : GREY_16 + GREY_256),
+    grey: own(grey("")),
+    brightGrey: own(grey("1;")),
     italic: own("\u001b[3m"),
     underline: env["TERM"] === "linux" ? "" : own("\u001b[4m"),
   };

@@ -1,5 +1,6 @@
 // A child process that runs this client for one of several hosts, in a process group of its own, so that its ssh(1)
 // ends with it.
+import { plainEnvironment } from "../../base/plain-environment.ts";
 import { ChildGroup, collectedText } from "../../kernel/process/child-group.ts";
 import { PARENT_VARIABLE, parentVariable } from "../../kernel/process/parent.ts";
 import { selfCommand } from "../../kernel/process/spawn.ts";
@@ -18,7 +19,7 @@ export class HostChild {
     this.#child = Bun.spawn(self.command, {
       argv0: self.argv0,
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, [PARENT_VARIABLE]: parentVariable(SIGTERM) },
+      env: { ...plainEnvironment(), [PARENT_VARIABLE]: parentVariable(SIGTERM) },
       detached: true,
     });
     this.#group = new ChildGroup(this.#child);

@@ -2,10 +2,13 @@
 // cat` (machinectl(1), "cat").
 
 import { accessSync, readFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { unlessNoFile } from "../../base/absence.ts";
 import { isNormalizedPath } from "../../base/names.ts";
 import { imagePool } from "../../base/vocabulary/image-class.ts";
+import { linked } from "../format/table.ts";
+import type { Paint } from "../format/terminal.ts";
 import { Failure, failed } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 
@@ -68,16 +71,34 @@ function exists(path: string): boolean {
   }, false);
 }
 
+/** Returns the lines of a settings file with sections, keys, comments and continuations in colours. */
+function highlighted(lines: readonly string[], paint: Paint): string {
+  let isContinued = false;
+  const painted = lines.map((line) => {
+    const isComment = /^\s*[#;]/.test(line);
+    if (isComment) return paint.brightGrey + line + paint.normal;
+    const [, key = "", value = line] = isContinued ? [] : (/^([^=]*=)(.*)$/s.exec(line) ?? []);
+    if (!isContinued && line.trimStart().startsWith("[")) return paint.brightCyan + line + paint.normal;
+    isContinued = line.endsWith("\\");
+    const rest = isContinued ? `${value.slice(0, -1)}${paint.red}\\${paint.normal}` : value;
+    return key === "" ? rest : paint.brightGreen + key + paint.normal + rest;
+  });
+  return painted.map((line) => `${line}\n`).join("");
+}
+
 /** Prints a file with its path as heading. */
 function print(session: Session, path: string): void {
-  const { paint } = session.terminal;
+  const { terminal } = session;
+  const { paint } = terminal;
   let text: string;
   try {
     text = readFileSync(path, "utf8");
   } catch (error) {
     throw failed(`Failed to cat ${path}`, withErrno(error));
   }
-  session.output.write(`${paint.brightBlue}# ${path}${paint.normal}\n${text}`);
+  const shown = terminal.links ? linked(path, `file://${hostname()}${encodeURI(path)}`) : path;
+  const lines = text.replace(/\n$/, "").split("\n");
+  session.output.write(`${paint.brightBlue}# ${shown}${paint.normal}\n${text === "" ? "" : highlighted(lines, paint)}`);
 }
 
 /** Converts an error of node:fs to one with `errnoName`, which failed() prints as the text of strerror(3). */

@@ -7,7 +7,7 @@ import { attempt, Failure, orNull } from "../session/failure.ts";
 import { inParallel } from "../session/in-parallel.ts";
 import { replaceFile } from "../session/replace-file.ts";
 import type { Session } from "../session/session.ts";
-import { parseRemote } from "../session/target.ts";
+import { remoteHost } from "../session/target.ts";
 import {
   hostVariables,
   type InventoryMachine,
@@ -58,7 +58,7 @@ function reachOf(session: Session): Reach {
   if (transport.kind === "machine")
     throw new Failure("The inventory cannot be used with -M, because Ansible cannot reach machines in a machine");
   if (transport.kind === "local") return { remoteShell: remoteShell(session), through: null };
-  const target = parseRemote(transport.host);
+  const target = remoteHost(transport.host);
   if (target.kind !== "ssh" || target.machine !== undefined) {
     throw new Failure(`Ansible needs a host after -H, not '${transport.host}'`);
   }

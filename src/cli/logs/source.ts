@@ -3,7 +3,9 @@
 //
 // The journal inside a running machine is read by the machine's own journalctl, run by `exec`: so the host parses no
 // file that the machine writes, only text. This also works for virtual machines with an SSH address.
+
 import { isUnitName, unitNameEscape } from "../../base/names.ts";
+import { plainEnvironment } from "../../base/plain-environment.ts";
 import { readLinkAt } from "../../kernel/file/fd.ts";
 import { sameNamespace } from "../../kernel/process/namespace.ts";
 import { selfCommand } from "../../kernel/process/spawn.ts";
@@ -64,7 +66,7 @@ const SPACE = 0x20;
 /** Whether the journal inside the machine has entries. */
 async function guestHasEntries(session: Session, { name }: MachineFacts): Promise<boolean> {
   const { command, argv0 } = execInvocation(session, name, [PROBE_LIMIT], ["journalctl", ...PROBE]);
-  const child = Bun.spawn(command, { argv0, stdio: ["ignore", "pipe", "ignore"], env: process.env });
+  const child = Bun.spawn(command, { argv0, stdio: ["ignore", "pipe", "ignore"], env: plainEnvironment() });
   // The first printable byte decides. The rest of the output, which the machine controls, is not read.
   for await (const chunk of child.stdout) {
     if (!chunk.some((byte) => byte > SPACE)) continue;

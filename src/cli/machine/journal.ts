@@ -5,6 +5,7 @@
 import type { Json } from "../format/json.ts";
 import { withColours } from "../format/own-sequence.ts";
 import type { Session } from "../session/session.ts";
+import type { Settings } from "../session/settings.ts";
 
 const COREDUMP_MESSAGE_ID = "fc2e22bc6ee647b6b90729ab34a250b1";
 
@@ -38,6 +39,11 @@ function command(unit: string, lines: number, rest: readonly string[]): [string,
 /** One entry of `--output=json`, with the fields that are read here. */
 type Entry = { readonly [key: string]: Json } & { readonly __CURSOR: string; readonly __MONOTONIC_TIMESTAMP: string };
 
+/** Entries are printed whole with --all, and with options that name a property, which include it in the original. */
+function allOption({ all, properties }: Settings): string[] {
+  return all || properties.length > 0 ? ["--all"] : [];
+}
+
 function isWanted(session: Session, { unit }: JournalTopic): boolean {
   const { settings } = session;
   return settings.lines > 0 && settings.transport.kind === "local" && unit !== "";
@@ -45,7 +51,7 @@ function isWanted(session: Session, { unit }: JournalTopic): boolean {
 
 /** Returns the last entries about a unit, newest first. `fields` are options that select the fields of an entry. */
 async function newestFirst(session: Session, topic: JournalTopic, fields: readonly string[]): Promise<Entry[]> {
-  const rest = ["--reverse", "--output=json", ...fields, ...(session.settings.all ? ["--all"] : [])];
+  const rest = ["--reverse", "--output=json", ...fields, ...allOption(session.settings)];
   const text = await session.ports.run({ argv: command(topic.unit, session.settings.lines, rest) });
   const lines = (text ?? "").split("\n").filter((line) => line !== "");
   const entries = lines.map((line) => JSON.parse(line) as Entry);
@@ -60,7 +66,7 @@ export async function unitJournal(session: Session, topic: JournalTopic): Promis
   if (oldest === undefined) return "";
   const { settings, terminal } = session;
   const whole = settings.full || !terminal.isTty || session.output.hasPager;
-  const form = [`--output=${settings.output}`, whole ? "--full" : "--no-full", ...(settings.all ? ["--all"] : [])];
+  const form = [`--output=${settings.output}`, whole ? "--full" : "--no-full", ...allOption(settings)];
   const argv = command(topic.unit, entries.length, [`--cursor=${oldest.__CURSOR}`, ...form]);
   const env = {
     SYSTEMD_COLORS: terminal.colors === "off" ? "0" : terminal.colors,

@@ -1,7 +1,9 @@
 // Runs helper programs as child processes: a program whose output is collected, and the pager. Reads text files as
 // well.
+
 import { unlessNoFile } from "../../base/absence.ts";
 import { errnoNameOf } from "../../base/error.ts";
+import { plainEnvironment } from "../../base/plain-environment.ts";
 import type { PagerPipe } from "./output.ts";
 import type { Command } from "./ports.ts";
 
@@ -19,7 +21,7 @@ export async function runChild(command: Command): Promise<string | null> {
     stdin: "ignore",
     stdout: "pipe",
     stderr: "ignore",
-    env: environment(command),
+    env: { ...plainEnvironment(), ...command.env },
   });
   const text = await child.stdout.text();
   await child.exited;

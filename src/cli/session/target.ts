@@ -5,6 +5,7 @@ import { isHostName, isMachineNameOrHost } from "../../base/names.ts";
 import type { BusTarget } from "../../ipc/bus/transport.ts";
 import type { Account } from "../../kernel/process/account.ts";
 import type { Environment } from "../format/terminal.ts";
+import { failed } from "./failure.ts";
 import type { Settings } from "./settings.ts";
 
 function invalid(what: string): ErrnoError {
@@ -26,6 +27,15 @@ export function parseRemote(text: string): BusTarget {
   const host = `${user === undefined ? "" : `${user}@`}${literal ?? name ?? ""}`;
   const port = hasPort ? { port: afterColon } : {};
   return { kind: "ssh", host, ...port, ...(machine === undefined ? {} : { machine }) };
+}
+
+/** parseRemote() for verbs that reach the host themselves. Throws a Failure. */
+export function remoteHost(text: string): BusTarget {
+  try {
+    return parseRemote(text);
+  } catch (error) {
+    throw failed("Failed to connect to system scope bus via remote transport", error);
+  }
 }
 
 /** The user who runs the client: user id, and name from the user database. */

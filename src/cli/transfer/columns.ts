@@ -81,18 +81,21 @@ export const TRANSFER_COLUMNS: readonly Column<ListedTransfer>[] = [
  */
 export type ImageRow = Wire["a(ssssbtttttt)"][number];
 
+/** No time or size: the dash is not grey, as that of an empty text is. */
+const UNKNOWN: Cell = { text: "-", json: null };
+
 function bytesCell(bytes: bigint): Cell {
-  return bytes === UINT64_MAX ? textCell("") : { text: formatBytes(bytes), json: bytes };
+  return bytes === UINT64_MAX ? UNKNOWN : { text: formatBytes(bytes), json: bytes };
 }
 
 function timeCell(usec: bigint, zone: Zone): Cell {
   const text = formatTimestamp(usec, zone);
-  return text === "" ? { ...textCell(""), json: usec } : { text, json: usec };
+  return text === "" ? { ...UNKNOWN, json: usec } : { text, json: usec };
 }
 
 const ACCESS = {
   ro: { text: "ro", json: true, color: "red" },
-  rw: { text: "rw", json: false, color: "green" },
+  rw: { text: "rw", json: false, color: "brightGreen" },
 } as const satisfies Readonly<Record<string, Cell>>;
 
 /** The columns of `list-images`. */

@@ -35,10 +35,12 @@ function requireImageName(name: string): string {
 }
 
 /**
- * Returns the name for an image that is imported; `path` is null for standard input, `name` is null if none was given.
+ * Returns the name for an image that is imported; `path` is null for standard input. `word` is the name on the command
+ * line: absent to derive it from `path`; "-" and the empty word are none, and refused.
  */
-export function importName(path: string | null, name: string | null, payload: Payload): string {
-  if (path === null && name === null) throw new Failure("Need either path or local name.");
+export function importName(path: string | null, word: string | undefined, payload: Payload): string {
+  const name = given(word);
+  if (name === null && (path === null || word !== undefined)) throw new Failure("Need either path or local name.");
   if (name === null && payload !== "fs" && path?.endsWith("/")) {
     throw new Failure(`Path '${path}' refers to directory, but we need a regular file.`);
   }

@@ -70,7 +70,7 @@ export async function importImage(
   const { settings } = session;
   const imageClass = classOf(session);
   const path = given(words[0]);
-  const local = importName(path, given(words[1]), payload);
+  const local = importName(path, words[1], payload);
   using file = await openSource(session, path, payload);
   const member = `Import${MEMBERS[payload]}` as const;
   const args = { fd: file, local_name: local };

@@ -2,6 +2,7 @@
 // only.
 import type { IoSystemdMachine } from "../../api/varlink/io-systemd-machine.ts";
 import type { VarlinkParameters } from "../../api/varlink-table.ts";
+import { invalidArgument } from "../../base/error.ts";
 import { Reply, type VarlinkCall, type VarlinkHandlers } from "../../ipc/varlink/binding.ts";
 import type { Pty } from "../../kernel/terminal/pty.ts";
 import { perform } from "../action/action.ts";
@@ -21,13 +22,15 @@ type FindName = (call: VarlinkCall, lookup: Parameters<"OpenRootDirectory">) => 
 /** Returns the handlers, by method. */
 export function openVarlinkHandlers(daemon: Daemon, findName: FindName): VarlinkHandlers<Table, Inside> {
   const copy = async (call: VarlinkCall, direction: CopyRequest["direction"], p: Parameters<"CopyTo">) => {
-    const { source, destination = "", replace = false } = p;
+    const { source, replace = false } = p;
+    const destination = destinationOf(p);
     const request = { source, destination, direction, flags: replace ? 1n : 0n };
     await perform(daemon, call, copyFiles, { ...request, name: await findName(call, p) });
   };
   return {
     BindMount: async (call, p) => {
-      const { source, destination = "", readOnly = false, mkdir = false } = p;
+      const { source, readOnly = false, mkdir = false } = p;
+      const destination = destinationOf(p);
       const request = { source, destination, readOnly, mkdir };
       await perform(daemon, call, bindMount, { ...request, name: await findName(call, p) });
     },
@@ -39,6 +42,12 @@ export function openVarlinkHandlers(daemon: Daemon, findName: FindName): Varlink
       return { fileDescriptor: 0, [Reply.descriptors]: [fd] };
     },
   };
+}
+
+/** Returns "" for the path of the source, which an empty text means on D-Bus only, as in the original. */
+function destinationOf({ destination }: Pick<Parameters<"CopyTo">, "destination">): string {
+  if (destination === "") throw invalidArgument("destination", "Not an absolute path");
+  return destination ?? "";
 }
 
 function open(daemon: Daemon, call: VarlinkCall, name: string, p: Parameters<"Open">): Pty | Promise<Pty> {

@@ -9,6 +9,7 @@ import { type BoundVarlink, bindVarlink, type VarlinkCall } from "../../ipc/varl
 import { PidRef } from "../../kernel/process/pidref.ts";
 import { noSuchMachine } from "../../registry/machine/errors.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
+import { checkId } from "../../registry/machine/uid-map.ts";
 import { perform } from "../action/action.ts";
 import type { Daemon } from "../action/daemon.ts";
 import { openVarlinkHandlers } from "../inside/varlink-bindings.ts";
@@ -44,11 +45,13 @@ export function machineVarlink(daemon: Daemon): BoundVarlink {
     MapFrom: async (call, p) => {
       const name = await nameOf(daemon, call, p);
       if (daemon.registry.get(name).class !== "container") throw new MachinedError("NotSupported", "No container");
+      checkIds(p);
       const map = (kind: "uid" | "gid", id: ReceivedInteger | undefined) =>
         id === undefined ? undefined : noMapping(kind, () => mapFrom(daemon, name, kind, Number(id)));
       return { uid: map("uid", p.uid), gid: map("gid", p.gid) };
     },
     MapTo: (_call, p) => {
+      checkIds(p);
       if (p.uid === undefined && p.gid === undefined) throw noSuchMachine();
       const uid = p.uid === undefined ? null : mapTo(daemon, "uid", Number(p.uid));
       const gid = p.gid === undefined ? null : mapTo(daemon, "gid", Number(p.gid));
@@ -66,6 +69,12 @@ export function ownMachineVarlink(daemon: Daemon): BoundVarlink {
       await registerWithoutUnit(daemon, call, fromVarlink({ ...p, leader: pid, ...pinned }));
     },
   });
+}
+
+/** Throws InvalidArgs for numbers that no user or group of Linux has. */
+function checkIds({ uid, gid }: Pick<Parameters<"MapTo">, "uid" | "gid">): void {
+  if (uid !== undefined) checkId("uid", Number(uid));
+  if (gid !== undefined) checkId("gid", Number(gid));
 }
 
 /**

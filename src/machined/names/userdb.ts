@@ -9,7 +9,7 @@ import { type BoundVarlink, bindVarlink } from "../../ipc/varlink/binding.ts";
 import { setAttribute } from "../../kernel/file/attributes.ts";
 import { openPath } from "../../kernel/file/fd.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
-import { HOST_ID_END, type IdKind, idMapsOf, mapOutward } from "../../registry/machine/uid-map.ts";
+import { checkId, HOST_ID_END, type IdKind, idMapsOf, mapOutward } from "../../registry/machine/uid-map.ts";
 import type { Daemon } from "../action/daemon.ts";
 import { containerOf } from "../machines/inspect.ts";
 
@@ -17,8 +17,8 @@ const SERVICE = "io.systemd.Machine";
 const NOBODY = 65534;
 const NAME_LIMIT = 31;
 const STRICT_NAME = /^[A-Za-z_][A-Za-z0-9_-]*$/;
-/** The names that can be looked up. */
-const ANY_NAME = /^[^\s/:\u007f]{1,256}$/u;
+/** The names that can be looked up: clients ask all services for them, and an error of one would be their answer. */
+const ANY_NAME = /^(?!\s)[^/:\p{Cc}]{1,256}(?<!\s)$/u;
 
 const KINDS = {
   uid: { prefix: "vu", id: "uid", name: "userName" },
@@ -43,6 +43,8 @@ export function userDatabase(daemon: Daemon): BoundVarlink {
     GetUserRecord: (_call, query) => ({ record: userRecord(lookUp(daemon, "uid", query)) }),
     GetGroupRecord: (_call, query) => ({ record: groupRecord(lookUp(daemon, "gid", query)) }),
     GetMemberships: (_call, query) => {
+      checkName("userName", query.userName);
+      checkName("groupName", query.groupName);
       checkService(query);
       throw notFound();
     },
@@ -83,15 +85,6 @@ function lookUp(daemon: Daemon, kind: IdKind, query: Query): Found {
   checkName(name, query[name]);
   checkService(query);
   return findRecord(daemon, kind, query);
-}
-
-/** Throws InvalidArgs, with the name of the field, for a number that is no valid id. */
-function checkId(field: string, value: unknown): number | null {
-  if (value === undefined) return null;
-  if (typeof value !== "number" || value < 0 || value === 0xffff || value >= 0xffff_ffff) {
-    throw invalidArgument(field, "Not a valid id");
-  }
-  return value;
 }
 
 function checkName(field: string, value: unknown): string | null {

@@ -1,6 +1,6 @@
 // /proc/PID/uid_map and gid_map: which users of the host a machine's users are (user_namespaces(7)).
 import { readFileSync } from "node:fs";
-import { errnoNameOf } from "../../base/error.ts";
+import { errnoNameOf, invalidArgument } from "../../base/error.ts";
 import { type Identity, namespaceId, sameNamespace } from "../../kernel/process/namespace.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
 import { unlessErrno } from "../../kernel/syscall/sys.ts";
@@ -144,4 +144,13 @@ export function isHostRootInside(leader: PidRef): boolean {
   if (leader.verified(() => sameNamespace(leader.pid, "user"))) return true;
   const root = rootOutside(leader);
   return root === null || root.uid === 0;
+}
+
+/** Throws InvalidArgs, with the name of the field, for a number that is no valid id. */
+export function checkId(field: string, value: unknown): number | null {
+  if (value === undefined) return null;
+  if (typeof value !== "number" || value < 0 || value === 0xffff || value >= 0xffff_ffff) {
+    throw invalidArgument(field, "Not a valid id");
+  }
+  return value;
 }

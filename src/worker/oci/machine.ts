@@ -1,5 +1,7 @@
 // Makes an image of layers: a stack of them where the host's nspawn supports stacks, elsewhere one tree.
+
 import { symlinkSync } from "node:fs";
+import { plainEnvironment } from "../../base/plain-environment.ts";
 import { type Fd, openAt } from "../../kernel/file/fd.ts";
 import { changeMode } from "../../kernel/file/ownership.ts";
 import { check } from "../../kernel/syscall/sys.ts";
@@ -29,7 +31,7 @@ export function knowsStacks(): boolean {
 function nspawnVersion(): number {
   const program = process.env["MACHINED_OCI_STACK"] ? null : Bun.which("systemd-nspawn");
   if (program === null) return 0;
-  const { stdout } = Bun.spawnSync([program, "--version"], { stderr: "ignore" });
+  const { stdout } = Bun.spawnSync([program, "--version"], { stderr: "ignore", env: plainEnvironment() });
   return Number(/^systemd (\d+)/.exec(stdout.toString())?.[1] ?? 0);
 }
 

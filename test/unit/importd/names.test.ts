@@ -110,10 +110,11 @@ describe("names of images", () => {
   });
 
   test("of imports are derived from the path; invalid ones are refused", () => {
-    expect(importName("/d/x.tar.gz", null, "tar")).toBe("x");
-    expect(importName("/d/x/", null, "fs")).toBe("x");
-    expect(() => importName("/", null, "fs")).toThrow("Cannot extract container name");
-    expect(() => importName(null, null, "tar")).toThrow("Need either path or local name.");
+    expect(importName("/d/x.tar.gz", undefined, "tar")).toBe("x");
+    expect(importName("/d/x/", undefined, "fs")).toBe("x");
+    expect(() => importName("/", undefined, "fs")).toThrow("Cannot extract container name");
+    expect(() => importName(null, undefined, "tar")).toThrow("Need either path or local name.");
+    for (const none of ["", "-"]) expect(() => importName("/d/x.tar", none, "tar")).toThrow("Need either path or");
     expect(() => exportName("a/b")).toThrow("Image name a/b is not valid.");
     expect([given("-"), given(""), given(undefined), given("x")]).toEqual([null, null, null, "x"]);
     expect([formatOf("a.zst"), formatOf("a.bz2"), formatOf("a.tar"), formatOf(null)]).toEqual([

@@ -100,6 +100,9 @@ describe("mistakes", () => {
     [["-aZ"], "prog: unrecognized option '-Z'"],
     [["x", "-n"], "prog: option '-n' requires an argument"],
     [["--signal"], "prog: option '--signal' requires an argument"],
+    [["--sig"], "prog: option '--sig' requires an argument"],
+    [["--al=1"], "prog: option '--al' doesn't allow an argument"],
+    [["--="], "prog: unrecognized option '--'"],
     [["--all=1"], "prog: option '--all' doesn't allow an argument"],
   ];
   for (const [args, text] of cases) test(args.join(" "), () => expect(() => parse(...args)).toThrow(text));

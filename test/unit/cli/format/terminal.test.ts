@@ -26,6 +26,7 @@ describe("UTF-8 (C19)", () => {
   const cases: [env: Environment, utf8: boolean][] = [
     [{}, true],
     [{ LANG: "C" }, false],
+    [{ LANG: "" }, false],
     [{ LC_ALL: "POSIX", LANG: "en_US.UTF-8" }, false],
     [{ LC_ALL: "", LANG: "C.UTF-8" }, true],
     [{ LC_CTYPE: "de_DE.utf8@euro" }, true],

@@ -26,6 +26,19 @@ describe("runChild", () => {
     expect(await runChild({ argv: [path, "you"], env: { GREETING: "hello" } })).toBe("hello you\n");
   });
 
+  test("asks for output without colours, whatever the caller's own is to have", async () => {
+    const before = process.env["SYSTEMD_COLORS"];
+    process.env["SYSTEMD_COLORS"] = "1";
+    try {
+      const path = program("paints", 'echo "$SYSTEMD_COLORS"');
+      expect(await runChild({ argv: [path] })).toBe("0\n");
+      expect(await runChild({ argv: [path], env: { SYSTEMD_COLORS: "16" } })).toBe("16\n");
+    } finally {
+      if (before === undefined) delete process.env["SYSTEMD_COLORS"];
+      else process.env["SYSTEMD_COLORS"] = before;
+    }
+  });
+
   test("returns null for a program that is not installed", async () => {
     expect(await runChild({ argv: ["no-such-program-here"] })).toBeNull();
   });

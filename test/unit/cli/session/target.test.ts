@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { ErrnoError } from "../../../../src/base/error.ts";
+import { Failure } from "../../../../src/cli/session/failure.ts";
 import { defaultSettings, type Settings, type Transport } from "../../../../src/cli/session/settings.ts";
 import {
   busTarget,
@@ -7,6 +8,7 @@ import {
   managerDirectory,
   meansLocalSockets,
   parseRemote,
+  remoteHost,
 } from "../../../../src/cli/session/target.ts";
 import { type BusTarget, bridgeCommand } from "../../../../src/ipc/bus/transport.ts";
 
@@ -137,4 +139,9 @@ test("local sockets are not used where the environment names a bus, unless it na
   expect(meansLocalSockets(defaultSettings(), bus)).toBe(false);
   expect(meansLocalSockets(defaultSettings(), { ...bus, MACHINED_RUNTIME_DIRECTORY: "/tmp/x" })).toBe(true);
   expect(meansLocalSockets({ ...defaultSettings(), transport: { kind: "machine", name: "a" } }, {})).toBe(false);
+});
+
+test("verbs that reach a host themselves fail for a name that no host can have", () => {
+  const complaint = "Failed to connect to system scope bus via remote transport: Invalid argument";
+  expect(() => remoteHost("a@")).toThrow(new Failure(complaint));
 });
