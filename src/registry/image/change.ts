@@ -3,21 +3,22 @@
 
 import { changeFileFlags, FILE_FLAG, fileFlags } from "../../kernel/file/attributes.ts";
 import { type Fd, openPath } from "../../kernel/file/fd.ts";
+import { lockWhole } from "../../kernel/file/lock.ts";
 import { changeMode } from "../../kernel/file/ownership.ts";
 import { setBlockReadOnly } from "../../kernel/mount/block-device.ts";
-import { SyscallError } from "../../kernel/syscall/sys.ts";
+import { SyscallError, unlessErrno } from "../../kernel/syscall/sys.ts";
 import { setSubvolumeReadOnly } from "../../kernel/tree/btrfs.ts";
 import { renameNew } from "../../kernel/tree/link.ts";
 import { RawStatus } from "../../kernel/tree/raw-status.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
-import { rawOf } from "../../kernel/tree/tree.ts";
+import { type RawName, rawOf } from "../../kernel/tree/tree.ts";
 import { mountsBelow } from "../mounts.ts";
 import { removeCompanions, renameCompanions } from "./companions.ts";
 import type { Image, ImagePlace } from "./image.ts";
 import type { ImageLayout } from "./layout.ts";
 import { lockImage, lockName } from "./lock.ts";
 import type { ImageSearch } from "./search.ts";
-import { hide } from "./temporary.ts";
+import { hide, type Temporary } from "./temporary.ts";
 
 /**
  * Returns the place of an image that may be changed; throws `EROFS` for the host's tree and for images of the operating
@@ -54,14 +55,21 @@ export function removeImage(layout: ImageLayout, image: Image, isWanted: () => b
 /**
  * Renames the tree to a hidden name first, so that no list shows an incomplete image, even when the removal is
  * interrupted. Companions have visible names: they are removed before the long part (`onHidden`), since no later
- * operation would remove them.
+ * operation would remove them. On a full disk that has no room for another name, the tree keeps its name.
  */
 function removeWholeTree(directory: Fd, image: Image, onHidden: () => void): void {
   if (mountsBelow(image.path).length > 0) throw new SyscallError("unlink", "EBUSY", image.path);
   using top = openPath(image.path, "directory");
-  using hidden = withoutImmutable(top, "for ever", () => hide(directory, rawOf(image.facts.place?.entry ?? "")));
+  const entry = rawOf(image.facts.place?.entry ?? "");
+  using hidden = withoutImmutable(top, "for ever", () => hideUnlessFull(directory, entry));
+  if (hidden === null && !lockWhole(top)) throw new SyscallError("lock", "EBUSY", image.path);
   onHidden();
-  hidden.remove();
+  if (hidden === null) removeTree(directory, entry);
+  else hidden.remove();
+}
+
+function hideUnlessFull(directory: Fd, entry: RawName): Temporary | null {
+  return unlessErrno(() => hide(directory, entry), null, "ENOSPC", "EDQUOT");
 }
 
 /**

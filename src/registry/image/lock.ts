@@ -43,13 +43,29 @@ export function lockImageFile(directory: string | null, path: string, file: Fd, 
   return directory === null ? NO_LOCK : lockBoth(directory, path, mode, () => statFd(file));
 }
 
+/**
+ * Where the disk of the image has no room for the lock file beside it, nobody has locked that file, which does not
+ * exist: the lock of the inode is enough then, so that an image can be removed from a full disk.
+ */
 function lockBoth(directory: string, path: string, mode: LockMode, status: () => FileStatus): ImageLock {
-  const beside = path.startsWith("/dev/") ? null : lockBeside(path, mode);
+  const full = path.startsWith("/dev/") ? null : besideUnlessFull(path, mode);
+  const beside = full instanceof SyscallError ? null : full;
   try {
     const inode = lockInode(directory, status(), mode, path);
+    if (inode === null && full instanceof SyscallError) throw full;
     return new ImageLock([inode, beside].filter((lock) => lock !== null));
   } catch (error) {
     beside?.[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** As lockBeside(), but returns the error of a full disk. */
+function besideUnlessFull(path: string, mode: LockMode): FileLock | SyscallError | null {
+  try {
+    return lockBeside(path, mode);
+  } catch (error) {
+    if (error instanceof SyscallError && isErrno(error, "ENOSPC", "EDQUOT")) return error;
     throw error;
   }
 }
