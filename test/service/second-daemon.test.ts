@@ -126,7 +126,10 @@ describe.skipIf(!can)(`a bus${can ? "" : " (left out: needs root and dbus-daemon
     using file = openPath("/dev/null", "read");
     const long = `/${"x".repeat(17 << 20)}`;
     client.call({ ...call, path: long, signature: "h", body: [file], timeoutMs: 1 }).catch(() => {});
-    await waitFor(() => expect(daemon.log).toContain("Skipped a message from the bus: the header of its 178"), "the log");
+    await waitFor(
+      () => expect(daemon.log).toContain("Skipped a message from the bus: the header of its 178"),
+      "the log",
+    );
     expect((await manager(client, "ListMachines"))[0]).toHaveLength(1);
     expect(daemon.log).not.toContain("Lost the system bus");
     await waitFor(() => expect(open()).toBe(before), "the descriptor to be closed");
