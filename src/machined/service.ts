@@ -165,6 +165,7 @@ export class Service implements Daemon, Served {
   }
 
   async stop(): Promise<void> {
+    this.images.close();
     await this.operations.cancelAll();
     this.registry.saveUnsaved();
     this.#names.close();

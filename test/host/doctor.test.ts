@@ -154,7 +154,9 @@ const TRAPS: readonly Trap[] = [
     what: "a machine does not run",
     id: "registered",
     machine: "deb1",
-    set: "machinectl terminate deb1; machinectl wait --for=ended deb1",
+    // The unit of a machine that has ended may still be stopping, and then cannot be started.
+    set: `machinectl terminate deb1; machinectl wait --for=ended deb1
+        stopped() { systemctl show -P ActiveState systemd-nspawn@deb1.service | grep -qxE "inactive|failed"; }; wait_for stopped`,
     level: "problem",
   },
 ];

@@ -170,7 +170,7 @@ const KILL_LOOP = `${KILL}
     fi
     [ -e ${POOL}/k ] && wrong "still there"
   done
-  machinectl list-images >/dev/null; until ! ls -A ${POOL} | grep -q '^.#'; do sleep .1; done
+  machinectl list-images >/dev/null; swept() { ! ls -A ${POOL} | grep -q '^.#'; }; wait_for swept || bad=1
   whole deb1 || wrong "the original is another"
   echo "in $cloned and $removed ms: bad $bad, killed $killed, left $(ls -A ${POOL} /etc/systemd/nspawn | tr '\\n' ' ')" \
     "$(ls -A /run/systemd/nspawn/locks; pgrep -af ^machined-worker)"`;
@@ -185,10 +185,11 @@ describe.skipIf(isStock)(`killed operations${left}`, () => {
         mkdir -p /etc/systemd/nspawn; touch /etc/systemd/nspawn/deb1.nspawn`);
       const outcome = await bed.run(KILL_LOOP);
       console.log(`${type}: ${outcome}`);
+      // The settings of an image are left where the removal is killed between the image and them.
       expect(outcome).toMatch(
-        /^in \d+ and \d+ ms: bad 0, killed \d+, left \/etc\/systemd\/nspawn: deb1.nspawn {2}\S+: deb1$/,
+        /^in \d+ and \d+ ms: bad 0, killed \d+, left \/etc\/systemd\/nspawn: deb1.nspawn (?:k.nspawn )? \S+: deb1$/,
       );
-      await bed.run("rm /etc/systemd/nspawn/deb1.nspawn");
+      await bed.run("rm -f /etc/systemd/nspawn/{deb1,k}.nspawn");
       await oldPool();
     },
     TIMEOUT_MS,

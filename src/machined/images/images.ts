@@ -18,12 +18,16 @@ export function requireImageName(parameter: string, name: string): void {
   if (!isImageName(name)) throw invalidArgument(parameter, `Image name '${name}' is invalid.`);
 }
 
+/** The time in which the workers of a daemon that was killed have ended, too. */
+const SWEEP_AGAIN_MS = 5000;
+
 export class Images {
   readonly layout: ImageLayout;
   readonly search: ImageSearch;
   readonly operations: Operations;
   readonly #log: Log;
   readonly #disks: DiskMetadata;
+  #again: ReturnType<typeof setTimeout> | undefined;
   /** Called when an operation has ended, with or without success. */
   operated: () => void = () => {};
 
@@ -101,9 +105,22 @@ export class Images {
     }
   }
 
-  /** Removes the remains of killed operations of this or an earlier daemon, in the background. */
+  /**
+   * Removes the remains of killed operations of this or an earlier daemon, in the background; again some seconds later,
+   * because workers of a daemon that was killed end after it, and hold what they work on until then.
+   */
   sweep(): void {
-    if (hasLeftovers(this.layout)) this.#sweep();
+    const look = () => {
+      if (hasLeftovers(this.layout)) this.#sweep();
+    };
+    look();
+    this.#again = setTimeout(look, SWEEP_AGAIN_MS);
+    this.#again.unref();
+  }
+
+  /** Starts no further work. */
+  close(): void {
+    clearTimeout(this.#again);
   }
 
   #sweep(): void {
