@@ -2,6 +2,7 @@
 
 import { chmodSync, mkdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
+import { errnoNameOf } from "../base/error.ts";
 import {
   copyProgram,
   exists,
@@ -12,7 +13,7 @@ import {
   writeScript,
   writeText,
 } from "./disk.ts";
-import { attempt } from "./error.ts";
+import { attempt, explain, SetupError } from "./error.ts";
 import type { Host } from "./host.ts";
 import { MANIFEST, type Made, unfinished, versionsOf, writeManifest } from "./manifest.ts";
 import { isOurs, type Plan, type Step } from "./plan.ts";
@@ -80,7 +81,11 @@ function recordRemoval(host: Host, made: readonly Made[]): void {
   const during = made.map((one) => (isThere(one) ? unfinished(one, versionsOf(one)[1] ?? null) : one));
   try {
     writeManifest(host, during);
-  } catch {}
+  } catch (error) {
+    // Of an error that disk.ts has explained, the system call's is the cause.
+    const errno = errnoNameOf(error instanceof SetupError ? error.cause : error);
+    if (errno !== "ENOSPC" && errno !== "EDQUOT") throw explain(`write '${host.locate(MANIFEST)}'`, error);
+  }
 }
 
 /** Prints what apply() would do. */

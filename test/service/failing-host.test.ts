@@ -120,6 +120,11 @@ describe.skipIf(!isRoot)(`a failing host${needsRoot}`, () => {
     const bus = await daemon.bus();
     const leader = await daemon.leader();
     await register(bus, "first", await daemon.leader(), { create: true });
+    // The poller's thread reads its source when it starts. It runs when the end of a machine has been noticed.
+    const ended = await daemon.leader();
+    await register(bus, "ended", ended, { create: true });
+    process.kill(ended, "SIGKILL");
+    await waitFor(async () => expect(await names(daemon)).not.toContain("ended"), "the end of a machine");
     const open = () => openDescriptors(daemon.pid);
     let failures = 0;
     // Each step leaves one more descriptor, so that every call that needs one fails once.

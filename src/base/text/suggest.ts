@@ -1,10 +1,10 @@
 // "did you mean": finds the known word nearest to a mistyped one.
 
-/** The same for the first part of a word, which is all that was typed of it. */
-const MOST_EDITS_OF_PART = 2;
-
 /** The default of `mostEdits`; words that differ more are not suggested. */
 const MOST_EDITS = 5;
+
+/** The same for the first part of a word (`list` of `list-images`), where only that part was typed. */
+const MOST_EDITS_OF_PART = 2;
 
 /** Returns the number of edits (change, insert, delete, swap of neighbours) that turn one word into the other. */
 export function editDistance(a: string, b: string): number {
