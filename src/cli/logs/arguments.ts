@@ -3,7 +3,7 @@ import { parseMoment } from "../format/moment.ts";
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { type Settings, tableJsonMode } from "../session/settings.ts";
-import type { JournalReader } from "./reader.ts";
+import type { Continuation } from "./reader.ts";
 import { type Source, sinceOption } from "./source.ts";
 
 /** How many entries journalctl --follow begins with. */
@@ -16,12 +16,9 @@ export function modeOf(settings: Settings): string {
 }
 
 /** One run of journalctl. */
-export interface Reading {
+export interface Reading extends Continuation {
   /** The time of the first entry, in µs since 1970; null to begin as the options say. */
   readonly sinceUsec: number | null;
-  /** The run before, which was interrupted, if this one continues it. */
-  readonly before: JournalReader | null;
-  readonly follows: boolean;
 }
 
 /**

@@ -88,7 +88,7 @@ class LogView {
     if (follow) await this.#follower.watch();
     let source = await findSource(this.#session, this.#name);
     if (source === null) throw await nothingToShow(this.#session, this.#name);
-    let reading: Reading = { sinceUsec: null, before: null, follows: follow && source.canFollow };
+    let reading: Reading = { sinceUsec: null, before: null, follows: follow && source.canFollow, isNewStart: false };
     for (;;) {
       this.#announce(source);
       const reader = await this.#start(source, reading);
@@ -108,8 +108,14 @@ class LogView {
               sinceUsec: reader.resumeUsec,
               before: reader,
               follows: !reading.follows && status === 0 && source.canFollow,
+              isNewStart: next.facts?.leaderPid !== source.facts?.leaderPid,
             }
-          : { sinceUsec: sinceOf(next.facts) ?? reader.resumeUsec, before: null, follows: next.canFollow };
+          : {
+              sinceUsec: sinceOf(next.facts) ?? reader.resumeUsec,
+              before: null,
+              follows: next.canFollow,
+              isNewStart: false,
+            };
       source = next;
     }
   }
@@ -165,7 +171,7 @@ class LogView {
     const mode = modeOf(this.#session.settings);
     // What `exec` says where the machine has just ended is no error for a reader who waits for its next start.
     const keepsErrors = this.#session.settings.log.follow && source.endsWithMachine;
-    const reader = new JournalReader(this.#session, source.start(args), mode, { before: reading.before, keepsErrors });
+    const reader = new JournalReader(this.#session, source.start(args), mode, { ...reading, keepsErrors });
     void this.#interrupt.promise.then(() => reader.end());
     return reader;
   }

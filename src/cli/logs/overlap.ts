@@ -56,6 +56,40 @@ export class RecentLines {
   }
 }
 
+/** What journalctl prints between the entries of two boots, in modes for people; older releases print "Reboot". */
+const NEXT_BOOT = /^-- (?:Boot [0-9a-f]{32}|Reboot) --$/;
+
+/**
+ * The lines that were printed of the last boot since a start of the machine. A run with --follow reads this boot only:
+ * a line of an earlier boot, which can have the same text and second, is none that it reads again.
+ */
+export class LastBoot {
+  #lines: string[] = [];
+  #characters = 0;
+
+  /** Adds the next printed lines. Of more than MOST_LINES or MOST_CHARACTERS, the older half is forgotten. */
+  add(lines: readonly string[]): void {
+    for (const line of lines) {
+      if (NEXT_BOOT.test(line.trimEnd())) this.#keep([]);
+      else {
+        this.#lines.push(line);
+        this.#characters += line.length;
+      }
+      if (this.#lines.length > MOST_LINES || this.#characters > MOST_CHARACTERS)
+        this.#keep(this.#lines.slice(Math.ceil(this.#lines.length / 2)));
+    }
+  }
+
+  get lines(): readonly string[] {
+    return this.#lines;
+  }
+
+  #keep(lines: string[]): void {
+    this.#lines = lines;
+    this.#characters = lines.reduce((sum, { length }) => sum + length, 0);
+  }
+}
+
 /** Removes lines from the output of a run that the run before has printed. */
 export interface OverlapFilter {
   /** Takes the next lines; returns those that are known to be new. It may hold others until more lines decide. */

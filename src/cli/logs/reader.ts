@@ -3,7 +3,7 @@ import { own, withColours } from "../format/own-sequence.ts";
 import { linesOf, readLines } from "../local/read-text.ts";
 import type { Session } from "../session/session.ts";
 import type { Invocation } from "./invocation.ts";
-import { EntryFilter, type OverlapFilter, RecentLines, SequenceFilter } from "./overlap.ts";
+import { EntryFilter, LastBoot, type OverlapFilter, RecentLines, SequenceFilter } from "./overlap.ts";
 
 const RECORD_SEPARATOR = "\u001e";
 
@@ -28,6 +28,20 @@ function keyOf(line: string): string {
 /** How much of the errors is kept back, in UTF-16 code units. */
 const KEPT_ERRORS = 16 * 1024;
 
+/** How a run continues another one. */
+export interface Continuation {
+  /** The run before, which was interrupted, if this one continues it. */
+  readonly before: JournalReader | null;
+  /** Whether it runs with --follow, and so reads the boot that runs only. */
+  readonly follows: boolean;
+  /** Whether the machine was started since `before`. */
+  readonly isNewStart: boolean;
+}
+
+interface ReaderOptions extends Continuation {
+  readonly keepsErrors: boolean;
+}
+
 /** One run of journalctl. */
 export class JournalReader {
   /** Resolves to its exit status, 128 plus the number of a signal, when all of its output has been printed. */
@@ -35,6 +49,8 @@ export class JournalReader {
   readonly #session: Session;
   readonly #child: Bun.Subprocess;
   readonly #recent: RecentLines;
+  /** What was printed of the last boot since the machine was started; null for runs that follow, and before a start. */
+  readonly #lastBoot: LastBoot | null;
   readonly #filter: OverlapFilter;
   readonly #isComparable: boolean;
   readonly #hasColours: boolean;
@@ -51,15 +67,19 @@ export class JournalReader {
     session: Session,
     { command, argv0, isForeign = false, fds = [], started }: Invocation,
     mode: string,
-    { before, keepsErrors }: { before: JournalReader | null; keepsErrors: boolean },
+    { before, follows, isNewStart, keepsErrors }: ReaderOptions,
   ) {
     this.#session = session;
     this.#keptErrors = keepsErrors ? "" : null;
     this.#isComparable = !UNCOMPARABLE_MODES.includes(mode);
     this.#lastUsec = before === null ? Number(session.ports.nowUsec()) : before.#lastUsec;
     this.#recent = before === null ? new RecentLines(this.#lastUsec) : before.#recent;
-    const printed = this.#isComparable && before !== null ? this.#recent.lines : [];
-    this.#filter = REPETITIVE_MODES.includes(mode) ? new SequenceFilter(printed) : new EntryFilter(printed, keyOf);
+    const isRepetitive = REPETITIVE_MODES.includes(mode);
+    const continued = before === null ? null : before.#lastBoot;
+    this.#lastBoot = follows || isRepetitive ? null : isNewStart ? new LastBoot() : continued;
+    const lastBoot = follows && before !== null ? before.#lastBoot : null;
+    const printed = this.#isComparable && before !== null ? (lastBoot ?? this.#recent).lines : [];
+    this.#filter = isRepetitive ? new SequenceFilter(printed) : new EntryFilter(printed, keyOf);
     const { terminal } = session;
     this.#hasColours = !isForeign && terminal.colors !== "off";
     const colours = this.#hasColours ? terminal.colors : "0";
@@ -116,7 +136,9 @@ export class JournalReader {
     const copyLines = async () => {
       await readLines(stdout, (text) => {
         this.printErrors();
-        show(this.#filter.take(linesOf(text)));
+        const lines = this.#filter.take(linesOf(text));
+        this.#lastBoot?.add(lines.map(keyOf));
+        show(lines);
       });
       show(this.#filter.finish());
     };

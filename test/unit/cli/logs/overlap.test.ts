@@ -1,6 +1,6 @@
 // A reading of a log that resumes one that was cut off, at every position and with every overlap.
 import { expect, test } from "bun:test";
-import { EntryFilter, RecentLines, SequenceFilter } from "../../../../src/cli/logs/overlap.ts";
+import { EntryFilter, LastBoot, RecentLines, SequenceFilter } from "../../../../src/cli/logs/overlap.ts";
 
 function resumed(printed: readonly string[], again: readonly string[]): string[] {
   const filter = new SequenceFilter(printed);
@@ -85,4 +85,23 @@ test("entries with a timestamp are printed once, in whatever order they are read
     "  more of b",
   ];
   expect(again.flatMap((line) => filter.take([line]))).toEqual(["09:59 late", "10:01 tick", "10:02 b", "  more of b"]);
+});
+
+const BOOT = `-- Boot ${"0123456789abcdef".repeat(2)} --\n`;
+
+test("lines of the last boot are those after the last line between boots", () => {
+  const boot = new LastBoot();
+  boot.add(["10:00 a\n", BOOT, "10:00 a\n", "10:00 -- Boot --\n"]);
+  expect(boot.lines).toEqual(["10:00 a\n", "10:00 -- Boot --\n"]);
+  boot.add(["10:01 b\n", "-- Reboot --\n"]);
+  expect(boot.lines).toEqual([]);
+});
+
+test("lines of the last boot are remembered up to a limit", () => {
+  const boot = new LastBoot();
+  boot.add(Array.from({ length: 20_001 }, (_, index) => `${index}`));
+  expect([boot.lines.length, boot.lines.at(-1)]).toEqual([10_000, "20000"]);
+  boot.add(["x".repeat(16 << 20), "y"]);
+  expect(boot.lines.at(-1)).toBe("y");
+  expect(boot.lines.join("").length).toBeLessThan(17 << 20);
 });

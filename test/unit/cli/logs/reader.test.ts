@@ -8,7 +8,12 @@ import { FakeProcess, WORLDS, type World } from "../fake-world.ts";
 async function read(script: string, keepsErrors: boolean) {
   const client = new FakeProcess(WORLDS["one"] as World);
   const session = new Session(defaultSettings(), client);
-  const reader = new JournalReader(session, { command: ["sh", "-c", script] }, "short", { before: null, keepsErrors });
+  const reader = new JournalReader(session, { command: ["sh", "-c", script] }, "short", {
+    before: null,
+    follows: false,
+    isNewStart: false,
+    keepsErrors,
+  });
   return { client, reader, status: await reader.ended };
 }
 
@@ -34,4 +39,36 @@ test("the first output prints the errors that were kept, and later ones are prin
 test("not more than some kilobytes of errors are kept", async () => {
   const { client } = await read("yes wrong | head -n 10000 >&2", true);
   expect(client.stderr.length).toBeGreaterThan(40_000);
+});
+
+const BOOT = "-- Boot 0123456789abcdef0123456789abcdef --";
+
+/** Prints the lines of three runs: one that follows, one of all boots from some seconds before on, one that follows. */
+async function readThrice(isNewStart: boolean, ...runs: readonly (readonly string[])[]): Promise<string[]> {
+  const client = new FakeProcess(WORLDS["one"] as World);
+  const session = new Session(defaultSettings(), client);
+  let before: JournalReader | null = null;
+  for (const [index, lines] of runs.entries()) {
+    const invocation = { command: ["printf", "%s\\n", ...lines] as [string, ...string[]] };
+    const options = { before, follows: index !== 1, isNewStart: index === 1 && isNewStart, keepsErrors: false };
+    before = new JournalReader(session, invocation, "short", options);
+    await before.ended;
+  }
+  return client.stdout.trimEnd().split("\n");
+}
+
+test("an entry that equals one of the boot before, in the same second, is printed", async () => {
+  const old = ["10:00:28 up", "10:00:28 down"];
+  const next = ["10:00:28 starts", "10:00:28 up"];
+  // The second run sees entries of the new boot, or none yet.
+  const seen = await readThrice(true, old, [...old, "10:00:28 off", BOOT, "10:00:28 starts"], next);
+  expect(seen).toEqual([...old, "10:00:28 off", BOOT, ...next]);
+  expect(await readThrice(true, old, [...old, "10:00:28 off"], next)).toEqual([...old, "10:00:28 off", ...next]);
+});
+
+test("an entry is printed once where a machine runs on, or keeps no journal of the boot before", async () => {
+  const read = ["10:00:28 up", "10:00:28 login"];
+  expect(await readThrice(false, read, read, [...read, "10:00:29 more"])).toEqual([...read, "10:00:29 more"]);
+  const next = ["10:00:29 starts", "10:00:29 up"];
+  expect(await readThrice(true, read, next, [...next, "10:00:30 more"])).toEqual([...read, ...next, "10:00:30 more"]);
 });
