@@ -15,6 +15,11 @@ import dbus
 NAME = "org.freedesktop.machine1"
 RUNS = 5
 IMAGE = "/var/lib/machines/bench-image"
+FILE = "/run/bench-file"
+HAS_EXEC = subprocess.run(["machinectl", "--version"], capture_output=True, text=True).stdout.find("\nmachined") >= 0
+# A command in a machine, with the caller's descriptors: what users of the original call for it.
+COMMAND = (["machinectl", "exec", "bench-1", "true"] if HAS_EXEC else
+           ["systemd-run", "--quiet", "--machine=bench-1", "--pipe", "--wait", "true"])
 bus = dbus.SystemBus()
 leaders = []
 
@@ -59,6 +64,18 @@ def measure_terminate():
     return cost(taken)
 
 
+def measure_copy(kib):
+    """Copies a file of this size into the machine, each time to another name. The machine has the bed's files."""
+    with open(FILE, "wb") as file:
+        file.write(os.urandom(1024) * kib)
+    taken = []
+    for i in range(RUNS + 1):
+        target = f"{FILE}-{i}"
+        taken.append(run(["machinectl", "copy-to", "bench-1", FILE, target]))
+        os.unlink(target)
+    return cost(taken)
+
+
 def main():
     os.makedirs(f"{IMAGE}/usr/lib", exist_ok=True)
     with open(f"{IMAGE}/usr/lib/os-release", "w") as file:
@@ -71,6 +88,10 @@ def main():
         "image-status": measure(["machinectl", "image-status", "bench-image"]),
         "kill": measure(["machinectl", "kill", "--signal=CONT", "bench-1"]),
         "terminate": measure_terminate(),
+        "shell": measure(["machinectl", "--quiet", "shell", "bench-1", "/bin/true"]),
+        "exec": measure(COMMAND),
+        "copy-1k": measure_copy(1),
+        "copy-100m": measure_copy(100 << 10),
     }
     if len(sys.argv) > 1:
         figures["floor"] = measure([sys.argv[1], "/run/systemd/machine/io.systemd.Machine"])

@@ -21,6 +21,10 @@ const TITLES: Readonly<Record<string, string>> = {
   "image-status": "`machinectl image-status`",
   kill: "`machinectl kill`",
   terminate: "`machinectl terminate`",
+  shell: "`machinectl shell NAME /bin/true`",
+  exec: "`machinectl exec NAME true`; the original: `systemd-run -M NAME --pipe --wait true`",
+  "copy-1k": "`machinectl copy-to` of 1 KiB",
+  "copy-100m": "`machinectl copy-to` of 100 MiB",
 };
 const MEASURE_SECONDS = 120;
 const SHARED = "/srv/machined";

@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import shutil
+import socket
 import statistics
 import struct
 import subprocess
@@ -107,26 +108,101 @@ def remove_images():
         shutil.rmtree(entry) if entry.is_dir() else os.unlink(entry)
 
 
-def one_client(calls):
+def fork(work):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+        finally:
+            os._exit(0)
+    return pid
+
+
+# A client has a connection of its own, and is a function that makes one call.
+def machine_client():
     own = manager(dbus.bus.BusConnection(dbus.bus.BusConnection.TYPE_SYSTEM))
-    for _ in range(calls):
-        own.GetMachine("bench-0")
+    return lambda: own.GetMachine("bench-0")
 
 
-def throughput(clients, calls):
+def list_client():
+    own = manager(dbus.bus.BusConnection(dbus.bus.BusConnection.TYPE_SYSTEM))
+    return lambda: own.ListMachines()
+
+
+def properties_client():
+    connection = dbus.bus.BusConnection(dbus.bus.BusConnection.TYPE_SYSTEM)
+    path = manager(connection).GetMachine("bench-0")
+    machine = dbus.Interface(connection.get_object(NAME, path, introspect=False), "org.freedesktop.DBus.Properties")
+    return lambda: machine.GetAll(NAME + ".Machine")
+
+
+MACHINE_SOCKET = "/run/systemd/machine/io.systemd.Machine"
+USER_SOCKET = "/run/systemd/userdb/io.systemd.Machine"
+
+
+# Returns a function that calls a method over Varlink and returns the reply.
+def varlink(path, method, **parameters):
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(path)
+    call = json.dumps({"method": method, "parameters": parameters}).encode() + b"\0"
+
+    def ask():
+        connection.sendall(call)
+        reply = b""
+        while not reply.endswith(b"\0"):
+            part = connection.recv(1 << 20)
+            if not part:
+                sys.exit(f"{method}: the connection was closed")
+            reply += part
+        return json.loads(reply[:-1])
+
+    return ask
+
+
+def varlink_list_client():
+    return varlink(MACHINE_SOCKET, "io.systemd.Machine.List", name="bench-0")
+
+
+# Whether the daemon has the method: the original has it since systemd 257.
+def has_varlink_list():
+    return os.path.exists(MACHINE_SOCKET) and "error" not in varlink_list_client()()
+
+
+def throughput(new_client, clients, calls):
+    def work():
+        call = new_client()
+        for _ in range(calls):
+            call()
+
     start = time.perf_counter()
-    children = []
-    for _ in range(clients):
-        pid = os.fork()
-        if pid == 0:
-            try:
-                one_client(calls)
-            finally:
-                os._exit(0)
-        children.append(pid)
-    for pid in children:
+    for pid in [fork(work) for _ in range(clients)]:
         os.waitpid(pid, 0)
     return clients * calls / (time.perf_counter() - start)
+
+
+# The time that 99 of 100 calls of GetMachine take at most while other clients list all machines, read properties and call
+# over Varlink without a pause.
+def under_load():
+    others = [list_client, list_client, properties_client] + ([varlink_list_client] if has_varlink_list() else [])
+
+    def work(new_client):
+        call = new_client()
+        while True:
+            call()
+
+    children = [fork(lambda one=one: work(one)) for one in others]
+    try:
+        call = machine_client()
+        taken = []
+        for _ in range(500):
+            start = time.perf_counter()
+            call()
+            taken.append((time.perf_counter() - start) * 1e3)
+        return sorted(taken[10:])[int(len(taken[10:]) * 0.99)]
+    finally:
+        for pid in children:
+            os.kill(pid, 9)
+            os.waitpid(pid, 0)
 
 
 LOOK_UP = """
@@ -183,7 +259,20 @@ own = manager()
 
 figures["ListMachines"] = median_ms(lambda: own.ListMachines(), 40, 5)
 figures["GetMachine"] = median_ms(lambda: own.GetMachine(f"bench-{COUNT - 1}"), 300, 20)
-figures["throughput"] = throughput(4, 1000)
+own_pid = dbus.UInt32(leaders[0].pid)
+figures["GetMachineByPID"] = median_ms(lambda: own.GetMachineByPID(own_pid), 300, 20)
+figures["GetAll"] = median_ms(properties_client(), 300, 20)
+figures["throughput"] = throughput(machine_client, 4, 1000)
+figures["GetAll-4"] = throughput(properties_client, 4, 500)
+if has_varlink_list():
+    figures["Varlink-List"] = median_ms(varlink_list_client(), 300, 20)
+    figures["Varlink-List-4"] = throughput(varlink_list_client, 4, 500)
+user = varlink(USER_SOCKET, "io.systemd.UserDatabase.GetUserRecord", userName="vu-bench-0-1", service="io.systemd.Machine")
+figures["user"] = median_ms(user, 300, 20)
+figures["under-load"] = under_load()
+importer = dbus.Interface(bus.get_object("org.freedesktop.import1", "/org/freedesktop/import1", introspect=False),
+                          "org.freedesktop.import1.Manager")
+figures["ListTransfers"] = median_ms(importer.ListTransfers, 300, 20)
 # Some seconds after the last call, the daemon has released the memory of the burst.
 time.sleep(5)
 figures["anonymous-all"] = memory_mib("RssAnon")

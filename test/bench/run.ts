@@ -30,11 +30,19 @@ function rows(machines: number): readonly Row[] {
     ...[...new Set([1, Math.min(100, machines), machines])].map(list),
     { figure: "ListMachines", title: `ListMachines, ${machines} machines`, unit: "ms", better: "less" },
     { figure: "GetMachine", title: "GetMachine", unit: "ms", better: "less" },
+    { figure: "GetMachineByPID", title: "GetMachineByPID", unit: "ms", better: "less" },
+    { figure: "GetAll", title: "all properties of a machine", unit: "ms", better: "less" },
+    { figure: "Varlink-List", title: "List of a machine over Varlink", unit: "ms", better: "less" },
+    { figure: "under-load", title: "GetMachine while other clients list and read, 99 %", unit: "ms", better: "less" },
+    { figure: "user", title: "a user record, asked for over Varlink", unit: "ms", better: "less" },
+    { figure: "ListTransfers", title: "ListTransfers of systemd-importd", unit: "ms", better: "less" },
     { figure: "images", title: "`machinectl list-images`, 1000 trees and disk images", unit: "ms", better: "less" },
     { figure: "subvolumes", title: "`machinectl list-images`, 1000 subvolumes", unit: "ms", better: "less" },
     { figure: "ListImages", title: "ListImages, 1000 trees and disk images", unit: "ms", better: "less" },
     { figure: "image-status", title: "`machinectl image-status`, one of them", unit: "ms", better: "less" },
     { figure: "throughput", title: "GetMachine, 4 clients", unit: "calls/s", better: "more" },
+    { figure: "GetAll-4", title: "all properties of a machine, 4 clients", unit: "calls/s", better: "more" },
+    { figure: "Varlink-List-4", title: "List of a machine over Varlink, 4 clients", unit: "calls/s", better: "more" },
     { figure: "create", title: "CreateMachine, one after the other", unit: "/s", better: "more" },
     { figure: "name", title: "a machine's address through the NSS module", unit: "ms", better: "less" },
     {
@@ -63,7 +71,8 @@ function rows(machines: number): readonly Row[] {
 
 function table(machines: number, version: number, stock: Figures, ours: Figures): string {
   const lines = rows(machines).map(({ figure, title, unit, better }) => {
-    const [theirs = Number.NaN, own = Number.NaN] = [stock[figure], ours[figure]];
+    const [theirs, own = Number.NaN] = [stock[figure], ours[figure]];
+    if (theirs === undefined) return `| ${title} | does not have it | ${show(own)} ${unit} | |`;
     return `| ${title} | ${show(theirs)} ${unit} | ${show(own)} ${unit} | ${verdict(theirs, own, better)} |`;
   });
   return [`| what | systemd ${version} | machined | machined is |`, "|---|---|---|---|", ...lines].join("\n");

@@ -100,12 +100,22 @@ export class ImageEvents {
   #watch(path: string): Watch | null {
     const name = path.slice(path.lastIndexOf("/") + 1);
     return (
-      watchIfThere(path, IN_DIRECTORY, () => this.changed()) ??
+      watchIfThere(path, IN_DIRECTORY, (entry) => {
+        if (!isHiddenName(entry)) this.changed();
+      }) ??
       watchIfThere(dirname(path), ABOVE_DIRECTORY, (made) => {
         if (made === name) this.changed();
       })
     );
   }
+}
+
+/**
+ * Whether an entry is no image that is logged: a lock file, which also each reading of an image's metadata makes and
+ * removes, or a temporary file, whose renaming to the image's name is an event of its own.
+ */
+function isHiddenName(entry: string | null): boolean {
+  return entry?.startsWith(".") ?? false;
 }
 
 function watchIfThere(
