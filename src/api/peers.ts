@@ -1,7 +1,20 @@
-// org.freedesktop.DBus.Properties as clients call it, and org.freedesktop.LogControl1(5) as the daemons offer it.
-import { defineBusInterface } from "./table.ts";
+// org.freedesktop.DBus and its Properties as clients call them, and org.freedesktop.LogControl1(5) as the daemons offer
+// it.
+import { BROKER } from "../base/vocabulary/bus-peers.ts";
+import { defineBusInterface, defineCalledInterface } from "./table.ts";
 
 export const LOG_CONTROL_PATH = "/org/freedesktop/LogControl1";
+
+/** The methods of the message bus itself that doctor calls (the D-Bus specification, "Message Bus Messages"). */
+export const Broker = defineCalledInterface({
+  name: BROKER,
+  methods: {
+    GetId: { in: {}, out: { id: "s" } },
+    GetNameOwner: { in: { name: "s" }, out: { unique_name: "s" } },
+    GetConnectionUnixProcessID: { in: { name: "s" }, out: { pid: "u" } },
+    ListActivatableNames: { in: {}, out: { names: "as" } },
+  },
+});
 
 export const Properties = defineBusInterface({
   name: "org.freedesktop.DBus.Properties",

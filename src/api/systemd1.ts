@@ -1,21 +1,20 @@
 // The part of org.freedesktop.systemd1 that clients call (org.freedesktop.systemd1(5)). We do not
 // implement it, so its rows have neither access rules nor documentation.
-import type { CalledInterface } from "./table.ts";
-
-export const SYSTEMD1_NAME = "org.freedesktop.systemd1";
-export const SYSTEMD1_PATH = "/org/freedesktop/systemd1";
-
-function defineCalledInterface<const Interface extends CalledInterface>(table: Interface): Interface {
-  return table;
-}
+import { SYSTEMD1_MANAGER } from "../base/vocabulary/bus-peers.ts";
+import { defineCalledInterface } from "./table.ts";
 
 const CHANGES = { changes: "a(sss)" } as const;
 
 export const ServiceManager = defineCalledInterface({
-  name: "org.freedesktop.systemd1.Manager",
+  name: SYSTEMD1_MANAGER,
   methods: {
     Subscribe: { in: {}, out: {} },
     Reload: { in: {}, out: {} },
+    StartTransientUnit: {
+      in: { name: "s", mode: "s", properties: "a(sv)", aux: "a(sa(sv))" },
+      out: { job: "o" },
+    },
+    StopUnit: { in: { name: "s", mode: "s" }, out: { job: "o" } },
     StartUnit: { in: { name: "s", mode: "s" }, out: { job: "o" } },
     GetUnitProcesses: { in: { name: "s" }, out: { processes: "a(sus)" } },
     EnableUnitFiles: {

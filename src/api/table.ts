@@ -27,6 +27,7 @@ export interface Wire {
   "a{ss}": ReadonlyMap<string, string>;
   "a{sv}": ReadonlyMap<string, Variant>;
   "a(sv)": readonly (readonly [string, Variant])[];
+  "a(sa(sv))": readonly (readonly [string, readonly (readonly [string, Variant])[]])[];
   "a(st)": readonly (readonly [string, bigint])[];
   "a(sss)": readonly (readonly [string, string, string])[];
   "a(sus)": readonly (readonly [string, number, string])[];
@@ -80,6 +81,11 @@ export interface BusInterface {
 export interface CalledInterface {
   readonly name: string;
   readonly methods: Readonly<Record<string, { readonly in: Arguments; readonly out: Arguments }>>;
+}
+
+/** Declares an interface that is only called. Returns the table with its literal types. */
+export function defineCalledInterface<const Interface extends CalledInterface>(table: Interface): Interface {
+  return table;
 }
 
 /** Declares an interface. Returns the table with its literal types, from which `Handlers` is inferred. */

@@ -1,8 +1,10 @@
 // A message bus with one client, in place of the bus to which `systemd-stdio-bridge` connects on hosts that have one.
 // The names on it are our daemons, each behind its private socket, so that a client works with hosts without a bus as
 // with others.
+
 import { IMPORT1_NAME } from "../api/import1.ts";
 import { MACHINE1_NAME } from "../api/machine1.ts";
+import { BROKER } from "../base/vocabulary/bus-peers.ts";
 import { ClientHandshake, ServerHandshake } from "../ipc/bus/handshake.ts";
 import { BusStream, type Incoming } from "../ipc/bus/stream.ts";
 import { FLAG_NO_REPLY, MESSAGE_TYPE, type Outgoing } from "../ipc/message/message.ts";
@@ -10,7 +12,6 @@ import type { Fd } from "../kernel/file/fd.ts";
 import { streamOn } from "../kernel/socket/stream.ts";
 import { connectUnix } from "../kernel/socket/unix.ts";
 
-const DRIVER = "org.freedesktop.DBus";
 const CLIENT = ":1.0";
 
 /** A daemon: its unique name on this bus, and its folder of sockets in the runtime directory. */
@@ -25,7 +26,7 @@ class Refusal extends Error {
 
   constructor(name: string, text: string) {
     super(text);
-    this.errorName = `${DRIVER}.Error.${name}`;
+    this.errorName = `${BROKER}.Error.${name}`;
   }
 }
 
@@ -109,10 +110,10 @@ export class BusOfOne {
     if (message.type !== MESSAGE_TYPE.call) return;
     try {
       const { destination = "" } = message;
-      if (destination === DRIVER) this.#answer(message, ...this.#driver(message));
+      if (destination === BROKER) this.#answer(message, ...this.#driver(message));
       else this.#peerOrRefusal(destination).send({ ...sentOn(message), serial: message.serial });
     } catch (error) {
-      const name = error instanceof Refusal ? error.errorName : `${DRIVER}.Error.InvalidArgs`;
+      const name = error instanceof Refusal ? error.errorName : `${BROKER}.Error.InvalidArgs`;
       this.#fail(message, name, (error as Error).message);
     }
     this.#balance();
@@ -138,7 +139,7 @@ export class BusOfOne {
   }
 
   #ownerOf(name: string): string {
-    if (name === DRIVER || name === CLIENT) return name;
+    if (name === BROKER || name === CLIENT) return name;
     if (!this.#hasOwner(name)) throw new Refusal("NameHasNoOwner", `The name ${name} has no owner`);
     return SERVICES[name]?.unique ?? "";
   }
@@ -160,7 +161,7 @@ export class BusOfOne {
     const addressed = { sender, destination: CLIENT };
     if (replySerial !== undefined && message.signature.includes("h")) {
       this.#send({
-        ...{ type: MESSAGE_TYPE.error, replySerial, errorName: `${DRIVER}.Error.NotSupported` },
+        ...{ type: MESSAGE_TYPE.error, replySerial, errorName: `${BROKER}.Error.NotSupported` },
         ...{ signature: "s", body: ["The reply has file descriptors, which cannot be passed to another host"] },
         ...addressed,
       });
@@ -176,13 +177,13 @@ export class BusOfOne {
 
   #answer({ serial, flags }: Incoming, signature: string, body: unknown[]): void {
     if ((flags & FLAG_NO_REPLY) !== 0) return;
-    const addressed = { sender: DRIVER, destination: CLIENT };
+    const addressed = { sender: BROKER, destination: CLIENT };
     this.#send({ type: MESSAGE_TYPE.reply, replySerial: serial, signature, body, ...addressed });
   }
 
   #fail({ serial, flags }: Incoming, errorName: string, text: string): void {
     if ((flags & FLAG_NO_REPLY) !== 0) return;
-    const addressed = { sender: DRIVER, destination: CLIENT };
+    const addressed = { sender: BROKER, destination: CLIENT };
     const reply = { type: MESSAGE_TYPE.error, replySerial: serial, errorName, signature: "s", body: [text] };
     this.#send({ ...reply, ...addressed });
   }

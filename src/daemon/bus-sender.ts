@@ -1,5 +1,6 @@
 // The sender of a call on the bus: its identity, its disconnection, and the replies to it.
 
+import { BROKER } from "../base/vocabulary/bus-peers.ts";
 import type { Origin } from "../ipc/bus/call.ts";
 import type { BusClient } from "../ipc/bus/client.ts";
 import { BusError } from "../ipc/bus/error.ts";
@@ -36,8 +37,7 @@ export class BusSender implements Origin {
  * connection.
  */
 function watchName(bus: BusClient, name: string, handler: () => void): () => void {
-  const driver = "org.freedesktop.DBus";
-  const rule = { sender: driver, interface: driver, member: "NameOwnerChanged" };
+  const rule = { sender: BROKER, interface: BROKER, member: "NameOwnerChanged" };
   const gone = new GoneHandlers();
   const forget = gone.add(handler);
   const subscription = bus.subscribe(rule, ([changed, , owner]) => {

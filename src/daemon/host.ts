@@ -1,10 +1,10 @@
 // Facts about the host: the machine id, and the release of its systemd.
 
 import { readFileSync } from "node:fs";
-import { SYSTEMD1_NAME, SYSTEMD1_PATH } from "../api/systemd1.ts";
 import { unlessNoFile } from "../base/absence.ts";
 import { errnoNameOf } from "../base/error.ts";
 import type { Variant } from "../base/variant.ts";
+import { SYSTEMD1_NAME, SYSTEMD1_PATH } from "../base/vocabulary/bus-peers.ts";
 import type { BusCall } from "../ipc/bus/connection.ts";
 import { BusError } from "../ipc/bus/error.ts";
 

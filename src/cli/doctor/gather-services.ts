@@ -3,7 +3,10 @@
 
 import { readFileSync, readlinkSync, realpathSync } from "node:fs";
 import { basename } from "node:path";
+import { Broker } from "../../api/peers.ts";
 import { unlessNoFile, unlessNoProcess } from "../../base/absence.ts";
+import { BROKER, BROKER_PATH, SYSTEMD1_MANAGER, SYSTEMD1_PATH } from "../../base/vocabulary/bus-peers.ts";
+import { type CallArguments, type CallResult, callTyped, type Member } from "../../ipc/bus/typed-call.ts";
 import { processCmdline } from "../../kernel/process/process-file.ts";
 import type { ServiceName } from "../../setup/init/services.ts";
 import { isBusFailure } from "../session/failure.ts";
@@ -22,11 +25,6 @@ import type {
 import { NO_SYSTEMD, UNITS } from "./host-facts.ts";
 import { LIMIT_MS, learn } from "./learn.ts";
 
-const DRIVER = {
-  destination: "org.freedesktop.DBus",
-  path: "/org/freedesktop/DBus",
-  interface: "org.freedesktop.DBus",
-};
 const UNIT = "org.freedesktop.systemd1.Unit";
 /**
  * Shorter than the limit of a fact, so that a daemon that does not answer is a finding and not a fact that is not
@@ -35,9 +33,13 @@ const UNIT = "org.freedesktop.systemd1.Unit";
 const PING_LIMIT_MS = LIMIT_MS / 2;
 
 /** Calls a method of the bus broker. */
-async function driver(session: Session, member: string, name?: string): Promise<unknown> {
-  const args = name === undefined ? {} : { signature: "s", body: [name] };
-  return (await session.callBus({ ...DRIVER, member, ...args, timeoutMs: LIMIT_MS }))[0];
+function broker<Name extends Member<typeof Broker>>(
+  session: Session,
+  member: Name,
+  args: CallArguments<typeof Broker, Name>,
+): Promise<CallResult<typeof Broker, Name>> {
+  const where = { destination: BROKER, path: BROKER_PATH, timeoutMs: LIMIT_MS };
+  return callTyped((call) => session.callBus(call), where, Broker, member, args);
 }
 
 /** Whether the process's executable was replaced or removed since its start; false if only root may read that. */
@@ -73,8 +75,8 @@ async function answers(session: Session, name: string): Promise<boolean> {
 /** Returns the process that owns a bus name; null if the name has no owner. */
 async function runningOwner(session: Session, name: string): Promise<OwnerFacts | null> {
   try {
-    const unique = String(await driver(session, "GetNameOwner", name));
-    return ownerOf(Number(await driver(session, "GetConnectionUnixProcessID", unique)));
+    const { unique_name } = await broker(session, "GetNameOwner", { name });
+    return ownerOf((await broker(session, "GetConnectionUnixProcessID", { name: unique_name })).pid);
   } catch (error) {
     if (isBusFailure(error, "org.freedesktop.DBus.Error.NameHasNoOwner")) return null;
     throw error;
@@ -103,9 +105,9 @@ export async function gatherDaemon(session: Session, name: string, key: UnitKey)
   const hasUnits = isSystemdHost();
   const property = async (key: string) =>
     hasUnits ? session.unitProperty(unitPath(unit), unitInterface(unit), key) : null;
-  const [owner, names, mainPid, isHardened, commands] = await Promise.all([
+  const [owner, { names }, mainPid, isHardened, commands] = await Promise.all([
     runningOwner(session, name),
-    driver(session, "ListActivatableNames"),
+    broker(session, "ListActivatableNames", {}),
     property("MainPID"),
     property("MemoryDenyWriteExecute"),
     property("ExecStart"),
@@ -115,7 +117,7 @@ export async function gatherDaemon(session: Session, name: string, key: UnitKey)
     owner,
     answers: owner === null || (await answers(session, name)),
     // The daemons' D-Bus service files name a unit of systemd, so without systemd nothing is started.
-    isActivatable: hasUnits && Array.isArray(names) && names.includes(name),
+    isActivatable: hasUnits && names.includes(name),
     mainPid: hasUnits ? Number(mainPid) : (owner?.pid ?? 0),
     starts: command === null ? null : { path: command, program: programAt(command) },
     forbidsExecutableMemory: isHardened === true,
@@ -142,7 +144,7 @@ export async function gatherBus(session: Session): Promise<BusFacts> {
   const { isThere } = session.ports;
   const isManaged = isThere("/run/systemd/system") && isThere("/usr/share/dbus-1/system.d");
   const isExpected = isManaged || isThere("/run/dbus/system_bus_socket");
-  const answer = await learn(() => driver(session, "GetId"), PING_LIMIT_MS);
+  const answer = await learn(() => broker(session, "GetId", {}), PING_LIMIT_MS);
   return { isExpected, failure: "reason" in answer ? answer.reason : null, isSilent: "isLate" in answer };
 }
 
@@ -160,7 +162,6 @@ export async function gatherPrivateSocket(session: Session): Promise<PrivateSock
 /** Returns the version of the running systemd; 0 if systemd is not process 1. */
 export async function systemdRelease(session: Session): Promise<number> {
   if (!isSystemdHost()) return 0;
-  const path = "/org/freedesktop/systemd1";
-  const version = await session.unitProperty(path, "org.freedesktop.systemd1.Manager", "Version");
+  const version = await session.unitProperty(SYSTEMD1_PATH, SYSTEMD1_MANAGER, "Version");
   return Number(/\d+/.exec(String(version))?.[0] ?? 0);
 }

@@ -1,7 +1,9 @@
 // Starts and stops the transient unit of a machine of `run` (org.freedesktop.systemd1(5), StartTransientUnit()). The
 // unit, not the client, owns the machine and removes its clone at the end.
+
 import { realpathSync } from "node:fs";
 import { Variant } from "../../base/variant.ts";
+import { SYSTEMD1_NAME } from "../../base/vocabulary/bus-peers.ts";
 import { installedProgram } from "../../base/vocabulary/installation.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { attempt, Failure, isBusFailure } from "../session/failure.ts";
@@ -9,12 +11,7 @@ import type { Session } from "../session/session.ts";
 import { endedWell, JobWatch } from "../unit/jobs.ts";
 import { packOrder, type RunOrder, runtimeDirectory, unitOfRun } from "./order.ts";
 
-const SYSTEMD = {
-  destination: "org.freedesktop.systemd1",
-  path: "/org/freedesktop/systemd1",
-  interface: "org.freedesktop.systemd1.Manager",
-} as const;
-const UNIT_EXISTS = "org.freedesktop.systemd1.UnitExists";
+const UNIT_EXISTS = `${SYSTEMD1_NAME}.UnitExists`;
 const USEC_PER_SEC = 1_000_000n;
 const NO_LIMIT = 2n ** 64n - 1n;
 /** The time for a shutdown; shorter for a machine whose files are removed anyway. */
@@ -117,17 +114,16 @@ export async function startRun(session: Session, order: RunOrder, life: Fd | nul
   const failure = `Cannot run image '${order.image}' as machine '${order.machine}'`;
   const watch = await attempt(failure, async () => JobWatch.start(await session.bus()));
   const begin = session.ports.nowUsec();
-  const body = [unit, "fail", propertiesOf(session, order, life), []];
-  const signature = "ssa(sv)a(sa(sv))";
-  const [job] = await attempt(failure, async () => {
+  const properties = propertiesOf(session, order, life);
+  const { job } = await attempt(failure, async () => {
     try {
-      return await session.callBus({ ...SYSTEMD, member: "StartTransientUnit", signature, body });
+      return await session.serviceManager("StartTransientUnit", { name: unit, mode: "fail", properties, aux: [] });
     } catch (error) {
       if (!isBusFailure(error, UNIT_EXISTS)) throw error;
       throw new Failure(`Machine '${order.machine}' is being started or stopped by another call`, { cause: error });
     }
   });
-  const [removed] = await watch.wait([String(job)]);
+  const [removed] = await watch.wait([job]);
   if (removed !== undefined && endedWell(removed)) return;
   const lines = await lastLines(session, unit, begin);
   const reason = lines.length === 0 ? `'journalctl --unit=${unit}' says why` : lines.join("\n");
@@ -137,7 +133,6 @@ export async function startRun(session: Session, order: RunOrder, life: Fd | nul
 /** Stops the unit and waits for the end of the job. Throws error replies. */
 export async function stopRun(session: Session, machine: string): Promise<void> {
   const watch = await JobWatch.start(await session.bus());
-  const body = [unitOfRun(machine), "replace"];
-  const [job] = await session.callBus({ ...SYSTEMD, member: "StopUnit", signature: "ss", body });
-  await watch.wait([String(job)]);
+  const { job } = await session.serviceManager("StopUnit", { name: unitOfRun(machine), mode: "replace" });
+  await watch.wait([job]);
 }

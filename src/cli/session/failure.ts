@@ -2,6 +2,7 @@
 
 import { errnoText } from "../../base/errno.ts";
 import { ERRORS, errnoNameOf, firstError, hostFaultOf } from "../../base/error.ts";
+import { SYSTEMD1_NAME } from "../../base/vocabulary/bus-peers.ts";
 
 interface FailureOptions extends ErrorOptions {
   /**
@@ -101,7 +102,7 @@ function hintForMissing(error: unknown): string | undefined {
   if (error.errorName === UNKNOWN_METHOD)
     return "The daemon that runs does not have this call: it is an older version.";
   if (!NOT_STARTED.test(error.errorName)) return undefined;
-  if (error.message.includes("org.freedesktop.systemd1"))
+  if (error.message.includes(SYSTEMD1_NAME))
     return "This needs systemd, which does not run on this host; 'machinectl exec' runs commands in machines without it.";
   return "The daemon does not run, and could not be started: 'machined doctor' says why.";
 }

@@ -5,6 +5,7 @@
 // The limit is on the silence of a service on a connection, not on the duration of a call: any reply of that service,
 // also one to a ping, restarts its time. So a call that takes long (a clone, a question to the user) does not time out
 // while its service answers pings, and no other service's answers keep a silent one from being given up.
+import { SYSTEMD1_NAME } from "../../base/vocabulary/bus-peers.ts";
 import type { BusCall } from "../../ipc/bus/connection.ts";
 import type { Bus, Varlink } from "./ports.ts";
 import { isTimeout, type PatienceLimits, Silence, timedOut } from "./silence.ts";
@@ -17,7 +18,7 @@ const LIMITS: PatienceLimits = { probeMs: 2000, sayMs: 3000, giveUpMs: 23_000 };
 const SERVICES: Readonly<Record<string, string>> = {
   "org.freedesktop.machine1": "systemd-machined",
   "org.freedesktop.import1": "systemd-importd",
-  "org.freedesktop.systemd1": "systemd",
+  [SYSTEMD1_NAME]: "systemd",
 };
 
 const MESSAGE_BUS = "the message bus";

@@ -2,10 +2,12 @@
 //
 // The machine manager is called over the bus, or over its private D-Bus socket on hosts without a bus; both have the
 // same interface. Verbs use its Varlink socket where that is much faster, or has calls that D-Bus lacks.
+
 import type { Manager } from "../../api/machine1.ts";
 import type { ServiceManager } from "../../api/systemd1.ts";
 import { errnoNameOf } from "../../base/error.ts";
 import type { Variant } from "../../base/variant.ts";
+import { SYSTEMD1_NAME, SYSTEMD1_PATH } from "../../base/vocabulary/bus-peers.ts";
 import type { BusCall } from "../../ipc/bus/connection.ts";
 import type { BusTarget } from "../../ipc/bus/transport.ts";
 import type { CallArguments, CallResult, Member } from "../../ipc/bus/typed-call.ts";
@@ -20,7 +22,6 @@ import type { Settings } from "./settings.ts";
 import { busTarget, managerDirectory, meansLocalSockets } from "./target.ts";
 
 const MANAGER = { destination: "org.freedesktop.machine1", path: "/org/freedesktop/machine1" } as const;
-const SYSTEMD = "org.freedesktop.systemd1";
 
 /** Errors of connect(2) that mean that no message bus runs. */
 const NO_BUS = ["ENOENT", "ECONNREFUSED", "ENOTDIR"];
@@ -90,18 +91,24 @@ export class Session {
     member: Name,
     args: CallArguments<typeof ServiceManager, Name>,
   ): Promise<CallResult<typeof ServiceManager, Name>> {
-    const [{ ServiceManager: table, SYSTEMD1_PATH: path }, { callTyped }] = await Promise.all([
+    const [{ ServiceManager: table }, { callTyped }] = await Promise.all([
       import("../../api/systemd1.ts"),
       import("../../ipc/bus/typed-call.ts"),
     ]);
-    return callTyped((call) => this.callBus(call), { destination: SYSTEMD, path }, table, member, args);
+    return callTyped(
+      (call) => this.callBus(call),
+      { destination: SYSTEMD1_NAME, path: SYSTEMD1_PATH },
+      table,
+      member,
+      args,
+    );
   }
 
   /** Returns a property of an object of the service manager. */
   async unitProperty(path: string, interface_name: string, property_name: string): Promise<unknown> {
     const [{ Properties }, { callTyped }] = await this.#propertyCalls();
     const args = { interface_name, property_name };
-    const where = { destination: SYSTEMD, path };
+    const where = { destination: SYSTEMD1_NAME, path };
     return (await callTyped((call) => this.callBus(call), where, Properties, "Get", args)).value.value;
   }
 

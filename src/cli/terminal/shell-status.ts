@@ -1,8 +1,10 @@
 // Finds the exit status of a program that `machinectl shell` has run (--wait-status). The machine manager has no call
 // for it, so this connects to the service manager of the machine, and follows the properties of all its services from
 // before the program's service is started.
-import { ServiceManager, SYSTEMD1_NAME, SYSTEMD1_PATH } from "../../api/systemd1.ts";
+
+import { ServiceManager } from "../../api/systemd1.ts";
 import { busLabelEscape } from "../../base/names.ts";
+import { SYSTEMD1_NAME, SYSTEMD1_PATH } from "../../base/vocabulary/bus-peers.ts";
 import { callTyped } from "../../ipc/bus/typed-call.ts";
 import { Failure, failed } from "../session/failure.ts";
 import type { Bus } from "../session/ports.ts";

@@ -1,6 +1,8 @@
 // Starts a transfer and follows it to its end: prints its log, and on a terminal a progress bar. Ctrl-C ends the
 // client; the transfer continues (importctl(1)), unless the caller wants it cancelled.
+
 import { IMPORT1_NAME, IMPORT1_PATH, ImportManager, Transfer } from "../../api/import1.ts";
+import { BROKER } from "../../base/vocabulary/bus-peers.ts";
 import { startPolkitAgent } from "../session/agents.ts";
 import { attempt, Failure, isBusFailure } from "../session/failure.ts";
 import type { Bus } from "../session/ports.ts";
@@ -127,8 +129,6 @@ async function listen(bus: Bus, handle: (happening: Happening) => void): Promise
   ]);
 }
 
-const DRIVER = "org.freedesktop.DBus";
-
 /**
  * The promise rejects when the daemon or the bus connection ends, because no signal would report the transfer's end.
  */
@@ -137,7 +137,7 @@ function watchDaemon(bus: Bus): { promise: Promise<never>; stop(): void } {
   promise.catch(() => {});
   const lost = () => reject(new Failure("The transfer daemon ended before the transfer did."));
   bus.onClose(lost);
-  const rule = { sender: DRIVER, interface: DRIVER, member: "NameOwnerChanged", arg0: IMPORT1_NAME };
+  const rule = { sender: BROKER, interface: BROKER, member: "NameOwnerChanged", arg0: IMPORT1_NAME };
   const subscription = bus.subscribe(rule, ([, old, owner]) => {
     if (old !== "" && owner === "") lost();
   });

@@ -1,12 +1,13 @@
 // Waits for jobs of the service manager, and formats the reasons of failures (org.freedesktop.systemd1(5),
 // "JobRemoved").
+
 import { errnoText } from "../../base/errno.ts";
+import { SYSTEMD1_MANAGER, SYSTEMD1_NAME, SYSTEMD1_PATH } from "../../base/vocabulary/bus-peers.ts";
 import { Failure } from "../session/failure.ts";
 import type { Bus } from "../session/ports.ts";
 import type { Session } from "../session/session.ts";
 import { unitPath } from "./processes.ts";
 
-const SYSTEMD = "org.freedesktop.systemd1";
 const GOOD_RESULTS = ["done", "skipped"];
 
 /**
@@ -51,8 +52,8 @@ export class JobWatch {
   /** Subscribes to the service manager's signals on a bus. */
   static async start(bus: Bus): Promise<JobWatch> {
     const watch = new JobWatch();
-    const where = { path: "/org/freedesktop/systemd1", interface: `${SYSTEMD}.Manager`, member: "JobRemoved" };
-    await bus.subscribe({ sender: SYSTEMD, ...where }, ([, job, unit, result]) => {
+    const where = { path: SYSTEMD1_PATH, interface: SYSTEMD1_MANAGER, member: "JobRemoved" };
+    await bus.subscribe({ sender: SYSTEMD1_NAME, ...where }, ([, job, unit, result]) => {
       watch.#ended.set(String(job), { unit: String(unit), result: String(result) });
       watch.#changed();
     });
@@ -78,7 +79,7 @@ export class JobWatch {
 
 async function serviceResult(session: Session, unit: string): Promise<string> {
   try {
-    return String(await session.unitProperty(unitPath(unit), `${SYSTEMD}.Service`, "Result"));
+    return String(await session.unitProperty(unitPath(unit), `${SYSTEMD1_NAME}.Service`, "Result"));
   } catch {
     return "";
   }

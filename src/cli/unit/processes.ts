@@ -1,11 +1,11 @@
 // Lists the processes of a unit: by a call of the service manager (org.freedesktop.systemd1(5), GetUnitProcesses), or
 // where none runs, from the control group file system.
+
 import { busLabelEscape } from "../../base/names.ts";
+import { SYSTEMD1_NAME, SYSTEMD1_PATH } from "../../base/vocabulary/bus-peers.ts";
 import type { UnitProcesses } from "../format/process-tree.ts";
 import { isBusFailure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
-
-const SYSTEMD = "org.freedesktop.systemd1";
 
 /** D-Bus errors that mean that no service manager runs, or one without the call. */
 const NO_SERVICE_MANAGER = [
@@ -18,13 +18,13 @@ const NO_SERVICE_MANAGER = [
 
 /** Returns the object path of a unit. */
 export function unitPath(unit: string): string {
-  return `/org/freedesktop/systemd1/unit/${busLabelEscape(unit)}`;
+  return `${SYSTEMD1_PATH}/unit/${busLabelEscape(unit)}`;
 }
 
 /** Returns the D-Bus interface for the unit's type: `org.freedesktop.systemd1.Service` for `a.service`. */
 export function unitInterface(unit: string): string {
   const type = unit.slice(unit.lastIndexOf(".") + 1);
-  return `${SYSTEMD}.${type.charAt(0).toUpperCase()}${type.slice(1)}`;
+  return `${SYSTEMD1_NAME}.${type.charAt(0).toUpperCase()}${type.slice(1)}`;
 }
 
 async function queryServiceManager(session: Session, unit: string): Promise<UnitProcesses | null> {

@@ -1,14 +1,12 @@
 // A client of a D-Bus bus or peer: calls, signals by match rule, and the owner of each name that signals come from.
 
+import { BROKER, BROKER_PATH } from "../../base/vocabulary/bus-peers.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import type { Outgoing } from "../message/message.ts";
 import { type BusCall, BusConnection, type ConnectionOptions, type DescriptorPolicy } from "./connection.ts";
 import { BusError } from "./error.ts";
 import type { Incoming } from "./stream.ts";
 import { type BusTarget, openTransport } from "./transport.ts";
-
-const DRIVER = "org.freedesktop.DBus";
-const DRIVER_PATH = "/org/freedesktop/DBus";
 
 /**
  * Connects to a bus or peer. Throws an error with errno where there is none, BusError where it refuses us. Descriptors
@@ -86,7 +84,7 @@ export class BusClient {
 
   /** Calls the broker itself. */
   driver(member: string, signature = "", body: readonly unknown[] = []): Promise<unknown[]> {
-    return this.call({ destination: DRIVER, path: DRIVER_PATH, interface: DRIVER, member, signature, body });
+    return this.call({ destination: BROKER, path: BROKER_PATH, interface: BROKER, member, signature, body });
   }
 
   send(message: Omit<Outgoing, "serial">): void {
@@ -166,9 +164,9 @@ export class BusClient {
   }
 
   async #followOwner(name: string): Promise<void> {
-    if (this.#peerToPeer || name.startsWith(":") || name === DRIVER || this.#owners.has(name)) return;
+    if (this.#peerToPeer || name.startsWith(":") || name === BROKER || this.#owners.has(name)) return;
     this.#owners.set(name, "");
-    const rule = { sender: DRIVER, interface: DRIVER, member: "NameOwnerChanged", arg0: name };
+    const rule = { sender: BROKER, interface: BROKER, member: "NameOwnerChanged", arg0: name };
     let hasChanged = false;
     await this.subscribe(rule, ([, , owner]) => {
       hasChanged = true;
@@ -194,7 +192,7 @@ export class BusClient {
       type: 3,
       replySerial: message.serial,
       destination: message.sender,
-      errorName: `${DRIVER}.Error.UnknownMethod`,
+      errorName: `${BROKER}.Error.UnknownMethod`,
       signature: "s",
       body: [`Unknown method ${message.member} or interface ${message.interface ?? ""}.`],
     });

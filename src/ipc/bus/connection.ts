@@ -1,9 +1,11 @@
 // dbus-next's MessageBus on our transport: it numbers calls, matches their replies and says Hello. The only file that
 // imports dbus-next. Its connection, service and match layers are not used: they lose descriptors, have no limits and
 // hide the sender (docs/decisions/0003-dbus-next-as-codec.md).
+
 import { EventEmitter } from "node:events";
 import MessageBus from "dbus-next/lib/bus.js";
 import { Message } from "dbus-next/lib/message-type.js";
+import { BROKER } from "../../base/vocabulary/bus-peers.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { streamOn } from "../../kernel/socket/stream.ts";
 import { MAX_FDS } from "../../kernel/socket/unix.ts";
@@ -70,7 +72,7 @@ class Adapter extends EventEmitter {
 
   message(message: Message): void {
     // Between two peers there is no broker to greet: the greeting is answered here.
-    if (this.#peerToPeer && message.member === HELLO && message.destination === "org.freedesktop.DBus") {
+    if (this.#peerToPeer && message.member === HELLO && message.destination === BROKER) {
       const serial = message.serial as number;
       queueMicrotask(() => this.emit("message", reply(serial, [null])));
       return;

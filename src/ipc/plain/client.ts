@@ -2,6 +2,7 @@
 // host's buses, without the kernel layer: both take longer to load than such a call takes. The first call that passes
 // descriptors makes a second connection, over a socket of our own. The first subscription to signals replaces both by
 // the client of client.ts, which makes all later calls.
+import { BROKER, BROKER_PATH } from "../../base/vocabulary/bus-peers.ts";
 import {
   answerOf,
   type BusCall,
@@ -26,9 +27,9 @@ interface Waiting {
 }
 
 const HELLO: BusCall = {
-  destination: "org.freedesktop.DBus",
-  path: "/org/freedesktop/DBus",
-  interface: "org.freedesktop.DBus",
+  destination: BROKER,
+  path: BROKER_PATH,
+  interface: BROKER,
   member: "Hello",
 };
 

@@ -1,8 +1,9 @@
 // The service that runs a program on a pseudo terminal in a machine: container-shell@N.service, where N is the
 // terminal's number, as in the original. It has as few properties as possible: the machine's service manager may be
 // years older than the host's, and refuses a unit for one property that it does not know.
-import { SYSTEMD1_NAME, SYSTEMD1_PATH } from "../../api/systemd1.ts";
+
 import { Variant } from "../../base/variant.ts";
+import { SYSTEMD1_MANAGER, SYSTEMD1_NAME, SYSTEMD1_PATH } from "../../base/vocabulary/bus-peers.ts";
 import { BusError } from "../../ipc/bus/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import type { MachineCall } from "./machine-bus.ts";
@@ -24,7 +25,7 @@ type Property = readonly [name: string, value: Variant];
 const MANAGER = {
   destination: SYSTEMD1_NAME,
   path: SYSTEMD1_PATH,
-  interface: `${SYSTEMD1_NAME}.Manager`,
+  interface: SYSTEMD1_MANAGER,
 } as const;
 
 /** The number of a terminal in the names of units: "/dev/pts/3" → "3". */

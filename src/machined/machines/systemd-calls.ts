@@ -1,7 +1,9 @@
 // Calls to the service manager over the bus, which are retried while it is unavailable (org.freedesktop.systemd1(5)).
-import { SYSTEMD1_NAME, SYSTEMD1_PATH } from "../../api/systemd1.ts";
+
+import { Properties } from "../../api/peers.ts";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import type { Variant } from "../../base/variant.ts";
+import { SYSTEMD1_MANAGER, SYSTEMD1_NAME, SYSTEMD1_PATH } from "../../base/vocabulary/bus-peers.ts";
 import type { BusClient } from "../../ipc/bus/client.ts";
 import type { BusCall } from "../../ipc/bus/connection.ts";
 import { BusError } from "../../ipc/bus/error.ts";
@@ -9,7 +11,7 @@ import { BusError } from "../../ipc/bus/error.ts";
 export const SYSTEMD_MANAGER = {
   destination: SYSTEMD1_NAME,
   path: SYSTEMD1_PATH,
-  interface: `${SYSTEMD1_NAME}.Manager`,
+  interface: SYSTEMD1_MANAGER,
 };
 const GONE = /\.(NoSuchUnit|LoadFailed|NoSuchJob)$/;
 /** Errors of a manager that left the bus before it replied (daemon-reexec), is not on the bus yet, or is busy. */
@@ -42,7 +44,7 @@ export class SystemdCalls {
 
   /** Returns the value of a property. */
   async property(path: string, iface: string, name: string): Promise<unknown> {
-    const call = { destination: SYSTEMD1_NAME, path, interface: "org.freedesktop.DBus.Properties", member: "Get" };
+    const call = { destination: SYSTEMD1_NAME, path, interface: Properties.name, member: "Get" };
     const [value] = await this.ask({ ...call, signature: "ss", body: [iface, name] });
     return (value as Variant).value;
   }

@@ -1,6 +1,6 @@
 // Jobs of the service manager and their results: from its signals, or queried where a signal may have been missed.
 
-import { SYSTEMD1_NAME } from "../../api/systemd1.ts";
+import { SYSTEMD1_NAME } from "../../base/vocabulary/bus-peers.ts";
 import type { UnitState } from "../../registry/ports.ts";
 import { isGone, isUnanswered, type SystemdCalls } from "./systemd-calls.ts";
 

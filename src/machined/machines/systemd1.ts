@@ -1,7 +1,8 @@
 // ServiceManager on hosts where systemd is PID 1 (org.freedesktop.systemd1(5)).
-import { SYSTEMD1_NAME } from "../../api/systemd1.ts";
+
 import { errnoNameOf } from "../../base/error.ts";
 import { unitOfCgroup } from "../../base/names.ts";
+import { BROKER, BROKER_PATH, SYSTEMD1_NAME } from "../../base/vocabulary/bus-peers.ts";
 import { systemdVersion } from "../../daemon/host.ts";
 import type { BusClient } from "../../ipc/bus/client.ts";
 import { BusError } from "../../ipc/bus/error.ts";
@@ -19,7 +20,7 @@ import { isGone, SYSTEMD_MANAGER, SystemdCalls } from "./systemd-calls.ts";
 import { SystemdJobs } from "./systemd-jobs.ts";
 import { SystemdScopes } from "./systemd-scopes.ts";
 
-const DRIVER = { path: "/org/freedesktop/DBus", interface: "org.freedesktop.DBus" };
+const BROKER_OBJECT = { path: BROKER_PATH, interface: BROKER };
 
 /** Its start job stops all other units (systemd.special(7)). */
 const SHUTDOWN = "shutdown.target";
@@ -41,7 +42,12 @@ export class Systemd1 implements ServiceManager, UnitFiles {
   async attach(bus: BusClient): Promise<void> {
     bus.onClose(() => this.#calls.forget(bus));
     const rule = { sender: SYSTEMD1_NAME, path: SYSTEMD_MANAGER.path, interface: SYSTEMD_MANAGER.interface };
-    const owner = { ...DRIVER, sender: DRIVER.interface, member: "NameOwnerChanged", arg0: SYSTEMD1_NAME };
+    const owner = {
+      ...BROKER_OBJECT,
+      sender: BROKER_OBJECT.interface,
+      member: "NameOwnerChanged",
+      arg0: SYSTEMD1_NAME,
+    };
     await Promise.all([
       bus.subscribe({ ...rule, member: "JobRemoved" }, ([, job, unit, result]) => {
         this.#jobs.removed(job as string, result as string);

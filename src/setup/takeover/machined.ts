@@ -3,6 +3,7 @@
 
 import { readdirSync, readlinkSync } from "node:fs";
 import { unlessNoProcess } from "../../base/absence.ts";
+import { BROKER, BROKER_PATH } from "../../base/vocabulary/bus-peers.ts";
 import type { Say } from "../apply.ts";
 import { exists } from "../disk.ts";
 import { SetupError } from "../error.ts";
@@ -35,7 +36,7 @@ function machineNames(): string[] {
  * reload.
  */
 function reload(command: Run): void {
-  const bus = ["org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus"];
+  const bus = [BROKER, BROKER_PATH, BROKER];
   // Fails on a host without a bus, which is no error: the daemon also has a private socket.
   command("busctl", "call", ...bus, "ReloadConfig");
   command("busctl", "call", ...bus, "GetId");

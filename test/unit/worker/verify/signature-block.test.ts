@@ -4,9 +4,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as openpgp from "openpgp";
-import { type Keyring, readKeyring } from "../../../../src/worker/download/keyring.ts";
-import { verifyClearSigned, verifyDetached } from "../../../../src/worker/download/signature.ts";
-import { withKeyBlocks } from "../../../../src/worker/download/signature-block.ts";
+import { type Keyring, readKeyring } from "../../../../src/worker/verify/keyring.ts";
+import { verifyClearSigned, verifyDetached } from "../../../../src/worker/verify/signature.ts";
+import { withKeyBlocks } from "../../../../src/worker/verify/signature-block.ts";
 import { havePrograms } from "../../../lib/programs.ts";
 
 const SUMS = Buffer.from(`${"0".repeat(64)}  image.raw\n`);

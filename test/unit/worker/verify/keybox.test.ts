@@ -4,9 +4,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as openpgp from "openpgp";
-import { isKeybox, keysInKeybox } from "../../../../src/worker/download/keybox.ts";
-import { readKeyring } from "../../../../src/worker/download/keyring.ts";
-import { verifyDetached } from "../../../../src/worker/download/signature.ts";
+import { isKeybox, keysInKeybox } from "../../../../src/worker/verify/keybox.ts";
+import { readKeyring } from "../../../../src/worker/verify/keyring.ts";
+import { verifyDetached } from "../../../../src/worker/verify/signature.ts";
 import { havePrograms } from "../../../lib/programs.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "keybox-test-"));

@@ -5,10 +5,10 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import * as openpgp from "openpgp";
 import type { VerifyMode } from "../../../../src/base/vocabulary/transfer.ts";
-import { type Keyring, keyringFiles, readKeyring } from "../../../../src/worker/download/keyring.ts";
-import { isClearSigned, verifyClearSigned, verifyDetached } from "../../../../src/worker/download/signature.ts";
-import { fetchSums } from "../../../../src/worker/download/sums.ts";
-import { listsChecksum, requireListed, type SumsFile, trustedText } from "../../../../src/worker/download/verify.ts";
+import { listsChecksum, requireListed, type SumsFile, trustedText } from "../../../../src/worker/verify/checksums.ts";
+import { type Keyring, keyringFiles, readKeyring } from "../../../../src/worker/verify/keyring.ts";
+import { isClearSigned, verifyClearSigned, verifyDetached } from "../../../../src/worker/verify/signature.ts";
+import { fetchSums } from "../../../../src/worker/verify/sums.ts";
 import { havePrograms } from "../../../lib/programs.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "signature-test-"));

@@ -1,9 +1,9 @@
 // The list of checksums of a download, and its signature: which of the possible files a server has.
 
 import type { VerifyMode } from "../../base/vocabulary/transfer.ts";
+import { lastComponent, neighbour } from "../download/url.ts";
+import type { SumsFile } from "./checksums.ts";
 import { isClearSigned } from "./signature.ts";
-import { lastComponent, neighbour } from "./url.ts";
-import type { SumsFile } from "./verify.ts";
 
 type Fetch = (url: string) => Promise<Buffer | null>;
 
