@@ -32,7 +32,10 @@ users() {
     try machinectl shell deb1 /bin/true
     try machinectl exec deb1 true
     for i in {1..5}; do try bash -c 'seq 1 10000 | machinectl exec deb1 cat | cmp - <(seq 1 10000)'; done
-    try varlinkctl call /run/systemd/machine/io.systemd.Machine io.systemd.Machine.List '{"name":"deb1"}'
+    # Part of systemd since 255.
+    if command -v varlinkctl >/dev/null; then
+        try varlinkctl call /run/systemd/machine/io.systemd.Machine io.systemd.Machine.List '{"name":"deb1"}'
+    fi
     try busctl call org.freedesktop.machine1 /org/freedesktop/machine1 org.freedesktop.machine1.Manager ListMachines
     try getent ahosts deb1
     try getent passwd 0
