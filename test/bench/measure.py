@@ -232,7 +232,9 @@ def name_lookup():
                            env={**os.environ, **({"LD_LIBRARY_PATH": MODULES} if MODULES else {})})
     manager().TerminateMachine("bench-net")
     leader.wait()
-    while "bench-net" in [str(row[0]) for row in manager().ListMachines()]:
+    # Under load, the original misses the end of a scope now and then, and lists the machine until its next start.
+    given_up = time.perf_counter() + 10
+    while time.perf_counter() < given_up and "bench-net" in [str(row[0]) for row in manager().ListMachines()]:
         time.sleep(0.05)
     return float(shown.stdout)
 
