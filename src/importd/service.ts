@@ -37,8 +37,8 @@ export class Service implements ImportDaemon, Served {
   readonly transfers = new Transfers();
   readonly tree: ObjectTree;
   /**
-   * While systemd has not said its own, calls are checked as on the newest; scripts of a host without it expect what the
-   * oldest takes.
+   * While systemd has not said its own, calls are checked as on the newest; scripts of a host without it expect what
+   * the oldest takes.
    */
   hostVersion: number;
   readonly #shell: ServiceShell;
