@@ -217,6 +217,11 @@ describe.skipIf(!isRoot)(`transfers${needsRoot}`, () => {
       ...["--system", "--verify=signature", "--keep-download=yes", "--force", `${root}/machines`],
       ...["--", "http://played/call", "img"],
     ]);
+    // A worker of other programs gets the URL as it was given; nobody else gets its login.
+    const withLogin = await callOf(
+      manager(bus, "PullTar", "sssb", "http://user:secret@played/call", "in", "no", false),
+    );
+    expect(withLogin.words.slice(-3)).toEqual(["--", "http://user:secret@played/call", "in"]);
     const ex = manager(bus, "PullRawEx", "sssst", "http://played/call", "", "sysext", "checksum", 7n);
     expect((await callOf(ex)).words).toEqual([
       ...["--system", "--verify=checksum", "--class=sysext", "--keep-download=yes", "--force", "--read-only"],
@@ -231,6 +236,23 @@ describe.skipIf(!isRoot)(`transfers${needsRoot}`, () => {
     expect(plain.env.find((line) => line.startsWith("MACHINED_PARENT"))).toContain(`:${daemon.pid}`);
     // A worker inherits none of the daemon's open files: only the three streams, and the directory that ls has opened.
     expect(plain.env.filter((line) => line.includes(" -> ")).length).toBe(4);
+  });
+
+  test("name and password of a URL are in no list of transfers, also for a worker of other programs", async () => {
+    const [id, path] = await manager(bus, "PullTar", "sssb", "http://user:secret@played/wait", "listed", "no", false);
+    const [list] = await manager(bus, "ListTransfers");
+    expect((list as unknown[][]).map((row) => row[2])).toContain("http://played/wait");
+    const properties = await object(
+      bus,
+      path as string,
+      "org.freedesktop.DBus.Properties",
+      "Get",
+      "ss",
+      TRANSFER,
+      "Remote",
+    );
+    expect(JSON.stringify(properties)).toContain("http://played/wait");
+    await over(id as number);
   });
 
   test("I25 I101 imports accept a file, a pipe or a directory, and nothing else", async () => {
