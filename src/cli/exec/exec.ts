@@ -2,7 +2,9 @@
 // terminal of the machine. Root enters the machine itself; for other users machined-exec does; virtual machines and
 // other hosts are reached over ssh.
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
+import type { EnterRequest } from "../../exec/enter.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
+import type { JsonMode } from "../format/json.ts";
 import { chosenMachines } from "../machine/names.ts";
 import { Failure, failed, isBusFailure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
@@ -40,6 +42,21 @@ async function loadEntry() {
   return { becomeCommand, program: await programFile() };
 }
 
+/** Runs the request by a child process, and prints an object about the command that is left running. */
+async function enterDetached(session: Session, request: EnterRequest, mode: JsonMode): Promise<number> {
+  const [{ printDetached }, { startCommand }, { copyStandard, openPath }] = await Promise.all([
+    import("./detached.ts"),
+    import("../../exec/run.ts"),
+    import("../../kernel/file/fd.ts"),
+  ]);
+  return printDetached(session, request.machine, mode, (stdout) => {
+    using stdin = session.settings.stdin ? copyStandard(0) : openPath("/dev/null", "read");
+    using output = stdout;
+    using stderr = copyStandard(2);
+    return startCommand(request, [stdin, output, stderr]);
+  });
+}
+
 /**
  * Runs the order in a machine of this host, as root. Without -t, this process becomes the supervisor of the command;
  * `entry` is loaded for that.
@@ -69,6 +86,7 @@ async function enter(
     callerUid: process.getuid?.() ?? 0,
   };
   if (settings.tty) return await (await import("./terminal.ts")).execOnTerminal(session, request);
+  if (settings.detach && settings.json !== "off") return await enterDetached(session, request, settings.json);
   await session.close();
   if (!settings.stdin) (await import("../../kernel/file/fd.ts")).discardStandardInput();
   const { becomeCommand, program } = await entry;
