@@ -2,8 +2,8 @@
 // machinectl is killed (SIGKILL, no memory) and can do neither. Otherwise the command would run on, and its machine
 // would stay registered after it in a unit with other processes.
 //
-// Until then the guard is a shell that waits at a pipe; it becomes `machinectl register-end` at the pipe's end. It is in
-// a session of its own, because ^C and SIGKILL to the process group must not reach it.
+// Until then the guard is a shell that waits at a pipe; it becomes `machinectl register-end` at the pipe's end. It is
+// in a session of its own, because ^C and SIGKILL to the process group must not reach it.
 import { unlessNoProcess } from "../../base/absence.ts";
 import { writeSome } from "../../kernel/file/byte-io.ts";
 import { Fd, setNonblocking } from "../../kernel/file/fd.ts";

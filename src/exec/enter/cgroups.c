@@ -101,8 +101,8 @@ void remove_cgroups(void) {
 }
 
 /*
- * Whether processes are left in a cgroup that was made. `events` is its open cgroup.events, -1 in a hierarchy of version
- * 1.
+ * Whether processes are left in a cgroup that was made. `events` is its open cgroup.events, -1 in a hierarchy of
+ * version 1.
  */
 static bool is_occupied(size_t i, int events) {
         char text[256];
