@@ -146,6 +146,8 @@ export async function runOne(session: Session, order: ExecOrder): Promise<number
  */
 export function exec(session: Session, [place = "", ...words]: readonly string[]): Promise<number> {
   const command = commandIn(words);
+  if (command.length === 0)
+    throw new Failure("Too few arguments.", { hint: "exec needs a command; 'machinectl shell NAME' opens a shell." });
   return orExitOurs(session, async () => {
     const { user, names } = parsePlace(place, session.settings.uid);
     const machines = await chosenMachines(session, names);
