@@ -93,7 +93,7 @@ export async function start(
 
 /** Splits the URL of a pull: name and password are passed to the worker, and are in no list, log or command line. */
 function loginInUrl({ type, remote = "" }: TransferRequest, kind: Kind): ReturnType<typeof splitLogin> {
-  // A worker of other programs takes them in the URL only.
+  // A worker that $SYSTEMD_PULL_PATH names accepts them in the URL only.
   const isOurs = workerOverride(process.env, "systemd-pull") === undefined;
   return kind === "pull" && type !== "pull-oci" && isOurs ? splitLogin(remote) : { url: remote, login: "" };
 }
@@ -171,8 +171,8 @@ function checkRemote(type: TransferType, remote: string): void {
 }
 
 /**
- * From this release on, systemd-importd refuses descriptors that append or do not wait: those of `>>` in a shell, for
- * one.
+ * From this release on, systemd-importd refuses descriptors with O_APPEND or O_NONBLOCK, such as those of `>>` in a
+ * shell.
  */
 const PLAIN_FILES_VERSION = 257;
 
