@@ -91,7 +91,7 @@ class PlainBus implements Calls {
     );
   }
 
-  /** A connection that the bus has accepted. */
+  /** Returns a connection on which the bus has replied to Hello. */
   static async greeted(target: BusTarget, socket: PlainSocket): Promise<PlainBus> {
     const bus = new PlainBus(target, socket);
     try {
@@ -154,7 +154,7 @@ class PlainBus implements Calls {
       client.onClose((error) => this.#tell(error));
       return client;
     } catch (error) {
-      // Calls go on over this connection, which may have ended meanwhile.
+      // Calls continue over this connection, which may have ended meanwhile.
       this.#whole = null;
       if (this.#streamEnd !== null) this.#tell(this.#streamEnd.error);
       throw error;
