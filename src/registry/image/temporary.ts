@@ -167,7 +167,7 @@ function lockFilesIn(path: string, pattern: RegExp): string[] {
   return found;
 }
 
-/** Sweeps all directories in which operations make entries, or leave lock files when they are killed. */
+/** Removes leftovers from all directories in which operations make entries, and the lock files of killed operations. */
 export function sweepAll(layout: ImageLayout): void {
   for (const directory of workplaces(layout)) sweep(directory);
   // A lock file that can be locked has no owner: releasing it removes it.
