@@ -81,7 +81,7 @@ test("checks that need a fact which could not be read report 'unknown' with the 
   const found = [...DAEMON_CHECKS, ...HOST_CHECKS].map((check) => [check.id, check.run(facts)] as const);
   const unknown = found.filter(([, { level }]) => level === "unknown");
   expect(unknown.map(([id]) => id)).toEqual(["space", "quota", "left-overs"]);
-  expect(unknown[0]?.[1].what).toBe("could not be looked at: no answer");
+  expect(unknown[0]?.[1].what).toBe("could not be checked: no answer");
 });
 
 describe("the daemons", () => {
