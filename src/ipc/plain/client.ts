@@ -1,7 +1,7 @@
-// A D-Bus client for programs that make a few calls and end. It does without dbus-next (connection.ts) and, on this
-// host's buses, without the kernel layer: both take longer to load than such a call takes. The first call that passes
-// descriptors makes a second connection, over a socket of our own. The first subscription to signals replaces both by
-// the client of client.ts, which makes all later calls.
+// A D-Bus client for programs that make a few calls and end. It does without dbus-next (../bus/connection.ts) and, on
+// this host's buses, without the kernel layer: both take longer to load than such a call takes. The first call that
+// passes descriptors makes a second connection, over a socket of our own. The first subscription to signals replaces
+// both by the client of ../bus/client.ts, which makes all later calls.
 import { BROKER, BROKER_PATH } from "../../base/vocabulary/bus-peers.ts";
 import {
   answerOf,
