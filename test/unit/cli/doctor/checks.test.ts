@@ -130,7 +130,7 @@ describe("the daemons", () => {
 });
 
 describe("the host", () => {
-  test("another machinectl in PATH is answered by a PATH where ours is installed, else by the installation", () => {
+  test("for another machinectl in PATH, a change of PATH is proposed where ours is installed, else its installation", () => {
     const found = [{ path: "/usr/bin/machinectl", isOurs: false }];
     expect(host("path", { path: { found, isLinked: true, cronLines: [] } })).toMatchObject({
       what: "/usr/bin/machinectl is found before /usr/local/bin/machinectl",
