@@ -228,7 +228,7 @@ export const JSON_SECTIONS: Readonly<Record<string, JsonSection>> = {
         ),
         what: described(TEXT, "What was found"),
         why: described(TEXT_OR_NULL, "What it means"),
-        mend: described(TEXT_OR_NULL, "A command that mends it"),
+        mend: described(TEXT_OR_NULL, "A command that repairs it"),
       }),
     },
   },

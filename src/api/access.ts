@@ -39,7 +39,7 @@ export type Access =
   | PolkitRule
   | { readonly variants: Readonly<Record<string, PolkitRule>> };
 
-/** The rules of a row, by the name of the variant ("" where there is one rule). */
+/** Returns the rules of a row, by the name of the variant ("" where there is one rule). */
 export function rulesOf(access: Access): (readonly [variant: string, PolkitRule])[] {
   if (typeof access === "string") return [];
   return "variants" in access ? Object.entries(access.variants) : [["", access]];

@@ -62,7 +62,7 @@ export const MACHINE1_ACTIONS = definePolkitActions({
     ],
   },
   "org.freedesktop.machine1.inspect-machines": {
-    description: "Look into machines",
+    description: "Inspect machines",
     message: "Reading from inside virtual machines and containers needs authentication.",
     active: "auth_admin_keep",
   },
@@ -88,7 +88,7 @@ export const MACHINE1_ACTIONS = definePolkitActions({
     implies: ["org.freedesktop.machine1.inspect-images"],
   },
   "org.freedesktop.machine1.inspect-images": {
-    description: "Look into machine images",
+    description: "Inspect machine images",
     message: "Reading from images of virtual machines and containers needs authentication.",
     active: "auth_admin_keep",
   },

@@ -15,9 +15,8 @@ export interface VarlinkMethod {
   /** The greatest number of descriptors that a call may carry; 0 unless given. */
   readonly descriptors?: number;
   /**
-   * Parameters without which a call does the same, with a comfort less. A client makes its call again without them
-   * where a service of an older release does not know them. Every other parameter changes what is done, so that its
-   * refusal is an error.
+   * Parameters that do not change what a call does. Where a service of an older release does not know them, a client
+   * repeats its call without them. Every other parameter changes what is done, so that its refusal is an error.
    */
   readonly hints?: readonly string[];
   /** Only described, because the original declares it; a call gets the error MethodNotFound. */

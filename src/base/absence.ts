@@ -25,14 +25,14 @@ export function meansNoFile(error: unknown): boolean {
   return isOneOf(NO_FILE, error);
 }
 
-/** Whether an error says that a process has ended, or is one of others that may not be looked at. */
+/** Whether an error says that a process has ended, or belongs to another user and may not be examined. */
 export function meansNoProcess(error: unknown): boolean {
   return isOneOf(NO_PROCESS, error);
 }
 
 /**
  * Whether an error says that this process or the host has no descriptor or memory left, which says nothing about the
- * file or process. For places that leave out, in a list, whatever else cannot be read.
+ * file or process. Code that omits unreadable entries from a list must not omit an entry for such an error.
  */
 export function lacksResources(error: unknown): boolean {
   return isOneOf(NO_RESOURCES, error);

@@ -1,10 +1,14 @@
 // Prepared lists: lists that are sent more often than they change, kept together with their encoding.
 
-/** A list with its encoding, which the transport stores when it sends the list first. The value must not change. */
+/**
+ * A list with its encoding, which the transport stores when it sends the list for the first time. The value must not
+ * change.
+ */
 export class Prepared<Item> {
   readonly value: readonly Item[];
   /**
-   * The encoding for the transport, for D-Bus at the beginning of a message body; null until the list is sent first.
+   * The encoding for the transport, for D-Bus at the beginning of a message body; null until the list has been sent
+   * once.
    */
   bytes: Buffer | null = null;
 

@@ -53,7 +53,7 @@ export const DAEMON_OPTIONS: Readonly<Record<string, DescribedOption>> = {
   },
   user: {
     type: "boolean",
-    description: "Serve the user this runs as",
+    description: "Serve the calling user",
     apply: (settings) => serve(settings, "user"),
   },
 };

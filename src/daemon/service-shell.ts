@@ -25,7 +25,7 @@ import { type SignalOf, type SignalValues, signalMessage } from "./signal.ts";
 import { openOrWarn } from "./sockets.ts";
 import { SystemBus } from "./system-bus.ts";
 
-/** More than each part of the end waits, and less than systemd's limit of 90 s. */
+/** Longer than each part of the shutdown may take, and shorter than systemd's limit of 90 s. */
 const END_LIMIT_MS = 45_000;
 
 export interface ShellOptions {
@@ -36,7 +36,7 @@ export interface ShellOptions {
   readonly busName: string;
   readonly bus: BusTarget;
   /**
-   * Without a bus the start fails (`required`) or goes on (`optional`); `none`: the daemon does not connect to a bus.
+   * Without a bus the start fails (`required`) or continues (`optional`); `none`: the daemon does not connect to a bus.
    */
   readonly busNeed: "required" | "optional" | "none";
   /** How long the start waits for a bus that does not answer; without a limit unless given. */
@@ -250,7 +250,7 @@ export class ServiceShell {
     return exitCodeOf(error);
   }
 
-  /** Ends all work; after a time without it, as the service manager would kill this process later. */
+  /** Ends all work; stops waiting for it after END_LIMIT_MS, before the service manager would kill this process. */
   async #stopServing(): Promise<void> {
     const late = Bun.sleep(END_LIMIT_MS).then(() => this.log.warning("Exiting, although some work has not ended."));
     await Promise.race([this.#served.stop(), late]);

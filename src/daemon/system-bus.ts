@@ -25,10 +25,10 @@ interface SystemBusEvents {
   connected(bus: BusClient): Promise<void>;
 }
 
-/** Another process owns the name: another daemon serves this bus. */
 /** How long the end of the daemon waits for the broker to release its name. */
 const RELEASE_MS = 1000;
 
+/** Another process owns the name: another daemon serves this bus. */
 export class NameTaken extends Error {
   override readonly name = "NameTaken";
 

@@ -47,7 +47,7 @@ function readWaiting(leader: PidRef): ReadFile {
 /** Reading the user database might block. */
 class NotAtOnce extends Error {}
 
-/** Reads files only where that cannot block (open-cached.ts); throws NotAtOnce otherwise. */
+/** Reads files only where that cannot block (registry/machine/open-cached.ts); throws NotAtOnce otherwise. */
 function readAtOnce(leader: PidRef): ReadFile {
   return (path) => {
     using root = openPath(`/proc/${leader.pid}/root`, "path");

@@ -1,4 +1,4 @@
-// Looks up, at systemd-machined, the machine in which a command is to run.
+// Queries systemd-machined for the machine in which a command is to run.
 import { ERRORS, ErrnoError, MachinedError } from "../base/error.ts";
 import { runtimeDirectory } from "../ipc/runtime-directory.ts";
 import { VarlinkError } from "../ipc/varlink/client.ts";

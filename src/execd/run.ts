@@ -19,7 +19,7 @@ import { type HeldMachine, holdMachine, isStill } from "./machine.ts";
 const NOT_RUN = 125;
 const HOST = ".host";
 const SIGHUP = 1;
-/** As the host's systemd release: the rule of this method does not depend on it. */
+/** Passed as the systemd release of the host, on which the rule of this method does not depend. */
 const ANY_HOST = Number.POSITIVE_INFINITY;
 
 export interface RunParameters {

@@ -24,7 +24,8 @@ function refusal(subject: string): FleetError {
   const makesStream = /^\$JS\.API\.STREAM\.(CREATE|UPDATE)\./.test(subject);
   const [, scope = "read"] = /^machined\.[^.]+\.(read|lifecycle|exec)\./.exec(subject) ?? [];
   const lacking = makesStream ? "may not make buckets and streams" : `does not have the scope '${scope}'`;
-  const hint = "Whoever runs the NATS server permits it: the permissions of this user in the server's configuration.";
+  const hint =
+    "The administrator of the NATS server can permit it, in the permissions of this user in the server's configuration.";
   return new FleetError(`This user of NATS ${lacking}: the server refuses '${subject}'`, { hint });
 }
 
@@ -44,7 +45,7 @@ function reasonOf({ message, code }: NatsFailure): string {
 /** Returns what helps against an error of NATS; undefined where that is not known. */
 function hintFor({ name, code, message }: NatsFailure): string | undefined {
   if (CLOSED.includes(String(code)))
-    return "Where it wants a certificate of its clients, TlsCertificateFile= and TlsKeyFile= name one that its authority has signed.";
+    return "If it requires a client certificate, set TlsCertificateFile= and TlsKeyFile= to one that its authority has signed.";
   if (UNKNOWN_AUTHORITY.test(message))
     return "TlsCaFile= names the authority that has signed the server's certificate.";
   if (name === "AuthorizationError" || name === "UserAuthenticationExpiredError")
@@ -95,7 +96,7 @@ export function answerError(host: string): FleetError {
 
 /** Returns the error for a connection that the server or the network ended. */
 export function connectionEnded(): FleetError {
-  const hint = "Try again: the server may have been restarted. What a host was asked for may have been carried out.";
+  const hint = "Try again: the server may have been restarted. A request that was sent may have been carried out.";
   return new FleetError("The connection to the NATS server was lost", { hint });
 }
 

@@ -41,7 +41,10 @@ const MOST_ADDRESSES = 64;
 /** The limit of a record in bytes, which the buckets enforce. */
 export const MOST_RECORD_BYTES = 8192;
 
-/** More names, each with its quotation marks and comma, do not fit in a record. Each is a question to the server. */
+/**
+ * More names, each with its quotation marks and comma, do not fit in a record. Each name costs one request to the
+ * server.
+ */
 const MOST_NAMES = MOST_RECORD_BYTES / 4;
 
 /** Returns the text of a machine's record. */

@@ -69,10 +69,10 @@ function parsed(payload: string): Fields {
   try {
     value = JSON.parse(payload);
   } catch {
-    throw new Refused("The request is no JSON");
+    throw new Refused("The request is not JSON");
   }
   if (typeof value !== "object" || value === null || Array.isArray(value))
-    throw new Refused("The request is no JSON object");
+    throw new Refused("The request is not a JSON object");
   return value as Fields;
 }
 

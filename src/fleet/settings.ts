@@ -82,7 +82,7 @@ function allow(text: string): Scope[] {
 function inboxPrefix(text: string): string {
   if (!/^_INBOX[A-Za-z0-9_-]*$/.test(text))
     throw new SettingsError(
-      `'${text}' is not valid: it is _INBOX, and behind that letters, digits, '_' and '-' without a dot`,
+      `'${text}' is not valid: it is _INBOX, followed by letters, digits, '_' and '-', without a dot`,
     );
   return text;
 }
@@ -115,8 +115,8 @@ export function withSetting(settings: FleetSettings, name: string, text: string)
 }
 
 function outside(section: string): string {
-  if (section === "") return "A setting stands before the first section: add the line '[Fleet]' above it";
-  return `A setting stands in section [${section}], and only [Fleet] is known: add the line '[Fleet]' above it`;
+  if (section === "") return "A setting is before the first section: add the line '[Fleet]' above it";
+  return `A setting is in section [${section}], but only [Fleet] is known: add the line '[Fleet]' above it`;
 }
 
 /** Reads the text of a settings file; throws a SettingsError that names the line. */

@@ -85,7 +85,7 @@ export class RequestServer {
     const text = JSON.stringify(answer);
     const bytes = Buffer.byteLength(text);
     if (bytes <= most) return text;
-    const error = `The answer has ${bytes} bytes, and ${most} are possible: name fewer machines`;
+    const error = `The answer has ${bytes} bytes, more than the limit of ${most}: name fewer machines`;
     return JSON.stringify({ status: 1, output: "", error });
   }
 

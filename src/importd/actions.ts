@@ -186,8 +186,8 @@ function checkRemote(type: TransferType, remote: string): void {
 }
 
 /**
- * From this release on, systemd-importd refuses descriptors that append or do not wait: those of `>>` in a shell, for
- * one.
+ * From this release on, systemd-importd refuses descriptors with O_APPEND or O_NONBLOCK, such as those of `>>` in a
+ * shell.
  */
 const PLAIN_FILES_VERSION = 257;
 

@@ -106,7 +106,9 @@ export class Transfer {
     });
   }
 
-  /** Takes a report of the worker: "13%", or "13" as the workers of 252 write it. Returns false for any other text. */
+  /**
+   * Handles a report of the worker: "13%", or "13" as the workers of 252 write it. Returns false for any other text.
+   */
   setProgress(text: string): boolean {
     const match = /^(\d{1,3})%?$/.exec(text);
     const percent = Number(match?.[1]);

@@ -4,8 +4,8 @@ import type { Socket } from "bun";
 import type { ByteStream, OpenStream, StreamHandlers } from "../kernel/socket/stream.ts";
 
 /**
- * Connects to a unix socket; returns what makes the stream on it, to be called in the same turn. Throws an error with a
- * code. That is ENOENT or ECONNREFUSED: the engine tells no other reasons.
+ * Connects to a unix socket; returns the function that makes the stream on it, to be called in the same turn. Throws an
+ * error with a code. That is ENOENT or ECONNREFUSED: the engine reports no other reasons.
  */
 export async function connectEngineSocket(path: string): Promise<OpenStream> {
   // Set before any data can arrive: both happen in this turn.

@@ -63,7 +63,7 @@ export function systemScope(): Scope {
   };
 }
 
-/** Returns the scope of the user this runs as. Throws an error with errno where the user has no runtime directory. */
+/** Returns the scope of this process's user. Throws an error with errno where the user has no runtime directory. */
 export function userScope(): Scope {
   const runtime = userRuntimeDirectory();
   const moved = process.env["MACHINED_RUNTIME_DIRECTORY"];

@@ -63,8 +63,8 @@ export class Service implements Daemon, Served {
   readonly tree: ObjectTree;
   registerPolicy: RegisterPolicy;
   /**
-   * While systemd has not said its own, permissions are asked for as on the newest; a host without it needs those of
-   * the oldest.
+   * The release of the host's systemd. Before systemd has reported it, that of the newest: users then need the most
+   * permissions. 0 on a host without systemd.
    */
   hostVersion = 0;
   readonly #scope: Scope;
@@ -133,7 +133,7 @@ export class Service implements Daemon, Served {
     const version = (await this.#systemd?.version()) ?? null;
     if (version !== null) this.hostVersion = version;
     else if (this.#systemd !== null)
-      this.log.warning("systemd does not say its version: users need permissions as of the newest");
+      this.log.warning("systemd reports no version: users need the permissions of its newest release");
     this.#choosePolicy(version);
   }
 

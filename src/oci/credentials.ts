@@ -49,7 +49,7 @@ async function readAuthFile(path: string, warn: Warn): Promise<AuthFile | null> 
   try {
     return JSON.parse((await readSettings(path, AUTH_FILE_LIMIT_BYTES)).toString()) as AuthFile | null;
   } catch (error) {
-    const reason = error instanceof Error && !(error instanceof SyntaxError) ? error.message : "It is no JSON";
+    const reason = error instanceof Error && !(error instanceof SyntaxError) ? error.message : "It is not JSON";
     if (!isErrno(error, "ENOENT", "ENOTDIR")) warn(`Cannot read credentials from '${path}': ${reason}`);
     return null;
   }

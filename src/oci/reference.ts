@@ -86,7 +86,7 @@ async function readRules(name: string, folders: readonly string[]): Promise<Regi
       const text = await readSettings(join(folder, name + SUFFIX), RULES_LIMIT_BYTES);
       const rules: unknown = JSON.parse(text.toString());
       if (typeof rules !== "object" || rules === null)
-        throw new ErrnoError("EBADMSG", `${name}${SUFFIX} is no JSON object`);
+        throw new ErrnoError("EBADMSG", `${name}${SUFFIX} is not a JSON object`);
       return rules as RegistryRules;
     } catch (error) {
       if (isErrno(error, "ENOENT")) continue;

@@ -82,7 +82,7 @@ function recordRemoval(host: Host, made: readonly Made[]): void {
   try {
     writeManifest(host, during);
   } catch (error) {
-    // Of an error that disk.ts has explained, the system call's is the cause.
+    // Errors from disk.ts may be SetupErrors, whose cause is the error of the system call.
     const errno = errnoNameOf(error instanceof SetupError ? error.cause : error);
     if (errno !== "ENOSPC" && errno !== "EDQUOT") throw explain(`write '${host.locate(MANIFEST)}'`, error);
   }

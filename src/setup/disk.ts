@@ -45,8 +45,8 @@ export function look(path: string): Found | null {
 }
 
 /**
- * Whether something exists at a path; of a symbolic link, at its target. Throws a SetupError where that is not known,
- * because the disk fails for example: what was installed must not count as missing then.
+ * Whether something exists at a path; of a symbolic link, at its target. Throws a SetupError if that cannot be
+ * determined, for example because of a disk error: an installed file must not count as missing then.
  */
 export function exists(path: string): boolean {
   try {
@@ -132,7 +132,7 @@ function temporaryOf(path: string): string {
 export function removeTemporary(path: string): void {
   const temporary = temporaryOf(path);
   attempt(`remove '${temporary}'`, () => {
-    // Looked for first, because a read-only file system refuses to remove also what is not there.
+    // Checked first, because on a read-only file system the removal fails also for a file that does not exist.
     const found = unlessNoFile(() => lstatSync(temporary, { throwIfNoEntry: false }), undefined);
     if (found !== undefined && !found.isDirectory()) unlinkSync(temporary);
   });

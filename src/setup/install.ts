@@ -123,7 +123,7 @@ export function install(options: InstallOptions): void {
   } else takeOverOrGoBack({ host, planned, earlier, program }, say, command);
 }
 
-/** Whether the file of others, or the lack of a file, stays at a path. */
+/** Whether the plan leaves a path as it is: with a file of others or a changed file, or without a file. */
 function isLeft({ steps }: Plan, path: string): boolean {
   return steps.some(({ made, action }) => made.path === path && action === "leave");
 }

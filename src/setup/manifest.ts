@@ -22,8 +22,8 @@ type MadeFile =
   | { readonly kind: "link"; readonly path: string; readonly target: string };
 
 /**
- * Recorded while a file or link is made or removed, and left where that is interrupted: it may be missing although
- * nobody has removed it, or be `was`, that of the installation before.
+ * Recorded while a file or link is made or removed; stays in the manifest if that is interrupted. The file may then be
+ * missing although nobody has removed it, or still be `was`, that of the installation before.
  */
 interface Unfinished {
   readonly was: Made | null;

@@ -122,7 +122,7 @@ function decide(found: Found | null, made: Made, before: Made | null): Action | 
 }
 
 /**
- * The same for --keep-changes: files that were removed or changed since the last installation, and those of others, are
+ * decide() for --keep-changes: files that were removed or changed since the last installation, and those of others, are
  * left.
  */
 function decideCarefully(found: Found | null, made: Made, before: Made | null): Action {

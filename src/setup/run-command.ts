@@ -4,7 +4,7 @@ import { plainEnvironment } from "../base/plain-environment.ts";
 /** How a command ended. */
 interface Ended {
   readonly code: number;
-  /** What it returned: standard output alone, because warnings go to standard error also where a command succeeds. */
+  /** Standard output alone, which has the result: warnings go to standard error, also if the command succeeds. */
   readonly stdout: string;
   /** Standard output and standard error, for messages. */
   readonly output: string;

@@ -88,7 +88,7 @@ export function uninstall({ host, now, dryRun = false, say, command = run }: Uni
     disableServices(init, host, say, command);
     removeLeftovers(host);
   }
-  // After an uninstallation without --now, the daemons run on from a file that is gone.
+  // After an uninstallation without --now, the daemons continue to run from a deleted executable.
   const isLeftOver = now && host.runsSystemd && made.length === 0 && runsRemoved(command);
   if (!hadUnit && !isLeftOver) return;
   if (isLeftOver) {

@@ -225,7 +225,7 @@ describe.skipIf(isStock)(`doctor${onlyOurs}`, () => {
     "for users other than root, doctor names what it could not check",
     async () => {
       const output = await run(`setpriv --reuid=65534 --regid=65534 --clear-groups ${DOCTOR}; echo "status $?"`);
-      expect(output).toMatch(/^unknown +space for images +could not be looked at: only root/m);
+      expect(output).toMatch(/^unknown +space for images +could not be checked: only root/m);
       expect(output).toMatch(/^ok +systemd-machined +machined /m);
       expect(output).toContain("status 0");
       await run("chmod 700 /run/systemd/machine");
@@ -249,7 +249,7 @@ describe.skipIf(isStock)(`doctor${onlyOurs}`, () => {
         kill -9 $server; umount -l /var/lib/machines
         bus=$(systemctl show -P MainPID dbus.service); kill -STOP $bus
         ${DOCTOR} -q > /root/out || echo "status $?"; kill -CONT $bus; grep -A2 '^problem' /root/out`);
-      expect(output).toMatch(/^unknown +space for images +could not be looked at: no answer in 5 seconds/m);
+      expect(output).toMatch(/^unknown +space for images +could not be checked: no answer in 5 seconds/m);
       expect(output).toMatch(/^ok +NSS module/m);
       expect(output).toMatch(/^status 1$/m);
       expect(output).toMatch(/^problem +message bus +does not answer\n.*\n +mend: systemctl restart dbus.service$/m);

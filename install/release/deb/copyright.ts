@@ -23,9 +23,9 @@ const TEXTS: ReadonlySet<string> = new Set<LicenceText>([
 
 /** Short texts for further SPDX names. */
 const SHORT: Readonly<Record<string, string>> = {
-  IJG: "This software is based in part on the work of the Independent JPEG Group. It may be used, copied, modified and distributed without fee as long as that is said.",
+  IJG: "This software is based in part on the work of the Independent JPEG Group. It may be used, copied, modified and distributed without fee, provided that this is stated.",
   "GCC-exception-3.1":
-    "What is compiled with GCC may be conveyed under terms of one's own choice (GCC Runtime Library Exception 3.1).",
+    "What is compiled with GCC may be conveyed under terms of your choice (GCC Runtime Library Exception 3.1).",
   "LLVM-exception":
     "What is compiled with LLVM and has parts of it may be conveyed without the notices of the Apache License (LLVM Exception).",
 };

@@ -28,8 +28,8 @@ export function cParts(compilerVersion: string, cVersion: string): Part[] {
       copyright: ["Copyright (C) 1989-2022 Free Software Foundation, Inc."],
       source: "https://gcc.gnu.org",
       remark:
-        "The GCC Runtime Library Exception 3.1 permits to convey what is compiled with it under terms of one's own choice; it " +
-        "asks for nothing here.",
+        "The GCC Runtime Library Exception 3.1 allows what is compiled with it to be conveyed under terms of your choice; it " +
+        "requires nothing here.",
     },
   ];
 }

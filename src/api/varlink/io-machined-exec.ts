@@ -24,7 +24,7 @@ export const IoMachinedExec = defineVarlinkInterface({
       },
       out: { exitStatus: "int", message: "?string" },
       descriptors: 3,
-      // Whoever forwards the terminal sets its size too, when it has received the master.
+      // The process that forwards the terminal also sets its size, when it has received the master.
       hints: ["rows", "columns"],
       access: {
         action: "org.freedesktop.machine1.shell",

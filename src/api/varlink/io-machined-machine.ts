@@ -1,4 +1,5 @@
-// io.machined.Machine: what io.systemd.Machine has no call for. Not part of systemd; on the daemon's Varlink socket.
+// io.machined.Machine: calls that io.systemd.Machine does not have. Not part of systemd; on the daemon's Varlink
+// socket.
 import { defineVarlinkInterface } from "../varlink-table.ts";
 
 export const IoMachinedMachine = defineVarlinkInterface({

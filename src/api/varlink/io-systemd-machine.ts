@@ -111,13 +111,13 @@ export const IoSystemdMachine = defineVarlinkInterface({
       in: { ...LOOKUP, uid: "?int", gid: "?int" },
       out: { uid: "?int", gid: "?int" },
       access: "everyone",
-      doc: "The host's user and group behind those of a machine.",
+      doc: "The user and group of the host to which those of a machine are mapped.",
     },
     MapTo: {
       in: { uid: "?int", gid: "?int" },
       out: { uid: "?int", gid: "?int", machineName: "?string" },
       access: "everyone",
-      doc: "The machine and its user and group behind those of the host.",
+      doc: "The machine, and its user and group, that are mapped to those of the host.",
     },
     BindMount: {
       in: { ...LOOKUP, source: "string", destination: "?string", readOnly: "?bool", mkdir: "?bool" },

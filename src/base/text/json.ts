@@ -108,7 +108,7 @@ class Parser {
   }
 
   /**
-   * Returns the index behind the quote that ends a string. Not a pattern: the engine fails on a repeated alternative
+   * Returns the index after the quote that ends a string. Not a pattern: the engine fails on a repeated alternative
    * after some MiB.
    */
   #endOfString(start: number): number {

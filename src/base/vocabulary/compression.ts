@@ -37,7 +37,7 @@ export const COMPRESSION_MAGIC: readonly (readonly [Compression, Buffer])[] = CO
   ([name, { magic }]) => [name, Buffer.from(magic, "hex")] as const,
 );
 
-/** The compression of that name; undefined for an unknown name. */
+/** Returns the compression of that name; undefined for an unknown name. */
 export function parseCompression(name: string): Compression | undefined {
   return COMPRESSIONS.find((known) => known === name);
 }

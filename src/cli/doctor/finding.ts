@@ -53,7 +53,7 @@ export function checksOf<Facts>() {
       const known: Partial<Pick<Facts, Key>> = {};
       for (const key of needs) {
         const fact = facts[key];
-        if ("reason" in fact) return { level: "unknown", what: `could not be looked at: ${fact.reason}` };
+        if ("reason" in fact) return { level: "unknown", what: `could not be checked: ${fact.reason}` };
         known[key] = fact.value;
       }
       return check(known as Pick<Facts, Key>); // the loop has set each key

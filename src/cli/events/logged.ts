@@ -43,7 +43,7 @@ export async function* loggedEvents(session: Session, wanted: WantedEvents): Asy
         if (isVarlinkFailure(error)) throw new Failure(`Failed to read events: ${whyRefused(error)}`, { cause: error });
         const errno = errnoNameOf(error);
         if (errno === null) throw error;
-        // After a time limit, the session asks no more.
+        // After a call has timed out, the session makes no further calls.
         if (!hasBegun || errno === "ETIMEDOUT") throw failed("Failed to read events of systemd-machined", error);
       } finally {
         varlink.close();

@@ -44,8 +44,8 @@ export interface ExecOrder {
 }
 
 /**
- * Returns the options with which another process of machinectl connects to the same daemon and asks for passwords
- * alike.
+ * Returns the options with which another process of machinectl connects to the same daemon and asks for passwords in
+ * the same cases.
  */
 export function sameDaemon({ settings }: Session): string[] {
   return [

@@ -125,7 +125,8 @@ function start(session: Session, service: Service, order: ExecOrder, streams: re
     } catch (error) {
       throw error instanceof VarlinkError ? refusal(error, order) : error;
     } finally {
-      // While a copy of a terminal's socket is open, nobody sees that a command has ended without a terminal.
+      // Closed now: while this process has a copy of a terminal's socket open, the end of a command without a terminal
+      // is not noticed.
       for (const stream of [...streams, ...second]) stream.close();
       client.close();
     }

@@ -90,15 +90,13 @@ function destination({ settings: { transport, batch } }: Session, verb: string):
   return sshDestination({ ...target, batch });
 }
 
-/** A verb of a client that the original of it does not have. */
+/** A verb that the original client does not have. */
 interface OwnVerb {
   readonly program: string;
   readonly verb: string;
 }
 
-/**
- * A script for the other host: the client where that knows the verb, else an error that says so. Exported for its test.
- */
+/** A script for the other host: runs the client if it has the verb, else prints an error. Exported for its test. */
 export function clientScript({ program, verb }: OwnVerb, command: readonly string[]): string {
   const missing = `The ${program} of this host has no ${verb}, or there is none: 'machined install' puts one there that has it`;
   const knows = `${program} --help 2>/dev/null | grep -q '^  ${verb} '`;
@@ -106,8 +104,8 @@ export function clientScript({ program, verb }: OwnVerb, command: readonly strin
 }
 
 /**
- * Runs a command line of machinectl or importctl on the host that -H names; returns its exit status. `own` is its verb
- * where the original client has none of that name.
+ * Runs a command line of machinectl or importctl on the host that -H names; returns its exit status. `own` names the
+ * verb where the original client does not have it; else null.
  */
 export function clientOnHost(session: Session, command: readonly string[], own: OwnVerb | null): Promise<number> {
   const words = own === null ? command : ["sh", "-c", clientScript(own, command)];

@@ -47,7 +47,7 @@ export function execOnTerminal(session: Session, request: EnterRequest): Promise
 /**
  * Calls `start` with a socket, which it owns, to start a command that sends the master of its terminal through the
  * socket; forwards the terminal to the caller's until the command or the caller's terminal ends. Returns the exit
- * status as above.
+ * status as `execOnTerminal()` does.
  */
 export async function forwardTerminal(session: Session, start: (socket: Fd) => RunningCommand): Promise<number> {
   const [ours, theirs] = socketPair();

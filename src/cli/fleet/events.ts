@@ -44,7 +44,7 @@ class Reader {
     this.#hosts = hosts;
   }
 
-  /** Whether reading has begun: then an error leads to another connection, and not to the end. */
+  /** Whether reading has begun: after that, an error leads to a new connection and does not end the verb. */
   get hasBegun(): boolean {
     return this.#createdMs > 0;
   }

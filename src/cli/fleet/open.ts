@@ -77,7 +77,7 @@ export function chosenHosts({ settings }: Session): string[] | null {
   const { transport, scope } = settings;
   if (transport.kind === "machine" || scope === "user")
     throw new Failure("--fleet works with neither -M nor --user", {
-      hint: "With --fleet, the hosts that are meant are named by -H HOST,HOST, and machines by HOST/NAME.",
+      hint: "With --fleet, -H HOST,HOST names the hosts, and HOST/NAME a machine.",
     });
   if (transport.kind === "local") return null;
   const hosts = [...new Set(transport.host.split(",").filter((host) => host !== ""))];

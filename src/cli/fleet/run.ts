@@ -37,7 +37,7 @@ export async function runOnFleet(
   const run = Object.hasOwn(FLEET_VERBS, verb.meta.name) ? FLEET_VERBS[verb.meta.name] : undefined;
   if (name !== "machinectl" || run === undefined) {
     throw new Failure(`'${name} ${verb.meta.name}' does not work with --fleet`, {
-      hint: `The fleet knows ${FLEET_VERB_NAMES.join(", ")}.`,
+      hint: `The verbs that do are ${FLEET_VERB_NAMES.join(", ")}.`,
     });
   }
   return run(session, words, verb);

@@ -18,7 +18,7 @@ import { AT_ONCE, askHost, finish, type Question } from "./asked.ts";
 import { chosenHosts, withFleet } from "./open.ts";
 import { placesOf } from "./places.ts";
 
-/** A machine of the list: its host, and what that printed of it. */
+/** A machine of the list: its host, and the row that the host sent for it. */
 interface FleetStats {
   readonly host: string;
   /** By the headings of their columns. */
@@ -48,7 +48,7 @@ function rowsOf({ terminal }: Session, results: readonly HostResult[]): FleetSta
   });
 }
 
-/** Prints the rows as the options of lists say. */
+/** Prints the rows as the options of lists select, sort and format them. */
 function printChosen(session: Session, results: readonly HostResult[]): void {
   const { settings, ports, output, terminal } = session;
   const plan = planOf(settings, COLUMNS);

@@ -33,7 +33,7 @@ export async function waitForOne(
     const body = { machines: [machine], until, timeoutMs: turnMs };
     const { status, error } = await fleet.ask(host, "read", "wait", body, turnMs + TURN_PATIENCE_MS);
     if (status === TIMED_OUT) {
-      // An agent that returns before its time is not asked at once again: it would be asked without a pause.
+      // After an agent that returns early there is a pause, too: otherwise it would be asked continuously.
       await Bun.sleep(Math.ceil(Math.max(1, begin + turnMs - performance.now())));
       continue;
     }

@@ -66,7 +66,9 @@ function reachOf(session: Session): Reach {
   return { remoteShell: null, through };
 }
 
-/** Says which machines Ansible has no way to: without an address it takes their names for addresses. */
+/**
+ * Warns of machines that Ansible cannot reach: it would use the name of a machine without an address as its address.
+ */
 function warn({ report }: Session, machines: readonly InventoryMachine[], reach: Reach): void {
   const names = machines.filter((machine) => !isReachable(machine, reach)).map(({ name }) => name);
   if (names.length === 0) return;
@@ -76,7 +78,7 @@ function warn({ report }: Session, machines: readonly InventoryMachine[], reach:
   );
 }
 
-/** Returns the machines for Ansible; says which are left out because of their names. */
+/** Returns the machines for Ansible; warns of those that are left out because of their names. */
 async function inventoryMachines(session: Session): Promise<InventoryMachine[]> {
   const machines = await listed(session);
   const mistakable = machines.map(({ name }) => name).filter((name) => !isUnmistakable(name));

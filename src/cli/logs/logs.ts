@@ -172,7 +172,7 @@ class LogView {
     this.#follower.forget();
     const args = await journalArguments(this.#session, source, reading);
     const mode = modeOf(this.#session.settings);
-    // What `exec` says where the machine has just ended is no error for a reader who waits for its next start.
+    // Errors of `exec` from a machine that has just ended are not shown to a reader who waits for its next start.
     const keepsErrors = this.#session.settings.log.follow && source.endsWithMachine;
     const reader = new JournalReader(this.#session, source.start(args), mode, { ...reading, keepsErrors });
     void this.#interrupt.promise.then(() => reader.end());

@@ -32,7 +32,7 @@ const KEPT_ERRORS = 16 * 1024;
 export interface Continuation {
   /** The run before, which was interrupted, if this one continues it. */
   readonly before: JournalReader | null;
-  /** Whether it runs with --follow, and so reads the boot that runs only. */
+  /** Whether it runs with --follow, and so reads only the current boot. */
   readonly follows: boolean;
   /** Whether the machine was started since `before`. */
   readonly isNewStart: boolean;

@@ -1,4 +1,4 @@
-// The bus object of a machine.
+// Queries the properties of a machine's D-Bus object.
 import { attempt } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 

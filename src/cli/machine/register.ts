@@ -18,9 +18,9 @@ import { canRegister, registerLeader, unregisterOf } from "./registration.ts";
 const NOT_EXECUTABLE = 126;
 const NOT_FOUND = 127;
 const TERMINATED = 128 + 15;
-/** How long a refusal has time to be printed after SIGTERM. */
+/** How long this process continues after SIGTERM, so that it can print the refusal. */
 const REFUSAL_MS = 500;
-/** How long a command may take to start the container that it makes, and how often is looked for it. */
+/** How long a command may take to start the container that it makes, and how often that is checked. */
 const CONTAINER_START_MS = 30_000;
 const CONTAINER_LOOK_MS = 50;
 

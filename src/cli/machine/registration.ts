@@ -11,7 +11,7 @@ import { machineFacts } from "./details.ts";
 const NO_SUCH_CALL = ["org.freedesktop.DBus.Error.UnknownMethod", "org.freedesktop.DBus.Error.NotSupported"];
 /** The error of a leader that is in no unit. */
 const NO_UNIT = "System.Error.ENXIO";
-/** What this project's daemon has, and systemd's has not. */
+/** An interface that this project's daemon has, and systemd's has not. */
 const WITHOUT_UNIT = "io.machined.Machine";
 const NEEDS_UNIT =
   "The leader has to be in a unit: start it by 'systemd-run --scope' or in a service. Root can register one without, where it has a control group of its own.";

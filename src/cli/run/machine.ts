@@ -120,8 +120,8 @@ function runnerEnvironment({ ports }: Session): Readonly<Record<string, string |
 
 /**
  * Runs the runner as a child process and returns its exit status. Sends SIGTERM to it on SIGTERM, and when the pipe on
- * descriptor 0 ends, which the client holds open; only once, because systemd-vmspawn takes a second one for the order
- * not to wait for the shutdown.
+ * descriptor 0 ends, which the client holds open; only once, because at a second SIGTERM systemd-vmspawn no longer
+ * waits for the shutdown.
  */
 async function supervise(session: Session, program: string, args: readonly string[]): Promise<number> {
   const env = runnerEnvironment(session);

@@ -87,8 +87,7 @@ export function readRegistries(tops: readonly string[] = TOPS): Registries {
 }
 
 /**
- * Returns the references to try, in order, for a reference that the user typed. Only for a short name, `read` is
- * called.
+ * Returns the references to try, in order, for a reference that the user typed. `read` is called for a short name only.
  */
 export function candidates(reference: string, read: () => Registries): string[] {
   const parsed = parseOciReference(reference);

@@ -32,7 +32,7 @@ export function checkNetwork(network: string | null): void {
 interface VmspawnCircumstances {
   /** What `systemd-vmspawn --help` prints: an option that it does not list is left out. */
   readonly help: string;
-  /** Whether the host has /dev/vhost-vsock, over which the machine says that it has booted. */
+  /** Whether the host has /dev/vhost-vsock, over which the machine reports that it has booted. */
   readonly hasVsock: boolean;
 }
 
@@ -55,7 +55,7 @@ export function vmspawnArguments(
     "--register=yes",
     // Releases before this option start the machine in a scope of its own, which ends with the unit's process.
     ...(help.includes("--keep-unit") ? ["--keep-unit"] : []),
-    // Without a way to say that it has booted, the start would never end.
+    // A machine that cannot report that it has booted would keep the start from ending.
     ...(!canNotify && help.includes("--notify-ready=") ? ["--notify-ready=no"] : []),
     `--machine=${order.machine}`,
     `${place}=${path}`,

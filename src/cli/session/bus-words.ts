@@ -1,9 +1,9 @@
-// What messages call a bus, and say of one that cannot be reached.
+// The names of buses and services in messages, and the advice for a bus that cannot be reached.
 import { errnoNameOf } from "../../base/error.ts";
 import type { BusTarget } from "../../ipc/bus/transport.ts";
 import { reasonOf } from "./failure.ts";
 
-/** What messages call the machine manager. */
+/** The name of the machine manager in messages. */
 export const MANAGER_NAME = "systemd-machined";
 
 /** Returns the name of a connection's peer for messages. */

@@ -28,7 +28,7 @@ export async function runChild(command: Command): Promise<string | null> {
   return text;
 }
 
-/** Returns what starts the first of the pagers that is installed; null if none is. */
+/** Returns a function that starts the first of the pagers that is installed; null if none is. */
 export function findPager(candidates: readonly Command[]): (() => PagerPipe | null) | null {
   const command = candidates.find(({ argv }) => Bun.which(argv[0]) !== null);
   return command === undefined ? null : () => startPager(command);

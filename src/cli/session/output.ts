@@ -34,8 +34,8 @@ export interface ReadyPager {
 
 const RETRY_MS = 2;
 /**
- * PIPE_BUF. A pipe takes so many bytes whole or not at all. When a part of a write does not fit, the engine begins
- * again with the whole.
+ * PIPE_BUF. A write of up to this size to a pipe is done as a whole or not at all. When a part of a larger one does not
+ * fit, the engine writes all of it again.
  */
 const BRIEF_BYTES = 4096;
 

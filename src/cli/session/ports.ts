@@ -61,7 +61,7 @@ export interface Ports {
   run(command: Command): Promise<string | null>;
   /** The processes of a machine's unit, read from the control groups of this host; `leader` is the machine's leader. */
   localProcesses(unit: string, leader: number): Promise<UnitProcesses>;
-  /** Returns what starts the first of the commands that is installed, as a pager; null if none is. */
+  /** Returns a function that starts the first of the commands that is installed, as a pager; null if none is. */
   findPager(candidates: readonly Command[]): Promise<(() => PagerPipe | null) | null>;
   /** Starts an agent; returns null if its program is not installed. */
   startAgent(command: AgentCommand): Promise<Agent | null>;

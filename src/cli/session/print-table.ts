@@ -18,8 +18,8 @@ export function printTable(session: Session, table: Table, noun: string): void {
 }
 
 /**
- * The same for a table of numbers: columns that do not fit are left out from the right, and named below the table,
- * where shortened numbers would mean nothing.
+ * printTable() for numbers: columns that do not fit are left out from the right and named below the table, because a
+ * shortened number would be misread.
  */
 export function printNumbers(session: Session, table: Table, noun: string): void {
   const { terminal, settings, output } = session;
@@ -47,7 +47,10 @@ export function fittingLines(session: Session, text: string): string[] {
   return width === null ? [text] : usageLines(text, width).trimEnd().split("\n");
 }
 
-/** The same for a command whose only output is the table: Output.hold(). */
+/**
+ * printTable() for a command whose only output is the table: the output is held back until it is complete
+ * (Output.hold()).
+ */
 export async function printOnlyTable(session: Session, table: Table, noun: string): Promise<void> {
   session.holdOutput();
   write(session, table, noun);

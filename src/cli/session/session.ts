@@ -214,7 +214,7 @@ export class Session {
     if (pager !== null) this.output.usePager(pager);
   }
 
-  /** Holds the output of a short command back until it is complete (Output.hold()), unless somebody looks on. */
+  /** Holds the output of a short command back until it is complete (Output.hold()), unless stdout is a terminal. */
   holdOutput(): void {
     if (!this.terminal.stdoutIsTty) this.output.hold();
   }

@@ -42,7 +42,7 @@ export interface Permission {
   readonly ownerUid?: number;
 }
 
-/** The call for which is checked. */
+/** The call whose permission is checked. */
 export interface Asking {
   /** Whether polkit may ask the user for a password. */
   readonly interactive: boolean;
@@ -92,7 +92,7 @@ export class Authority {
   async ask(call: Asking, caller: Caller, permission: Permission): Promise<Decision> {
     const kind = call.interactive ? "people" : "rules";
     const owner = shareOwner(caller.uid);
-    const place = this.#places[kind].take(owner, `Too many questions about user ${owner} wait for an answer`);
+    const place = this.#places[kind].take(owner, `Too many authorization checks of user ${owner} are pending`);
     const ended = Promise.withResolvers<never>();
     ended.promise.catch(() => {});
     const end = (why: string) => ended.reject(denied(new Error(why)));

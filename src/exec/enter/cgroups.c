@@ -66,7 +66,7 @@ static void make_cgroup(const struct cgroup_texts *texts, const char *controller
         size_t i = n_leaves++;
         leaves[i].names_machine = is_named_by(controllers);
         leaves[i].is_unified = controllers[0] == 0;
-        /* The machine has no cgroup of its own in this hierarchy; so it is in most hierarchies of version 1. */
+        /* The machine has no cgroup of its own in this hierarchy, as in most hierarchies of version 1. */
         if (strcmp(root, "/") == 0 || root[0] == 0) return;
         sweep_cgroups(directory);
         leaves[i].is_made = make_leaf(i, directory);

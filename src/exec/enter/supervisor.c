@@ -95,7 +95,7 @@ static struct started wait_executed(pid_t command, int exec_error, const sigset_
                 look_at_children();
                 n = read(exec_error, &error, sizeof error);
                 if (n >= 0 || (errno != EINTR && errno != EAGAIN)) break;
-                /* Without the descriptor of signals, children are looked at now and then. */
+                /* Without the descriptor of signals, children are checked every 100 ms. */
                 poll(awaited, 2, awaited[1].fd < 0 ? 100 : -1);
                 if (read(awaited[1].fd, &came, sizeof came) != sizeof came) continue;
                 if (!ends_the_start((int) came.ssi_signo)) continue;

@@ -1,4 +1,5 @@
-// Calls of a client, and their replies and errors: the common part of both clients, connection.ts and plain.ts.
+// Calls of a client, and their replies and errors: the common part of both clients, connection.ts and
+// ../plain/client.ts.
 import { busErrorOfErrno, ErrnoError } from "../../base/error.ts";
 import { Variant } from "../../base/variant.ts";
 import type { Fd } from "../../kernel/file/fd.ts";

@@ -50,7 +50,7 @@ export class BusClient {
   #changeHandler: (() => void) | null = null;
   #closed: { error: Error | undefined } | null = null;
 
-  /** Takes ownership of a connected socket. Use `BusClient.open`, which waits until the bus has greeted us. */
+  /** Takes ownership of a connected socket. Use `BusClient.open`, which waits for the bus's reply to Hello. */
   private constructor(fd: Fd, options: ConnectionOptions) {
     this.#peerToPeer = options.peerToPeer === true;
     this.#connection = new BusConnection(
@@ -66,7 +66,7 @@ export class BusClient {
     );
   }
 
-  /** Speaks D-Bus on a connected socket. Throws BusError when authentication fails. */
+  /** Makes a client on a connected socket, of which it takes ownership. Throws BusError when authentication fails. */
   static async open(fd: Fd, options: ConnectionOptions = {}): Promise<BusClient> {
     const client = new BusClient(fd, options);
     await client.#connection.ready();
@@ -117,7 +117,7 @@ export class BusClient {
     else this.#closeHandlers.add(handler);
   }
 
-  /** Ends what `onClose()` began. */
+  /** Removes a handler that `onClose()` has added. */
   offClose(handler: (error?: Error) => void): void {
     this.#closeHandlers.delete(handler);
   }

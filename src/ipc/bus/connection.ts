@@ -43,11 +43,11 @@ interface ConnectionHandlers {
 
 /**
  * What happens to received descriptors:
- * - `none`: no called method returns one, and whoever sends one ends the connection. Not for a broker that was asked
+ * - `none`: no called method returns one, and a peer that sends one is disconnected. Not for a broker that was asked
  *   whether it passes descriptors.
  * - `lent`: those of a reply are closed at the end of the event-loop turn in which it is delivered.
- * - `kept`: those among the values of a reply belong to the caller, who closes them.
- * Those of a call belong to its handler; those of a signal, and all that no value refers to, are closed here.
+ * - `kept`: those among the values of a reply belong to the caller, who closes them. Those of a call belong to its
+ *   handler; those of a signal, and all that no value refers to, are closed here.
  */
 export type DescriptorPolicy = "none" | "lent" | "kept";
 
@@ -71,7 +71,7 @@ class Adapter extends EventEmitter {
   }
 
   message(message: Message): void {
-    // Between two peers there is no broker to greet: the greeting is answered here.
+    // Between two peers there is no broker that replies to Hello: the reply is made here.
     if (this.#peerToPeer && message.member === HELLO && message.destination === BROKER) {
       const serial = message.serial as number;
       queueMicrotask(() => this.emit("message", reply(serial, [null])));
@@ -123,7 +123,7 @@ export class BusConnection {
     forgetNameOwners(this.#bus);
   }
 
-  /** Resolves with our unique name once the broker has greeted us; null between two peers. */
+  /** Resolves to our unique name when the broker has replied to Hello; to null between two peers. */
   ready(): Promise<string | null> {
     if (this.#closed) return Promise.reject(disconnected());
     return new Promise((resolve, reject) => {

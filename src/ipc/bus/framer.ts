@@ -50,7 +50,7 @@ export class Framer {
     for (let at = 0; at < chunk.length && this.#handlers.isOpen(); ) at += this.#step(chunk.subarray(at));
   }
 
-  /** Returns how many bytes it took. */
+  /** Handles the beginning of `bytes`; returns how many of them. */
   #step(bytes: Buffer): number {
     if (this.#skip > 0) {
       const step = Math.min(this.#skip, bytes.length);

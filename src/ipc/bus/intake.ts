@@ -64,7 +64,7 @@ export class BusIntake {
   readonly #turns: FairTurns;
   readonly #limits: IntakeLimits;
   readonly #senders = new Map<string, Sender>();
-  /** Users by unique name, which is never reused. Null: being asked for. */
+  /** Users by unique name, which is never reused. Null: the broker has not replied yet. */
   readonly #users = new Map<string, number | null>();
   #totalBytes = 0;
   #totalDescriptors = 0;
@@ -153,7 +153,7 @@ export class BusIntake {
     else answering.then(done, done);
   }
 
-  /** Queues a sender that has to wait with the senders of the same user, which share that user's time. */
+  /** Asks the broker for the user of a sender that has to wait: the senders of one user share that user's time. */
   #askForUser(name: string): void {
     if (this.#users.has(name)) return;
     const [oldest] = this.#users.keys();

@@ -10,7 +10,7 @@ import { type HttpRequest, parseHead } from "./request.ts";
 
 export type { HttpRequest } from "./request.ts";
 
-/** The answers that there are. node:http has them all; loading it takes a tenth of the daemon's start. */
+/** The statuses of replies. node:http has all texts; loading it takes a tenth of the daemon's start. */
 const REASONS = {
   200: "OK",
   400: "Bad Request",

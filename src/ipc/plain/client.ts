@@ -1,7 +1,7 @@
-// A D-Bus client for programs that make a few calls and end. It does without dbus-next (connection.ts) and, on this
-// host's buses, without the kernel layer: both take longer to load than such a call takes. The first call that passes
-// descriptors makes a second connection, over a socket of our own. The first subscription to signals replaces both by
-// the client of client.ts, which makes all later calls.
+// A D-Bus client for programs that make a few calls and end. It does without dbus-next (../bus/connection.ts) and, on
+// this host's buses, without the kernel layer: both take longer to load than such a call takes. The first call that
+// passes descriptors makes a second connection, over a socket of our own. The first subscription to signals replaces
+// both by the client of ../bus/client.ts, which makes all later calls.
 import { BROKER, BROKER_PATH } from "../../base/vocabulary/bus-peers.ts";
 import {
   answerOf,
@@ -91,7 +91,7 @@ class PlainBus implements Calls {
     );
   }
 
-  /** A connection that the bus has accepted. */
+  /** Returns a connection on which the bus has replied to Hello. */
   static async greeted(target: BusTarget, socket: PlainSocket): Promise<PlainBus> {
     const bus = new PlainBus(target, socket);
     try {
@@ -154,7 +154,7 @@ class PlainBus implements Calls {
       client.onClose((error) => this.#tell(error));
       return client;
     } catch (error) {
-      // Calls go on over this connection, which may have ended meanwhile.
+      // Calls continue over this connection, which may have ended meanwhile.
       this.#whole = null;
       if (this.#streamEnd !== null) this.#tell(this.#streamEnd.error);
       throw error;

@@ -1,5 +1,5 @@
-// Sockets of our own for the client for short calls (client.ts): for addresses that the engine has no way to, and for
-// descriptors.
+// Sockets of our own for the client for short calls (client.ts): for addresses that the engine cannot connect to, and
+// for descriptors.
 import { expectShortLife } from "../../kernel/event/poller.ts";
 import { MAX_FDS } from "../../kernel/socket/message-header.ts";
 import { streamOn } from "../../kernel/socket/stream.ts";

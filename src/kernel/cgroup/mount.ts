@@ -27,7 +27,7 @@ export function cgroupRoot(): CgroupRoot {
   return known;
 }
 
-/** What `cgroupRoot()` returns for the text of a /proc/self/mountinfo. */
+/** Returns `cgroupRoot()` for the text of a /proc/self/mountinfo. */
 export function findCgroupRoot(mountinfo: string): CgroupRoot {
   const mounts = mountinfo.split("\n").map(parseLine);
   const unified = mounts.filter((mount) => mount.type === "cgroup2").map(({ path }) => path);
@@ -70,7 +70,7 @@ export function cgroupMounts(): CgroupMounts {
   );
 }
 
-/** What `cgroupHierarchies()` returns for the text of a /proc/self/mountinfo. */
+/** Returns `cgroupHierarchies()` for the text of a /proc/self/mountinfo. */
 export function findCgroupHierarchies(mountinfo: string): CgroupHierarchy[] {
   const found = new Map<string, string>();
   // Hosts may have thousands of mounts; few of them are of control groups.

@@ -99,8 +99,8 @@ export function watch(fd: Fd | number, interest: Interest, callback: Callback): 
 const SHORT_LIFE_MS = 500;
 
 /**
- * Puts the thread off, for a program that makes a few calls and ends: on a busy host that takes longer, and the thread
- * costs more.
+ * Delays the start of the thread, for a program that makes a few calls and ends: on a busy host such a program runs
+ * longer, and starting the thread costs more.
  */
 export function expectShortLife(): void {
   threadAfterMs = SHORT_LIFE_MS;

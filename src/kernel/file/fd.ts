@@ -100,8 +100,8 @@ export class Fd implements Disposable {
   }
 
   /**
-   * Sets the function to call before the descriptor is closed or taken; replaces an earlier one. The poller stops its
-   * watch by it: a watch that outlives its descriptor would act on the file that gets the number next.
+   * Sets the function to call before the descriptor is closed or taken; replaces an earlier one. The poller uses it to
+   * stop its watch: a watch that outlives its descriptor would act on the file that gets the number next.
    */
   onClose(hook: (() => void) | undefined): void {
     this.#beforeClose = hook;

@@ -93,7 +93,8 @@ export function isAt(fd: Fd, path: string): boolean {
 const FLOCK: Readonly<Record<LockMode, number>> = { shared: 1 | 4, exclusive: 2 | 4 };
 
 /**
- * Locks a file or directory by flock(2) until its descriptors are closed; returns false where it is locked otherwise.
+ * Locks a file or directory by flock(2) until its descriptors are closed; returns false where another process or open
+ * file has a conflicting lock.
  */
 export function lockWhole(fd: Fd, mode: LockMode = "exclusive"): boolean {
   const result = trySys("flock", fd.number, FLOCK[mode]);

@@ -5,7 +5,7 @@ import { errnoNameOf } from "../../base/error.ts";
 import { sameNamespace } from "./namespace.ts";
 import { processStatus, readProcess } from "./process-file.ts";
 
-/** How many processes are looked at: more are not started by a program that makes a container. */
+/** The maximum number of processes that are examined; a program that makes a container starts fewer. */
 const LIMIT = 1000;
 
 /**

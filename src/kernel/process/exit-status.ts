@@ -43,7 +43,7 @@ function endOfZombie(process: PidRef): ProcessEnd | null {
     process.kill(0);
     return fields[0] === "Z" ? decode(Number(fields[EXIT_CODE_FIELD])) : null;
   } catch {
-    return null; // whatever failed, the status is unknown then, which is what null says
+    return null; // whatever failed, the status is unknown
   }
 }
 

@@ -17,8 +17,8 @@ export function uninterruptibleSleep(process: PidRef, threads: Threads = "all"):
     const directory = `/proc/${pid}/task`;
     return process.verified(() => sleepsOf(directory, threads === "main" ? [String(pid)] : readdirSync(directory)));
   } catch {
-    // The process has ended, perhaps while it was read; or it cannot be read now, and then nobody gives it up: whoever
-    // asks asks again.
+    // The process has ended, perhaps while it was read, or its state cannot be read now: the caller must not take it
+    // for hung, and calls again later.
     return null;
   }
 }

@@ -114,7 +114,7 @@ export class Acceptor implements Disposable {
     this.#waitMs = Math.min(2 * this.#waitMs, LONGEST_WAIT_MS);
   }
 
-  /** Accepts one connection with the reserved descriptor, so that important peers still get in. */
+  /** Accepts one connection with the reserved descriptor, so that important peers can still connect. */
   #acceptOnReserve(): void {
     this.#reserve?.close();
     this.#reserve = null;

@@ -117,7 +117,7 @@ function plan(): void {
 
 /** Starts a child for waiting sockets, unless one runs for less than PATIENCE_MS or CHILD_LIMIT children run. */
 async function closeSockets(): Promise<void> {
-  // Loaded when it is wanted: nobody sends sockets to a client.
+  // Imported on demand: only daemons receive sockets.
   const { closeInChild, SOCKETS_PER_CHILD } = await import("./close-in-child.ts");
   const now = performance.now();
   if (children >= CHILD_LIMIT || sockets.length === 0) return;

@@ -61,7 +61,7 @@ export type ByteStream = Pick<
 > &
   Partial<Pick<SocketStream, "receiveLeft">>;
 
-/** Makes the stream on a socket that is connected already; whoever calls it owns the stream. */
+/** Makes the stream on a socket that is connected already; its caller owns the stream. */
 export type OpenStream = (handlers: StreamHandlers, options?: StreamOptions) => ByteStream;
 
 /** The limits of reading one stream in one turn of the event loop; then other streams are read. */
@@ -73,7 +73,7 @@ const incoming = pinForever(64 * 1024);
 
 type State = "open" | "finishing" | "closed";
 
-/** Returns what makes a SocketStream on `fd`, for protocols that run on other sockets as well. */
+/** Returns a function that makes a SocketStream on `fd`, for protocols that run on other sockets as well. */
 export function streamOn(fd: Fd): OpenStream {
   return (handlers, options) => new SocketStream(fd, handlers, options);
 }
@@ -83,7 +83,7 @@ export class SocketStream implements Disposable {
   readonly fd: Fd;
   readonly #handlers: StreamHandlers;
   readonly #takesDescriptors: number;
-  /** Nothing has to be looked at before it is read. */
+  /** Whether bytes can be read without a check for descriptors: the peer cannot send any. */
   readonly #isPlain: boolean;
   readonly #watch: Watch;
   readonly #queue: SendQueue;

@@ -1,5 +1,5 @@
 // The standard streams of this process: what they lead to, and writing to them. node:fs, node:tty and the stream
-// objects of the engine can do the same; loading them takes longer than a short command has. See ioctl_tty(2),
+// objects of the engine can do the same; loading them takes longer than a short command may take. See ioctl_tty(2),
 // write(2).
 import { AT_FDCWD } from "../syscall/constants.ts";
 import { pinForever, scratchString } from "../syscall/mem.ts";
@@ -16,7 +16,10 @@ export function terminalColumns(fd: number): number | undefined {
   return trySys("ioctl", fd, TIOCGWINSZ, answer) === 0 ? answer.view.getUint16(2, true) : undefined;
 }
 
-/** Writes some bytes, 64 KiB at most, and returns how many; throws SyscallError, with EAGAIN where nothing goes now. */
+/**
+ * Writes some bytes, 64 KiB at most, and returns how many; throws SyscallError, EAGAIN where nothing can be written
+ * now.
+ */
 export function writeSome(fd: number, bytes: Uint8Array): number {
   const part = bytes.length > outgoing.size ? bytes.subarray(0, outgoing.size) : bytes;
   outgoing.bytes.set(part);

@@ -17,7 +17,7 @@ interface Visitor {
    * entered.
    */
   entry(name: RawName): boolean;
-  /** Called behind the last name of the current directory, the top included, before both chains leave it. */
+  /** Called after the last name of the current directory, the top included, before both chains leave it. */
   end(): void;
 }
 

@@ -9,7 +9,7 @@ export class MachineEvents {
   readonly #log: EventLog;
   /** The machines of an earlier daemon that are being restored; null when that is done. */
   #restored: Machine[] | null = [];
-  /** Whether the host shuts down, which then is how machines end. */
+  /** Whether the host shuts down: that is then logged as the cause of each machine's end. */
   isHostStopping = false;
 
   constructor(log: EventLog) {

@@ -18,7 +18,7 @@ export function requireImageName(parameter: string, name: string): void {
   if (!isImageName(name)) throw invalidArgument(parameter, `Image name '${name}' is invalid.`);
 }
 
-/** The time in which the workers of a daemon that was killed have ended, too. */
+/** After this time, the workers of a daemon that was killed have ended, too. */
 const SWEEP_AGAIN_MS = 5000;
 
 export class Images {
@@ -63,7 +63,7 @@ export class Images {
     return image;
   }
 
-  /** Does the same, but throws InvalidArgs for a name that no image can have. */
+  /** As `get()`, but throws InvalidArgs for a name that no image can have. */
   require(name: string): Image {
     requireImageName("name", name);
     return this.get(name);

@@ -7,7 +7,7 @@ import { openInMachine } from "./open-in-machine.ts";
 import { HOST_ROOT, rootIdentity } from "./root-identity.ts";
 
 /**
- * Opens it for a client; the caller closes the master, which blocks in read(2) as clients expect. Throws an error with
+ * Opens one for a client, which owns the master. The master blocks in read(2), as clients expect. Throws an error with
  * errno, Timeout where the machine's file system does not answer.
  */
 export async function openPtyIn(operations: Operations, machine: Machine): Promise<Pty> {

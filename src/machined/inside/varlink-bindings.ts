@@ -44,7 +44,10 @@ export function openVarlinkHandlers(daemon: Daemon, findName: FindName): Varlink
   };
 }
 
-/** Returns "" for the path of the source, which an empty text means on D-Bus only, as in the original. */
+/**
+ * Returns the destination; "", which means the path of the source, where it is absent. The client cannot send "": it
+ * has this meaning on D-Bus only, as in the original.
+ */
 function destinationOf({ destination }: Pick<Parameters<"CopyTo">, "destination">): string {
   if (destination === "") throw invalidArgument("destination", "Not an absolute path");
   return destination ?? "";

@@ -72,7 +72,7 @@ export async function createMachine(
   throw new MachinedError("JobFailed", text);
 }
 
-/** The same, but resolves when the scope's start is queued: Varlink replies then. */
+/** As createMachine(), but resolves when the scope's start is queued: Varlink replies then. */
 export async function beginMachine(
   daemon: Daemon,
   call: Call,
@@ -158,8 +158,8 @@ function pinned(pid: number, open: () => PidRef): PidRef {
  */
 function supervisorOf(caller: Caller, leader: PidRef): PidRef | null {
   if (caller.pid <= INIT_PID || caller.pid === leader.pid) return null;
-  // The machine can do without a supervisor that has ended meanwhile; with one that is there, it must not be registered
-  // without.
+  // A supervisor that has ended meanwhile is not needed. Where one that runs cannot be opened, the error is thrown: the
+  // machine must not be registered without it.
   return unlessNoProcess(() => caller.openProcess(), null);
 }
 

@@ -28,7 +28,7 @@ export interface Registration extends MachineDescription {
 
 const NO_ID = new Uint8Array(0);
 
-/** The arguments of CreateMachine() and RegisterMachine(). */
+/** Returns the registration for the arguments of CreateMachine() and RegisterMachine(). */
 export function fromArguments(args: {
   readonly name: string;
   readonly id: Uint8Array;
@@ -77,7 +77,10 @@ function valuesOf(properties: readonly (readonly [string, Variant])[]): Readonly
   return values;
 }
 
-/** The arguments of CreateMachineEx() and RegisterMachineEx(). Throws InvalidArgs for an unknown or ill-typed key. */
+/**
+ * Returns the registration for the arguments of CreateMachineEx() and RegisterMachineEx(). Throws InvalidArgs for an
+ * unknown or ill-typed key.
+ */
 export function fromProperties(name: string, properties: readonly (readonly [string, Variant])[]): Registration {
   const values = valuesOf(properties);
   const text = (key: string) => (values.get(key) as string | undefined) ?? "";
@@ -117,8 +120,9 @@ function leaderOfProperties(values: ReadonlyMap<string, unknown>): LeaderName {
 type Parameters = VarlinkParameters<typeof IoSystemdMachine, "Register">;
 
 /**
- * The parameters of Register() over Varlink. As in 262, `supervisor` and `supervisorProcessId` are ignored: the
- * supervisor is the caller, since terminating the machine sends SIGTERM to that process.
+ * Returns the registration for the parameters of Register() over Varlink. As in 262, `supervisor` and
+ * `supervisorProcessId` are ignored: the supervisor is the caller, since terminating the machine sends SIGTERM to that
+ * process.
  */
 export function fromVarlink(p: Parameters): Registration {
   const id = p.id === undefined ? null : parseId(p.id);
@@ -148,7 +152,9 @@ function leaderOfVarlink({ leader, leaderProcessId }: Parameters): LeaderName {
   return { pid, pidfdId: id === undefined ? undefined : BigInt(id) };
 }
 
-/** The number of a process that a caller names over Varlink: a plain number, or a ProcessId. Throws InvalidArgs. */
+/**
+ * Returns the PID of a process that a caller names over Varlink: by a plain number, or a ProcessId. Throws InvalidArgs.
+ */
 export function pidOf(id: NonNullable<Parameters["leader"] | Parameters["leaderProcessId"]>): number {
   const pid = Number(typeof id === "object" ? id.pid : id);
   if (!Number.isInteger(pid) || pid < 0 || pid > 0x7fff_ffff) throw invalidArgument("pid", "Invalid process");

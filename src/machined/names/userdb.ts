@@ -78,7 +78,7 @@ export function findRecord(daemon: Daemon, kind: IdKind, query: Readonly<Record<
   return found;
 }
 
-/** The same for a Varlink query, which must name this service. */
+/** As `findRecord()`, for a Varlink query, which must name this service. */
 function lookUp(daemon: Daemon, kind: IdKind, query: Query): Found {
   const { id, name } = KINDS[kind];
   checkId(id, query[id]);

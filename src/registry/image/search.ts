@@ -109,7 +109,7 @@ function listIn(directory: SearchedDirectory): readonly Image[] {
   return images.of(directory, () => forms.map((some) => firstOf(directory, some)).filter((image) => image !== null));
 }
 
-/** Returns the readings of a directory's entries, by image name. */
+/** Returns the forms in which the entries of a directory can be read, by image name. */
 function formsIn(directory: SearchedDirectory): (readonly Form[])[] {
   const forms = new Map<string, Form[]>();
   for (const { name: entry } of listDirectory(directory.fd)) {

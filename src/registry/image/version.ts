@@ -70,7 +70,10 @@ function isVersion(text: string): boolean {
 }
 
 const IGNORED = /^[^A-Za-z0-9.~^-]+/;
-/** The signs in a version, from the one that makes it older than no sign would, to the one that makes it newest. */
+/**
+ * The separators in a version, in the order of their comparison: at the first difference, the version with the
+ * separator is the older one. So `1-2` is older than `1^2`, and that is older than `1.2`.
+ */
 const SEPARATORS = ["-", "^", "."];
 
 /** Orders versions: negative when `a` is older than `b`. Numbers count as numbers, `~` comes before everything. */
@@ -96,7 +99,7 @@ export function compareVersions(a: string, b: string): number {
   }
 }
 
-/** The version that has the sign where the other has another character is the older one. */
+/** Compares only whether the texts begin with `sign`: the one that does is the older one. */
 function compareSign(left: string, right: string, sign: string): number {
   return Number(right.startsWith(sign)) - Number(left.startsWith(sign));
 }

@@ -95,7 +95,7 @@ function interfacesProblem(indices: readonly number[]): string | null {
   const bad = indices.find((index) => !isInterfaceIndex(index));
   if (bad !== undefined) return `Invalid network interface index ${bad}`;
   if (indices.length <= INTERFACES_LIMIT) return null;
-  return `Too many network interfaces, at most ${INTERFACES_LIMIT} are taken`;
+  return `Too many network interfaces, at most ${INTERFACES_LIMIT} are accepted`;
 }
 
 /**

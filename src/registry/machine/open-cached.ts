@@ -36,8 +36,8 @@ export function openPathCached(place: Place, root: Fd, path: string): Fd | null 
   }
   const onRoot = isSelfContained(place, root) ? nameOnMount(root, path) : null;
   if (onRoot !== null || path === "/") return onRoot;
-  // The kernel does not cache all missing names: such a name is looked up in its directory, which the kernel answers
-  // for. The module is loaded here, because most lookups do without it.
+  // The kernel does not cache all missing names: such a name is looked up in its directory, on a file system whose
+  // requests the kernel alone answers.
   const { basename, dirname } = process.getBuiltinModule("node:path");
   using directory = openPathCached(place, root, dirname(path));
   return directory === null ? null : nameEntry(directory, basename(path));

@@ -1,4 +1,4 @@
-// The text of a state file: "private data" by its own word, but libsystemd, nss-mymachines, ps and other daemons read
+// The text of a state file: it calls itself "private data", but libsystemd, nss-mymachines, ps and other daemons read
 // it. So keys and quoting are a contract: the state files of 252 to 262 are all read; those written are 262's, plus
 // SUBGROUP, which 262 does not write.
 import { formatId, type Id128, parseId } from "../../base/id128.ts";

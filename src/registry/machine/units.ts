@@ -76,8 +76,8 @@ export class MachineUnits {
   }
 
   /**
-   * A machine whose group cannot be read now is a machine: its processes are found by its unit, its use is not
-   * measured.
+   * Returns null where the machine's group cannot be read now. The machine is kept: its processes are found by its
+   * unit, and its usage is not measured.
    */
   #placeNow({ name, leader }: Machine): UnitPlace | null {
     try {

@@ -106,7 +106,7 @@ const RUNIT: Init = {
   status: sv("check"),
   stop: sv("force-shutdown"),
   state,
-  // runsvdir(8) looks every five seconds.
+  // runsvdir(8) reads the directory every five seconds.
   noticeMs: 15_000,
   watched: ({ name }, has) => join(runsvdir(has), name),
 };
@@ -114,8 +114,8 @@ const RUNIT: Init = {
 const INITS: readonly Init[] = [SYSVINIT, OPENRC, RUNIT];
 
 /**
- * Returns the init of a host or a tree; null for systemd, whose units are in layout.ts, and for inits that are not
- * supported, whose reason refusalOn() returns.
+ * Returns the init of a host or a tree; null for systemd, whose units are in layout/machined.ts, and for inits that are
+ * not supported, whose reason refusalOn() returns.
  */
 export function initOn(host: Host): Init | null {
   const { init } = host;

@@ -36,7 +36,7 @@ export function s6(scanDirectory: string): Init {
         script(join(top, "data/check"), fill(checkScript, service)),
         setting(join(top, "notification-fd"), "3"),
         setting(join(top, "timeout-kill"), KILL_MS),
-        // The last one, because s6-svscan(8) may look at any moment and start what it finds.
+        // The last one, because s6-svscan(8) may read the directory at any moment, and starts what it finds.
         link(join(scanDirectory, service.name), top),
       ];
     },

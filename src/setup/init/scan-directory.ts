@@ -16,8 +16,8 @@ const IN_MEMORY = /^\/(?:run|var\/run|tmp|dev|proc|sys)(?:\/|$)/;
 const MEMORY_TYPES = [0x01021994, 0x858458f6];
 
 /**
- * Returns the scan directory of s6 on a host or in a tree of files; `installed` is the directory of the daemons, for
- * what is to be done instead.
+ * Returns the scan directory of s6 on a host or in a tree of files; `installed` is the directory of the daemons, which
+ * the text of a problem names.
  */
 export function findScanDirectory(host: Host, installed = posix.dirname(INSTALLED_PROGRAM)): ScanDirectory {
   const programs = `'${installed}/systemd-machined' and '${installed}/systemd-importd'`;
@@ -36,7 +36,10 @@ export function findScanDirectory(host: Host, installed = posix.dirname(INSTALLE
   return { problem: `${lost}. Add services that execute ${programs} to what fills it` };
 }
 
-/** Returns the scan directory of process 1, which is its working directory; null if process 1 cannot be looked at. */
+/**
+ * Returns the scan directory of process 1: its working directory, or if that cannot be read, the one on its command
+ * line; null if neither is known.
+ */
 function runningScanDirectory(): string | null {
   try {
     return readlinkSync("/proc/1/cwd");

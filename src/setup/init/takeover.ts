@@ -39,8 +39,8 @@ export function disableServices(init: Init, host: Host, say: Say, command: Run):
 }
 
 /**
- * Returns what is said of a running service that must not end now: it has transfers, or does not say whether; null for
- * others.
+ * Returns the message about a running service that must not end now, because it has transfers or did not say whether it
+ * has; null for others.
  */
 function workOf({ name, listWork }: Service, command: Run): string | null {
   if (listWork === null) return null;

@@ -1,5 +1,5 @@
 // The files of the transfer daemon, and their places on a host: programs, units, D-Bus and polkit files. The rules are
-// those of layout.ts: nothing of the distribution is overwritten.
+// those of machined.ts: nothing of the distribution is overwritten.
 
 import { lstatSync, readlinkSync } from "node:fs";
 import { join } from "node:path";

@@ -1,5 +1,5 @@
 // The files for daemons of users (`--user`), and their places on a host: units of the user's service manager, and
-// activation files of the user's bus. The rules are those of layout.ts: nothing of the distribution is overwritten.
+// activation files of the user's bus. The rules are those of machined.ts: nothing of the distribution is overwritten.
 import { join } from "node:path";
 import import1Activation from "../../../install/dbus-1/services/org.freedesktop.import1.service" with { type: "text" };
 import machine1Activation from "../../../install/dbus-1/services/org.freedesktop.machine1.service" with {

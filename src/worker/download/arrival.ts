@@ -1,6 +1,7 @@
-// What the writer of a download tells its reader: that bytes have arrived, that there are no more, that it has failed.
+// Signals from the writer of a download to its reader: bytes have arrived, all bytes have arrived, the download has
+// failed.
 
-/** One writer and one reader. */
+/** For one writer and one reader. */
 export class Arrival {
   #isComplete = false;
   #failure: unknown = null;

@@ -3,7 +3,7 @@
 import { readSettings } from "../../kernel/file/foreign-file.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 
-/** The files of distributions: Debian and Arch, Fedora, SUSE, Alpine. */
+/** Where distributions keep the trusted certificates in one file: Debian and Arch, Fedora, SUSE, Alpine. */
 const BUNDLES = [
   "/etc/ssl/certs/ca-certificates.crt",
   "/etc/pki/tls/certs/ca-bundle.crt",
@@ -14,7 +14,7 @@ const BUNDLES = [
 const BUNDLE_LIMIT_BYTES = 16 << 20;
 
 interface TlsOptions {
-  /** In PEM; absent for the engine's own list. */
+  /** The trusted certificates in PEM; absent where the engine's own list is used. */
   readonly ca?: string;
 }
 

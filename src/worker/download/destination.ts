@@ -2,13 +2,13 @@
 import type { SpoolParts } from "./spool-parts.ts";
 import type { Origin } from "./spool-state.ts";
 
-/** The destination of a download. */
+/** Receives the bytes of a download; implemented by the spool and by the unbuffered download. */
 export interface Destination {
   /** How many bytes were written from the first one on without a gap. */
   readonly end: number;
   /** The version of the file that these bytes belong to; null before the first. */
   readonly origin: Origin | null;
-  /** Whether it takes bytes in order only. */
+  /** Whether bytes are accepted in order only. */
   readonly isSequential: boolean;
   readonly generation: number;
   readonly parts: SpoolParts;

@@ -52,7 +52,7 @@ keepWhenInterrupted({
   [Symbol.dispose]: () => {},
 });
 
-/** Returns the body of a reply, as chunks. Throws TransientError when it ends early, or arrives too slowly. */
+/** The body of a reply as an iterable of chunks. Throws TransientError when it ends early, or arrives too slowly. */
 export class HttpBody implements AsyncIterable<Buffer>, Disposable {
   readonly #response: Response;
   readonly #abort: AbortController;
@@ -105,7 +105,7 @@ function tooSlow(): TransientError {
   return new TransientError("ETIMEDOUT", "Download too slow, giving up");
 }
 
-/** The reasons of openssl-verify(1), by the codes of errors. */
+/** Matches the codes of errors of certificates that are not trusted (the reasons of openssl-verify(1)). */
 const UNTRUSTED = /CERT|SELF_SIGNED|SIGNATURE|HOSTNAME_MISMATCH|INVALID_CA|CRL/;
 const OTHER_NAME = "ERR_TLS_CERT_ALTNAME_INVALID";
 /** Advice for programmers in the engine's error texts; it is removed. */

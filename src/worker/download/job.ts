@@ -132,8 +132,9 @@ class MainJob {
   }
 
   /**
-   * Takes the reply to a request for the rest; returns false where it cannot be used, and the whole file must be
-   * requested. Parts may be joined only where both replies have the same strong tag (RFC 9110, 13.1.5, 15.3.7).
+   * Handles the reply to a request for the rest of the file. Returns false where the reply cannot be used, so that the
+   * whole file must be requested. Parts may be joined only where both replies have the same strong tag (RFC 9110,
+   * 13.1.5, 15.3.7).
    */
   async #goOn(reply: HttpReply, body: HttpBody, origin: Omit<Origin, "size">): Promise<boolean> {
     const before = this.#spool.origin;
@@ -173,7 +174,7 @@ class MainJob {
     return reachesEnd && (known ?? size) === size && start <= this.#spool.end && start >= this.#spool.end - 1;
   }
 
-  /** Takes the whole file. A beginning that is spooled already must be the same, byte for byte. */
+  /** Receives the whole file. Its beginning must be equal, byte for byte, to the bytes that are spooled already. */
   async #whole(reply: HttpReply, body: AsyncIterable<Buffer>, origin: Omit<Origin, "size">): Promise<void> {
     const size = announced(reply);
     if (size !== null && size > this.#limits.mainBytes) throw new ErrnoError("EFBIG", "Content too large.");
@@ -194,7 +195,7 @@ class MainJob {
     this.#compared = null;
   }
 
-  /** Makes further connections, for a file that is large enough, on a server that can send parts. */
+  /** Opens further connections for a file that is large enough, on a server that can send parts; else returns null. */
   #partsFor(etag: string | null, size: number | null): ParallelParts | null {
     if (this.#spool.isSequential || !isStrong(etag)) return null;
     if (size === null || size < this.#limits.parallel.fromBytes) return null;

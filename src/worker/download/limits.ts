@@ -22,7 +22,7 @@ const PARALLEL_LIMITS: ParallelLimits = {
 export interface JobLimits extends HttpLimits, RetryLimits {
   readonly mainBytes: number;
   readonly sideBytes: number;
-  /** The most that a file may contain, unpacked. */
+  /** The maximum size of the content, after decompression. */
   readonly contentBytes: number;
   readonly parallel: ParallelLimits;
 }

@@ -39,7 +39,7 @@ export class ParallelParts {
     return this.#isFilling ? null : (this.#parts?.[0]?.start ?? null);
   }
 
-  /** Downloads the gaps behind the first part of those that an earlier call left. */
+  /** Downloads what the parts of an earlier call leave out: the gaps between them and behind the last one. */
   fill(): void {
     if (this.#parts !== null) return;
     this.#isFilling = true;

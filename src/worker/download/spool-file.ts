@@ -9,7 +9,9 @@ import { unlessErrno } from "../../kernel/syscall/sys.ts";
 const FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const MODE = 0o600;
 
-/** Opens or makes the file and locks it; returns null while another process has it. `beforeLock` is for tests. */
+/**
+ * Opens or makes the file and locks it; returns null while another process holds the lock. `beforeLock` is for tests.
+ */
 export function openSpoolFile(root: Fd, name: string, beforeLock: () => void = () => {}): Fd | null {
   for (;;) {
     const file = Fd.adopt(openSync(`/proc/self/fd/${root.number}/${name}`, FLAGS, MODE));

@@ -24,7 +24,7 @@ export class SpoolParts {
     return this.#parts.at(-1)?.end ?? null;
   }
 
-  /** Returns the gaps behind the first part, up to `size`. */
+  /** Returns the gaps between the parts, and the one between the last part and `size`. */
   gaps(size: number): Part[] {
     return this.#parts.flatMap(({ end }, index) => {
       const next = this.#parts[index + 1]?.start ?? size;

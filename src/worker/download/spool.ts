@@ -25,7 +25,7 @@ import { bootId, type Origin, readState, type SpoolState, usableOf, writeState }
  */
 const SMALL = CHUNK / 4;
 const SYNC_EVERY_BYTES = 256 << 20;
-/** The state of parts is written after this many bytes: a killed process loses at most as much. */
+/** The state of parts is written after this many bytes: a killed process loses at most this much. */
 const NOTE_EVERY_BYTES = 1 << 20;
 
 /** How often a transfer that waits for another one checks whether it has ended. */
@@ -75,7 +75,7 @@ export class Spool implements Destination, Disposable {
     return spool;
   }
 
-  /** The same, but waits for another process that fills it; returns null once `isHere` returns true. */
+  /** As `open()`, but waits while another process fills the spool; returns null once `isHere` returns true. */
   static async openWhenFree(root: Fd, use: SpoolUse, url: string, isHere: () => boolean): Promise<Spool | null> {
     for (let waited = false; ; waited = true) {
       if (waited && isHere()) return null;
@@ -181,7 +181,7 @@ export class Spool implements Destination, Disposable {
     return this.#generation;
   }
 
-  /** Takes bytes of a later part, unless they belong to a version that was dropped meanwhile. */
+  /** Writes bytes of a later part, unless they belong to a version that was dropped meanwhile. */
   putAhead(chunk: Buffer, position: number, generation: number): void {
     if (generation !== this.#generation || !this.file.isOpen) return;
     if (!this.#hasParts) {
@@ -195,7 +195,7 @@ export class Spool implements Destination, Disposable {
     this.#note(chunk.length);
   }
 
-  /** Writes the state now and then: with later parts, the file's length does not show what exists. */
+  /** Writes the state after every NOTE_EVERY_BYTES: with later parts, the file's length does not show what exists. */
   #note(bytes: number): void {
     this.#unnoted += bytes;
     if (this.#hasParts && this.#unnoted >= NOTE_EVERY_BYTES) this.#writeState();

@@ -45,7 +45,10 @@ export interface CacheNames {
   readonly suffix: string;
 }
 
-/** Returns the name of a kept download, without its suffix. `rootPath` counts for its maximum length. */
+/**
+ * Returns the name of a kept download, without its suffix. The length of `rootPath` counts towards the maximum length
+ * of a path.
+ */
 export function cacheStem(rootPath: string, url: string, etag: string | null, { prefix, suffix }: CacheNames): string {
   const tag = etag === null ? "" : `.${escapeName(etag)}`;
   const stem = `${prefix}${escapeName(url)}${tag}`;

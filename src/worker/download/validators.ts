@@ -2,7 +2,7 @@
 
 export interface ContentRange {
   readonly start: number;
-  /** Behind the last byte. */
+  /** The offset behind the last byte. */
   readonly end: number;
   readonly size: number;
 }
@@ -16,8 +16,8 @@ export function contentRange(headers: Headers): ContentRange | null {
 }
 
 /**
- * Whether a tag identifies the very bytes. A weak tag means "equivalent", and a date "not changed within this second":
- * neither is enough to join two parts.
+ * Whether a tag identifies exactly these bytes. A weak tag means "equivalent", and a date "not changed within this
+ * second": neither is enough to join two parts.
  */
 export function isStrong(etag: string | null | undefined): etag is string {
   return typeof etag === "string" && /^"[^"]*"$/.test(etag);

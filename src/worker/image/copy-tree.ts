@@ -53,7 +53,8 @@ export async function copyInChild(source: Fd, target: Fd, state: SourceState): P
     env,
     signalWithParent: SIGKILL,
   });
-  // Registered after the copy, and so abandoned before it: nothing is written to the copy while it is removed.
+  // Clean-ups run in reverse order of registration: the child is killed before the stage of the copy, which the caller
+  // registered, is removed.
   const registration = abandonWithUs({ [Symbol.dispose]: () => end(child) });
   try {
     const { code, signal } = await child.exited;

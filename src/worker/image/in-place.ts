@@ -18,7 +18,7 @@ export class InPlace implements Disposable {
   }
 
   /**
-   * Locks the file at `path` and opens, or makes, it by `open`. Throws `EBUSY` when a machine or another process uses
+   * Locks the file at `path` and opens or makes it with `open`. Throws `EBUSY` when a machine or another process uses
    * it. Where no lock is possible (on a read-only file system, say), none is taken.
    */
   static open(locks: string | null, path: string, open: () => Fd): InPlace {

@@ -64,7 +64,9 @@ export function isQcow2(file: Fd): boolean {
   return readAt(file, 0, MAGIC.length, "short").equals(MAGIC);
 }
 
-/** How each file is read: it may be the caller's, on a file system that does not answer. */
+/**
+ * The function that makes blocking calls on each file: it may be the caller's, on a file system that does not answer.
+ */
 const attempts = new WeakMap<Fd, Attempt>();
 
 function attemptFor(file: Fd): Attempt {

@@ -39,8 +39,8 @@ export function replaceFile(root: Fd, from: string, to: string): void {
 }
 
 /**
- * Renames the image `from` to `to` and removes the image that had the name. That is locked until it is removed: throws
- * `EBUSY` when a machine runs from it, a process copies it, or something is mounted in it.
+ * Renames the image `from` to `to` and removes the image that had the name. The old image is locked until it is
+ * removed. Throws `EBUSY` when a machine runs from it, a process copies it, or something is mounted in it.
  */
 export function replaceImage(root: Fd, from: string, to: string, locks: string | null): void {
   const old = statusOf(root, to);
@@ -95,7 +95,7 @@ function exchange(root: Fd, from: string, to: string, old: Fd): void {
 }
 
 function exchangeInSteps(root: Fd, from: string, to: string): number {
-  // A temporary name, which is swept where this process ends between the two renames.
+  // A temporary name. The clean-up of leftovers removes it where this process ends between the two renames.
   const aside = `.#fs${randomHex(8)}`;
   const result = rename(root, to, aside, 0);
   if (result < 0) return result;

@@ -90,7 +90,7 @@ export class Stage implements Disposable {
     });
   }
 
-  /** Calls `make` with hidden names, until the entry is locked before a sweep removes it. */
+  /** Calls `make` with new hidden names until an entry could be locked before a clean-up has removed it. */
   private static made(root: Fd, label: StageLabel, make: (name: string) => Fd): Stage {
     requireWanted();
     for (;;) {

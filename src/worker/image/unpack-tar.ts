@@ -20,7 +20,7 @@ import { InPlace } from "./in-place.ts";
 import { liftOsTree } from "./os-tree.ts";
 import { exists } from "./stage.ts";
 
-/** The maximum size of an image's tree; a larger archive is taken for a bomb. */
+/** The maximum size of an image's tree; a larger archive is refused as a decompression bomb. */
 const CONTENT_LIMIT_BYTES = 1024 ** 4;
 /** How many bytes are unpacked at a time: between two steps the decoder can continue. */
 const STEP_BYTES = 128 << 10;
@@ -70,7 +70,7 @@ export async function unpackPlainTar(
   unpacker.end();
 }
 
-/** The same, and then completes an OS image. */
+/** As `unpackTar()`; then moves an OS tree that is in a single directory of the archive to the top. */
 export async function importTree(source: Chunks, top: Fd, options: WorkerOptions): Promise<void> {
   await unpackTar(source, top, unpackOptions(options));
   liftOsTree(top);
@@ -81,7 +81,7 @@ function isTree(parent: Fd, name: string): boolean {
 }
 
 /**
- * Locks the directory that a direct import writes to; makes a missing one, and replaces an existing one with force.
+ * Locks the directory that a direct import writes to; makes a missing one; with `force`, replaces an existing one.
  * Throws `EBUSY` when it is in use.
  */
 export function openDirectTree(path: string, { force, btrfsSubvolume, locks }: WorkerOptions): InPlace {

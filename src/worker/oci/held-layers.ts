@@ -27,8 +27,8 @@ export class HeldLayers implements Disposable {
   }
 
   /**
-   * Locks the layer of that name; returns false when there is none. Throws `EBUSY` when another process holds it for
-   * longer.
+   * Locks the layer of that name; returns false when there is none. Throws `EBUSY` when another process still holds the
+   * lock after BUSY_TRIES tries.
    */
   hold(name: string): Promise<boolean> {
     return this.#patiently(name, () => HeldImage.open(this.#locks, this.#pathOf(name), "directory"));

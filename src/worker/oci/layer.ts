@@ -22,7 +22,8 @@ function textOfPath(components: readonly RawName[]): string {
 const IMPLIED: readonly string[] = namesOfMark("implied");
 
 /**
- * How a layer is unpacked into the directory `top`, without those below it. Owned by its caller, to whom `top` belongs.
+ * The rules for unpacking one layer into the directory `top`, without the layers below it. The caller owns `top` and
+ * disposes of the rules.
  */
 export class LayerRules implements Disposable {
   readonly #top: Fd;
@@ -50,7 +51,7 @@ export class LayerRules implements Disposable {
     return new LayerTarget(untar, this.#linked, () => void setMark(this.#top, "incomplete", YES));
   };
 
-  /** Marks what the layer takes from those below. Returns false where it cannot be marked. */
+  /** Sets a mark for what the layer takes from those below. Returns false where it cannot be set. */
   #leave(file: Fd, mark: Mark, value: Buffer): boolean {
     return setMark(file, mark, value) && setMark(this.#top, "incomplete", YES);
   }
@@ -106,7 +107,7 @@ class LayerTarget implements TarTarget {
   readonly #linked: LinkedPaths;
   readonly #noteWhiteout: () => void;
   readonly #held = new Held();
-  /** The names that this layer removes; entries of the layer itself win over them. */
+  /** The names that this layer removes; entries of the layer itself take precedence. */
   readonly #gone = new Set<string>();
 
   constructor(untar: Untar, linked: LinkedPaths, noteWhiteout: () => void) {

@@ -32,8 +32,8 @@ export function namesOfMark(mark: Mark): string[] {
 }
 
 /**
- * Sets a mark; that for users only where the other cannot be set, because overlayfs shows it. Returns false where
- * neither can be set.
+ * Sets a mark, under the name `trusted.overlay.*` where that is possible. The name `user.overlay.*` is the second
+ * choice, because an overlayfs that uses the first one shows it. Returns false where neither can be set.
  */
 export function setMark(file: Fd, mark: Mark, value: Buffer): boolean {
   return namesOfMark(mark).some((name) => trySetAttribute(file, name, value) >= 0);

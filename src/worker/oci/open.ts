@@ -25,7 +25,7 @@ interface OpenedSource extends Disposable {
   readonly source: OciSource;
 }
 
-/** Opens the source of a reference; an archive is unpacked below `root` meanwhile. */
+/** Opens the source of a reference. An archive is unpacked below `root`; disposing of the result removes that. */
 export async function openSource(reference: string, root: Fd): Promise<OpenedSource> {
   const layout = LAYOUT.exec(reference);
   if (layout !== null) {

@@ -15,8 +15,8 @@ export interface PartLimits {
   /** A part that is sent more slowly fails. */
   readonly slowestBytesPerSecond: number;
   /**
-   * The time that the reply to a finished upload may take in addition, in bytes sent: registries move or read the whole
-   * blob.
+   * The additional time for the reply to a finished upload, as the number of bytes that could be sent meanwhile:
+   * registries move or read the whole blob.
    */
   readonly settleBytes: (size: number) => number;
 }
@@ -32,7 +32,7 @@ export const PART_LIMITS: PartLimits = {
   settleBytes: (size) => size / 1024,
 };
 
-/** The largest minimum of a registry that is respected, because a part is held in memory. */
+/** A registry's minimum is respected up to this size, because a part is held in memory. */
 const LEAST_LIMIT_BYTES = 64 << 20;
 
 /** The size of the next part of one upload. */

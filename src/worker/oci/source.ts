@@ -27,14 +27,14 @@ export interface Document {
   readonly contentType: string | null;
 }
 
-/** Takes the content of a blob as it arrives. */
+/** Receives the content of a blob as it arrives. */
 export type Taker = (chunks: Chunks) => Promise<void>;
 
 export interface BlobWork {
   /** The directory of the download's spool. */
   readonly root: Fd;
   readonly take: Taker;
-  /** Whether another transfer has made it meanwhile. */
+  /** Whether another transfer has stored the same blob's content meanwhile. */
   readonly isHere: () => boolean;
 }
 

@@ -51,7 +51,10 @@ function bind(request: BindArguments): void {
   attachMount(shown, target);
 }
 
-/** Maps the users of the mount, so that the machine's root has the rights of the host's root there, and so on. */
+/**
+ * Maps the ids of the mount (an id-mapped mount), so that each user of the machine has the rights of the host's user
+ * with the same id, root included.
+ */
 function showToMachine(mount: Fd): void {
   using users = Fd.inherited(WORK_FDS.userNamespace);
   try {

@@ -8,7 +8,7 @@ export interface ImageRequest {
   readonly layout: ImageLayout;
 }
 
-/** The identity of the image: the permission was given for it and no other. */
+/** The identity of the image: the permission was granted for it and no other. */
 export interface ImageTarget {
   readonly name: string;
   readonly path: string;

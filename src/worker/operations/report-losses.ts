@@ -8,7 +8,9 @@ export function lossReporter(): (path: string, what: readonly string[]) => void 
   return (path, what) => {
     if (lines++ > MOST_LINES) return;
     const text =
-      lines > MOST_LINES ? "More files lack something" : `The copy of ${JSON.stringify(path)} lacks ${what.join(", ")}`;
+      lines > MOST_LINES
+        ? "More files lack attributes"
+        : `The copy of ${JSON.stringify(path)} lacks ${what.join(", ")}`;
     process.stderr.write(`<4>${text}\n`);
   };
 }

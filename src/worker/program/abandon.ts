@@ -8,7 +8,8 @@ const pending = new Set<Disposable>();
 let isAbandoned = false;
 
 /**
- * Removes all unfinished work, the latest first. Work that cannot be removed is left to the next sweep; never throws.
+ * Removes all unfinished work, the latest first. Work that cannot be removed is left to the next clean-up
+ * (remove-orphans.ts); never throws.
  */
 export function abandonAll(): void {
   isAbandoned = true;

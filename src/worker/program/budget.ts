@@ -155,7 +155,7 @@ export class Spending {
     if (availableBytes < this.#reserve) throw diskFull(availableBytes);
   }
 
-  /** Returns the free space where it is below the minimum; null where it is enough. */
+  /** Returns the free space in bytes where it is less than `bytes`; null where it is enough. */
   lacking(bytes: number): number | null {
     const { availableBytes } = fileSystemOf(this.#directory);
     return bytes > availableBytes ? availableBytes : null;

@@ -39,7 +39,7 @@ export function detectCompression(head: Buffer): Compression {
   if (head.length < MAGIC_BYTES) return "uncompressed";
   const rest = head.subarray(skipped(head));
   const found = COMPRESSION_MAGIC.find(([, magic]) => rest.subarray(0, magic.length).equals(magic))?.[0];
-  // Where the head ends before that, it is the format whose programs begin so.
+  // Where `head` ends inside such frames, the format is zstd, whose programs begin streams with them.
   return found ?? (isSkippable(head, 0) ? "zstd" : "uncompressed");
 }
 

@@ -49,7 +49,7 @@ export function openMember(parent: Fd, { name, kind }: RawEntry, status: RawStat
   }
 }
 
-/** Opens a file of ours that we have no permission to read. */
+/** Opens a file that is owned by this process's user, but that this user has no permission to read. */
 function openOwn(parent: Fd, name: RawName): Fd {
   using named = openEntry(parent, name);
   return reopenForReading(named);

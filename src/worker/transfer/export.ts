@@ -89,7 +89,7 @@ async function copyOut(source: Fd, target: Fd, size: number): Promise<void> {
   const at = trySys("lseek", target.number, 0, SEEK_CUR);
   if (at !== 0 || appends(target)) return writeStream(counted(readChunks(source), size), target);
   if (statFd(target).size > 0) setLength(target, 0);
-  // The caller may fill the disk: it may be a stick for this one file.
+  // No space is kept free on the target's disk: it may be a removable disk for this one file.
   await copyRaw(source, target, exportProgress(size), { reserveBytes: 0 });
 }
 

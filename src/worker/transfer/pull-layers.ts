@@ -33,7 +33,7 @@ interface LayerWork {
 
 interface MissingLayer {
   readonly layer: Descriptor;
-  /** Returns the digest of the unpacked content; null where the image has none. */
+  /** The digest of the unpacked content; null where the image has none. */
   readonly content: string | null;
 }
 

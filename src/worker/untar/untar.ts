@@ -1,6 +1,6 @@
-// Unpacks a tar archive as root into a directory that no other process can access. The archive is untrusted: nothing
-// outside the directory is made, changed or read (CVE-2007-4559 and its many successors). Path texts are not trusted
-// either: each member is made in an open directory that was reached without leaving the tree.
+// Unpacks a tar archive into a directory that no other process can access. The archive is untrusted: nothing outside
+// the directory is made, changed or read (CVE-2007-4559 and its many successors). Path texts are not trusted either:
+// each member is made in an open directory that was reached without leaving the tree.
 //
 // Directories get owner, permissions and times at the end, so that these are not applied to an entry that has replaced
 // the directory (CVE-2021-31566), and so that no default ACL or group is inherited meanwhile.

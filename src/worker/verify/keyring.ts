@@ -7,7 +7,7 @@ import { isKeybox, keysInKeybox } from "./keybox.ts";
 
 export type OpenPgp = typeof import("openpgp");
 export type Key = import("openpgp").Key;
-/** No two keys have the same fingerprint. */
+/** The trusted keys. No two of them have the same fingerprint. */
 export type Keyring = readonly Key[];
 
 const USER_RINGS = ["/etc/systemd/import-pubring.pgp", "/etc/systemd/import-pubring.gpg"];

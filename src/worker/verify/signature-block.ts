@@ -6,7 +6,7 @@ import type { Key, Keyring, OpenPgp } from "./keyring.ts";
 
 const KEY_BLOCK = 38;
 const BLOCK_LIMIT_BYTES = 256 << 10;
-/** How many signatures of a text may bring keys. */
+/** How many signatures of a text may contain keys. */
 const BLOCKS_LIMIT = 16;
 
 /** The fields of a signature packet that the library's types lack. */

@@ -1,4 +1,5 @@
-// Look-ups of machines, users and images in a process that has no free descriptor: they fail, and say nothing wrong.
+// Look-ups of machines, users and images in a process that has no free descriptor: they fail, and do not report that
+// something is missing.
 import { afterAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, mkdtempSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -63,7 +64,7 @@ describe.skipIf(!can)(
       return { daemon: { registry } as unknown as Daemon, leader };
     }
 
-    test("a user is not said to be in no machine", async () => {
+    test("the look-up of a user fails, and does not report that no machine has it", async () => {
       const { daemon } = await withMachine();
       withoutDescriptors(() => {
         expect(() => mapTo(daemon, "uid", 100_000)).toThrow(TOO_MANY);
@@ -74,7 +75,7 @@ describe.skipIf(!can)(
       expect(() => findRecord(daemon, "uid", { uid: 100_000 })).toThrow("No such record");
     });
 
-    test("a process is not said to be in no machine", () => {
+    test("the look-up of a process fails, and does not report that it is in no machine", () => {
       const set = new MachineSet({ placeOf: () => null } as unknown as ServiceManager);
       expect(set.findByProcess(child.pid)).toBeNull();
       withoutDescriptors(() => expect(() => set.findByProcess(child.pid)).toThrow(TOO_MANY));
@@ -111,7 +112,7 @@ describe.skipIf(!can)(
       expectNothingLeft(before);
     });
 
-    test("a user has no account for none that is read", () => {
+    test("the look-up of an account fails, and does not report that the user has none", () => {
       const passwd = join(directory, "passwd");
       writeFileSync(passwd, "u:x:7:7::/home/u:/bin/sh\n");
       expect(accountInFile(7, passwd)).toMatchObject({ name: "u" });
@@ -119,7 +120,7 @@ describe.skipIf(!can)(
       expect(accountInFile(7, join(directory, "missing"))).toBeNull();
     });
 
-    test("an image is not said to be missing, and its os-release not to be empty", () => {
+    test("the look-up of an image fails, and does not report a missing image or an empty os-release", () => {
       for (const left of [0, 1, 2, 3]) {
         // Each directory is listed for the first time: what is known of one is not read again.
         const pool = join(directory, `pool${left}`);

@@ -74,7 +74,7 @@ test("replies are sent only to subjects below _INBOX", () => {
     expect(isInbox(subject)).toBe(false);
 });
 
-test("a record's members are its own, and its addresses are addresses", () => {
+test("members that a record inherits, and texts that are no addresses, are ignored", () => {
   const addresses = ["10.0.0.2", "-oProxyCommand=id", "{{ x }}", "host.example", "fe80::1%eth0", "", "1.2.3.4:80"];
   const text = `{"host":"h","machine":"m","__proto__":{"service":"s","time":1},"addresses":${JSON.stringify(addresses.join("\n"))}}`;
   expect(readMachine("h.m", text)).toMatchObject({ service: "", time: 0, addresses: ["10.0.0.2", "fe80::1%eth0"] });
@@ -93,7 +93,7 @@ test("a record's members are its own, and its addresses are addresses", () => {
   }
 });
 
-test("an event is of the host of its subject, and has no members that are objects", () => {
+test("an event names the host of its subject, and members that are objects are left out", () => {
   const event = { host: "h", type: "machine", event: "started", time: 1, machine: "m", readOnly: true };
   const deep = `${"[".repeat(50_000)}${"]".repeat(50_000)}`;
   const text = `${JSON.stringify({ ...event, list: [1], leader: { toString: 1 } }).slice(0, -1)},"__proto__":{"x":1},"deep":${deep}}`;
@@ -111,7 +111,7 @@ test("an event is of the host of its subject, and has no members that are object
   expect(readEvent("H*", JSON.stringify({ ...event, host: null }))).toBeNull();
 });
 
-test("more names than a record can have are not asked for one by one", () => {
+test("more names than a record can have are not read one by one", () => {
   const host = { host: "h", allow: [], names: Array.from({ length: 2048 }, () => "a") };
   expect(readHost("h", JSON.stringify(host))?.names).toHaveLength(2048);
   expect(readHost("h", JSON.stringify({ ...host, names: [...host.names, "a"] }))?.names).toBeNull();

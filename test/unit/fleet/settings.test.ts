@@ -20,8 +20,8 @@ CredentialsFile=/etc/machined/fleet.creds
 });
 
 test.each([
-  ["Url=nats://a", "f:1: A setting stands before the first section: add the line '[Fleet]' above it"],
-  ["[Feet]\nUrl=nats://a", "f:2: A setting stands in section [Feet], and only [Fleet] is known"],
+  ["Url=nats://a", "f:1: A setting is before the first section: add the line '[Fleet]' above it"],
+  ["[Feet]\nUrl=nats://a", "f:2: A setting is in section [Feet], but only [Fleet] is known"],
   ["[Fleet]\nUrl=http://a/b", "f:2: Url=: 'http://a/b' is not the URL of a NATS server: nats://HOST:PORT"],
   [
     "[Fleet]\nHost=events",
@@ -30,7 +30,7 @@ test.each([
   ["[Fleet]\nHost=a.*", "not a name that a host can have"],
   ["[Fleet]\nTtl=1s", "'1s' is not a time from 3s to 1d"],
   ["[Fleet]\nAllow=all", "'all' is not a scope: there are read, lifecycle, exec"],
-  ["[Fleet]\nInboxPrefix=machined.h", "it is _INBOX, and behind that letters"],
+  ["[Fleet]\nInboxPrefix=machined.h", "it is _INBOX, followed by letters"],
   ["[Fleet]\nCredentialsFile=creds", "'creds' is not an absolute path"],
   ["[Fleet]\nconstructor=1", "f:2: Setting 'constructor' is not known: there are Url, Host, CredentialsFile"],
   ["[Fleet]\nUrl", "f:2: The line has no '='"],

@@ -244,7 +244,7 @@ describe("s6", () => {
     expect(readdirSync(join(root, "etc/service"))).toEqual([]);
   });
 
-  test("is told of a new service, which is started and waited for; both again while it is not supervised yet", () => {
+  test("gets a new service: it is announced and started until it is supervised, and then waited for", () => {
     const isTold = () => commands.some((line) => line.startsWith("s6-svc -u"));
     const command: Run = (...words) => noting(isTold() || words[0] === "s6-svscanctl" ? undefined : "")(...words);
     startServices(treeOf("s6"), false, say, command);
@@ -274,7 +274,7 @@ describe("s6", () => {
       "etc/x",
       "does not say what its scan directory is",
     ],
-  ])("gets no services for a scan directory that no service survives in", (text, path, why) => {
+  ])("gets no services where the scan directory does not keep them until the next boot", (text, path, why) => {
     put("lib/s6/init", text);
     leadsInit("../lib/s6/init");
     put(path);
@@ -287,7 +287,7 @@ describe("s6", () => {
     expect(existsSync(join(root, "usr/local/lib/machined/machined"))).toBe(true);
   });
 
-  test("with services of s6-rc is left alone, and what helps is said", () => {
+  test("with services of s6-rc is not changed, and the message says what helps", () => {
     put("sbin/init", "#!/bin/sh\nexec s6-svscan /run/service\n");
     mkdirSync(join(root, "run/service"), { recursive: true });
     put("etc/s6/rc/compiled/db");

@@ -81,7 +81,7 @@ test("checks that need a fact which could not be read report 'unknown' with the 
   const found = [...DAEMON_CHECKS, ...HOST_CHECKS].map((check) => [check.id, check.run(facts)] as const);
   const unknown = found.filter(([, { level }]) => level === "unknown");
   expect(unknown.map(([id]) => id)).toEqual(["space", "quota", "left-overs"]);
-  expect(unknown[0]?.[1].what).toBe("could not be looked at: no answer");
+  expect(unknown[0]?.[1].what).toBe("could not be checked: no answer");
 });
 
 describe("the daemons", () => {
@@ -130,7 +130,7 @@ describe("the daemons", () => {
 });
 
 describe("the host", () => {
-  test("another machinectl in PATH is answered by a PATH where ours is installed, else by the installation", () => {
+  test("for another machinectl in PATH, a change of PATH is proposed where ours is installed, else its installation", () => {
     const found = [{ path: "/usr/bin/machinectl", isOurs: false }];
     expect(host("path", { path: { found, isLinked: true, cronLines: [] } })).toMatchObject({
       what: "/usr/bin/machinectl is found before /usr/local/bin/machinectl",

@@ -126,7 +126,7 @@ describe("machinectl events", () => {
     expect(past.stdout).toContain("started");
   });
 
-  test("-n begins with the last events of the log that are wanted, and continues behind its end", async () => {
+  test("-n prints the last matching events of the log, and then new ones", async () => {
     const past = [BEGIN, MISSED, STARTED, ENDED, END];
     const later = { ...STARTED, cursor: "c9", machine: "later" };
     const last = await run(["-n", "1"], past, [BEGIN, later, END]);

@@ -39,7 +39,7 @@ test("the inventory has a group for each class and each host, and ssh jumps over
   });
 });
 
-test("nothing that a host writes of its machines is a template for Ansible", () => {
+test("Ansible does not evaluate what a host writes about its machines as a template", () => {
   const template = "{{ lookup('pipe', 'id') }}";
   const facts = { service: template, os: template, version: template, time: 1 };
   const record = { ...facts, host: "h", machine: "m", class: template, addresses: [template] };
@@ -49,7 +49,7 @@ test("nothing that a host writes of its machines is a template for Ansible", () 
   expect(text).not.toContain("ansible_host");
 });
 
-test("what is no exit status does not pass for success", () => {
+test("a value that is no exit status does not count as success", () => {
   expect([exitStatusIn("h", "0"), exitStatusIn("h", "255")]).toEqual([0, 255]);
   for (const text of ["", "x", "-1", "256", "1e2", "0x0", " 0", "NaN", "0".repeat(4)]) {
     expect(() => exitStatusIn("h", text)).toThrow(FleetError);

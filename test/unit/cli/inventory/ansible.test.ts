@@ -82,7 +82,7 @@ test("a machine without an address is reachable only if it is a container of thi
   expect(hostVariables(plain, there)).not.toHaveProperty("ansible_host");
 });
 
-test("nothing that a machine or its owner says is a template for Ansible, or an option of ssh", () => {
+test("text of a machine or its owner is never evaluated as a template of Ansible or an option of ssh", () => {
   const template = "{{ lookup('pipe', 'id') }}";
   const hostile = {
     ...{ class: "vm", service: template, os: "{% raw %}", version: "{# x", addresses: [template, "10.0.0.9", "-oX=y"] },

@@ -46,7 +46,7 @@ describe("the image", () => {
     expect(word("Not/An_Image!")).rejects.toThrow("There is no local image");
   });
 
-  test("from any text a valid beginning of a machine name is made", () => {
+  test("any text is converted to a valid beginning of a machine name", () => {
     for (const text of ["a_b", "-x-", "..", "a..b", "x".repeat(99), "ä", "a.-b"])
       expect([text, isHostName(nameBase(text))]).toEqual([text, true]);
     expect(isHostName(madeName("x".repeat(99)))).toBe(true);

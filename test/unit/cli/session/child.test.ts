@@ -26,7 +26,7 @@ describe("runChild", () => {
     expect(await runChild({ argv: [path, "you"], env: { GREETING: "hello" } })).toBe("hello you\n");
   });
 
-  test("asks for output without colours, whatever the caller's own is to have", async () => {
+  test("requests output without colours, also where the environment requests colours", async () => {
     const before = process.env["SYSTEMD_COLORS"];
     process.env["SYSTEMD_COLORS"] = "1";
     try {

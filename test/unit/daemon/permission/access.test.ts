@@ -23,7 +23,7 @@ test("the owner is exempt only where the row says so", () => {
   expect(permissionsOf({ ...RULE, owner: true }, GRANT, 262)[0]).toHaveProperty("ownerUid", 1000);
 });
 
-test("for the host, the row's host action is asked, where it has one", () => {
+test("for the host, the row's host action is checked, where it has one", () => {
   const host = "org.freedesktop.machine1.host-shell";
   const rule: PolkitRule = { action: "org.freedesktop.machine1.shell", hostAction: host };
   expect(permissionsOf(rule, { isHost: true }, 262)).toEqual([{ action: host, details: {} }]);
