@@ -47,8 +47,8 @@ export function mayBeDisk(file: Fd): boolean {
 }
 
 /**
- * Throws ENODATA for a file that is empty or nearly so, and EOPNOTSUPP for a disk image in a format that no machine starts from, with the
- * command that converts it.
+ * Throws ENODATA for a file that is empty or nearly so, and EOPNOTSUPP for a disk image in a format that no machine
+ * starts from, with the command that converts it.
  */
 export function requireDisk(file: Fd): void {
   const { size } = statFd(file);
