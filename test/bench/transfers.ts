@@ -15,6 +15,11 @@ const TITLES: Readonly<Record<string, string>> = {
   "pull-xz": "`pull-tar` over http, xz, checksum",
   "import-raw-gz": "`import-raw`, gzip, half of it holes",
   "pull-raw": "`pull-raw` over http, checksum",
+  "export-gz": "`export-tar` of that tree, gzip",
+  clone: "`clone` of it",
+  remove: "`remove` of it",
+  "copy-tree": "`copy-to` of the bed's `/usr/share`, to there",
+  "copy-sparse": "`copy-to` of a file of 4 GiB with 40 MiB of data, to there",
 };
 const PLACES = { tmpfs: "to a tmpfs", disk: "to the disk" } as const;
 const PREPARE_SECONDS = 300;
