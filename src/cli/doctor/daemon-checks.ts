@@ -22,8 +22,8 @@ function restartUnit(unit: string): string {
 }
 
 /**
- * Returns a mend that runs `first`, if any, and then starts a daemon again; none where the host's init does not have
- * it.
+ * Returns a repair command that runs `first`, if any, and then starts a daemon again; none where the host's init does
+ * not have it.
  */
 function restartMend(key: DaemonKey, otherInit: RestartFacts | null, first = ""): Pick<Finding, "mend"> {
   const again = otherInit === null ? restartUnit(UNITS[key]) : otherInit[key];

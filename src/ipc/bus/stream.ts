@@ -159,7 +159,7 @@ export class BusStream {
     this.#handlers.changed?.();
   }
 
-  /** Feeds the handshake; returns the bytes behind it once it is done, else null. */
+  /** Feeds the handshake; returns the bytes after it once it is done, else null. */
   #authenticate(bytes: Buffer): Buffer | null {
     const step = this.#handshake.feed(bytes);
     if (step.reply.length > 0) this.#socket.write(step.reply);
