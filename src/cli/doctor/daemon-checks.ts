@@ -15,7 +15,7 @@ const define = checksOf<HostFacts>();
 type DaemonKey = "machined" | "importd";
 type Surroundings = Pick<HostFacts, "caller" | "otherInit" | "units">;
 
-const OLD_PROGRAM = "calls and options that only machined has fail";
+const OLD_PROGRAM = "calls and options that only machined has do not work";
 
 function restartUnit(unit: string): string {
   return `systemctl reset-failed ${unit} && systemctl restart ${unit}`;
