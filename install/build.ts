@@ -173,7 +173,7 @@ function putEnterProgram(scratch: string, compiler: string | null): boolean {
   if (!hasProgram && compiler !== null) {
     console.error("No static C library (Debian: libc6-dev): the executable will not have 'exec'");
   }
-  putProgram(scratch, hasProgram ? Bun.zstdCompressSync(readFileSync(enter), { level: 19 }) : "");
+  putProgram(scratch, hasProgram ? readFileSync(enter) : "");
   return hasProgram;
 }
 

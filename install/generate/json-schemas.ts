@@ -240,6 +240,14 @@ export const JSON_SECTIONS: Readonly<Record<string, JsonSection>> = {
     form: `${ONE_OBJECT} Members are properties of D-Bus; \`--property=\` selects some. Without a name they are those of the manager.`,
     schema: propertiesSchema(Image.properties, Manager.properties),
   },
+  "machinectl exec": {
+    form: "With `--detach`, one object for each command that is left running; `--json=` does nothing without it.",
+    schema: object({
+      machine: TEXT,
+      pid: described(INTEGER, "The process of the command, as this host numbers it"),
+      cgroup: described(TEXT_OR_NULL, "The control group of the command: a directory of this host"),
+    }),
+  },
   "machinectl clean": {
     form: "An array with an object for each image that was removed.",
     schema: {

@@ -1,6 +1,5 @@
 // Looks up the account of a command with a time limit: a child process reads the machine's user database, because a
 // file system of the machine may block for ever.
-import { writeSync } from "node:fs";
 import { ErrnoError, errnoNameOf } from "../base/error.ts";
 import type { Fd } from "../kernel/file/fd.ts";
 import { sealedFile } from "../kernel/file/memory-file.ts";
@@ -76,5 +75,6 @@ export function reportAccount(wanted: AccountRequest): void {
   } catch (error) {
     result = { errno: errnoNameOf(error) ?? "EIO", message: (error as Error).message };
   }
-  writeSync(READER_FDS.result, JSON.stringify(result));
+  // Only this process needs the module; all that run a command would have to load it.
+  process.getBuiltinModule("node:fs").writeSync(READER_FDS.result, JSON.stringify(result));
 }

@@ -42,8 +42,8 @@ const TIMED_OUT = 124;
  * Returns a new file with machined-enter for each call: a machine that has a shared one open for writing would block
  * its execution.
  */
-function programFile(): Fd {
-  const program = enterProgram();
+export async function programFile(): Promise<Fd> {
+  const program = await enterProgram();
   if (program === null) {
     throw new ErrnoError(
       "EOPNOTSUPP",
@@ -62,10 +62,12 @@ function pidfdOf({ leader, machine }: { leader: PidRef; machine: string }): Fd {
 /**
  * Replaces this process by the command, which has our descriptors 0 to 2. Returns, with exit status 124, only where the
  * command's time, counted from `sinceUsec` of the monotonic clock, is up before it began; throws an error with errno
- * where the command cannot be started. Processes that hang and are left behind hold `life` open.
+ * where the command cannot be started. `program` is machined-enter. Processes that hang and are left behind hold `life`
+ * open.
  */
 export async function becomeCommand(
   request: EnterRequest,
+  program: Fd,
   sinceUsec: bigint = monotonicUsec(),
   life: Fd | null = null,
 ): Promise<number> {
@@ -75,7 +77,6 @@ export async function becomeCommand(
   const account = await accountInTime(request, limitMs === null ? null : limitMs - usedMs(), life);
   const timeoutMs = limitMs === null ? 0 : limitMs - usedMs();
   if (account === null || (limitMs !== null && timeoutMs <= 0)) return TIMED_OUT;
-  using program = programFile();
   using pidfd = inheritable(pidfdOf(request));
   using held = life === null ? null : inheritable(life);
   const descriptors = { pidfd: pidfd.number, held: held?.number ?? null };

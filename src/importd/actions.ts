@@ -77,13 +77,14 @@ export async function start(
     // Rules of polkit can depend on the directory that the image is written to.
     const shown = imageRoot === "" ? details : { ...details, imageRoot };
     await permit(daemon, call, shown);
-    const { url, login: urlLogin } = loginInUrl(request, kind);
-    const credentials = kind === "push" ? await credentialsOf(call, request) : urlLogin === "" ? "" : "stdin";
-    const plan = { ...planOf(daemon, request, kind), ...(kind === "pull" ? { remote: url } : {}), credentials };
+    const { url, passed, shown: shownLogin } = loginInUrl(request, kind);
+    const credentials = kind === "push" ? await credentialsOf(call, request) : passed === "" ? "" : "stdin";
+    const checked = planOf(daemon, request, kind);
+    const plan = { ...checked, ...(kind === "pull" ? { remote: url } : {}), credentials, shownLogin };
     using file = request.file?.();
     if (file !== undefined) checkFile(file, request.type, daemon.hostVersion);
     daemon.transfers.check(plan);
-    const secret = urlLogin === "" ? request.login : { urlLogin };
+    const secret = passed === "" ? request.login : { urlLogin: passed };
     using login = secret === undefined ? null : sealedFile("login", Buffer.from(JSON.stringify(secret)));
     return launch(daemon, plan, filesOf(kind, login ?? file));
   } finally {
@@ -91,11 +92,21 @@ export async function start(
   }
 }
 
-/** Splits the URL of a pull: name and password are passed to the worker, and are in no list, log or command line. */
-function loginInUrl({ type, remote = "" }: TransferRequest, kind: Kind): ReturnType<typeof splitLogin> {
-  // A worker that $SYSTEMD_PULL_PATH names accepts them in the URL only.
+interface UrlWithLogin {
+  /** Without name and password, which are in no list, log or signal. */
+  readonly url: string;
+  /** The login that the worker gets in a file, and in no command line. */
+  readonly passed: string;
+  /** The login that a worker of other programs gets in the URL, since it takes it in no other way. */
+  readonly shown: string;
+}
+
+/** Splits the URL of a pull. */
+function loginInUrl({ type, remote = "" }: TransferRequest, kind: Kind): UrlWithLogin {
+  if (kind !== "pull" || type === "pull-oci") return { url: remote, passed: "", shown: "" };
+  const { url, login } = splitLogin(remote);
   const isOurs = workerOverride(process.env, "systemd-pull") === undefined;
-  return kind === "pull" && type !== "pull-oci" && isOurs ? splitLogin(remote) : { url: remote, login: "" };
+  return isOurs ? { url, passed: login, shown: "" } : { url, passed: "", shown: login };
 }
 
 function filesOf(kind: Kind, file: Fd | undefined): { input?: Fd; output?: Fd } {
@@ -121,7 +132,11 @@ async function permit(daemon: ImportDaemon, call: Call, details: Readonly<Record
   await authorize(daemon.authority(), call, permissionsOf(call.access, { details }, daemon.hostVersion));
 }
 
-function planOf(daemon: ImportDaemon, request: TransferRequest, kind: Kind): Omit<TransferPlan, "credentials"> {
+function planOf(
+  daemon: ImportDaemon,
+  request: TransferRequest,
+  kind: Kind,
+): Omit<TransferPlan, "credentials" | "shownLogin"> {
   const imageClass = classOf(request.class);
   request.checkFlags?.();
   const { type, local, remote = "", imageRoot = "", format = "", base = "" } = request;

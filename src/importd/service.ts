@@ -36,7 +36,11 @@ export class Service implements ImportDaemon, Served {
   readonly paths: Paths;
   readonly transfers = new Transfers();
   readonly tree: ObjectTree;
-  hostVersion = Number.POSITIVE_INFINITY;
+  /**
+   * While systemd has not said its own, calls are checked as on the newest; scripts of a host without it expect what
+   * the oldest takes.
+   */
+  hostVersion: number;
   readonly #shell: ServiceShell;
   readonly #sweeper: Sweeper;
   readonly #reporter: EventReporter;
@@ -45,6 +49,7 @@ export class Service implements ImportDaemon, Served {
   constructor(scope: ScopeKind) {
     this.scope = scope;
     this.paths = pathsOf(scope);
+    this.hostVersion = usesSystemd(this.paths) ? Number.POSITIVE_INFINITY : 0;
     this.#shell = new ServiceShell(shellOptions(scope, this.paths), this);
     this.#sweeper = new Sweeper(this.paths);
     this.#reporter = new EventReporter(this.paths.machines, this.log);
@@ -141,7 +146,7 @@ export class Service implements ImportDaemon, Served {
 }
 
 function shellOptions(scope: ScopeKind, paths: Paths): ShellOptions {
-  const isActivatable = !paths.isPrivate && isSystemdHost();
+  const isActivatable = usesSystemd(paths);
   return {
     identifier: "systemd-importd",
     facility: "daemon",
@@ -153,6 +158,11 @@ function shellOptions(scope: ScopeKind, paths: Paths): ShellOptions {
     privateBus: paths.privateBus,
     isActivatable,
   };
+}
+
+/** Whether this is the host's own daemon on a host of systemd. */
+function usesSystemd(paths: Paths): boolean {
+  return !paths.isPrivate && isSystemdHost();
 }
 
 /** Whether the daemon needs a bus: without systemd its own sockets are enough. */

@@ -1,7 +1,7 @@
 // The command lines of the worker programs (systemd-pull, systemd-import, systemd-import-fs, systemd-export), and their
 // environment.
 import type { ImageClass } from "../base/vocabulary/image-class.ts";
-import type { TransferType, VerifyMode } from "../base/vocabulary/transfer.ts";
+import { joinLogin, type TransferType, type VerifyMode } from "../base/vocabulary/transfer.ts";
 import type { ScopeKind } from "../daemon/scope.ts";
 
 /** The checked request for a transfer. An empty text means "none". */
@@ -23,6 +23,11 @@ export interface TransferPlan {
   readonly base: string;
   /** Where the worker gets its login from: for the registry of a push, or for the URL of a pull; empty for none. */
   readonly credentials: "own" | "stdin" | "none" | "";
+  /**
+   * The login of the URL for a worker of other programs, which takes it in its arguments, where all users can read it;
+   * else empty.
+   */
+  readonly shownLogin: string;
 }
 
 export interface WorkerCommand {
@@ -64,7 +69,7 @@ export function workerCommand(plan: TransferPlan, scope: ScopeKind): WorkerComma
     ...option("--credentials", plan.credentials),
     // A local name may begin with a dash.
     "--",
-    ...(isPull ? [plan.remote] : plan.type.startsWith("import-") ? [NONE] : []),
+    ...(isPull ? [joinLogin(plan.remote, plan.shownLogin)] : plan.type.startsWith("import-") ? [NONE] : []),
     plan.local === "" ? NONE : plan.local,
     ...(plan.type === "push-oci" ? [plan.remote] : []),
   ];

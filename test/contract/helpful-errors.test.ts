@@ -215,3 +215,15 @@ describe("errors have the action and its objects", () => {
     expect(await said(`machinectl ${verb} nope`)).toBe("Failed to look up machine 'nope': No machine 'nope' known");
   });
 });
+
+test("exec without a command behind the -- is a wrong command line", async () => {
+  expect(await said("machinectl exec alpha --", TERMINAL)).toBe(
+    "Too few arguments.\nexec needs a command; 'machinectl shell NAME' opens a shell.",
+  );
+});
+
+test("top says that it needs more than a dumb terminal", async () => {
+  expect(await said("machinectl top", { ...TERMINAL, stdoutIsTty: true })).toBe(
+    "top needs a terminal with a cursor, and TERM=dumb has none; 'machinectl stats' prints the same numbers",
+  );
+});

@@ -85,6 +85,23 @@ oursTest(
 );
 
 oursTest(
+  `a layer that another repository of the registry has is mounted there, and skopeo pulls it${reason}`,
+  async () => {
+    const output = await bed.run(`${OURS} push-oci web ${OPEN}/other/web:1`);
+    expect(output).toMatch(/has linked layer sha256:\w+ from its repository 'team\/web'/);
+    await bed.run(`skopeo copy -q --src-tls-verify=false docker://${OPEN}/other/web:1 oci:/root/mounted:1
+      mkdir /root/un2; tar --acls --xattrs --xattrs-include='*' -xpf $(ls -S /root/mounted/blobs/sha256/* | head -1) -C /root/un2`);
+    expect(await facts("/root/un2")).toBe(await facts("/var/lib/machines/web"));
+    // The configuration is the only blob that was sent.
+    const sent = await bed.run("journalctl -u registry-5055 -o cat | grep -c 'PUT /v2/other/web/blobs'");
+    expect(sent.trim()).toBe("1");
+    await bed.run(`${OURS} pull-oci ${OPEN}/other/web:1 seen; ${OURS} push-oci seen ${OPEN}/third/web:1`);
+    expect(await facts(await pulled("1"))).toBe(await facts("/var/lib/machines/web"));
+  },
+  TIMEOUT_MS,
+);
+
+oursTest(
   `with a base image only the difference is pushed as a layer, and the pulled tree is the same${reason}`,
   async () => {
     const output = await bed.run(`${OURS} push-oci --base=web web2 ${OPEN}/team/web:2`);

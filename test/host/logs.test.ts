@@ -40,6 +40,18 @@ describe.skipIf(isStock)(isStock ? "logs (left out: a feature of machined)" : "l
   const INSIDE = "Showing the journal inside machine 'deb1'";
 
   test(
+    "a reader that has gone is no error",
+    async () => {
+      // More than a pipe holds, in lines that arrive after the reader has gone.
+      expect(
+        await run(`${OURS} exec deb1 sh -c 'seq 20000 | logger; journalctl --sync'; mkfifo /tmp/gone
+          ${OURS} logs -q deb1 >/tmp/gone & head -n 1 /tmp/gone >/dev/null; wait $!; echo $?`),
+      ).toBe("0");
+    },
+    GUARD_MS,
+  );
+
+  test(
     "with the distribution's daemon the machine's journal is shown",
     async () => {
       expect(

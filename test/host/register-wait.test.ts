@@ -61,6 +61,43 @@ describe.skipIf(isStock)(isStock ? "register and wait (left out: a feature of ma
   );
 
   test(
+    "a command whose machinectl is killed is ended, and its machine is unregistered when it has ended",
+    async () => {
+      // SIGKILL, also to the whole process group; the unit of this script has other processes.
+      for (const target of ["$w", "-$w"]) {
+        const script = `set -m; machinectl register reg3 -- sleep 4711 & w=$!; set +m
+        until machinectl show reg3 >/dev/null 2>&1; do sleep .1; done
+        kill -KILL -- ${target}; machinectl wait --for=ended reg3; echo $?; pgrep -fxc "sleep 4711"
+        until ! pgrep -f "register-en[d]" >/dev/null; do sleep .1; done`;
+        expect(await run(script)).toMatch(/^0\n0$/m);
+      }
+      // A command that ignores SIGTERM stays registered until it ends.
+      const stubborn = `machinectl register reg4 -- sh -c 'trap "echo term >/run/reg4" TERM; while :; do sleep .1; done' & w=$!
+        until machinectl show reg4 >/dev/null 2>&1; do sleep .1; done; kill -KILL $w
+        until test -e /run/reg4; do sleep .1; done; leader=$(machinectl show -P Leader reg4); kill -KILL $leader
+        machinectl wait --for=ended reg4; echo $?`;
+      expect(await run(stubborn)).toMatch(/^0$/m);
+    },
+    GUARD_MS,
+  );
+
+  test(
+    "the root directory of a registered machine must exist, and may be relative or a link",
+    async () => {
+      const script = `sleep 1000 & pid=$!; mkdir -p /tmp/r/d; touch /tmp/r/f; ln -s d /tmp/r/l; cd /tmp/r
+      for path in /nope f d l; do
+        machinectl register reg5 --leader=$pid --root-directory=$path 2>&1 && machinectl show -P RootDirectory reg5 &&
+          machinectl unregister reg5
+      done; kill $pid`;
+      expect(await run(script)).toBe(`Failed to register machine 'reg5': its root directory '/nope' does not exist
+Failed to register machine 'reg5': its root directory 'f' is not a directory
+/tmp/r/d
+/tmp/r/d`);
+    },
+    GUARD_MS,
+  );
+
+  test(
     "terminate ends a machine below a unit also after its supervisor has ended, and no other process of that unit",
     async () => {
       // A service that keeps a payload in its own cgroup and another process beside it, as lxc-start does.

@@ -1,5 +1,5 @@
 // Builds the program that enters machines, for tests that run from the sources before a build.
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { buildEnterProgram } from "../../install/build.ts";
 
@@ -12,8 +12,7 @@ export function provideEnterProgram(): void {
     const program = join(directory, "enter");
     if (!buildEnterProgram(program))
       throw new Error("The program cannot be built: no C compiler or no static C library");
-    writeFileSync(`${program}.bin`, Bun.zstdCompressSync(readFileSync(program)));
-    renameSync(`${program}.bin`, join(SOURCES, "program.bin"));
+    renameSync(program, join(SOURCES, "program.bin"));
   } finally {
     rmSync(directory, { recursive: true });
   }

@@ -14,20 +14,36 @@ function currentLimit(): string {
   return Bun.spawnSync(options).stdout.toString().trim();
 }
 
-/** Calls `act` while all but `left` descriptors are taken; returns what it returns. `act` must be synchronous. */
+/** Opens files until no descriptor is free. */
+function takeAll(taken: number[]): void {
+  try {
+    for (;;) taken.push(openSync("/dev/null", "r"));
+  } catch {
+    // All are taken.
+  }
+}
+
+/**
+ * Calls `act` while all but `left` descriptors are taken; returns what it returns. `act` must be synchronous. It is
+ * called again where a thread of the engine has closed a descriptor of its own meanwhile, so that more were free.
+ */
 export function withoutDescriptors<Result>(act: () => Result, left = 0): Result {
   const before = currentLimit();
   const highest = Math.max(...readdirSync("/proc/self/fd").map(Number));
   limitDescriptors(`${highest + ROOM}:`);
   const taken: number[] = [];
   try {
-    try {
-      for (;;) taken.push(openSync("/dev/null", "r"));
-    } catch {
-      // All are taken.
+    for (;;) {
+      takeAll(taken);
+      for (const fd of taken.splice(0, left)) closeSync(fd);
+      const count = taken.length + left;
+      try {
+        return act();
+      } catch (error) {
+        takeAll(taken);
+        if (taken.length <= count) throw error;
+      }
     }
-    for (const fd of taken.splice(0, left)) closeSync(fd);
-    return act();
   } finally {
     for (const fd of taken) closeSync(fd);
     limitDescriptors(`${before}:`);

@@ -33,6 +33,7 @@ export const TEST_PROGRAMS = {
   prlimit: "util-linux",
   "qemu-img": "qemu-utils",
   setpriv: "util-linux",
+  strace: "strace",
   tar: "tar",
   umoci: "umoci",
   unshare: "util-linux",

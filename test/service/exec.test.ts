@@ -1,14 +1,16 @@
 // machined-exec with a machined, called by root: which calls are refused, and which block others.
 import { afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { IoMachinedExec } from "../../src/api/varlink/io-machined-exec.ts";
+import { IoSystemdMachine } from "../../src/api/varlink/io-systemd-machine.ts";
 import { Peers } from "../../src/ipc/peers.ts";
 import { VarlinkError } from "../../src/ipc/varlink/client.ts";
 import { connectVarlink } from "../../src/ipc/varlink/connect.ts";
 import { type VarlinkCall, VarlinkServer } from "../../src/ipc/varlink/server.ts";
 import { readSome, writeSome } from "../../src/kernel/file/byte-io.ts";
 import { type Fd, openPath, setNonblocking } from "../../src/kernel/file/fd.ts";
+import { PidRef } from "../../src/kernel/process/pidref.ts";
 import { openPipe, readToEnd } from "../../src/kernel/process/pipe.ts";
 import { SocketStream } from "../../src/kernel/socket/stream.ts";
 import { listenUnix, sendMessage, socketPair } from "../../src/kernel/socket/unix.ts";
@@ -200,6 +202,45 @@ describe.skipIf(!canRun)(canRun ? "machined-exec" : "machined-exec (left out: ne
     expect(await new Response(client.stderr).text()).toBe("");
     expect(await client.exited).toBe(43);
     expect(calls).toEqual([expect.not.objectContaining({ rows: 33 })]);
+  });
+
+  test("root's exec asks the manager in one call, without a bus, and refuses a leader of another id", async () => {
+    const runtime = scratchDirectory();
+    mkdirSync(join(runtime, "machine"));
+    const started = await TestMachine.start(["--mount"], null);
+    ends.push(started);
+    using leader = PidRef.of(started.pid);
+    const calls: object[] = [];
+    let id = leader.id;
+    const List = async (_call: VarlinkCall, parameters: object) => {
+      calls.push(parameters);
+      const process = { pid: started.pid, ...(id === null ? {} : { pidfdId: Number(id) }) };
+      return { name: "good", class: "container", leader: process };
+    };
+    const table = { ...IoSystemdMachine, methods: { List: IoSystemdMachine.methods.List } };
+    const server = new VarlinkServer({
+      product: "any",
+      version: "0",
+      peers: new Peers(),
+      interfaces: [{ table, handlers: { List } }],
+      bug: (error) => {
+        throw error;
+      },
+      debug: () => {},
+    });
+    ends.push({ [Symbol.asyncDispose]: async () => server.close() });
+    server.listen(listenUnix(join(runtime, "machine/io.systemd.Machine"), { mode: 0o600 }));
+    const env = { PATH: process.env["PATH"] ?? "", MACHINED_RUNTIME_DIRECTORY: runtime };
+    const exec = async () => {
+      const argv = [process.execPath, MAIN, "machinectl", "exec", "good", "echo", "x"];
+      const client = Bun.spawn(argv, { env, stdio: ["ignore", "pipe", "pipe"] });
+      return [await client.stdout.text(), await client.stderr.text(), await client.exited];
+    };
+    expect(await exec()).toEqual(["x\n", "", 0]);
+    if (leader.id === null) return;
+    expect(calls).toEqual([{ name: "good" }]);
+    id = leader.id + 1n;
+    expect(await exec()).toEqual(["", "Machine 'good' has ended\n", 125]);
   });
 
   test("a call with a wrong number of descriptors is answered with an error, and runs nothing", async () => {

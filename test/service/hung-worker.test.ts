@@ -14,7 +14,15 @@ import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 setDefaultTimeout(GUARD_MS);
 const canRun = isRoot && havePrograms("workers that hang", "python3");
 const PLAN = { type: "import-raw", class: "machine", local: "x", remote: "", verify: "", force: false } as const;
-const MORE = { readOnly: false, keepDownload: false, format: "", imageRoot: "", base: "", credentials: "" } as const;
+const MORE = {
+  readOnly: false,
+  keepDownload: false,
+  format: "",
+  imageRoot: "",
+  base: "",
+  credentials: "",
+  shownLogin: "",
+} as const;
 /** Handles SIGTERM in JavaScript, which does not run while the worker waits. */
 const HEARS = "import signal, sys; signal.signal(15, lambda *_: sys.exit(4)); open(sys.argv[1]).read()";
 

@@ -5,7 +5,7 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { isLockFree } from "../../src/kernel/file/lock.ts";
-import { sweepAll } from "../../src/registry/image/temporary.ts";
+import { sweepAll } from "../../src/registry/image/sweep.ts";
 import { isRoot } from "../kernel/support.ts";
 import { needsRoot } from "../lib/daemon.ts";
 import { havePrograms } from "../lib/programs.ts";

@@ -4,7 +4,7 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { lockName } from "../../src/registry/image/lock.ts";
-import { sweepAll } from "../../src/registry/image/temporary.ts";
+import { sweepAll } from "../../src/registry/image/sweep.ts";
 import { isRoot } from "../kernel/support.ts";
 import { needsRoot } from "../lib/daemon.ts";
 import { GUARD_MS, waitFor } from "../lib/wait-for.ts";

@@ -26,6 +26,10 @@ export class PlayedRegistry {
   readonly blobs = new Map<string, Buffer>();
   readonly manifests = new Map<string, Buffer>();
   readonly sessions = new Map<string, Buffer>();
+  /** The repositories of blobs. They count only where `separates` is true. */
+  readonly repositories = new Map<string, Set<string>>();
+  /** Whether each repository has its own blobs, so that those of others must be mounted. */
+  separates = false;
   readonly requests: PushRequest[] = [];
   /** Answers in place of the registry; with null the registry answers. */
   before: (request: PushRequest) => Answer = () => null;
@@ -72,7 +76,12 @@ export class PlayedRegistry {
     const name = path.split("/").at(-1) ?? "";
     switch (`${method} ${kindOf(path)}`) {
       case "POST uploads": {
-        const session = crypto.randomUUID();
+        const mounted = url.searchParams.get("mount");
+        if (mounted !== null && this.#has(url.searchParams.get("from") ?? "", mounted)) {
+          this.#keep(repositoryOf(path), mounted);
+          return reply(201, { "Docker-Content-Digest": mounted });
+        }
+        const session = `${crypto.randomUUID()}@${encodeURIComponent(repositoryOf(path))}`;
         this.sessions.set(session, Buffer.alloc(0));
         return reply(202, { Location: this.location(session) });
       }
@@ -86,7 +95,7 @@ export class PlayedRegistry {
         this.sessions.delete(name);
         return reply(204);
       case "HEAD blob": {
-        const blob = this.blobs.get(name);
+        const blob = this.separates && !this.#has(repositoryOf(path), name) ? undefined : this.blobs.get(name);
         return blob === undefined ? reply(404) : reply(200, { "Content-Length": String(blob.length) });
       }
       case "PUT manifest":
@@ -95,6 +104,14 @@ export class PlayedRegistry {
       default:
         return reply(404);
     }
+  }
+
+  #has(repository: string, digest: string): boolean {
+    return this.repositories.get(digest)?.has(repository) ?? false;
+  }
+
+  #keep(repository: string, digest: string): void {
+    this.repositories.set(digest, (this.repositories.get(digest) ?? new Set()).add(repository));
   }
 
   #state(session: string, status: number): Response {
@@ -116,6 +133,7 @@ export class PlayedRegistry {
     if (!this.sessions.delete(session)) return this.#state(session, 404);
     if (sha256(whole) !== digest) return refusal(400, "DIGEST_INVALID", "it is another one");
     this.blobs.set(digest, whole);
+    this.#keep(decodeURIComponent(decodeURIComponent(session).split("@")[1] ?? ""), digest);
     return reply(201, { "Docker-Content-Digest": digest });
   }
 }
@@ -127,6 +145,11 @@ export function reply(status: number, headers: Record<string, string> = {}): Res
 /** An error in the format of the specification. */
 export function refusal(status: number, code: string, message: string, headers: Record<string, string> = {}): Response {
   return Response.json({ errors: [{ code, message }] }, { status, headers });
+}
+
+/** The repository in a path such as `/v2/team/web/blobs/…`. */
+function repositoryOf(path: string): string {
+  return /^\/v2\/(.+?)\/(?:blobs|manifests)\//.exec(path)?.[1] ?? "";
 }
 
 function kindOf(path: string): string {

@@ -2,7 +2,7 @@
 // lie or fail.
 import { expect, setDefaultTimeout } from "bun:test";
 import { randomBytes } from "node:crypto";
-import { linkSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import { rootTest } from "../kernel/support.ts";
@@ -45,7 +45,8 @@ const push = (image: string, env: Record<string, string> = {}, ...more: string[]
 function fresh(before?: (request: PushRequest) => ReturnType<PlayedRegistry["before"]>): void {
   for (const one of [registry, other]) {
     one.forget();
-    for (const kept of [one.blobs, one.manifests, one.sessions]) kept.clear();
+    for (const kept of [one.blobs, one.manifests, one.sessions, one.repositories]) kept.clear();
+    one.separates = false;
     one.location = (session) => `/v2/uploads/${session}?state=1`;
   }
   if (before !== undefined) registry.before = before;
@@ -361,6 +362,204 @@ rootTest(
     expect(readdirSync(root).filter((name) => name.startsWith(".#") && !name.endsWith(".lck"))).toEqual([]);
   },
 );
+
+const serving = ({ method, path }: PushRequest) => {
+  const name = path.split("/").at(-1) ?? "";
+  const found = method === "GET" ? (registry.blobs.get(name) ?? registry.manifests.get(name)) : undefined;
+  return found === undefined ? null : new Response(new Uint8Array(found));
+};
+const pushTo = (repository: string, env: Record<string, string> = {}, root = pool, image = "large") =>
+  runWorker("systemd-export", ["oci", `--image-root=${root}`, image, `${registry.host}/${repository}:1`], {
+    ...ENV,
+    ...env,
+  });
+const bodies = () => registry.requests.filter(({ method, path }) => path.includes("/uploads/") && method !== "GET");
+const layerUploads = () => bodies().filter(({ body }) => body.length > 100_000).length;
+const mounts = () => registry.requests.flatMap(({ url }) => url.searchParams.get("from") ?? []);
+
+rootTest("a layer of another repository is mounted, if it was pushed or pulled there before", async () => {
+  fresh();
+  registry.separates = true;
+  expect(await pushTo("one/large")).toMatchObject({ code: 0 });
+  registry.forget();
+  const { code, log } = await pushTo("two/large");
+  expect([code, log]).toEqual([
+    0,
+    expect.stringMatching(/has linked layer sha256:\w+ from its repository 'one\/large'/),
+  ]);
+  expect([mounts(), layerUploads()]).toEqual([["one/large"], 0]);
+  expect(registry.repositories.get(manifest().layers[0]?.digest ?? "")?.has("two/large")).toBe(true);
+  // A host that has only pulled the image: its stack is not packed again.
+  const root = scratch.root();
+  const env = { MACHINED_OCI_STACK: "yes" };
+  registry.before = serving;
+  expect(
+    await runWorker("systemd-pull", ["oci", `--image-root=${root}`, `${registry.host}/two/large:1`, "stack"], {
+      ...ENV,
+      ...env,
+    }),
+  ).toMatchObject({ code: 0 });
+  const [layer] = manifest().layers;
+  registry.forget();
+  registry.before = serving;
+  expect(await pushTo("three/large", env, root, "stack")).toMatchObject({ code: 0 });
+  expect([mounts(), layerUploads(), manifest().layers]).toEqual([["two/large"], 0, layer === undefined ? [] : [layer]]);
+});
+
+for (const [what, answer] of [
+  ["begins an upload instead", null],
+  ["forbids it", 403],
+  ["does not know the other repository", 404],
+  ["wants another login for it", 401],
+] as const) {
+  rootTest(`a layer is sent where the registry ${what}`, async () => {
+    fresh();
+    registry.separates = true;
+    expect(await pushTo("one/large")).toMatchObject({ code: 0 });
+    registry.repositories.clear();
+    registry.forget();
+    registry.before = ({ url }) =>
+      answer !== null && url.searchParams.has("mount")
+        ? reply(answer, answer === 401 ? { "WWW-Authenticate": 'Basic realm="x"' } : {})
+        : null;
+    expect(await pushTo("two/large", { REGISTRY_AUTH_FILE: auth })).toMatchObject({ code: 0 });
+    expect(mounts().length).toBeGreaterThan(0);
+    expect(layerUploads()).toBeGreaterThan(0);
+    expect(registry.sessions.size).toBe(0);
+    expectNothingLeft();
+  });
+}
+
+rootTest(
+  "repositories of other registries, and a damaged list of repositories, are not asked for a layer",
+  async () => {
+    const list = join(pool, ".oci-repositories");
+    fresh();
+    expect(await push("large")).toMatchObject({ code: 0 });
+    const digest = manifest().layers[0]?.digest ?? "";
+    for (const text of [
+      "",
+      "\0\0",
+      `${digest} ${other.host} a/b\n`,
+      `${digest} ${registry.host} a/../b\n${digest}`,
+      "x".repeat(2 << 20),
+    ]) {
+      fresh();
+      writeFileSync(list, text);
+      expect(await push("large")).toMatchObject({ code: 0 });
+      expect(mounts()).toEqual([]);
+    }
+    expect(readFileSync(list, "utf8")).toBe(`${digest} ${registry.host} team/large\n`);
+    fresh();
+    rmSync(list);
+    mkdirSync(list);
+    expect(await push("large")).toMatchObject({ code: 0 });
+    rmSync(list, { recursive: true });
+  },
+);
+
+rootTest(
+  "a token for a mount is requested with the other repository's scope, and the push continues without it",
+  async () => {
+    const scopesOf = new Map<string, string>();
+    const mayPull = (isPermitted: boolean) => (request: PushRequest) => {
+      if (request.path === "/token") {
+        const asked = request.url.searchParams.getAll("scope");
+        const token = `t${scopesOf.size}`;
+        scopesOf.set(token, asked.filter((scope) => isPermitted || scope.startsWith("repository:two/")).join(" "));
+        return Response.json({ token });
+      }
+      const wanted = ["repository:two/large:pull,push"];
+      if (request.path.includes("/one/")) wanted[0] = "repository:one/large:pull,push";
+      if (request.url.searchParams.has("from")) wanted.push("repository:one/large:pull");
+      const granted = scopesOf.get(request.headers.get("authorization")?.replace("Bearer ", "") ?? "") ?? "";
+      if (wanted.every((scope) => granted.split(" ").includes(scope))) return null;
+      const challenge = `Bearer realm="http://${registry.host}/token",service="here",scope="${wanted.join(" ")}"`;
+      return reply(401, { "WWW-Authenticate": challenge });
+    };
+    for (const isPermitted of [true, false]) {
+      fresh(mayPull(true));
+      registry.separates = true;
+      expect(await pushTo("one/large")).toMatchObject({ code: 0 });
+      registry.forget();
+      registry.before = mayPull(isPermitted);
+      expect(await pushTo("two/large")).toMatchObject({ code: 0 });
+      expect(mounts().length).toBe(2);
+      expect(layerUploads() === 0).toBe(isPermitted);
+    }
+  },
+);
+
+for (const [what, refuses] of [
+  ["PATCH with 405", ({ method }: PushRequest) => method === "PATCH" && 405],
+  ["PATCH with 404", ({ method }: PushRequest) => method === "PATCH" && 404],
+  [
+    "each PATCH but the first with 416",
+    ({ method, headers }: PushRequest) => method === "PATCH" && !headers.get("content-range")?.startsWith("0-") && 416,
+  ],
+] as const) {
+  rootTest(`a registry that answers ${what} gets a large layer in one request, with its size`, async () => {
+    fresh((request) => {
+      const status = refuses(request);
+      return status === false ? null : reply(status);
+    });
+    const { code, log } = await push("large");
+    expect([code, log]).toEqual([0, expect.stringMatching(/Sent \d+% of/)]);
+    const whole = registry.requests.find(({ method, body }) => method === "PUT" && body.length > LARGE);
+    expect([whole?.headers.get("content-length"), whole?.headers.get("transfer-encoding") ?? null]).toEqual([
+      String(whole?.body.length),
+      null,
+    ]);
+    expectNothingLeft();
+  });
+}
+
+rootTest("a registry that takes blobs only in the request that begins an upload gets them there", async () => {
+  fresh((request) => {
+    const digest = request.method === "POST" ? request.url.searchParams.get("digest") : null;
+    if (digest !== null) {
+      registry.blobs.set(digest, request.body);
+      return reply(sha256(request.body) === digest ? 201 : 400);
+    }
+    return request.path.includes("/uploads/") && ["PUT", "PATCH"].includes(request.method) ? reply(405) : null;
+  });
+  expect(await push("large")).toMatchObject({ code: 0 });
+  expect(registry.blobs.get(manifest().layers[0]?.digest ?? "")?.length).toBeGreaterThan(LARGE);
+});
+
+rootTest(
+  "a token that expires in the middle of a layer is renewed once for each time, and nothing is sent twice",
+  async () => {
+    let token = 0;
+    let uses = 0;
+    fresh((request) => {
+      if (request.path === "/token") {
+        uses = 0;
+        return Response.json({ token: `t${++token}` });
+      }
+      if (request.headers.get("authorization") === `Bearer t${token}` && ++uses <= 3) return null;
+      return reply(401, { "WWW-Authenticate": `Bearer realm="http://${registry.host}/token",service="here"` });
+    });
+    const { code, log } = await push("large");
+    expect(code).toBe(0);
+    expect(token).toBeGreaterThan(1);
+    expect(log).not.toContain("trying again");
+    const patches = registry.requests.filter(({ method }) => method === "PATCH");
+    const begins = patches.map(({ headers }) => headers.get("content-range"));
+    expect(new Set(begins).size).toBeGreaterThan(1);
+  },
+);
+
+rootTest("an upload is continued at relative URLs, whose query is kept", async () => {
+  fresh();
+  registry.location = (session) => `../uploads/${session}?a=1&b=%2F`;
+  registry.before = ({ path, url }) => {
+    if (path.includes("/uploads/") && !path.endsWith("/")) expect(url.search).toStartWith("?a=1&b=%2F");
+    return null;
+  };
+  expect(await push("large")).toMatchObject({ code: 0 });
+  expect(layerUploads()).toBeGreaterThan(0);
+});
 
 for (const [when, isThen] of [
   ["begins", (request: PushRequest) => request.method === "POST"],

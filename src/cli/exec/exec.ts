@@ -2,13 +2,15 @@
 // terminal of the machine. Root enters the machine itself; for other users machined-exec does; virtual machines and
 // other hosts are reached over ssh.
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
+import type { EnterRequest } from "../../exec/enter.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
-import { type MachineFacts, machineFacts } from "../machine/details.ts";
+import type { JsonMode } from "../format/json.ts";
 import { chosenMachines } from "../machine/names.ts";
 import { Failure, failed, isBusFailure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { commandIn, type ExecOrder, environmentOf, orExitOurs } from "./order.ts";
 import type { SshAddress } from "./ssh.ts";
+import { type ExecTarget, execTarget, holdLeader } from "./target.ts";
 
 /** Splits `[USER@]NAME[,NAME…]`; `uid`, the value of `--uid=`, is the user if the text has none. */
 function parsePlace(text: string, uid: string): { user: string; names: string } {
@@ -17,28 +19,10 @@ function parsePlace(text: string, uid: string): { user: string; names: string } 
 }
 
 /**
- * Opens a pidfd of the machine's leader, so that a later process with the same number cannot be taken for it. The
- * caller disposes of it. Throws a Failure if the machine has ended.
- */
-async function holdLeader(facts: MachineFacts, session: Session): Promise<PidRef> {
-  const { PidRef } = await import("../../kernel/process/pidref.ts");
-  const leader = PidRef.of(facts.leaderPid);
-  try {
-    // The PID may have been reused before the pidfd was opened: then the manager reports another leader.
-    const again = await machineFacts(session, facts.name);
-    if (again.leaderPid === facts.leaderPid && again.id === facts.id) return leader;
-    throw new Failure(`Machine '${facts.name}' has ended`);
-  } catch (error) {
-    leader[Symbol.dispose]();
-    throw error;
-  }
-}
-
-/**
  * Warns that the command runs on the host: the leader is a program such as lxc-start(1), which makes a container and
  * stays outside of it.
  */
-async function warnOfHost(session: Session, { name, leaderPid }: MachineFacts, leader: PidRef): Promise<void> {
+async function warnOfHost(session: Session, { name, leaderPid }: ExecTarget, leader: PidRef): Promise<void> {
   if (name === ".host") return;
   const { sameNamespace } = await import("../../kernel/process/namespace.ts");
   const isOnHost = leader.verified(() => sameNamespace(leaderPid, "mnt") && sameNamespace(leaderPid, "pid"));
@@ -48,17 +32,48 @@ async function warnOfHost(session: Session, { name, leaderPid }: MachineFacts, l
   );
 }
 
+/** Loads what only entering a machine needs; the caller closes the program's file. */
+async function loadEntry() {
+  const [{ becomeCommand, programFile }] = await Promise.all([
+    import("../../exec/run.ts"),
+    import("../../kernel/process/pidref.ts"),
+    import("../../kernel/process/namespace.ts"),
+  ]);
+  return { becomeCommand, program: await programFile() };
+}
+
+/** Runs the request by a child process, and prints an object about the command that is left running. */
+async function enterDetached(session: Session, request: EnterRequest, mode: JsonMode): Promise<number> {
+  const [{ printDetached }, { startCommand }, { copyStandard, openPath }] = await Promise.all([
+    import("./detached.ts"),
+    import("../../exec/run.ts"),
+    import("../../kernel/file/fd.ts"),
+  ]);
+  return printDetached(session, request.machine, mode, (stdout) => {
+    using stdin = session.settings.stdin ? copyStandard(0) : openPath("/dev/null", "read");
+    using output = stdout;
+    using stderr = copyStandard(2);
+    return startCommand(request, [stdin, output, stderr]);
+  });
+}
+
 /**
- * Runs the order in a machine of this host, as root. Without -t, this process becomes the supervisor of the command.
+ * Runs the order in a machine of this host, as root. Without -t, this process becomes the supervisor of the command;
+ * `entry` is loaded for that.
  */
-async function enter(session: Session, facts: MachineFacts, { user, command }: ExecOrder): Promise<number> {
+async function enter(
+  session: Session,
+  target: ExecTarget,
+  { user, command }: ExecOrder,
+  entry: ReturnType<typeof loadEntry>,
+): Promise<number> {
   const { settings } = session;
-  using leader = await holdLeader(facts, session);
-  await warnOfHost(session, facts, leader);
+  using leader = await holdLeader(session, target);
+  await warnOfHost(session, target, leader);
   const request = {
     leader,
-    machine: facts.name,
-    ownerUid: facts.uid,
+    machine: target.name,
+    ownerUid: target.uid,
     user,
     directory: settings.directory,
     environment: environmentOf(session),
@@ -71,10 +86,12 @@ async function enter(session: Session, facts: MachineFacts, { user, command }: E
     callerUid: process.getuid?.() ?? 0,
   };
   if (settings.tty) return await (await import("./terminal.ts")).execOnTerminal(session, request);
+  if (settings.detach && settings.json !== "off") return await enterDetached(session, request, settings.json);
   await session.close();
   if (!settings.stdin) (await import("../../kernel/file/fd.ts")).discardStandardInput();
-  const { becomeCommand } = await import("../../exec/run.ts");
-  return await becomeCommand(request);
+  const { becomeCommand, program } = await entry;
+  using file = program;
+  return await becomeCommand(request, file);
 }
 
 /** Returns the ssh address that a virtual machine was registered with. Throws a Failure if it has none. */
@@ -99,14 +116,21 @@ export async function runOne(session: Session, order: ExecOrder): Promise<number
     if (session.settings.transport.kind === "remote") {
       return await (await import("./ssh.ts")).execOnHost(session, order);
     }
-    const facts = await machineFacts(session, machine);
-    if (facts.class === "vm") {
+    const isEntered = session.ports.euid === 0 && !session.settings.throughService;
+    let entry: ReturnType<typeof loadEntry> | null = null;
+    const load = () => {
+      if (!isEntered) return;
+      entry = loadEntry();
+      // Its errors are thrown where it is awaited; an error of the machine itself comes first.
+      entry.catch(() => {});
+    };
+    const target = await execTarget(session, machine, load);
+    if (target.class === "vm") {
       const address = await sshAddressOf(session, machine);
       return await (await import("./ssh.ts")).execInVirtualMachine(session, order, address);
     }
-    if (session.ports.euid !== 0 || session.settings.throughService)
-      return await (await import("./service.ts")).execThroughService(session, order);
-    return await enter(session, facts, order);
+    if (!isEntered) return await (await import("./service.ts")).execThroughService(session, order);
+    return await enter(session, target, order, entry ?? loadEntry());
   } catch (error) {
     if (error instanceof Failure || (errnoNameOf(error) === null && !isBusFailure(error))) throw error;
     const attempt = `Cannot run '${command[0] ?? "a shell"}' in machine '${machine}'`;
@@ -122,6 +146,8 @@ export async function runOne(session: Session, order: ExecOrder): Promise<number
  */
 export function exec(session: Session, [place = "", ...words]: readonly string[]): Promise<number> {
   const command = commandIn(words);
+  if (command.length === 0)
+    throw new Failure("Too few arguments.", { hint: "exec needs a command; 'machinectl shell NAME' opens a shell." });
   return orExitOurs(session, async () => {
     const { user, names } = parsePlace(place, session.settings.uid);
     const machines = await chosenMachines(session, names);

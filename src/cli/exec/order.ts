@@ -64,6 +64,7 @@ export function sameExec({ settings }: Session): string[] {
     ...(settings.timeoutMs > 0 ? [`--timeout=${settings.timeoutMs}ms`] : []),
     ...(settings.tty ? ["--tty"] : []),
     ...(settings.detach ? ["--detach"] : []),
+    ...(settings.detach && settings.json !== "off" ? [`--json=${settings.json}`] : []),
     ...(settings.verbose ? ["--verbose"] : []),
   ];
 }

@@ -13,6 +13,7 @@ import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { managerDirectory, meansLocalSockets } from "../session/target.ts";
 import { ownSize } from "../terminal/pty-terminal.ts";
+import { printDetached } from "./detached.ts";
 import { EXIT_OURS, type ExecOrder, environmentOf } from "./order.ts";
 import { forwardTerminal } from "./terminal.ts";
 
@@ -153,8 +154,13 @@ export async function execThroughService(session: Session, order: ExecOrder): Pr
   if (session.settings.tty) {
     return forwardTerminal(session, (socket) => start(session, service, order, [socket]));
   }
-  const stdin = session.settings.stdin ? copyStandard(0) : openPath("/dev/null", "read");
-  const command = start(session, service, order, [stdin, copyStandard(1), copyStandard(2)]);
+  const startWith = (stdout: Fd) => {
+    const stdin = session.settings.stdin ? copyStandard(0) : openPath("/dev/null", "read");
+    return start(session, service, order, [stdin, stdout, copyStandard(2)]);
+  };
+  const { detach, json } = session.settings;
+  if (detach && json !== "off") return printDetached(session, order.machine, json, startWith);
+  const command = startWith(copyStandard(1));
   for (const name of FORWARDED) process.on(name, () => command.kill(parseSignal(name) ?? SIGTERM));
   return command.exited;
 }

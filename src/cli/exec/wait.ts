@@ -230,8 +230,9 @@ export async function waitForMachines(
   }
 }
 
-/** The verb `wait`: waits for all machines, or with --any for one of them. */
-export async function wait(session: Session, names: readonly string[]): Promise<number> {
+/** The verb `wait`: waits for all machines, or with --any for one of them. A word may name several (`a,b`). */
+export async function wait(session: Session, words: readonly string[]): Promise<number> {
+  const names = words.flatMap((word) => word.split(","));
   const { waitFor, transport, timeoutMs } = session.settings;
   if (waitFor === "booted" && transport.kind === "remote") {
     throw new Failure("--for=booted works for machines of this host only: use --for=running, address or ssh with -H");

@@ -82,7 +82,7 @@ export async function stats(session: Session, words: readonly string[]): Promise
   await session.openPager();
   const checked = checkedRows(session, results);
   const isPlain = list.columns === null && list.sort === null && list.filters.length === 0 && list.template === null;
-  if (isPlain) printRows(session, checked, null);
+  if (isPlain) printRows(session, checked, { hasNumbers: true });
   else printChosen(session, checked);
   return finish(session, checked);
 }

@@ -4,7 +4,7 @@ import { formatJson, type Json } from "../format/json.ts";
 import { parseJson } from "../format/parse-json.ts";
 import { type Cell, type Table, textCell } from "../format/table.ts";
 import { compareKeys } from "../list/print.ts";
-import { printTable } from "../session/print-table.ts";
+import { printNumbers, printTable } from "../session/print-table.ts";
 import type { Session } from "../session/session.ts";
 import { tableJsonMode } from "../session/settings.ts";
 import { readRows } from "./read-rows.ts";
@@ -31,8 +31,18 @@ export function checkedRows({ terminal }: Session, results: readonly HostResult[
   });
 }
 
+interface RowsForm {
+  /** Whether most columns are numbers, which cannot be shortened. */
+  readonly hasNumbers: boolean;
+  readonly template?: HostsTemplate | null;
+}
+
 /** Prints the rows of all hosts, in the order of --sort= or else host by host; with a template, a line for each. */
-export function printRows(session: Session, results: readonly HostResult[], template: HostsTemplate | null): void {
+export function printRows(
+  session: Session,
+  results: readonly HostResult[],
+  { hasNumbers, template = null }: RowsForm,
+): void {
   const { settings, output, terminal } = session;
   const lists = results.flatMap(({ host, text, error }) => {
     const list = error === null ? readRows(text, terminal.paint) : null;
@@ -59,7 +69,9 @@ export function printRows(session: Session, results: readonly HostResult[], temp
     columns: ["host", ...first.columns],
     rows: rows.map(({ host, cells }) => [textCell(host), ...cells]),
   };
-  printTable(session, table, first.noun);
+  // As printList() does for one host.
+  const print = hasNumbers && settings.list.columns === null ? printNumbers : printTable;
+  print(session, table, first.noun);
 }
 
 /** Prints the outputs of the runs, each under the name of its host; as JSON, with the host in each object. */

@@ -49,7 +49,7 @@ export async function runOnHosts(session: Session, order: ManyHostsOrder, named:
   if (all.isInterrupted && verb.hosts !== "events") return EXIT_INTERRUPTED;
   if (verb.hosts === "rows" || verb.hosts === "pages") await session.openPager();
   if (verb.hosts === "rows") results = checkedRows(session, results);
-  if (verb.hosts === "rows") printRows(session, results, template);
+  if (verb.hosts === "rows") printRows(session, results, { hasNumbers: verb.meta.name === "stats", template });
   if (verb.hosts === "pages") printPages(session, verb, results);
   for (const { host, error } of results) if (error !== null) report.error(`${host}: ${error}`);
   const first = results.find(({ status }) => status !== 0)?.status ?? 0;

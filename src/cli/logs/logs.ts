@@ -94,7 +94,10 @@ class LogView {
       const reader = await this.#start(source, reading);
       const status = await this.#untilEnd(reader, source, reading.follows);
       if (status !== NOT_ENTERED) reader.printErrors();
-      if (!follow || this.#interrupted || this.#session.output.isOver) return this.#interrupted ? 0 : status;
+      // journalctl was ended where nobody reads its output any more; what standard output's failure means is no affair
+      // of the verb.
+      if (this.#interrupted || this.#session.output.isOver) return 0;
+      if (!follow) return status;
       const next = await this.#next(source, reading, status);
       if (typeof next === "number") {
         if (!this.#interrupted) reader.printErrors();

@@ -1,7 +1,8 @@
 // `machinectl register` and `unregister`: registers a machine that was not started by a program that registers it
 // itself.
-import { existsSync } from "node:fs";
+import { existsSync, realpathSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { errnoNameOf } from "../../base/error.ts";
 import { writeSome } from "../../kernel/file/byte-io.ts";
 import { setNonblocking } from "../../kernel/file/fd.ts";
 import { containerInitBelow } from "../../kernel/process/children.ts";
@@ -10,6 +11,7 @@ import { openPipe } from "../../kernel/process/pipe.ts";
 import { startPolkitAgent } from "../session/agents.ts";
 import { attempt, Failure, reasonOf } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
+import { type RegisterGuard, startGuard } from "./register-guard.ts";
 import { canRegister, registerLeader, unregisterOf } from "./registration.ts";
 
 /** Exit statuses of a command that was not run, as of exec and of shells. */
@@ -34,12 +36,22 @@ const WAIT_FOR_LINE = 'read -r go <&3 || exit 125; exec 3<&-; exec "$@"';
  * the command: the namespaces of the leader are those that `exec`, `shell` and `copy-to` enter. Resolves once that is
  * done, or when no init has appeared in time or `ended` is aborted. Returns the present leader.
  */
-async function followContainer(session: Session, name: string, pid: number, ended: AbortSignal): Promise<number> {
+async function followContainer(
+  session: Session,
+  name: string,
+  pid: number,
+  ended: AbortSignal,
+  guard: RegisterGuard,
+): Promise<number> {
   const deadline = performance.now() + CONTAINER_START_MS;
   const end = new Promise((resolve) => ended.addEventListener("abort", resolve));
   while (!ended.aborted && performance.now() < deadline) {
     const init = containerInitBelow(pid);
-    if (init !== null) return registerAnew(session, name, pid, init);
+    if (init !== null) {
+      const leader = await registerAnew(session, name, pid, init);
+      guard.setLeader(leader);
+      return leader;
+    }
     await Promise.race([Bun.sleep(CONTAINER_LOOK_MS), end]);
   }
   return pid;
@@ -87,10 +99,15 @@ async function registerCommand(session: Session, name: string, command: readonly
   // on.
   process.on("SIGINT", () => {});
   for (const signal of ["SIGTERM", "SIGHUP", "SIGQUIT"] as const) process.on(signal, () => child.kill(signal));
+  let guard: RegisterGuard | null = null;
   try {
     using leader = PidRef.of(child.pid);
+    guard = startGuard(session, name, leader);
     await registerLeader(session, name, leader);
     writeSome(begin, Buffer.from("\n"));
+  } catch (error) {
+    await guard?.end();
+    throw error;
   } finally {
     // If no line was written, the shell now exits without running the command.
     begin.close();
@@ -98,7 +115,7 @@ async function registerCommand(session: Session, name: string, command: readonly
   const ended = new AbortController();
   const following =
     session.settings.registration.machineClass === "container"
-      ? followContainer(session, name, child.pid, ended.signal).catch((error) => {
+      ? followContainer(session, name, child.pid, ended.signal, guard).catch((error) => {
           // A command that has ended meanwhile has no container.
           if (!ended.signal.aborted) session.report.warning(reasonOf(error));
           return child.pid;
@@ -107,7 +124,29 @@ async function registerCommand(session: Session, name: string, command: readonly
   const status = await child.exited;
   ended.abort();
   await unregisterOf(session, name, await following);
+  await guard.end();
   return status;
+}
+
+/**
+ * Returns the absolute path of a directory of this host without symbolic links, as the daemon needs it; "" for "".
+ * Throws a Failure where there is no such directory: the daemon accepts any path.
+ */
+function existingDirectory(machine: string, path: string): string {
+  if (path === "") return "";
+  const refused = (why: string, cause?: unknown) =>
+    new Failure(`Failed to register machine '${machine}': its root directory '${path}' ${why}`, {
+      cause,
+      hint: "--root-directory= takes the directory of this host that has the machine's files; leave it out for a machine without one.",
+    });
+  try {
+    const real = realpathSync(path);
+    if (statSync(real).isDirectory()) return real;
+  } catch (error) {
+    if (errnoNameOf(error) === "ENOENT") throw refused("does not exist", error);
+    throw refused(`cannot be used: ${reasonOf(error)}`, error);
+  }
+  throw refused("is not a directory");
 }
 
 /**
@@ -115,13 +154,15 @@ async function registerCommand(session: Session, name: string, command: readonly
  * exit status is returned.
  */
 export async function register(session: Session, [name = "", ...command]: readonly string[]): Promise<number> {
-  const { leader: pid } = session.settings.registration;
+  const { registration } = session.settings;
+  const { leader: pid } = registration;
   if (session.settings.transport.kind !== "local") throw new Failure("Only machines of this host can be registered");
   if ((pid === null) === (command.length === 0)) {
     throw new Failure(
       "Either a leader or a command is needed: register NAME --leader=PID, or register NAME -- COMMAND…",
     );
   }
+  registration.rootDirectory = existingDirectory(name, registration.rootDirectory);
   await startPolkitAgent(session);
   if (pid === null) return registerCommand(session, name, command);
   // systemd's daemon of 262 sends SIGTERM to the caller whose machine it refuses: the refusal is printed first.

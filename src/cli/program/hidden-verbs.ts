@@ -1,5 +1,5 @@
 // Rows of hidden verbs, which users do not type: `complete` for completion scripts, `doctor-…` for child processes of
-// `doctor`, and `run-…` for the units of `run`.
+// `doctor`, `register-end` for that of `register`, and `run-…` for the units of `run`.
 import type { VerbRow } from "../command-line/verb-row.ts";
 
 /** The verb that the completion scripts call. */
@@ -30,6 +30,17 @@ export const DOCTOR_BUS_VERB: VerbRow = {
   group: "Machine",
   args: { leader: { type: "positional", required: true, description: "Its leader", complete: "free" } },
   run: async (session, words) => (await import("../doctor/machine-bus.ts")).doctorBus(session, words),
+};
+
+/** The verb of the process that guards the command of `register`. */
+export const REGISTER_END_VERB: VerbRow = {
+  meta: { name: "register-end", description: "End what 'register' has started", hidden: true, internal: true },
+  group: "Machine",
+  args: {
+    name: { type: "positional", required: true, description: "The machine", complete: "free" },
+    leader: { type: "positional", required: true, description: "Its leader", complete: "free" },
+  },
+  run: async (session, words) => (await import("../machine/register-guard.ts")).registerEnd(session, words),
 };
 
 /** ExecStart= of a unit of `run`. */

@@ -3,7 +3,14 @@
 // Adding a verb: a row here, and a function in a file of its own that the row imports when it runs.
 
 import { LIST_OPTIONS, type VerbRow } from "../command-line/verb-row.ts";
-import { COMPLETE_VERB, DOCTOR_BUS_VERB, DOCTOR_POOL_VERB, RUN_MACHINE_VERB, RUN_REMOVE_VERB } from "./hidden-verbs.ts";
+import {
+  COMPLETE_VERB,
+  DOCTOR_BUS_VERB,
+  DOCTOR_POOL_VERB,
+  REGISTER_END_VERB,
+  RUN_MACHINE_VERB,
+  RUN_REMOVE_VERB,
+} from "./hidden-verbs.ts";
 import { MACHINECTL_TRANSFER_VERBS } from "./transfer-verbs.ts";
 
 const NAMES = {
@@ -548,6 +555,7 @@ export const VERBS: readonly VerbRow[] = [
   COMPLETE_VERB,
   DOCTOR_BUS_VERB,
   DOCTOR_POOL_VERB,
+  REGISTER_END_VERB,
   RUN_MACHINE_VERB,
   RUN_REMOVE_VERB,
   {

@@ -104,8 +104,8 @@ function writeFacts(directory: string, facts: RunFacts): void {
  * Writes the helper program that is process 1 or 2 of a machine without an init: it waits while commands are run, or
  * changes to a user and executes the image's program. Returns its path.
  */
-function putKeeper(directory: string): string {
-  const program = enterProgram();
+async function putKeeper(directory: string): Promise<string> {
+  const program = await enterProgram();
   if (program === null)
     throw new Failure("This build cannot run images without an init: its helper program was not built (no C compiler)");
   const path = join(directory, "keeper");
@@ -159,7 +159,7 @@ async function virtualMachine(session: Session, order: RunOrder, place: ImagePla
 }
 
 /** Inspects the image of a container, writes the facts, and returns its command; `beside` is where its settings are. */
-function container(session: Session, order: RunOrder, place: ImagePlace, beside: string): Runnable {
+async function container(session: Session, order: RunOrder, place: ImagePlace, beside: string): Promise<Runnable> {
   const program = Bun.which(NSPAWN);
   if (program === null) throw new Failure("Cannot run containers: systemd-nspawn(1) is not installed");
   const directory = runtimeDirectory(session);
@@ -169,7 +169,7 @@ function container(session: Session, order: RunOrder, place: ImagePlace, beside:
   const boots = bootsImage(settings, tree);
   const { command, user, directory: workingDirectory, environment } = settings;
   writeFacts(directory, { type: place.type, boots, command, user, directory: workingDirectory, environment });
-  const keeper = boots ? "" : putKeeper(directory);
+  const keeper = boots ? "" : await putKeeper(directory);
   const account = tree?.accountOf(settings.user ?? "0") ?? ROOT;
   const isConfigured = SETTINGS_DIRECTORIES.some((path) =>
     session.ports.isThere(join(path, `${order.machine}.nspawn`)),
@@ -186,9 +186,9 @@ export async function runMachine(session: Session, [packed = ""]: readonly strin
   if (order.isTemporary) await cloneImage(session, order, original);
   const place = order.isTemporary ? await placeOf(session, order.machine) : original;
   const isVirtual = order.runner === "vmspawn";
-  const { program, args } = isVirtual
-    ? await virtualMachine(session, order, place)
-    : container(session, order, place, original.path);
+  const { program, args } = await (isVirtual
+    ? virtualMachine(session, order, place)
+    : container(session, order, place, original.path));
   if (order.hasCommand) return supervise(session, program, args);
   await session.close();
   const variables = Object.entries(runnerEnvironment(session)).map(([name, value]) => `${name}=${value ?? ""}`);

@@ -229,6 +229,11 @@ function keysOf(typed: string): string[] {
 
 /** The verb `top`. */
 export async function top(session: Session, names: readonly string[]): Promise<number> {
+  if (session.terminal.stdoutIsTty && session.ports.env["TERM"] === "dumb") {
+    throw new Failure(
+      "top needs a terminal with a cursor, and TERM=dumb has none; 'machinectl stats' prints the same numbers",
+    );
+  }
   using terminal = new OwnTerminal(Fd.adopt(0).duplicate(), Fd.adopt(1).duplicate(), session.ports.env);
   if (!terminal.hasInput || !session.terminal.stdoutIsTty) {
     throw new Failure("top needs a terminal; 'machinectl stats' prints the same numbers to files and pipes");

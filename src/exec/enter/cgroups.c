@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -97,6 +98,68 @@ static int write_leaf(const char *directory, const char *name, const char *text)
 /* Removes the cgroups that were made; those that are in use remain. */
 void remove_cgroups(void) {
         for (size_t i = 0; i < n_leaves; i++) if (leaves[i].is_made) rmdir(leaves[i].path);
+}
+
+/*
+ * Whether processes are left in a cgroup that was made. `events` is its open cgroup.events, -1 in a hierarchy of
+ * version 1.
+ */
+static bool is_occupied(size_t i, int events) {
+        char text[256];
+        ssize_t n;
+        if (events >= 0) return (n = pread(events, text, sizeof text - 1, 0)) > 0 && (text[n] = 0, strstr(text, "populated 1") != NULL);
+        int directory = open(leaves[i].path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (directory < 0) return false;
+        n = read_file(directory, "cgroup.procs", text, sizeof text);
+        bool occupied = n > 0 || (n < 0 && errno == EFBIG);
+        close(directory);
+        return occupied;
+}
+
+/* Removes the cgroups that were made as soon as no process is left in them; does not return. */
+static void remove_empty_cgroups(void) {
+        enum { RETRIES = 50, RETRY_MS = 100, LOOK_MS = 1000 };
+        int events = -1;
+        size_t unified = 0;
+        while (unified < n_leaves && !(leaves[unified].is_made && leaves[unified].is_unified)) unified++;
+        if (unified < n_leaves) {
+                int directory = open(leaves[unified].path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+                events = openat(directory, "cgroup.events", O_RDONLY | O_CLOEXEC);
+                close(directory);
+        }
+        /* One that is empty and still cannot be removed contains others, which the machine has made; it is left. */
+        for (int retries = 0; retries < RETRIES;) {
+                bool remains = false, occupied = false;
+                for (size_t i = 0; i < n_leaves; i++) {
+                        if (!leaves[i].is_made || rmdir(leaves[i].path) == 0 || errno != EBUSY) continue;
+                        remains = true;
+                        occupied |= is_occupied(i, i == unified ? events : -1);
+                }
+                if (!remains) break;
+                if (!occupied) retries++;
+                /* The kernel announces a change of cgroup.events as POLLPRI. */
+                struct pollfd changed = { .fd = occupied ? events : -1, .events = POLLPRI };
+                poll(&changed, 1, !occupied ? RETRY_MS : events < 0 ? LOOK_MS : -1);
+        }
+        _exit(0);
+}
+
+/*
+ * Leaves a process that removes the cgroups of a command that is left running when that has ended. The process has
+ * nothing of the caller but its control group: it may be killed with that, and then the next command in the machine
+ * removes them (sweep_cgroups), or the machine's end does.
+ */
+void remove_cgroups_later(void) {
+        size_t made = 0;
+        for (size_t i = 0; i < n_leaves; i++) made += leaves[i].is_made;
+        if (made == 0 || fork() != 0) return;
+        sigset_t none;
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        setsid();
+        if (chdir("/") < 0) _exit(1);
+        if (syscall(SYS_close_range, 0U, ~0U, 0U) < 0) for (int fd = 0; fd < 65536; fd++) close(fd);
+        remove_empty_cgroups();
 }
 
 /*

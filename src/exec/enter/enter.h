@@ -81,6 +81,7 @@ pid_t fork_into_cgroup(void);
 void join_cgroups(pid_t helper);
 void kill_cgroups(pid_t child);
 void remove_cgroups(void);
+void remove_cgroups_later(void);
 const char *shown_cgroup(void);
 
 /* Functions that helper and command call for themselves (credentials.c, command.c, helper.c). */

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -21,11 +22,12 @@ enum { LEADER_STOP_MS = 2000, LEADER_TRACED_MS = 5000 };
 
 /*
  * Waits until the interrupted leader has stopped; returns false after LEADER_STOP_MS, because it may hang in the
- * kernel. Stores in `signal` the signal whose delivery stopped it and which it must get when it continues, or 0.
+ * kernel. Stores in `signal` the signal whose delivery stopped it and which it must get when it continues, or 0. The
+ * kernel announces the stop by SIGCHLD, which `announced` contains and the caller has blocked.
  */
-static bool wait_stopped(int *signal) {
-        struct timespec pause = { .tv_nsec = 1000000 };
-        for (int waited = 0; waited < LEADER_STOP_MS; waited++) {
+static bool wait_stopped(const sigset_t *announced, int *signal) {
+        long until = now_ms() + LEADER_STOP_MS;
+        for (;;) {
                 int status;
                 pid_t pid = waitpid(request.leader, &status, WNOHANG | __WALL);
                 if (pid == request.leader) {
@@ -33,10 +35,22 @@ static bool wait_stopped(int *signal) {
                         *signal = status >> 16 == 0 ? WSTOPSIG(status) : 0;
                         return true;
                 }
-                if (pid < 0) return false;
-                nanosleep(&pause, NULL);
+                if (pid < 0 || is_over(until)) return false;
+                wait_signal(announced, until);
         }
-        return false;
+}
+
+/*
+ * Interrupts the seized leader and waits until it has stopped. SIGCHLD stays blocked; supervise() waits for it as well.
+ * An inherited SIG_IGN would suppress it.
+ */
+static bool stop_leader(int *signal_of_stop) {
+        sigset_t announced;
+        sigemptyset(&announced);
+        sigaddset(&announced, SIGCHLD);
+        signal(SIGCHLD, SIG_DFL);
+        sigprocmask(SIG_BLOCK, &announced, NULL);
+        return ptrace(PTRACE_INTERRUPT, request.leader, NULL, NULL) == 0 && wait_stopped(&announced, signal_of_stop);
 }
 
 /* Copies the filters of the stopped leader. Returns NULL, or the reason why that is not possible. */
@@ -97,7 +111,7 @@ const char *read_filters(int proc) {
                      "run the command again when that has ended", request.machine, tracer);
         }
         int signal = 0;
-        if (ptrace(PTRACE_INTERRUPT, request.leader, NULL, NULL) < 0 || !wait_stopped(&signal)) {
+        if (!stop_leader(&signal)) {
                 if (!leader_is_alive()) fail("Machine '%s' has ended", request.machine);
                 fail("Cannot take over the system call filters of machine '%s': its leader does not stop; it is paused or hangs in the kernel",
                      request.machine);

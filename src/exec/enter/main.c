@@ -100,6 +100,7 @@ int main(int argc, char **argv) {
         }
         if (!request.detach) return run_to_end(started.command, &signals);
         write_journal(-1);
+        remove_cgroups_later();
         printf("%d %s\n", (int) started.command, shown_cgroup());
         return 0;
 }

@@ -1,9 +1,10 @@
 // Calls of a client, and their replies and errors: the common part of both clients, connection.ts and
 // ../plain/client.ts.
+import { busErrorOfErrno, ErrnoError } from "../../base/error.ts";
 import { Variant } from "../../base/variant.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { MESSAGE_TYPE, type Outgoing } from "../message/message.ts";
-import { BusError } from "./error.ts";
+import { BusError, DBUS_ERROR } from "./error.ts";
 import type { Incoming } from "./stream.ts";
 
 /** A method call to a peer. Without `interactive` the peer may not ask a person. `timeoutMs` is 25 s by default. */
@@ -35,7 +36,8 @@ export function answerOf(message: Incoming): { readonly values: unknown[]; reado
     if (message.type === MESSAGE_TYPE.reply) return { values };
     return { values: [String(values[0] ?? "")], error: message.errorName ?? "" };
   } catch (error) {
-    return { values: [(error as Error).message], error: "org.freedesktop.DBus.Error.InconsistentMessage" };
+    const name = error instanceof ErrnoError ? busErrorOfErrno(error.errnoName) : `${DBUS_ERROR}.InconsistentMessage`;
+    return { values: [(error as Error).message], error: name };
   }
 }
 

@@ -1,5 +1,6 @@
 // A method call while it is answered: where it came from, its context for the handler, and its arguments.
 import type { Access } from "../../api/access.ts";
+import { ErrnoError } from "../../base/error.ts";
 import type { Caller } from "../caller.ts";
 import { FLAG_INTERACTIVE, type Outgoing } from "../message/message.ts";
 import type { BusCallContext } from "./binding.ts";
@@ -20,11 +21,15 @@ export const CALL_DESCRIPTOR_LIMIT = 16;
 /** Returns the arguments of a call, as `decode()` does. */
 export type Arguments = () => unknown[];
 
-/** Decodes the arguments of a message. Throws InconsistentMessage where they are invalid. */
+/**
+ * Decodes the arguments of a message. Throws InconsistentMessage where they are invalid, EMFILE where its descriptors
+ * are lost.
+ */
 export function decode(message: Incoming): unknown[] {
   try {
     return message.values();
   } catch (error) {
+    if (error instanceof ErrnoError) throw error;
     const text = (error as Error).message;
     throw new BusError(`${DBUS_ERROR}.InconsistentMessage`, `Cannot read the arguments: ${text}`);
   }

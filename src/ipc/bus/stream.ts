@@ -1,14 +1,20 @@
 // One D-Bus connection on a socket: authentication, framing with limits, descriptors (D-Bus specification,
 // "Authentication Protocol" and "Message Protocol"). A peer that violates the protocol is disconnected: errors in its
 // data go to the handler `end` and are never thrown.
+import { errnoText } from "../../base/errno.ts";
+import { ErrnoError } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
+import { MAX_FDS } from "../../kernel/socket/message-header.ts";
 import type { ByteStream, OpenStream, StreamHandlers as SocketHandlers } from "../../kernel/socket/stream.ts";
 import { decodeBody, decodeHead, encodeMessage, type MessageHead, type Outgoing } from "../message/message.ts";
 import { Framer, limitOf } from "./framer.ts";
 import { ClientHandshake, type Handshake } from "./handshake.ts";
 
 const HANDSHAKE_TIMEOUT_MS = 30_000;
-const MAX_QUEUED_DESCRIPTORS = 256;
+/** Those of a message that is not complete, and those of the next one, whose first bytes come with its last. */
+const MAX_QUEUED_DESCRIPTORS = 2 * MAX_FDS;
+/** In the place of the descriptors of one message. */
+const LOST = "lost";
 /** A peer that does not read its replies is disconnected when more than this is queued for it. */
 const QUEUE_LIMIT_BYTES = 64 << 20;
 
@@ -19,7 +25,10 @@ export interface Incoming extends MessageHead {
   readonly descriptors: readonly Fd[];
   /** The length of the message in bytes, which is the memory that it occupies until its values are decoded. */
   readonly size: number;
-  /** Decodes the values. Throws a RangeError when the body does not match its signature, or was too long to be read. */
+  /**
+   * Decodes the values. Throws a RangeError when the body does not match its signature, or was too long to be read, and
+   * EMFILE when its descriptors are lost, because this process may open no more.
+   */
   readonly values: () => unknown[];
 }
 
@@ -55,7 +64,8 @@ export class BusStream {
   #ended = false;
   #waiting: { bytes: Buffer; descriptors: readonly Fd[] }[] = [];
   readonly #framer: Framer;
-  #descriptors: Fd[] = [];
+  /** In the order of their messages. */
+  #descriptors: (Fd | typeof LOST)[] = [];
   readonly #refusesDescriptors: boolean;
 
   /** `open` makes the socket's stream, which is ended with this one. */
@@ -72,6 +82,7 @@ export class BusStream {
     });
     const streamHandlers: SocketHandlers = {
       data: (bytes, fds) => this.#receive(bytes, fds),
+      lost: () => this.#descriptors.push(LOST),
       end: (error) => this.#finish(error),
       drain: () => handlers.changed?.(),
       ...(handlers.hangup === undefined ? {} : { hangup: () => handlers.hangup?.() }),
@@ -140,7 +151,7 @@ export class BusStream {
   }
 
   #dropDescriptors(): void {
-    for (const fd of this.#descriptors.splice(0)) fd.close();
+    for (const fd of this.#descriptors.splice(0)) if (fd !== LOST) fd.close();
   }
 
   #receive(bytes: Buffer, fds: readonly Fd[]): void {
@@ -194,18 +205,30 @@ export class BusStream {
     }
   }
 
+  /** Returns the descriptors of the next message, which has that many; null where they are lost. */
+  #take(count: number): readonly Fd[] | null {
+    if (count === 0) return NONE;
+    if (this.#descriptors[0] === LOST) {
+      this.#descriptors.shift();
+      return null;
+    }
+    const taken = this.#descriptors.slice(0, count).filter((fd) => fd !== LOST);
+    if (taken.length < count) throw new RangeError("descriptors are missing");
+    this.#descriptors.splice(0, count);
+    return taken;
+  }
+
   #deliver(bytes: Buffer, headLength: number, isCut: boolean): void {
     const head = this.#headOf(bytes);
     if (head === null) return;
-    const count = this.#refusesDescriptors ? 0 : head.descriptorCount;
-    if (count > this.#descriptors.length) throw new RangeError("descriptors are missing");
-    const descriptors = count === 0 ? NONE : this.#descriptors.splice(0, count);
+    const descriptors = this.#take(this.#refusesDescriptors ? 0 : head.descriptorCount);
     let values: unknown[] | null = null;
     const message = head as MessageHead & { descriptors: readonly Fd[]; size: number; values: () => unknown[] };
-    message.descriptors = descriptors;
+    message.descriptors = descriptors ?? NONE;
     message.size = bytes.length;
     message.values = () => {
       if (isCut) throw new RangeError(`message is longer than ${limitOf(bytes) >> 20} MiB`);
+      if (descriptors === null) throw new ErrnoError("EMFILE", errnoText("EMFILE"));
       values ??= decodeBody(bytes, headLength, head.signature, descriptors);
       return values;
     };

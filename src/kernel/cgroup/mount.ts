@@ -73,7 +73,9 @@ export function cgroupMounts(): CgroupMounts {
 /** Returns `cgroupHierarchies()` for the text of a /proc/self/mountinfo. */
 export function findCgroupHierarchies(mountinfo: string): CgroupHierarchy[] {
   const found = new Map<string, string>();
-  for (const { path, root, type, options } of mountinfo.split("\n").map(parseLine)) {
+  // Hosts may have thousands of mounts; few of them are of control groups.
+  const lines = mountinfo.split("\n").filter((line) => line.includes(" - cgroup"));
+  for (const { path, root, type, options } of lines.map(parseLine)) {
     if (root !== "/" || (type !== "cgroup" && type !== "cgroup2")) continue;
     const controllers = type === "cgroup2" ? "" : options.filter((option) => !NO_CONTROLLER.test(option)).join(",");
     if (!found.has(controllers)) found.set(controllers, path);

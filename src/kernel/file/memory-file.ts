@@ -1,8 +1,8 @@
 // Files in memory: memfd_create(2), with seals that make their content immutable (F_ADD_SEALS in fcntl(2)).
-import { writeSync } from "node:fs";
 import { EINVAL, F_ADD_SEALS } from "../syscall/constants.ts";
 import { scratchString } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
+import { writeSome } from "./byte-io.ts";
 import { Fd, reopen } from "./fd.ts";
 
 const MFD_CLOEXEC = 0x1;
@@ -20,7 +20,7 @@ export function sealedFile(name: string, bytes: Uint8Array): Fd {
   // Before Linux 6.3 the flag is unknown, and every such file is executable.
   if (made === EINVAL) made = trySys("memfd_create", scratchString(name), flags);
   using file = Fd.adopt(check(made, "memfd_create", name));
-  for (let at = 0; at < bytes.length; ) at += writeSync(file.number, bytes, at);
+  for (let at = 0; at < bytes.length; ) at += writeSome(file, bytes.subarray(at));
   check(trySys("fcntl", file.number, F_ADD_SEALS, ALL_SEALS), "seal", name);
   // A file that is open for writing cannot be executed (ETXTBSY).
   return reopen(file, "read");

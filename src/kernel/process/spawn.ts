@@ -61,6 +61,13 @@ export function selfCommand(program: string, args: readonly string[]): { command
   return { command: [process.execPath, main, program, ...args], argv0: process.execPath };
 }
 
+/** As selfCommand(), for another program to execute: the path of the executable, and the program as first argument. */
+export function commandByPath(program: string, args: readonly string[]): string[] {
+  const isBuilt = import.meta.path.startsWith("/$bunfs/");
+  const main = isBuilt ? [] : [new URL("../../main.ts", import.meta.url).pathname];
+  return [process.execPath, ...main, program, ...args];
+}
+
 /**
  * Starts `program` with `args`, with / as working directory. Throws a SyscallError or Bun's error where it cannot be
  * started.

@@ -20,6 +20,8 @@ export interface Received {
   readonly fds: Fd[];
   /** The sender, on a socket with `SO_PASSCRED`. */
   readonly credentials?: Credentials;
+  /** Descriptors came with the bytes that this process could not open; all of them are closed. */
+  readonly areLost?: true;
 }
 
 const SCM_CREDENTIALS = 2;
@@ -42,9 +44,15 @@ const optionSize = pinForever(4);
  * Receives available bytes into `into`, with the descriptors that were sent with them. Returns `"again"` where nothing
  * is available, `"end"` where the peer has shut down sending. Throws `EXFULL` for more descriptors than `maxFds` or
  * than the process may open, `EMSGSIZE` for a datagram larger than `into`; received descriptors are closed then. With
- * `maxFds` 0 the kernel closes the descriptors within this call, which may block as close(2) does.
+ * `"report"`, descriptors that the process may not open are lost, and no error. With `maxFds` 0 the kernel closes the
+ * descriptors within this call, which may block as close(2) does.
  */
-export function receiveMessage(socket: Fd, into: Pinned, maxFds: number = MAX_FDS): Received | "again" | "end" {
+export function receiveMessage(
+  socket: Fd,
+  into: Pinned,
+  maxFds: number = MAX_FDS,
+  whenLost: "throw" | "report" = "throw",
+): Received | "again" | "end" {
   prepare(into.address, into.size, maxFds === 0 ? WITHOUT_RIGHTS : control.size);
   const count = trySys("recvmsg", socket.number, header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (count === EAGAIN) return "again";
@@ -55,6 +63,10 @@ export function receiveMessage(socket: Fd, into: Pinned, maxFds: number = MAX_FD
   if ((flags & MSG_TRUNC) !== 0) throw cut(readControl(count, controlSize), "EMSGSIZE");
   if (controlSize === 0 && !isCut) return count === 0 ? "end" : { bytes: count, fds: [] };
   const received = readControl(count, controlSize);
+  if (maxFds > 0 && isCut && whenLost === "report") {
+    for (const fd of received.fds) fd.close();
+    return { bytes: count, fds: [], areLost: true };
+  }
   if (maxFds > 0 && (isCut || received.fds.length > maxFds)) throw cut(received, "EXFULL");
   return received;
 }

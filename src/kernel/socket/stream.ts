@@ -19,6 +19,11 @@ export interface StreamHandlers {
   /** Called for received bytes and their descriptors, both of which the handler owns. */
   data(bytes: Buffer, fds: Fd[]): void;
   /**
+   * Called before `data` for bytes whose descriptors are lost, because this process may open no more. Without this
+   * handler they end the stream.
+   */
+  lost?(): void;
+  /**
    * Called exactly once, when the stream has ended: the peer has closed, an error occurred, or `close()` was called.
    */
   end(error?: Error): void;
@@ -224,13 +229,17 @@ export class SocketStream implements Disposable {
         return;
       }
       bytes += received.bytes;
+      if (received.areLost === true) this.#handlers.lost?.();
       this.#deliver(Buffer.from(incoming.bytes.subarray(0, received.bytes)), received.fds);
     }
     this.#planRead();
   }
 
   #receive(): Received | "again" | "end" | "left" {
-    if (this.#takesDescriptors > 0) return receiveMessage(this.fd, incoming, this.#takesDescriptors);
+    if (this.#takesDescriptors > 0) {
+      const whenLost = this.#handlers.lost === undefined ? "throw" : "report";
+      return receiveMessage(this.fd, incoming, this.#takesDescriptors, whenLost);
+    }
     const { number } = this.fd;
     const received = this.#isPlain ? receivePlain(number, incoming) : receiveBytes(number, incoming);
     if (received === "again") return received;

@@ -8,7 +8,7 @@ import { type ImageLayout, layoutBelow } from "../../registry/image/layout.ts";
 import { lockImage } from "../../registry/image/lock.ts";
 import { type ImageMetadata, readMetadata } from "../../registry/image/metadata.ts";
 import { ImageSearch } from "../../registry/image/search.ts";
-import { hasLeftovers } from "../../registry/image/temporary.ts";
+import { hasLeftovers } from "../../registry/image/sweep.ts";
 import type { Operations, Plain } from "../../registry/operation.ts";
 import type { Log } from "../../registry/ports.ts";
 import { DiskMetadata } from "./disk-metadata.ts";

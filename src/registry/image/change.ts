@@ -1,6 +1,7 @@
 // Changing an image in place: renaming, read-only marks, removal. The type of the image decides how. Images that belong
 // to the operating system are refused with EROFS (machinectl(1), "Image Commands").
 
+import { join } from "node:path";
 import { changeFileFlags, FILE_FLAG, fileFlags } from "../../kernel/file/attributes.ts";
 import { type Fd, openPath } from "../../kernel/file/fd.ts";
 import { lockWhole } from "../../kernel/file/lock.ts";
@@ -13,7 +14,7 @@ import { RawStatus } from "../../kernel/tree/raw-status.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
 import { type RawName, rawOf } from "../../kernel/tree/tree.ts";
 import { mountsBelow } from "../mounts.ts";
-import { removeCompanions, renameCompanions } from "./companions.ts";
+import { beginChange, removeCompanions, renameCompanions } from "./companions.ts";
 import type { Image, ImagePlace } from "./image.ts";
 import type { ImageLayout } from "./layout.ts";
 import { lockImage, lockName } from "./lock.ts";
@@ -44,18 +45,26 @@ export function removeImage(layout: ImageLayout, image: Image, isWanted: () => b
   if (isWanted()) throw new SyscallError("unlink", "EBUSY", image.path);
   using directory = openPath(place.directory, "directory");
   const entry = rawOf(place.entry);
-  if (!place.isLink && (image.isTree || image.type === "mstack")) {
-    removeWholeTree(directory, image, () => removeCompanions(layout, image));
-    return;
+  const change = beginChange(layout, image, directory);
+  const removeRest = () => {
+    removeCompanions(layout, image);
+    change[Symbol.dispose]();
+  };
+  try {
+    if (!place.isLink && (image.isTree || image.type === "mstack")) removeWholeTree(directory, image, removeRest);
+    else {
+      removeTree(directory, entry);
+      removeRest();
+    }
+  } finally {
+    change[Symbol.dispose]();
   }
-  removeTree(directory, entry);
-  removeCompanions(layout, image);
 }
 
 /**
  * Renames the tree to a hidden name first, so that no list shows an incomplete image, even when the removal is
- * interrupted. Companions have visible names: they are removed before the long part (`onHidden`), since no later
- * operation would remove them. On a full disk that has no room for another name, the tree keeps its name.
+ * interrupted. Companions have visible names: they are removed before the long part (`onHidden`). On a full disk
+ * that has no room for another name, the tree keeps its name.
  */
 function removeWholeTree(directory: Fd, image: Image, onHidden: () => void): void {
   if (mountsBelow(image.path).length > 0) throw new SyscallError("unlink", "EBUSY", image.path);
@@ -101,6 +110,7 @@ export function renameImage(layout: ImageLayout, search: ImageSearch, image: Ima
   const suffix = image.type === "raw" ? ".raw" : "";
   const from = { directory, name: rawOf(place.entry) };
   const to = { directory, name: rawOf(newName + suffix) };
+  using _change = beginChange(layout, image, directory, { newName, newPath: join(place.directory, newName + suffix) });
   if (image.type === "directory" && !place.isLink) {
     using top = openPath(image.path, "directory");
     withoutImmutable(top, "meanwhile", () => renameNew(from, to));

@@ -9,7 +9,7 @@ import { removeImage } from "./change.ts";
 import type { Image } from "./image.ts";
 import type { ImageLayout } from "./layout.ts";
 import type { ImageSearch } from "./search.ts";
-import { sweepAll } from "./temporary.ts";
+import { sweepAll } from "./sweep.ts";
 
 type CleanMode = "hidden" | "all";
 

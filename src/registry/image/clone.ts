@@ -25,13 +25,14 @@ import { emptyDirectory } from "../../kernel/tree/remove.ts";
 import { snapshotNested } from "../../kernel/tree/snapshot.ts";
 import { rawOf } from "../../kernel/tree/tree.ts";
 import { markTree } from "./change.ts";
-import { copyCompanions } from "./companions.ts";
+import { CompanionCopies } from "./companions.ts";
 import type { Image } from "./image.ts";
 import type { ImageLayout } from "./layout.ts";
 import { HeldImage, lockName } from "./lock.ts";
 import { keepSpace, openPool } from "./pool.ts";
 import type { ImageSearch } from "./search.ts";
-import { sweepAll, type Temporary, temporaryFile, temporaryMade, temporaryTree } from "./temporary.ts";
+import { sweepAll } from "./sweep.ts";
+import { type Temporary, temporaryFile, temporaryMade, temporaryTree } from "./temporary.ts";
 
 interface CloneRequest {
   readonly newName: string;
@@ -47,13 +48,15 @@ export function cloneImage(
   options: CopyOptions,
 ): void {
   const { newName, readOnly } = request;
+  // Before the name is locked, which a change that is not finished may have to lock.
+  sweepAll(layout);
   using _name = lockName(layout.locks, newName);
   if (search.find(newName) !== null) throw new SyscallError("clone", "EEXIST", newName);
   if (!image.isTree && image.type !== "raw") throw new SyscallError("clone", "EOPNOTSUPP", image.path);
   using pool = openPool(layout);
-  sweepAll(layout);
   using clone = image.isTree ? cloneTree(image, pool, readOnly, options) : cloneDisk(image, pool, readOnly, options);
-  copyCompanions(layout, image, { pool, name: newName });
+  using companions = CompanionCopies.of(layout, image, { pool, name: newName });
+  using _change = companions.put();
   if (!image.isTree) clone.publish(rawOf(`${newName}.raw`));
   else publishTree(clone, newName, readOnly);
 }

@@ -53,8 +53,10 @@ export function imageOfEntry(directory: SearchedDirectory, name: string, found: 
   });
 }
 
-/** An inode number is reused when its file is removed; the time of birth tells the two files apart. */
-function identityOf({ dev, ino, birthNs }: FileStatus): string {
+/**
+ * Returns which file it is. An inode number is reused when its file is removed; the time of birth tells the two apart.
+ */
+export function identityOf({ dev, ino, birthNs }: FileStatus): string {
   return `${dev}:${ino}:${birthNs ?? ""}`;
 }
 

@@ -1,10 +1,9 @@
 // Opens files of a machine by path (O_PATH) without waiting for a process of the machine. A machine with a user
 // namespace may mount file systems whose requests its own processes answer (FUSE), or leave unanswered: files on those
 // are not looked up here.
-import { readFileSync } from "node:fs";
-import { basename, dirname } from "node:path";
 import { type Fd, openPath } from "../../kernel/file/fd.ts";
 import { mountIdOf, nameEntry, nameIfKnown, nameOnMount } from "../../kernel/file/open-cached.ts";
+import { readRegular } from "../../kernel/file/regular-file.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
 
 /**
@@ -16,6 +15,8 @@ const SELF_CONTAINED: ReadonlySet<string> = new Set(
     " ",
   ),
 );
+
+const TABLE_LIMIT_BYTES = 64 * 1024 * 1024;
 
 /** The machine whose files are opened. */
 interface Place {
@@ -37,6 +38,7 @@ export function openPathCached(place: Place, root: Fd, path: string): Fd | null 
   if (onRoot !== null || path === "/") return onRoot;
   // The kernel does not cache all missing names: such a name is looked up in its directory, on a file system whose
   // requests the kernel alone answers.
+  const { basename, dirname } = process.getBuiltinModule("node:path");
   using directory = openPathCached(place, root, dirname(path));
   return directory === null ? null : nameEntry(directory, basename(path));
 }
@@ -54,10 +56,15 @@ function isSelfContained({ leader, isHost }: Place, file: Fd): boolean {
   const id = mountIdOf(file);
   hostRoot ??= ownRoot();
   if (id === null || id === hostRoot.id) return id !== null;
-  const table = leader.verified(() => readFileSync(`/proc/${leader.pid}/mountinfo`, "latin1"));
+  const table = leader.verified(() => mountTable(leader.pid));
   const { device, type } = mountOf(table, id);
   // The file system of the host's own root is accepted: where it does not answer, the daemon cannot run at all.
   return SELF_CONTAINED.has(type) || (device !== "" && device === hostRoot.device);
+}
+
+function mountTable(process: number | "self"): string {
+  using file = openPath(`/proc/${process}/mountinfo`, "read");
+  return readRegular(file, TABLE_LIMIT_BYTES).toString("latin1");
 }
 
 function mountOf(table: string, id: number): Mounted {
@@ -71,5 +78,5 @@ function mountOf(table: string, id: number): Mounted {
 function ownRoot(): Mounted & { readonly id: number | null } {
   using root = openPath("/", "path");
   const id = mountIdOf(root);
-  return { id, ...mountOf(id === null ? "" : readFileSync("/proc/self/mountinfo", "latin1"), id ?? -1) };
+  return { id, ...mountOf(id === null ? "" : mountTable("self"), id ?? -1) };
 }

@@ -1,6 +1,7 @@
 // /proc/PID/uid_map and gid_map: which users of the host a machine's users are (user_namespaces(7)).
-import { readFileSync } from "node:fs";
 import { errnoNameOf, invalidArgument } from "../../base/error.ts";
+import { openPath } from "../../kernel/file/fd.ts";
+import { readRegular } from "../../kernel/file/regular-file.ts";
 import { type Identity, namespaceId, sameNamespace } from "../../kernel/process/namespace.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
 import { unlessErrno } from "../../kernel/syscall/sys.ts";
@@ -17,6 +18,8 @@ export type IdKind = "uid" | "gid";
 /** Smaller ids belong to the host, larger ones to machines (systemd's UIDS-GIDS.md). */
 export const HOST_ID_END = 0x1_0000;
 const SHIFT_MIN_COUNT = 65534;
+/** The kernel allows 340 lines. */
+const MAP_LIMIT_BYTES = 64 * 1024;
 
 /** Parses a map file. Lines that are not three numbers are left out. */
 export function parseIdMap(text: string): MapLine[] {
@@ -89,7 +92,8 @@ function findMaps(leader: PidRef): IdMaps {
 /** Returns the lines of a process's map file; none where the kernel has no user namespaces. */
 function readIdMap(pid: number, kind: IdKind): MapLine[] {
   try {
-    return parseIdMap(readFileSync(`/proc/${pid}/${kind}_map`, "latin1"));
+    using file = openPath(`/proc/${pid}/${kind}_map`, "read");
+    return parseIdMap(readRegular(file, MAP_LIMIT_BYTES).toString());
   } catch (error) {
     if (errnoNameOf(error) !== "ENOENT") throw error;
     namespaceId(pid, "pid"); // throws when it is the process that is missing

@@ -141,13 +141,19 @@ const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 /** Headers that are not sent to another origin after a redirect. */
 const PRIVATE_HEADERS = ["authorization", "cookie", "proxy-authorization"];
 
+/** A body that is too large for memory. It is read again where the request is repeated. */
+interface StreamedBody {
+  readonly size: number;
+  pieces(): Iterable<Uint8Array<ArrayBuffer>>;
+}
+
 export interface HttpRequest {
   readonly headers?: Readonly<Record<string, string>>;
   readonly limits?: HttpLimits;
   /** GET unless given. */
   readonly method?: "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** The body of the request. It is sent again after a redirect with the status 307 or 308. */
-  readonly body?: Uint8Array<ArrayBuffer>;
+  readonly body?: Uint8Array<ArrayBuffer> | StreamedBody;
   /** The body as a form. It is sent to this address only: a redirect is then an error. */
   readonly form?: URLSearchParams;
 }
@@ -194,6 +200,26 @@ export function refusePlain(target: URL, from: URL): void {
   throw new ErrnoError("EPROTO", `Refusing to follow '${from.host}' to '${target.origin}': it is not https`);
 }
 
+/** Without a size in the headers, a stream would be sent in chunks, which some registries do not take. */
+function withSize(headers: Headers, body: NonNullable<HttpRequest["body"]>): Headers {
+  if (body instanceof Uint8Array) return headers;
+  const sized = new Headers(headers);
+  sized.set("Content-Length", String(body.size));
+  return sized;
+}
+
+function streamOf(body: NonNullable<HttpRequest["body"]>): Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> {
+  if (body instanceof Uint8Array) return body;
+  const pieces = body.pieces()[Symbol.iterator]();
+  return new ReadableStream({
+    pull: (stream) => {
+      const { done, value } = pieces.next();
+      if (done) stream.close();
+      else stream.enqueue(value);
+    },
+  });
+}
+
 async function exchange(url: URL, headers: Headers, limits: HttpLimits, request: HttpRequest): Promise<HttpReply> {
   const abort = new AbortController();
   connections.add(abort);
@@ -201,12 +227,12 @@ async function exchange(url: URL, headers: Headers, limits: HttpLimits, request:
   const timer = setTimeout(late, limits.answerMs);
   try {
     const response = await fetch(url, {
-      headers,
+      headers: request.body === undefined ? headers : withSize(headers, request.body),
       redirect: "manual",
       signal: abort.signal,
       decompress: false,
       ...(request.method === undefined ? {} : { method: request.method }),
-      ...(request.body === undefined ? {} : { body: request.body }),
+      ...(request.body === undefined ? {} : { body: streamOf(request.body) }),
       ...(request.form === undefined ? {} : { method: "POST", body: request.form }),
       ...(url.protocol === "https:" ? { tls: await trustedAuthorities() } : {}),
     });

@@ -38,18 +38,28 @@ export function foreignFormat(file: Fd): string | null {
   return found?.name ?? null;
 }
 
+/** Shorter files have no room for the mark of a format. systemd takes none of them for an image either. */
+const LEAST_BYTES = 4;
+
 /** Returns whether a file may be a raw or qcow2 image: it has content, in no other known format. */
 export function mayBeDisk(file: Fd): boolean {
-  return statFd(file).size > 0 && foreignFormat(file) === null;
+  return statFd(file).size >= LEAST_BYTES && foreignFormat(file) === null;
 }
 
 /**
- * Throws ENODATA for an empty file, and EOPNOTSUPP for a disk image in a format that no machine starts from, with the
- * command that converts it.
+ * Throws ENODATA for a file that is empty or nearly so, and EOPNOTSUPP for a disk image in a format that no machine
+ * starts from, with the command that converts it.
  */
 export function requireDisk(file: Fd): void {
-  if (statFd(file).size === 0) {
+  const { size } = statFd(file);
+  if (size === 0) {
     throw new ErrnoError("ENODATA", "Image is empty: the program or download that it is from has sent nothing.");
+  }
+  if (size < LEAST_BYTES) {
+    throw new ErrnoError(
+      "ENODATA",
+      `Image has ${size} bytes only: the program or download that it is from was cut off.`,
+    );
   }
   const name = foreignFormat(file);
   if (name === null) return;

@@ -9,18 +9,18 @@ import { log } from "../program/log.ts";
 import type { PushedDocument } from "./image-config.ts";
 import { PART_LIMITS } from "./part-size.ts";
 import { loginCommands, type OciRegistry } from "./registry.ts";
+import { BlobUpload, type StoredBlob, type UploadLimits } from "./upload.ts";
 import {
-  BlobUpload,
   beginSession,
+  NOTHING,
   requireStored,
   type Session,
-  type StoredBlob,
-  type UploadLimits,
+  sessionIn,
+  TRY_AGAIN,
   type UploadServer,
-} from "./upload.ts";
+} from "./upload-session.ts";
 
 const UPLOAD_LIMITS: UploadLimits = { ...JOB_LIMITS, ...PART_LIMITS };
-const TRY_AGAIN: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 504]);
 const HEAD_BYTES = 64;
 const REASON_LIMIT_BYTES = 16 << 10;
 const REASON_LENGTH = 200;
@@ -31,7 +31,7 @@ export class PushTarget implements UploadServer {
   readonly #registry: OciRegistry;
   readonly #host: string;
   readonly #image: string;
-  /** The upload session that `open()` has begun, until it is used. */
+  /** The upload session that `open()` or `mount()` has begun, until it is used. */
   #session: Session | null = null;
 
   constructor(registry: OciRegistry) {
@@ -54,8 +54,8 @@ export class PushTarget implements UploadServer {
   }
 
   /**
-   * Cancels the session of `open()` where it was not used. Failures are ignored: registries remove old sessions by
-   * themselves.
+   * Cancels the session of `open()` or `mount()` where it was not used. Failures are ignored: registries remove old
+   * sessions by themselves.
    */
   async close(): Promise<void> {
     const session = this.#session?.location;
@@ -106,6 +106,27 @@ export class PushTarget implements UploadServer {
       if (first.status !== 200 && first.status !== 206) return null;
       return { size: Number(length), head: await headOf(body) };
     });
+  }
+
+  /**
+   * Asks the registry to link a blob of another of its repositories into this one. Returns false where it does not; the
+   * session that it begins instead is used by the next upload.
+   */
+  async mount(digest: string, size: number | null, from: string): Promise<boolean> {
+    const url = `${this.uploads}?${new URLSearchParams({ mount: digest, from })}`;
+    const begun = await persistently(JOB_LIMITS, async () => {
+      const reply = await this.send(url, { method: "POST", body: NOTHING });
+      using _body = reply.body;
+      if (TRY_AGAIN.has(reply.status)) await this.refuse(reply, 0);
+      if (reply.status === 202) return sessionIn(reply, this);
+      return reply.status === 201 ? "mounted" : null;
+    });
+    if (begun === "mounted") return size === null ? true : this.has(digest, size);
+    if (begun !== null) {
+      await this.close();
+      this.#session = begun;
+    }
+    return false;
   }
 
   /** Sends a blob. `onSent` is called with the number of bytes that the registry has. */

@@ -9,7 +9,7 @@ import { type Fd, openInRoot, reopen, statFd } from "../../kernel/file/fd.ts";
 import { openForeign } from "../../kernel/file/foreign-file.ts";
 import { readFileIn } from "../../kernel/file/regular-file.ts";
 import { mortal } from "../../kernel/syscall/mortal.ts";
-import { requireDigest } from "../../oci/reference.ts";
+import { type OciAddress, requireDigest } from "../../oci/reference.ts";
 import { type Get, type HttpRequest, httpGet } from "../download/http.ts";
 import { fetchMain } from "../download/job.ts";
 import { JOB_LIMITS } from "../download/limits.ts";
@@ -41,6 +41,8 @@ export interface BlobWork {
 export interface OciSource {
   /** The name for logs. */
   readonly name: string;
+  /** The repository of a registry; null for a source on this host. */
+  readonly repository: Pick<OciAddress, "registry" | "image"> | null;
   /** The document that the reference itself names. */
   root(): Promise<Document>;
   document(descriptor: Descriptor, kind: "manifests" | "blobs"): Promise<Document>;
@@ -65,6 +67,7 @@ export function registrySource(registry: OciRegistry): OciSource {
   };
   return {
     name: `${address.registry}/${address.image}`,
+    repository: address.protocol === "file" ? null : address,
     root: async () => {
       const document = await fetchDocument(registry.url("manifests", address.version));
       if (isOciDigest(address.version)) requireDigest(document.bytes, address.version);
@@ -126,6 +129,7 @@ export function layoutSource(folder: Fd, name: string, tag: string | null): OciS
   parseObject(read(LAYOUT_FILE));
   return {
     name,
+    repository: null,
     root: async () => ({ bytes: pickTag(read("index.json"), tag), contentType: INDEX_TYPES[0] as string }),
     document: async ({ digest }) => ({ bytes: read(blobPath(digest)), contentType: null }),
     blob: async ({ digest }, { take }) => {

@@ -1,12 +1,24 @@
 // The upload of one blob to a registry (the OCI distribution specification, "Pushing blobs"): a session at an address
 // that the registry names, the bytes in parts, and the digest at the end. After an interruption the registry is asked
-// how much it has.
+// how much it has. A registry that takes no parts gets the blob whole: at the end of a session, or, where it refuses
+// that as well, in the request that would begin one.
 import { readSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
-import { type HttpReply, type HttpRequest, refusePlain, TransientError } from "../download/http.ts";
+import { type HttpReply, type HttpRequest, TransientError } from "../download/http.ts";
 import { persistently, type RetryLimits } from "../download/retry.ts";
 import { type PartLimits, PartSize } from "./part-size.ts";
+import {
+  beginSession,
+  locationOf,
+  NOTHING,
+  offsetOf,
+  requireStored,
+  type Session,
+  TRY_AGAIN,
+  type UploadServer,
+  withDigest,
+} from "./upload-session.ts";
 
 /** A blob that can be read at any offset, repeatedly. */
 export interface StoredBlob {
@@ -36,60 +48,16 @@ export function blobInMemory(bytes: Buffer, digest: string): StoredBlob {
   return { digest, size: bytes.length, read };
 }
 
-/** The functions of a registry that an upload needs. */
-export interface UploadServer {
-  /** The address at which sessions begin. */
-  readonly uploads: string;
-  /** Sends a request. Credentials are sent to the registry itself, and to no other origin. */
-  send(url: string, request: HttpRequest): Promise<HttpReply>;
-  /** Throws the error of a status that is no success; `bytes` is the size of the request. */
-  refuse(reply: HttpReply, bytes: number): Promise<void>;
-  has(digest: string, size: number): Promise<boolean>;
-}
-
 export interface UploadLimits extends RetryLimits, PartLimits {}
 
-const NOTHING = new Uint8Array(0);
+const PIECE_BYTES = 1 << 20;
+/** How often a registry may fail to tell what it has of a session, until that session is given up. */
+const UNKNOWN_STATES = 3;
+/** The status of a request that a registry does not have, and never takes. */
+const NOT_TAKEN: ReadonlySet<number> = new Set([405, 411, 415, 501]);
+/** The status of a session that is lost, of a part at another offset; or of a registry that takes no parts. */
+const LOST: ReadonlySet<number> = new Set([404, 410, 416]);
 const BINARY = { "Content-Type": "application/octet-stream" };
-
-/** Returns the number of bytes that a registry reports to have, from its header Range; null where there is none. */
-export function offsetOf(headers: Headers): number | null {
-  const match = /^(?:bytes=)?0-(\d{1,15})$/.exec(headers.get("range")?.trim() ?? "");
-  if (match === null) return null;
-  const last = Number(match[1]);
-  // `0-0` means no byte or one byte. A part of one byte is always the last one, so that it means none here.
-  return last === 0 ? 0 : last + 1;
-}
-
-/**
- * Returns the address that a reply names for the next request. Throws EPROTO where it names none, or one that is
- * refused.
- */
-export function locationOf(reply: HttpReply, registry: URL): URL {
-  const text = reply.headers.get("location") ?? "";
-  const url = text !== "" && URL.canParse(text, reply.url.href) ? new URL(text, reply.url) : null;
-  if (url === null || (url.protocol !== "http:" && url.protocol !== "https:")) {
-    throw new ErrnoError(
-      "EPROTO",
-      `Registry '${registry.host}' names no usable address to continue the upload (header 'Location')`,
-    );
-  }
-  refusePlain(url, registry);
-  return url;
-}
-
-/** Adds the digest to the address of a session, whose other parameters are kept unchanged: they may be signed. */
-function withDigest(address: string, digest: string): string {
-  const plain = address.replace(/#.*$/, "");
-  return `${plain}${plain.includes("?") ? "&" : "?"}digest=${encodeURIComponent(digest)}`;
-}
-
-/** Throws EBADMSG where a registry reports another digest than that of the sent blob. */
-export function requireStored({ headers, url }: HttpReply, digest: string): void {
-  const found = headers.get("docker-content-digest")?.trim() ?? "";
-  if (found === "" || found === digest) return;
-  throw new ErrnoError("EBADMSG", `UPLOAD INVALID: '${url.host}' stored '${found}' in place of '${digest}'`);
-}
 
 /** Sends one blob. */
 export class BlobUpload {
@@ -103,7 +71,11 @@ export class BlobUpload {
   /** The largest offset so far: a new session that begins at 0 is no progress. */
   #furthest = 0;
   #needsState = false;
+  #unknownStates = 0;
   #mayBeThere = false;
+  #way: "parts" | "whole" | "at-once" = "parts";
+  /** How many requests were refused as if the session were lost, since the last progress. */
+  #losses = 0;
 
   /** `session` is one that has begun already; `onSent` is called with the number of bytes that the registry has. */
   constructor(
@@ -133,13 +105,28 @@ export class BlobUpload {
   async #attempt(): Promise<void> {
     const { digest, size } = this.#blob;
     if (this.#mayBeThere && (await this.#server.has(digest, size))) return;
+    if (this.#way === "at-once") return this.#finish(this.#server.uploads, "POST", this.#whole());
     if (this.#location !== null && this.#needsState) await this.#askState();
     if (this.#location === null) await this.#begin();
     // After an interruption from here on, the offset must be queried.
     this.#needsState = true;
-    const isSmall = this.#offset === 0 && size <= this.#limits.wholeBytes;
-    while (!isSmall && this.#offset < size) await this.#sendPart();
-    await this.#finish(isSmall ? this.#blob.read(0, size) : NOTHING);
+    const isWhole = this.#offset === 0 && (this.#way === "whole" || size <= this.#limits.wholeBytes);
+    while (!isWhole && this.#offset < size) await this.#sendPart();
+    await this.#finish(this.#address(), "PUT", isWhole ? this.#whole() : NOTHING);
+  }
+
+  #whole(): NonNullable<HttpRequest["body"]> {
+    const { size } = this.#blob;
+    if (size <= this.#limits.wholeBytes) return this.#blob.read(0, size);
+    return { size, pieces: () => this.#pieces() };
+  }
+
+  *#pieces(): Generator<Uint8Array<ArrayBuffer>> {
+    const { size } = this.#blob;
+    for (let from = 0; from < size; from += PIECE_BYTES) {
+      yield this.#blob.read(from, Math.min(PIECE_BYTES, size - from));
+      this.#onSent(Math.min(from + PIECE_BYTES, size));
+    }
   }
 
   async #begin(): Promise<void> {
@@ -149,16 +136,20 @@ export class BlobUpload {
     this.#parts.atLeast(leastPart);
   }
 
-  /** Queries the offset of the session; forgets a session that the registry no longer has. */
+  /**
+   * Queries the offset of the session; forgets a session that the registry no longer has. A registry that is busy is
+   * asked again: a new session would begin with the first byte.
+   */
   async #askState(): Promise<void> {
     const reply = await this.#server.send(this.#address(), {});
     using _body = reply.body;
     const offset = offsetOf(reply.headers);
-    if ((reply.status !== 204 && reply.status !== 202) || offset === null || offset > this.#blob.size) {
-      this.#location = null;
-      return;
-    }
-    this.#take(reply, offset);
+    const isKnown = (reply.status === 204 || reply.status === 202) && offset !== null && offset <= this.#blob.size;
+    if (!isKnown && TRY_AGAIN.has(reply.status) && ++this.#unknownStates < UNKNOWN_STATES)
+      await this.#server.refuse(reply, 0);
+    this.#unknownStates = 0;
+    if (isKnown) this.#take(reply, offset);
+    else this.#location = null;
   }
 
   async #sendPart(): Promise<void> {
@@ -193,23 +184,48 @@ export class BlobUpload {
       );
   }
 
-  /** Throws unless the registry took the part. A lost session or a different offset is a temporary error. */
+  /**
+   * Throws unless the registry took a request with bytes. A lost session or a different offset is a temporary error,
+   * and so is a request that it never takes, where another way is left.
+   */
   async #requireTaken(reply: HttpReply, bytes: number): Promise<void> {
-    if (reply.status === 404 || reply.status === 410) {
+    const { status } = reply;
+    const isLost = LOST.has(status);
+    if (isLost) this.#losses++;
+    if (NOT_TAKEN.has(status) || this.#losses > 1) this.#otherWay(status, bytes);
+    if (status === 404 || status === 410) {
       this.#location = null;
       throw new TransientError("EIO", `${this.#registry} no longer has the upload`);
     }
-    if (reply.status === 416) throw new TransientError("EIO", `${this.#registry} expects another part of the upload`);
+    if (status === 416) throw new TransientError("EIO", `${this.#registry} expects another part of the upload`);
     await this.#server.refuse(reply, bytes);
   }
 
-  async #finish(body: Uint8Array<ArrayBuffer>): Promise<void> {
-    const url = withDigest(this.#address(), this.#blob.digest);
+  /** Chooses the next way to send the blob, and throws, so that it is tried. Returns where none is left. */
+  #otherWay(status: number, bytes: number): void {
+    if (this.#way === "at-once") return;
+    const wasWhole = bytes === this.#blob.size;
+    this.#way = wasWhole ? "at-once" : "whole";
+    this.#location = null;
+    this.#losses = 0;
+    const what = wasWhole ? "a blob at the end of an upload" : "a blob in parts";
+    throw new TransientError("EIO", `${this.#registry} does not take ${what} (code ${status})`);
+  }
+
+  /** Sends the last request, which has the digest: the end of a session, or the blob without a session. */
+  async #finish(address: string, method: "PUT" | "POST", body: NonNullable<HttpRequest["body"]>): Promise<void> {
+    const url = withDigest(address, this.#blob.digest);
+    const bytes = body instanceof Uint8Array ? body.length : body.size;
     this.#mayBeThere = true;
-    const limits = this.#parts.httpLimits(Math.max(body.length, this.#limits.settleBytes(this.#blob.size)));
-    const reply = await this.#server.send(url, { method: "PUT", body, headers: BINARY, limits });
+    const limits = this.#parts.httpLimits(Math.max(bytes, this.#limits.settleBytes(this.#blob.size)));
+    const reply = await this.#server.send(url, { method, body, headers: BINARY, limits });
     using _body = reply.body;
-    await this.#requireTaken(reply, body.length);
+    await this.#requireTaken(reply, bytes);
+    if (method === "POST" && reply.status !== 201)
+      throw new ErrnoError(
+        "EPROTO",
+        `${this.#registry} takes a blob neither in parts nor whole (code ${reply.status})`,
+      );
     requireStored(reply, this.#blob.digest);
     this.#sent(this.#blob.size);
   }
@@ -221,6 +237,7 @@ export class BlobUpload {
   }
 
   #sent(offset: number): void {
+    if (offset > this.#furthest) this.#losses = 0;
     this.#furthest = Math.max(this.#furthest, offset);
     this.#onSent(offset);
   }
@@ -232,23 +249,4 @@ export class BlobUpload {
   #address(): string {
     return this.#location?.href ?? "";
   }
-}
-
-/** An upload session that has begun. */
-export interface Session {
-  readonly location: URL;
-  /** The minimum size of parts that the registry requires, in bytes; 0 for none. */
-  readonly leastPart: number;
-}
-
-/** Begins an upload session. */
-export async function beginSession(server: UploadServer): Promise<Session> {
-  const reply = await server.send(server.uploads, { method: "POST", body: NOTHING });
-  using _body = reply.body;
-  await server.refuse(reply, 0);
-  const least = reply.headers.get("oci-chunk-min-length") ?? "";
-  return {
-    location: locationOf(reply, new URL(server.uploads)),
-    leastPart: /^\d{1,12}$/.test(least) ? Number(least) : 0,
-  };
 }

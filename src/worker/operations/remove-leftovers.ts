@@ -1,5 +1,5 @@
 // machined-worker remove-leftovers: removes the remains of killed operations.
-import { sweepAll } from "../../registry/image/temporary.ts";
+import { sweepAll } from "../../registry/image/sweep.ts";
 import { type ImageRequest, requestOf } from "./image-request.ts";
 import { workerOf } from "./run-operation.ts";
 

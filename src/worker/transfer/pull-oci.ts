@@ -13,6 +13,7 @@ import { HeldLayers } from "../oci/held-layers.ts";
 import { flatten, knowsStacks, stackOf } from "../oci/machine.ts";
 import {
   type Descriptor,
+  isForeignLayer,
   isImageConfig,
   isLayerType,
   type Manifest,
@@ -20,6 +21,7 @@ import {
   platformOf,
 } from "../oci/manifest.ts";
 import { isLocalReference, openSource } from "../oci/open.ts";
+import { noteRepository } from "../oci/repositories.ts";
 import { contentDigests, settingsOf } from "../oci/settings.ts";
 import type { OciSource } from "../oci/source.ts";
 import { visibleLayers } from "../oci/stack.ts";
@@ -66,6 +68,7 @@ async function install(source: OciSource, root: Fd, local: string | null, option
   const contents = config === null || layers.length < manifest.layers.length ? null : contentDigests(config);
   using held = new HeldLayers(root, options.locks);
   await fetchLayers(source, root, layers, { options, contents, progress, held });
+  if (source.repository !== null) noteRepository(root, source.repository, ownDigests(layers));
   if (local === null) return;
   const names = visibleLayers(
     root,
@@ -79,6 +82,11 @@ async function install(source: OciSource, root: Fd, local: string | null, option
   stage.install(knowsStacks() ? `${local}.mstack` : local, options);
   if (config !== null) putConfig(root, local, config, options);
   log("info", `Created new local image '${local}'.`);
+}
+
+/** The digests of the layers that the repository itself has. */
+function ownDigests(layers: readonly Descriptor[]): string[] {
+  return layers.filter(({ mediaType }) => !isForeignLayer(mediaType)).map(({ digest }) => digest);
 }
 
 function noFile(): ErrnoError {

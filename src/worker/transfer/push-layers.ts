@@ -13,6 +13,7 @@ import type { PushedLayer } from "../oci/image-config.ts";
 import { markOf } from "../oci/marks.ts";
 import { layerPolicy, type PackedLayer, packLayer } from "../oci/pack-layer.ts";
 import type { PushTarget } from "../oci/push-target.ts";
+import type { LayerMounts } from "../oci/repositories.ts";
 import { isWritten, layersOfStack, type StackPart, treeOfStack } from "../oci/stack-tree.ts";
 import { log } from "../program/log.ts";
 import type { WorkerOptions } from "../program/options.ts";
@@ -32,6 +33,7 @@ interface PushOrder {
   /** The image of --base, whose layers are the lower ones; null where there is none. */
   readonly basePath: string | null;
   readonly compression: LayerCompression;
+  readonly mounts: LayerMounts;
   readonly options: WorkerOptions;
 }
 
@@ -103,13 +105,19 @@ class Packer {
   async #known(tree: ImageTree): Promise<PushedLayer[] | null> {
     const known: PushedLayer[] = [];
     for (const layer of tree.pulledLayers() ?? []) {
-      const found = await this.#target.describe(layer.digest);
+      const found = await this.#found(layer.digest);
       const compression = LAYER_COMPRESSIONS.find((one) => found !== null && one === detectCompression(found.head));
       if (found === null || compression === undefined) return null;
       known.push({ ...layer, size: found.size, compression, comment: "as pulled" });
     }
     for (const { digest } of known) log("info", `The registry has layer ${digest} already.`);
     return known.length === 0 ? null : known;
+  }
+
+  async #found(digest: string): Promise<Awaited<ReturnType<PushTarget["describe"]>>> {
+    const found = await this.#target.describe(digest);
+    if (found !== null || !(await this.#order.mounts.mount(digest, null))) return found;
+    return this.#target.describe(digest);
   }
 }
 

@@ -13,6 +13,7 @@ import { loginOf } from "../oci/login.ts";
 import type { PackedLayer } from "../oci/pack-layer.ts";
 import { PushTarget } from "../oci/push-target.ts";
 import { OciRegistry } from "../oci/registry.ts";
+import { LayerMounts, noteRepository } from "../oci/repositories.ts";
 import { blobInFile, blobInMemory } from "../oci/upload.ts";
 import { log } from "../program/log.ts";
 import type { CommandLine, WorkerOptions } from "../program/options.ts";
@@ -40,14 +41,20 @@ export async function pushOci({ options, words }: CommandLine): Promise<void> {
   await target.open();
   using root = openImageRoot(imageRootOf(options));
   sweepOrphans(root);
-  using made = await layersFor(target, root, { path, basePath, compression, options });
-  await sendLayers(target, made.packed, progress);
+  const mounts = new LayerMounts(root, target, address);
+  using made = await layersFor(target, root, { path, basePath, compression, mounts, options });
+  await sendLayers(target, mounts, made.packed, progress);
   const config = configOf(made.layers, await knownConfig(path));
   if (!(await target.has(config.digest, config.bytes.length)))
     await target.upload(blobInMemory(config.bytes, config.digest));
   const manifest = manifestOf(made.layers, config);
   await target.tag(manifest);
   await target.close();
+  noteRepository(
+    root,
+    address,
+    made.layers.map(({ digest }) => digest),
+  );
   log("info", `Pushed '${reference}' as ${manifest.digest}.`);
 }
 
@@ -94,11 +101,16 @@ function requireTree(path: string): void {
 }
 
 /** Sends the layers that the registry lacks. */
-async function sendLayers(target: PushTarget, layers: readonly PackedLayer[], progress: SentProgress): Promise<void> {
+async function sendLayers(
+  target: PushTarget,
+  mounts: LayerMounts,
+  layers: readonly PackedLayer[],
+  progress: SentProgress,
+): Promise<void> {
   const missing: PackedLayer[] = [];
   for (const layer of layers) {
     if (await target.has(layer.digest, layer.size)) log("info", `The registry has layer ${layer.digest} already.`);
-    else missing.push(layer);
+    else if (!(await mounts.mount(layer.digest, layer.size))) missing.push(layer);
   }
   progress.begin(missing.reduce((sum, { size }) => sum + size, 0));
   let done = 0;

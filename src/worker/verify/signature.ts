@@ -3,21 +3,24 @@
 // afterwards.
 import { ErrnoError } from "../../base/error.ts";
 import { log } from "../program/log.ts";
-import { isArmored, type Keyring, openPgp } from "./keyring.ts";
+import { isArmored, type Keyring, type OpenPgp, openPgp } from "./keyring.ts";
 import { packetsOf, withKeyBlocks } from "./signature-block.ts";
+
+type Signature = import("openpgp").Signature;
 
 function refuse(cause?: unknown): ErrnoError {
   const reason = cause instanceof Error ? ` ${cause.message}.` : "";
   return new ErrnoError("EBADMSG", `DOWNLOAD INVALID: Signature verification failed.${reason}`, { cause });
 }
 
-/** Throws unless `signature` has a valid signature over `content`. One of several is enough. */
+/**
+ * Throws unless `signature` has a valid signature over `content`. One of several is enough where the others cannot be
+ * checked; one of a known key over other content is refused, as gpgv(1) does.
+ */
 export async function verifyDetached(content: Buffer, signature: Buffer, keyring: Keyring): Promise<void> {
   const pgp = await openPgp();
   try {
-    const parsed = isArmored(signature)
-      ? await pgp.readSignature({ armoredSignature: signature.toString("latin1") })
-      : await pgp.readSignature({ binarySignature: new Uint8Array(signature) });
+    const parsed = await readDetached(pgp, signature);
     const message = await pgp.createMessage({ binary: new Uint8Array(content) });
     const ring = await withKeyBlocks(pgp, parsed.packets, keyring);
     const result = await pgp.verify({ message, signature: parsed, verificationKeys: [...ring], format: "binary" });
@@ -27,6 +30,18 @@ export async function verifyDetached(content: Buffer, signature: Buffer, keyring
   }
 }
 
+const ARMORED_SIGNATURE = /-----BEGIN PGP SIGNATURE-----.*?-----END PGP SIGNATURE-----/gs;
+
+/** Reads packets, or the blocks of a text: `cat one.asc two.asc`. What stands between the blocks is passed over. */
+async function readDetached(pgp: OpenPgp, signature: Buffer): Promise<Signature> {
+  if (!isArmored(signature)) return pgp.readSignature({ binarySignature: new Uint8Array(signature) });
+  const blocks = signature.toString("latin1").match(ARMORED_SIGNATURE) ?? [];
+  const parts = await Promise.all(blocks.map((armoredSignature) => pgp.readSignature({ armoredSignature })));
+  const packets = new pgp.PacketList<import("openpgp").SignaturePacket>();
+  for (const part of parts) packets.push(...part.packets);
+  return new pgp.Signature(packets);
+}
+
 interface Verification {
   readonly keyID: import("openpgp").KeyID;
   readonly verified: Promise<boolean>;
@@ -34,17 +49,24 @@ interface Verification {
 
 async function requireGood(signatures: readonly Verification[], keyring: Keyring): Promise<void> {
   let reason: unknown = new Error("There is no signature");
+  const good: string[] = [];
   for (const { keyID, verified } of signatures) {
     try {
       await verified;
       await requireValidNow(keyID, keyring);
-      log("info", `Good signature by key ${keyID.toHex().toUpperCase()}.`);
-      return;
+      good.push(keyID.toHex().toUpperCase());
     } catch (error) {
+      if (isOverOtherContent(error)) throw refuse(error);
       reason = error;
     }
   }
-  throw refuse(reason);
+  if (good.length === 0) throw refuse(reason);
+  for (const key of good) log("info", `Good signature by key ${key}.`);
+}
+
+/** Whether the library says that the signature of a known key is not one of this content. */
+function isOverOtherContent(error: unknown): boolean {
+  return error instanceof Error && /^(Signed digest did not match|Signature verification failed)$/.test(error.message);
 }
 
 /**

@@ -99,6 +99,7 @@ test("only Output, and the pseudo terminal of a session, write to the terminal",
     ),
   );
   expect(writing.sort()).toEqual([
+    "machine/register-guard.ts", // into a pipe to its child
     "machine/register.ts", // into a pipe to its child, which waits for that
     "session/engine-calls.ts",
     "session/output.ts",

@@ -107,4 +107,9 @@ describe("wait for all", () => {
     expect(await runMachinectl(["wait", "alpha", "al*"], process)).toBe(1);
     expect(process.stderr).toBe("Failed to wait for machine 'al*': Invalid machine name\n");
   });
+
+  test("a word may name several machines, as for exec and stats", async () => {
+    const process = new SignalledProcess([ALPHA], 2);
+    expect(await runMachinectl(["wait", "--any", "--for=running", "alpha,mini"], process)).toBe(0);
+  });
 });

@@ -1,7 +1,10 @@
 // The lists that the runs for several hosts print, as they are read.
 import { expect, test } from "bun:test";
-import type { Paint } from "../../../../src/cli/format/terminal.ts";
+import { NO_PAINT, type Paint, readTerminal } from "../../../../src/cli/format/terminal.ts";
+import { printRows } from "../../../../src/cli/hosts/print.ts";
 import { readRows } from "../../../../src/cli/hosts/read-rows.ts";
+import type { Session } from "../../../../src/cli/session/session.ts";
+import { defaultSettings } from "../../../../src/cli/session/settings.ts";
 
 test("a cell keeps the number of lines that are printed of it, so that a machine with many addresses has one row", () => {
   const list = (lines: unknown) =>
@@ -20,4 +23,29 @@ test("a cell keeps the number of lines that are printed of it, so that a machine
     undefined,
     undefined,
   ]);
+});
+
+test("numbers of several hosts are left out where they do not fit, as those of one host, and not shortened", () => {
+  const columns = ["machine", "memory", "pressure"];
+  const cells = ["web", "123.4M", "10.0 20.0 30.0"].map((text) => ({ text, json: text, alignRight: true }));
+  const text = JSON.stringify({ columns, noun: "machines", descending: [], rows: [{ cells, keys: [], json: {} }] });
+  const printed = (hasNumbers: boolean) => {
+    let all = "";
+    const terminal = readTerminal({}, { stdout: true, stderr: true, columns: () => 30 });
+    const output = { write: (part: string) => (all += part), hasPager: false, failure: null };
+    const session = { settings: defaultSettings(), terminal: { ...terminal, paint: NO_PAINT }, output };
+    printRows(session as unknown as Session, [{ host: "a", text, error: null, status: 0 }], { hasNumbers });
+    return all.split("\n");
+  };
+  expect(printed(true)).toEqual([
+    "HOST MACHINE MEMORY",
+    "a        web 123.4M",
+    "",
+    "1 machines listed.",
+    "Too wide for the terminal:",
+    "PRESSURE. Option -l shows all",
+    "columns.",
+    "",
+  ]);
+  expect(printed(false)[1]).toContain("…");
 });

@@ -140,7 +140,7 @@ test("descriptors that no message counts end the connection before they are many
   writeFileSync(path, "");
   using file = openPath(path, "read");
   const { call, end } = await connected((stream) => {
-    for (let count = 0; count < 20; count++) {
+    for (let count = 0; count < 30; count++) {
       stream.write(
         reply(99),
         Array.from({ length: 20 }, () => file.duplicate()),

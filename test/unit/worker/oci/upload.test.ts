@@ -4,14 +4,8 @@ import { ErrnoError } from "../../../../src/base/error.ts";
 import type { HttpReply, HttpRequest } from "../../../../src/worker/download/http.ts";
 import { TransientError } from "../../../../src/worker/download/http.ts";
 import { PART_LIMITS, PartSize } from "../../../../src/worker/oci/part-size.ts";
-import {
-  BlobUpload,
-  blobInMemory,
-  locationOf,
-  offsetOf,
-  type UploadLimits,
-  type UploadServer,
-} from "../../../../src/worker/oci/upload.ts";
+import { BlobUpload, blobInMemory, type UploadLimits } from "../../../../src/worker/oci/upload.ts";
+import { locationOf, offsetOf, type UploadServer } from "../../../../src/worker/oci/upload-session.ts";
 
 const HOST = "https://registry.example";
 const LIMITS: UploadLimits = {
@@ -29,6 +23,13 @@ const BLOB = Buffer.from("0123456789");
 function replied(status: number, headers: Record<string, string> = {}, url = HOST): HttpReply {
   const body = { [Symbol.dispose]: () => {} } as HttpReply["body"];
   return { status, headers: new Headers(headers), url: new URL(url), body };
+}
+
+function textOf(body: HttpRequest["body"]): string {
+  if (body === undefined || body instanceof Uint8Array) return Buffer.from(body ?? []).toString();
+  const text = Buffer.concat([...body.pieces()]).toString();
+  expect(text.length).toBe(body.size);
+  return text;
 }
 
 type Sent = readonly [method: string, range: string, body: string];
@@ -49,13 +50,9 @@ async function upload(
       if (status >= 400) throw new ErrnoError("EIO", `code ${status}`);
     },
     send: async (_url: string, request: HttpRequest) => {
-      const one: Sent = [
-        request.method ?? "GET",
-        request.headers?.["Content-Range"] ?? "",
-        Buffer.from(request.body ?? []).toString(),
-      ];
+      const one: Sent = [request.method ?? "GET", request.headers?.["Content-Range"] ?? "", textOf(request.body)];
       sent.push(one);
-      if (one[0] === "POST") return replied(202, { Location: "/session" });
+      if (one[0] === "POST" && one[2] === "") return replied(202, { Location: "/session" });
       return answer(one, sent.filter(([method]) => method === one[0]).length);
     },
   };
@@ -115,11 +112,84 @@ test("after a failed request the registry is asked how much it has stored", asyn
 
 test("when the registry forgets every session, the upload fails after a limited number of tries", async () => {
   const { sent, error } = await upload(([method], count) =>
-    method === "GET" || count % 2 === 0 ? replied(404) : replied(202),
+    method === "GET" || method === "PUT" || count % 2 === 0 ? replied(404) : replied(202),
   );
   expect((error as Error).message).toBe("Registry 'registry.example' no longer has the upload");
   // Bytes that the first session accepted are not progress of the others.
   expect(sent.filter(([method]) => method === "POST").length).toBe(3);
+});
+
+for (const status of [404, 405, 410, 415, 416, 501]) {
+  test(`a registry that answers parts with ${status} gets the blob whole`, async () => {
+    const { sent, error } = await upload(
+      ([method]) => replied(method === "PATCH" ? status : method === "GET" ? 404 : 201),
+      BLOB,
+      false,
+      { ...LIMITS, tries: 4 },
+    );
+    expect(error).toBeNull();
+    expect(sent.at(-1)).toEqual(["PUT", "", BLOB.toString()]);
+    expect(sent.filter(([method]) => method === "PATCH").length).toBeLessThanOrEqual(2);
+  });
+}
+
+test("a registry that takes the first part only gets the blob whole", async () => {
+  const { sent, error } = await upload(
+    ([method], count) => replied(method !== "PATCH" ? 201 : count % 2 === 1 ? 202 : 416),
+    BLOB,
+    false,
+    { ...LIMITS, tries: 4 },
+  );
+  expect(error).toBeNull();
+  expect(sent.at(-1)).toEqual(["PUT", "", BLOB.toString()]);
+});
+
+for (const blob of [BLOB, Buffer.from("abc")]) {
+  test(`a registry without parts and ends of sessions gets a blob of ${blob.length} bytes at once`, async () => {
+    const { sent, error } = await upload(
+      ([method]) => replied(method === "POST" ? 201 : method === "GET" ? 404 : 405),
+      blob,
+    );
+    expect(error).toBeNull();
+    expect(sent.at(-1)).toEqual(["POST", "", blob.toString()]);
+  });
+}
+
+test("a registry that takes a blob in no way is an error with a limited number of tries", async () => {
+  const { error } = await upload(([method]) => replied(method === "POST" ? 202 : 405));
+  expect((error as Error).message).toBe(
+    "Registry 'registry.example' takes a blob neither in parts nor whole (code 202)",
+  );
+});
+
+test("a registry that is busy when it is asked how much it has stored is asked again", async () => {
+  const { sent, error } = await upload(
+    ([method], count) => {
+      if (method === "GET") return count < 3 ? replied(503) : replied(204, range(5));
+      if (method === "PATCH" && count === 2) return replied(503);
+      return replied(method === "PUT" ? 201 : 202);
+    },
+    BLOB,
+    false,
+    { ...LIMITS, tries: 4 },
+  );
+  expect(error).toBeNull();
+  expect(sent.filter(([method]) => method === "POST").length).toBe(1);
+  expect(sent.map(([, at]) => at).filter((at) => at !== "")).toEqual(["0-3", "4-7", "6-9"]);
+});
+
+test("a session is given up when the registry never tells how much it has stored", async () => {
+  const { sent, error } = await upload(
+    ([method], count) => {
+      if (method === "GET") return replied(500);
+      return replied(method === "PATCH" && count === 2 ? 503 : method === "PUT" ? 201 : 202);
+    },
+    BLOB,
+    false,
+    { ...LIMITS, tries: 5 },
+  );
+  expect(error).toBeNull();
+  expect(sent.filter(([method]) => method === "POST").length).toBe(2);
 });
 
 test("when the answer to the last request is lost and the registry has the blob, nothing is sent again", async () => {

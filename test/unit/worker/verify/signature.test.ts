@@ -67,6 +67,30 @@ test("I80: a detached signature is valid for exactly the signed bytes, armoured 
   }
 });
 
+test("a file of several signatures is read, armoured blocks as well as packets, and all that can be checked must be good", async () => {
+  const [one, two, stranger] = [await newKey(), await newKey(), await newKey()];
+  const ring = await ringOf(one, two);
+  const armored = async (bytes: Buffer) =>
+    Buffer.from((await openpgp.readSignature({ binarySignature: new Uint8Array(bytes) })).armor());
+  const other = Buffer.from("other content");
+  const rows: readonly [signatures: readonly Buffer[], isGood: boolean][] = [
+    [[await sign(one, SUMS), await sign(two, SUMS)], true],
+    [[await sign(one, SUMS), await sign(two, other)], false],
+    [[await sign(two, other), await sign(one, SUMS)], false],
+    [[await sign(stranger, SUMS), await sign(one, SUMS)], true],
+    [[await sign(one, SUMS), await sign(stranger, SUMS)], true],
+    [[await sign(stranger, SUMS), await sign(stranger, SUMS)], false],
+  ];
+  for (const [index, [signatures, isGood]] of rows.entries()) {
+    const blocks = Buffer.concat(await Promise.all(signatures.map(armored)));
+    const spaced = Buffer.concat([Buffer.from("signed by two\n"), blocks, Buffer.from("\n\n")]);
+    for (const file of [Buffer.concat(signatures), blocks, spaced]) {
+      const result = await outcome(verifyDetached(SUMS, file, ring));
+      expect([index, isGood ? result : result.slice(0, INVALID.length)]).toEqual([index, isGood ? "good" : INVALID]);
+    }
+  }
+});
+
 test("signatures by unknown, expired and revoked keys are not accepted; one valid signature of two is enough", async () => {
   const [good, stranger] = [await newKey(), await newKey()];
   const ring = await ringOf(good);

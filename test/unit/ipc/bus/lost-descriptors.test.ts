@@ -1,0 +1,77 @@
+// Messages whose descriptors this process cannot open, or that bring many: only such a message fails, and no descriptor
+// is taken for that of another message.
+import { afterAll, expect, test } from "bun:test";
+import { openSync } from "node:fs";
+import { ServerHandshake } from "../../../../src/ipc/bus/handshake.ts";
+import { BusStream, type Incoming } from "../../../../src/ipc/bus/stream.ts";
+import { encodeMessage } from "../../../../src/ipc/message/message.ts";
+import { Fd } from "../../../../src/kernel/file/fd.ts";
+import type { ByteStream, OpenStream, StreamHandlers } from "../../../../src/kernel/socket/stream.ts";
+import { MAX_FDS } from "../../../../src/kernel/socket/unix.ts";
+
+const uid = process.geteuid?.() ?? 0;
+const HELLO = Buffer.from(`\0AUTH EXTERNAL ${Buffer.from(String(uid)).toString("hex")}\r\nBEGIN\r\n`);
+
+const file = Fd.adopt(openSync("/dev/null", "r"));
+afterAll(() => file.close());
+
+const call = (member: string, count: number) => {
+  const head = { type: 1, serial: 1, path: "/", interface: "a.b", member };
+  return encodeMessage({ ...head, signature: "h".repeat(count), body: Array(count).fill(file) }).bytes;
+};
+const copies = (count: number) => Array.from({ length: count }, () => file.duplicate());
+
+/** A connection under test, whose socket is played: `receive` passes it bytes with descriptors. */
+function connected() {
+  let socket: StreamHandlers | undefined;
+  const open: OpenStream = (handlers) => {
+    socket = handlers;
+    return {
+      write() {},
+      pause() {},
+      resume() {},
+      finish() {},
+      close() {},
+      queuedBytes: 0,
+      takesMore: true,
+    } as ByteStream;
+  };
+  const seen: string[] = [];
+  const valuesOf = (message: Incoming) => {
+    try {
+      return message.values().length;
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  const message = (incoming: Incoming) => {
+    seen.push(`${incoming.member}: ${valuesOf(incoming)}`);
+    for (const fd of incoming.descriptors) fd.close();
+  };
+  const end = (error?: Error) => void seen.push(`end: ${error?.message}`);
+  new BusStream(open, { message, end }, { handshake: new ServerHandshake(uid, "00"), takesDescriptors: MAX_FDS });
+  const receive = (bytes: Buffer, fds: Fd[] | "lost") => {
+    if (fds === "lost") socket?.lost?.();
+    socket?.data(bytes, fds === "lost" ? [] : fds);
+  };
+  receive(HELLO, []);
+  return { receive, seen };
+}
+
+test("a message whose descriptors are lost has no values, and the next one has its own", () => {
+  const { receive, seen } = connected();
+  const lost = call("Lost", 3);
+  receive(Buffer.concat([call("First", 0), lost.subarray(0, 50)]), "lost");
+  // The end of the message comes together with the beginning of the next, and with the descriptors of that.
+  receive(Buffer.concat([lost.subarray(50), call("Next", 3)]), copies(3));
+  receive(call("Last", 0), []);
+  expect(seen).toEqual(["First: 0", "Lost: Too many open files", "Next: 3", "Last: 0"]);
+});
+
+test("a long message with as many descriptors as possible does not end the connection, nor the next such one", () => {
+  const { receive, seen } = connected();
+  const long = call("Long", MAX_FDS);
+  receive(long.subarray(0, 200), copies(MAX_FDS));
+  receive(Buffer.concat([long.subarray(200), call("Next", MAX_FDS)]), copies(MAX_FDS));
+  expect(seen).toEqual([`Long: ${MAX_FDS}`, `Next: ${MAX_FDS}`]);
+});
