@@ -86,7 +86,7 @@ _importctl_verbs() {
 }
 
 _importctl_words() {
-    # line has the verb, the words behind it and the one to complete; options are not in it.
+    # line has the verb, the words after it and the one to complete; options are not in it.
     case $line[1]:$#line in
         (import-tar):2) _importctl_word file ;;
         (import-raw):2) _importctl_word file ;;

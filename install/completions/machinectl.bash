@@ -7,7 +7,7 @@ _machinectl_match() {
     while IFS= read -r line; do
         [[ $line == "$typed"* ]] || continue
         printf -v line %q "$line"
-        # A comma needs no quoting, and what is typed behind it would not match a quoted one.
+        # A comma needs no quoting, and what is typed after it would not match a quoted one.
         line=${line//\\,/,}
         COMPREPLY+=("${line#"$kept"}")
     done

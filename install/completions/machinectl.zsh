@@ -127,7 +127,7 @@ _machinectl_verbs() {
 }
 
 _machinectl_words() {
-    # line has the verb, the words behind it and the one to complete; options are not in it.
+    # line has the verb, the words after it and the one to complete; options are not in it.
     case $line[1]:$#line in
         (status):<2->) _machinectl_word machine ;;
         (show):<2->) _machinectl_word machine ;;

@@ -135,7 +135,7 @@ ${rows.join("\n")}
 }
 
 _${name}_words() {
-    # line has the verb, the words behind it and the one to complete; options are not in it.
+    # line has the verb, the words after it and the one to complete; options are not in it.
     case $line[1]:$#line in
 ${wordPlaces(program).map(placeArm).join("\n").replaceAll("_PROGRAM_", `_${name}_`)}
     esac

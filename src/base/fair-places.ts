@@ -83,7 +83,7 @@ export class FairPlaces<Key> {
       const mayHave = mayTakeAnother(this.#held.get(key) ?? 0, this.#total, this.#limits);
       const next = mayHave ? queue.shift() : undefined;
       if (next === undefined) continue;
-      // Re-inserting moves the key behind all others.
+      // Re-inserting moves the key after all others.
       this.#waiting.delete(key);
       if (queue.length > 0) this.#waiting.set(key, queue);
       next.grant();

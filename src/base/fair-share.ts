@@ -13,8 +13,9 @@ export interface ShareLimits {
 
 /**
  * Returns whether a user who holds `own` of the `taken` places may take another one. While less than half of all places
- * are taken, everybody may up to `each`; then only users who hold little; in the last part only users who hold none. So
- * a few greedy users cannot keep others out: exhausting all places needs as many users as the last part has places.
+ * are taken, everybody may take up to `each`; then only users who hold little; in the last part only users who hold
+ * none. So a few greedy users cannot keep others out: exhausting all places needs as many users as the last part has
+ * places.
  */
 export function mayTakeAnother(own: number, taken: number, limits: ShareLimits): boolean {
   const { all, each, little = 1 / 8, lastPart = 1 / 4 } = limits;

@@ -62,7 +62,7 @@ export class PrivateBus {
     const caller = callerOnSocket(socket);
     const place = isPrivileged(caller) ? this.#limits.admit(caller, (reason) => peer.close(reason)) : null;
     if (place === null) {
-      this.#log.debug(`Turned away a peer of user ${caller.uid} on the private bus.`);
+      this.#log.debug(`Refused a peer of user ${caller.uid} on the private bus.`);
       socket.close();
       return;
     }

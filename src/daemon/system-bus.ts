@@ -90,7 +90,7 @@ export class SystemBus {
     const bus = await connectBus(this.#target, "lent");
     const lost = Promise.withResolvers<never>();
     lost.promise.catch(() => {});
-    bus.onClose((error) => lost.reject(error ?? new Error("the bus hung up")));
+    bus.onClose((error) => lost.reject(error ?? new Error("the bus closed the connection")));
     try {
       await Promise.race([this.#introduce(bus), lost.promise]);
       if (this.#closed) throw new Error("The daemon ends");

@@ -49,7 +49,7 @@ function hintFor({ name, code, message }: NatsFailure): string | undefined {
   if (UNKNOWN_AUTHORITY.test(message))
     return "TlsCaFile= names the authority that has signed the server's certificate.";
   if (name === "AuthorizationError" || name === "UserAuthenticationExpiredError")
-    return `The login is User= with PasswordFile=, or CredentialsFile=, in the file of settings ('${FLEET_CONF}' unless another one is named).`;
+    return `Set the login, User= with PasswordFile= or CredentialsFile=, in the file of settings ('${FLEET_CONF}' unless another one is named).`;
   if (name === "ConnectionError" || name === "TimeoutError" || code === "ENOTFOUND" || code === "EAI_AGAIN")
     return "Check that the server runs, and that the address and the port are the server's.";
   return undefined;
@@ -104,5 +104,7 @@ export function connectionEnded(): FleetError {
 export function silentHost(host: string, silenceMs: number): FleetError {
   const hint =
     "The agent ends the command when its caller is gone. 'machinectl --fleet list' shows whether the host is there.";
-  return new FleetError(`Host '${host}' stopped answering: nothing came from it for ${silenceMs / 1000} s`, { hint });
+  return new FleetError(`Host '${host}' stopped answering: nothing was received from it for ${silenceMs / 1000} s`, {
+    hint,
+  });
 }

@@ -31,12 +31,12 @@ interface AgentFacts {
 export function natsReason(error: unknown): string {
   const subject = refusedSubject(error);
   if (subject !== null)
-    return `The NATS server does not permit this user to use '${subject}': its configuration has the permissions`;
+    return `The NATS server does not permit this user to use '${subject}': see the permissions in its configuration`;
   const { name, message } = error as Error;
   if (name === "JetStreamNotEnabled" || /no responders/i.test(message))
     return "The NATS server has no buckets and streams of machined: 'machined fleet setup' makes them, where JetStream is enabled";
   if (name === "AuthorizationError")
-    return `The NATS server refuses the login of this host (${message}): User= and PasswordFile=, or CredentialsFile=`;
+    return `The NATS server refuses the login of this host (${message}): check User= and PasswordFile=, or CredentialsFile=`;
   return message;
 }
 

@@ -37,8 +37,8 @@ export class Service implements ImportDaemon, Served {
   readonly transfers = new Transfers();
   readonly tree: ObjectTree;
   /**
-   * While systemd has not said its own, calls are checked as on the newest; scripts of a host without it expect what
-   * the oldest takes.
+   * The release whose rules apply to calls: the newest, until systemd has reported its own; on a host without systemd
+   * the oldest, which scripts expect there.
    */
   hostVersion: number;
   readonly #shell: ServiceShell;

@@ -58,7 +58,7 @@ export class FairTurns {
     const startMs = performance.now();
     for (const [user, tasks] of [...this.#waiting]) {
       if (performance.now() - startMs >= TURN_MS) break;
-      // Removed and, where tasks are left, added again: behind the other users.
+      // Removed and, where tasks are left, added again: after the other users.
       this.#waiting.delete(user);
       this.#work(user, tasks);
     }

@@ -88,7 +88,7 @@ static int exchange(int fd, const char *request, size_t length, char *answer, in
                                 return EMSGSIZE;
                 } else if (n == 0) {
                         answer[done] = 0;
-                        /* A NUL in the answer would hide the text behind it. */
+                        /* A NUL in the answer would hide the text after it. */
                         return strlen(answer) == done ? 0 : EPROTO;
                 } else if (errno == EAGAIN) {
                         int r = wait_for(fd, POLLIN, deadline);
@@ -368,7 +368,7 @@ PUBLIC enum nss_status _nss_mymachines_gethostbyname_r(const char *name, struct 
         return _nss_mymachines_gethostbyname3_r(name, AF_INET, host, buffer, buflen, errnop, h_errnop, NULL, NULL);
 }
 
-/* Queries a user or group; sets `text` to the words of the answer behind its kind. */
+/* Queries a user or group; sets `text` to the words of the answer after its kind. */
 static enum nss_status ask_id(const char *key, const char *value, const char *kind, char *answer, const char **text,
                               int *errnop) {
         char request[128];

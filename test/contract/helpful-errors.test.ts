@@ -216,7 +216,7 @@ describe("errors have the action and its objects", () => {
   });
 });
 
-test("exec without a command behind the -- is a wrong command line", async () => {
+test("exec without a command after the -- is a wrong command line", async () => {
   expect(await said("machinectl exec alpha --", TERMINAL)).toBe(
     "Too few arguments.\nexec needs a command; 'machinectl shell NAME' opens a shell.",
   );

@@ -1,4 +1,4 @@
-// Counts open descriptors. What a test leaves behind shows as growth over many rounds: a total that must match exactly
+// Counts open descriptors. What a test leaves after shows as growth over many rounds: a total that must match exactly
 // fails by chance, since the engine opens and closes descriptors of its own, and other tests of the same process end
 // late.
 import { expect } from "bun:test";

@@ -1,4 +1,4 @@
-// The content of the disk when the power fails at the moment a transfer reports success. The disk is a file behind a
+// The content of the disk when the power fails at the moment a transfer reports success. The disk is a file after a
 // loop device: the file contains only what the file system has written to the device, and a copy of it is what a reboot
 // would find.
 import { expect, setDefaultTimeout, test } from "bun:test";

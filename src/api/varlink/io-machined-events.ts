@@ -67,7 +67,7 @@ export const IoMachinedEvents = defineVarlinkInterface({
       },
       more: "required",
       access: "everyone",
-      doc: "Reads the log from a position on. The first reply has the event 'begin' and the cursor behind which reading begins; an event 'missed' counts the events that were dropped from the log before they were read. Without 'follow' the last reply has the event 'end'.",
+      doc: "Reads the log from a position on. The first reply has the event 'begin' and the cursor after which reading begins; an event 'missed' counts the events that were dropped from the log before they were read. Without 'follow' the last reply has the event 'end'.",
     },
     ReportTransfer: {
       in: { event: "TransferEvent", transfer: "int", ...TRANSFER },
@@ -99,7 +99,7 @@ export const IoMachinedEvents = defineVarlinkInterface({
       host_shutdown: "The host shuts down. The exit status or signal of the leader is given where it is known.",
       cursor: "The position of the event in the log; a later call can read from there on.",
       "Subscribe.cursor":
-        "In the call: the position behind which reading begins; in a reply: the position of the event.",
+        "In the call: the position after which reading begins; in a reply: the position of the event.",
       sinceUSec:
         "Without a cursor: events from this time on, in microseconds since 1970. Without both: only new events.",
       names: "Only events of machines and images with these names; all unless given.",

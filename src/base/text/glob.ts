@@ -50,7 +50,7 @@ export function globMatcher(pattern: string): (text: string) => boolean {
   return (text) => {
     const characters = [...text];
     let [step, at] = [0, 0];
-    /** Where matching resumes after a mismatch: behind the last `*`, which then matches one more character. */
+    /** Where matching resumes after a mismatch: after the last `*`, which then matches one more character. */
     let back: { step: number; at: number } | null = null;
     while (at < characters.length) {
       const wanted = steps[step];

@@ -15,15 +15,15 @@ const define = checksOf<HostFacts>();
 type DaemonKey = "machined" | "importd";
 type Surroundings = Pick<HostFacts, "caller" | "otherInit" | "units">;
 
-const OLD_PROGRAM = "calls and options that only machined has fail";
+const OLD_PROGRAM = "calls and options that only machined has do not work";
 
 function restartUnit(unit: string): string {
   return `systemctl reset-failed ${unit} && systemctl restart ${unit}`;
 }
 
 /**
- * Returns a mend that runs `first`, if any, and then starts a daemon again; none where the host's init does not have
- * it.
+ * Returns a repair command that runs `first`, if any, and then starts a daemon again; none where the host's init does
+ * not have it.
  */
 function restartMend(key: DaemonKey, otherInit: RestartFacts | null, first = ""): Pick<Finding, "mend"> {
   const again = otherInit === null ? restartUnit(UNITS[key]) : otherInit[key];

@@ -1,5 +1,5 @@
 // `machinectl doctor`: checks this host or one machine, and prints for each problem what is wrong, what follows from
-// it, and the command that mends it. It changes and starts nothing.
+// it, and the command that repairs it. It changes and starts nothing.
 import type { Json } from "../format/json.ts";
 import { formatJson } from "../format/json.ts";
 import { machineFacts } from "../machine/details.ts";

@@ -11,7 +11,7 @@ export interface Finding {
   readonly what: string;
   /** The consequence, or the reason. */
   readonly why?: string;
-  /** A shell command for root that mends it. */
+  /** A shell command for root that repairs it. */
   readonly mend?: string;
 }
 

@@ -15,8 +15,8 @@ const BTRFS_MAGIC = 0x9123683e;
 const HIDDEN_IMAGE = /^\.(?!#|\.?$)/;
 
 /**
- * Returns the device of a path's file system as /proc/locks has it, `fd:01`; null where the kernel does not tell. It is
- * that of the mount, because stat(2) has another one for subvolumes of btrfs.
+ * Returns the device of a path's file system as /proc/locks has it, `fd:01`; null where the kernel does not report it.
+ * It is that of the mount, because stat(2) has another one for subvolumes of btrfs.
  */
 function deviceOf(path: string): string | null {
   using place = openPath(path, "path");

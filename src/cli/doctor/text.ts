@@ -20,7 +20,7 @@ interface Form {
   readonly columns: number | null;
 }
 
-/** Returns the text. Commands that mend something are on one line at any width, because people copy them. */
+/** Returns the text. Commands that repair something are on one line at any width, because people copy them. */
 export function findingsText(findings: readonly Omit<Diagnosis, "id">[], { paint, columns }: Form): string {
   const titles = Math.max(0, ...findings.map(({ title }) => title.length));
   const indent = " ".repeat("warning  ".length);

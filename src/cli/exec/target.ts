@@ -19,7 +19,7 @@ export interface ExecTarget {
   readonly leaderId: bigint | null;
 }
 
-/** Work that does not need the target, done while the daemon looks it up. Its errors are its own. */
+/** Work that does not need the target, done while the daemon looks it up. It handles its own errors. */
 type Meanwhile = () => void;
 
 function isNumber(value: unknown): value is number | bigint {

@@ -19,7 +19,7 @@ interface OrderThere {
 
 /**
  * Runs the command line on the host that -H names; returns its exit status. Words that look like options need no "--":
- * they are arguments of a program in a machine, behind whose name the clients, also the original ones, parse no
+ * they are arguments of a program in a machine, after whose name the clients, also the original ones, parse no
  * options.
  */
 export function runThere(session: Session, { program, options, words, isOnTerminal }: OrderThere): Promise<number> {

@@ -47,7 +47,7 @@ const KEY_PATH = /^\/[^"{}]*$/;
 
 /**
  * Returns a text as the value of a variable; "" where it has a brace. Ansible evaluates templates in values, and a
- * template runs any program on the host of Ansible: nothing that a machine, its owner or another host says may be one.
+ * template runs any program on the host of Ansible: no text of a machine, its owner or another host may be one.
  */
 function plain(text: string): string {
   return /[{}]/.test(text) ? "" : text;

@@ -94,8 +94,8 @@ class LogView {
       const reader = await this.#start(source, reading);
       const status = await this.#untilEnd(reader, source, reading.follows);
       if (status !== NOT_ENTERED) reader.printErrors();
-      // journalctl was ended where nobody reads its output any more; what standard output's failure means is no affair
-      // of the verb.
+      // journalctl was ended where nobody reads its output any more; the client handles a failure of standard output,
+      // not this verb.
       if (this.#interrupted || this.#session.output.isOver) return 0;
       if (!follow) return status;
       const next = await this.#next(source, reading, status);

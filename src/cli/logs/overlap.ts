@@ -67,7 +67,7 @@ export class LastBoot {
   #lines: string[] = [];
   #characters = 0;
 
-  /** Adds the next printed lines. Of more than MOST_LINES or MOST_CHARACTERS, the older half is forgotten. */
+  /** Adds the next printed lines. Of more than MOST_LINES or MOST_CHARACTERS, the older half is dropped. */
   add(lines: readonly string[]): void {
     for (const line of lines) {
       if (NEXT_BOOT.test(line.trimEnd())) this.#keep([]);

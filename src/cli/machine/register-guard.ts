@@ -20,7 +20,7 @@ import { unregisterOf } from "./registration.ts";
 const [PIPE_FD, COMMAND_FD] = [3, 4];
 const NORMAL_END = "end";
 
-/** The lines of the pipe are the leader, anew when it changes, and the normal end. */
+/** The pipe carries a line with the leader, another one when it changes, and one for the normal end. */
 const SCRIPT = `while read -r word <&${PIPE_FD}; do
   [ "$word" = ${NORMAL_END} ] && exit
   leader=$word

@@ -73,7 +73,7 @@ export class OwnTerminal implements Disposable {
     };
   }
 
-  /** Sets the size of the terminal behind `master`; does nothing after a hang-up. */
+  /** Sets the size of the terminal of `master`; does nothing after a hang-up. */
   passSize(master: Fd): void {
     try {
       setWindowSize(master, this.size);

@@ -45,7 +45,7 @@ static const pid_t *command_pid;
 
 /*
  * Sets the two children whose ends are recorded. The command may make further children of ours with CLONE_PARENT: those
- * are reaped and forgotten. `command` is 0 until the command exists.
+ * are reaped and not recorded. `command` is 0 until the command exists.
  */
 void watch_children(pid_t helper, const pid_t *command) {
         helper_pid = helper;

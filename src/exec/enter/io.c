@@ -56,7 +56,7 @@ int write_file(int at, const char *path, const char *text) {
         return n < 0 ? -1 : 0;
 }
 
-/* Returns the value behind "NAME:" in the text of /proc/PID/status; NULL where there is none. */
+/* Returns the value after "NAME:" in the text of /proc/PID/status; NULL where there is none. */
 const char *status_field(const char *status, const char *name) {
         size_t length = strlen(name);
         for (const char *line = status; line != NULL; line = strchr(line, '\n')) {

@@ -8,7 +8,7 @@ export interface Handshake {
   /** The bytes to send first. */
   begin(): Buffer;
   /**
-   * Takes bytes of the peer. Returns the answer, and the bytes behind the handshake once it is complete (else null).
+   * Takes bytes of the peer. Returns the answer, and the bytes after the handshake once it is complete (else null).
    * Throws an Error when the peer violates the protocol or refuses us.
    */
   feed(bytes: Buffer): { reply: Buffer; rest: Buffer | null };

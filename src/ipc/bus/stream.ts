@@ -11,9 +11,12 @@ import { Framer, limitOf } from "./framer.ts";
 import { ClientHandshake, type Handshake } from "./handshake.ts";
 
 const HANDSHAKE_TIMEOUT_MS = 30_000;
-/** Those of a message that is not complete, and those of the next one, whose first bytes come with its last. */
+/**
+ * The descriptors of a message that is not complete, and those of the next one, whose first bytes may come with its
+ * last.
+ */
 const MAX_QUEUED_DESCRIPTORS = 2 * MAX_FDS;
-/** In the place of the descriptors of one message. */
+/** Stands for the descriptors of one message that are lost. */
 const LOST = "lost";
 /** A peer that does not read its replies is disconnected when more than this is queued for it. */
 const QUEUE_LIMIT_BYTES = 64 << 20;
@@ -170,7 +173,7 @@ export class BusStream {
     this.#handlers.changed?.();
   }
 
-  /** Feeds the handshake; returns the bytes behind it once it is done, else null. */
+  /** Feeds the handshake; returns the bytes after it once it is done, else null. */
   #authenticate(bytes: Buffer): Buffer | null {
     const step = this.#handshake.feed(bytes);
     if (step.reply.length > 0) this.#socket.write(step.reply);

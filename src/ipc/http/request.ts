@@ -59,7 +59,7 @@ function fieldsOf(lines: readonly string[]): Map<string, string[]> | null {
   return fields;
 }
 
-/** A path with a query, alone or behind `http://HOST`. */
+/** A path with a query, alone or after `http://HOST`. */
 function placeOf(target: string): Pick<HttpRequest, "path" | "query"> | null {
   const [, place] = /^(?:http:\/\/[^/?#]+)?(\/[^#]*)$/i.exec(target) ?? [];
   if (place === undefined) return null;

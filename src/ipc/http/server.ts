@@ -79,7 +79,7 @@ export class HttpServer {
     let exchange: Exchange | null = null;
     const place = this.#options.peers.admit(caller, () => exchange?.close());
     if (place === null || (isShort && !place.isPrivileged)) {
-      this.#options.debug(`Turned away an HTTP connection of user ${caller.uid}.`);
+      this.#options.debug(`Refused an HTTP connection of user ${caller.uid}.`);
       place?.leave();
       socket.close();
       return;

@@ -110,7 +110,7 @@ function checkHead(head: MessageHead): void {
 }
 
 /**
- * Returns the values behind a head of `headLength` bytes. Throws a RangeError for a body that does not match its
+ * Returns the values after a head of `headLength` bytes. Throws a RangeError for a body that does not match its
  * signature.
  */
 export function decodeBody(
@@ -166,12 +166,12 @@ export function encodeMessage(message: Outgoing): { bytes: Buffer; descriptors: 
   return { bytes: Buffer.from(writer.finish()), descriptors };
 }
 
-/** Where the header fields begin: behind the fixed part and the length of the fields. */
+/** Where the header fields begin: after the fixed part and the length of the fields. */
 const FIELDS_START = 16;
 
 /**
- * Adds the last header field, the number of descriptors, which is known when the body behind it has been written. The
- * field has 8 bytes and the head ends at a multiple of 8, so that the body moves without changing its padding.
+ * Adds the last header field, the number of descriptors, which is known when the body, which follows it, is written.
+ * The field has 8 bytes and the head ends at a multiple of 8, so that the body moves without changing its padding.
  */
 function insertDescriptorCount(head: number, count: number): void {
   writer.insert(head, Uint8Array.of(9, 1, 0x75, 0, count, count >>> 8, count >>> 16, count >>> 24));

@@ -109,7 +109,7 @@ export class BusReader {
     }
   }
 
-  /** Moves behind all values of a signature, which are neither decoded nor stored. */
+  /** Moves past all values of a signature, which are neither decoded nor stored. */
   skip(signature: string): void {
     for (const type of parseSignature(signature)) this.#skip(type, 0);
   }

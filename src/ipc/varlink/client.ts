@@ -211,7 +211,7 @@ function readReplies(bytes: Buffer): JsonObject[] | null {
   const text = isUtf8(bytes) ? bytes.toString() : "";
   if (text === "" || LONG_INTEGER.test(text)) return null;
   const texts = text.split("\0");
-  // The part behind the last NUL is empty.
+  // The part after the last NUL is empty.
   texts.pop();
   try {
     const replies: (JsonObject | null)[] = JSON.parse(`[${texts.join(",")}]`);

@@ -22,7 +22,7 @@ export function hasHints({ hints = [] }: VarlinkMethod, parameters: Parameters):
 /**
  * Makes a call by `call`; `again`, without all hints of the method, where the service refuses one of them. Throws as
  * `call`. The second call needs a connection and descriptors of its own where it has any: a service reads nothing
- * behind those of a refused call.
+ * after those of a refused call.
  */
 export async function callWithHints<Result>(
   method: VarlinkMethod,

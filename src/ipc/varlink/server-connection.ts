@@ -37,7 +37,7 @@ export class ServerConnection {
   #feeder: { wake(): void } | null = null;
   #finishing = false;
   /**
-   * The current call is the last one: its descriptors are still in the socket, so that nothing behind them can be read.
+   * The current call is the last one: its descriptors are still in the socket, so that nothing after them can be read.
    */
   #isLast = false;
 

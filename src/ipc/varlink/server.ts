@@ -44,7 +44,7 @@ export class VarlinkServer {
     // The PID of a peer in a foreign PID namespace is 0 here: it cannot be identified.
     const place = caller.pid <= 0 ? null : this.options.peers.admit(caller, (reason) => connection.close(reason));
     if (place === null || (isShort && !place.isPrivileged)) {
-      this.options.debug(`Turned away a connection of user ${caller.uid}.`);
+      this.options.debug(`Refused a connection of user ${caller.uid}.`);
       place?.leave();
       socket.close();
       return;

@@ -178,7 +178,7 @@ export class VarlinkStream {
     this.#chunk = bytes;
     this.#at = 0;
     this.#arrived = fds;
-    // The kernel joins data of several sendmsg(2) calls, but none behind data with descriptors: these belong to the
+    // The kernel joins data of several sendmsg(2) calls, but none after data with descriptors: these belong to the
     // last message that begins in the chunk.
     this.#owner = fds.length === 0 && this.#left === 0 ? 0 : bytes.lastIndexOf(0, bytes.length - 2) + 1;
     if (this.#handlers.readable === undefined) this.#deliver();

@@ -49,7 +49,7 @@ export function parseProcessCgroup(text: string, unified: boolean): string | nul
   return null;
 }
 
-/** Cuts a group's path off behind the unit's name; returns the whole path where the name is not in it. */
+/** Cuts a group's path off after the unit's name; returns the whole path where the name is not in it. */
 export function upToUnit(cgroup: string, unit: string): string {
   const components = cgroup.split("/");
   const index = components.lastIndexOf(unit);

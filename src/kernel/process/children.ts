@@ -9,7 +9,7 @@ import { processStatus, readProcess } from "./process-file.ts";
 const LIMIT = 1000;
 
 /**
- * Returns the children of all threads of a process; none where it has ended, or the kernel does not tell
+ * Returns the children of all threads of a process; none where it has ended, or the kernel does not list them
  * (CONFIG_PROC_CHILDREN).
  */
 export function processChildren(pid: number): number[] {

@@ -11,7 +11,7 @@ export const SCM_RIGHTS = 1;
 /*
  * struct msghdr {                          struct iovec { 0 void *iov_base; 8 size_t iov_len; };  16 bytes
  *    0 void *msg_name;                     struct cmsghdr { 0 size_t cmsg_len; 8 int cmsg_level; 12 int cmsg_type; };
- *    8 socklen_t msg_namelen;              16 bytes, data behind it, the next one at a multiple of 8
+ *    8 socklen_t msg_namelen;              16 bytes, data after it, the next one at a multiple of 8
  *   16 struct iovec *msg_iov;
  *   24 size_t msg_iovlen;
  *   32 void *msg_control;

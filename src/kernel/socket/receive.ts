@@ -93,12 +93,12 @@ export function receiveBytes(socket: number, into: Pinned): number | "again" | {
   if (count === EAGAIN) return "again";
   check(count, "recvmsg");
   if ((header.view.getUint32(48, true) & MSG_CTRUNC) === 0) {
-    // Exactly these bytes: bytes that have arrived behind them since may have descriptors.
+    // Exactly these bytes: bytes that arrived later may have descriptors.
     prepare(into.address, count, 0);
     return check(trySys("recvmsg", socket, header, MSG_DONTWAIT), "recvmsg");
   }
   if (count < into.size) return { left: Buffer.from(into.bytes.subarray(0, count)) };
-  // MSG_PEEK stops behind the first bytes with descriptors, which may be beyond `into`: peeks again with more memory.
+  // MSG_PEEK stops after the first bytes with descriptors, which may be beyond `into`: peeks again with more memory.
   const all = pin(MOST_LEFT_BYTES);
   return { left: Buffer.from(all.bytes.subarray(0, check(peek(socket, all), "recvmsg"))) };
 }
@@ -153,7 +153,7 @@ export function refusesDescriptors(socket: number): boolean {
 
 /**
  * Makes out-of-band bytes (MSG_OOB) part of the normal stream. Otherwise MSG_PEEK skips them, and reading the bytes
- * behind them drops them with their descriptors, which may block as close(2) does.
+ * after them drops them with their descriptors, which may block as close(2) does.
  */
 export function readInLine(socket: number): void {
   trySys("setsockopt", socket, SOL_SOCKET, SO_OOBINLINE, one, one.size);

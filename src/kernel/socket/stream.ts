@@ -96,7 +96,7 @@ export class SocketStream implements Disposable {
    */
   #mayHaveMore = false;
   #readEnded = false;
-  /** Bytes with descriptors were left in the socket: nothing behind them can be read. */
+  /** Bytes with descriptors were left in the socket: nothing after them can be read. */
   #hasLeft = false;
   #hasHungUp = false;
   #hangupIsReported = false;
@@ -160,7 +160,7 @@ export class SocketStream implements Disposable {
     if (this.#mayHaveMore) this.#planRead();
   }
 
-  /** Receives left bytes, returns their descriptors (more than `most`: `EXFULL`), and continues to read behind them. */
+  /** Receives left bytes, returns their descriptors (more than `most`: `EXFULL`), and continues to read after them. */
   receiveLeft(bytes: number, most: number): Fd[] {
     this.#hasLeft = false;
     this.#mayHaveMore = true;

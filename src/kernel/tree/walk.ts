@@ -22,7 +22,7 @@ interface Visitor {
 }
 
 /**
- * Visits all entries of `from`, the content of a directory before the names behind it. Uses no recursion, so that the
+ * Visits all entries of `from`, the content of a directory before the names after it. Uses no recursion, so that the
  * depth is limited by the visitor alone. The names of a directory are read when it is entered.
  */
 export function walkBoth({ from, to, names }: Trees, visitor: Visitor): void {

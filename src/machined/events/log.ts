@@ -1,6 +1,6 @@
 // The log of events: the last 10 000, each with a cursor, in memory and (store.ts) on disk for the next daemon.
 // Appending costs one object and wakes the readers in the next turn of the loop; each reader continues from its own
-// position at its own pace. A reader whose position is older than the log is told how many events it missed.
+// position at its own pace. A reader whose position is older than the log gets the number of events that it missed.
 
 import type { IoMachinedEvents } from "../../api/varlink/io-machined-events.ts";
 import type { VarlinkResult } from "../../api/varlink-table.ts";

@@ -16,7 +16,7 @@ export class Reader {
   readonly #log: EventLog;
   readonly #wanted: Wanted;
   readonly #done: () => void;
-  /** The number behind the last event for a reader that does not follow. */
+  /** The number after the last event for a reader that does not follow. */
   readonly #end: number;
   /** The number of the last event that was sent to it or filtered out. */
   #seen: number;

@@ -22,7 +22,7 @@ interface Head {
   readonly log: string;
   /** Counts the daemons that wrote the log. */
   readonly epoch: number;
-  /** The number of the first event behind it. */
+  /** The number of the first event after it. */
   readonly next: number;
   /** The leaders of the machines that ran, by name. */
   readonly running: Readonly<Record<string, number>>;
@@ -30,7 +30,7 @@ interface Head {
   readonly paused: readonly string[];
 }
 
-/** A file as it was read: its head, and the lines behind it. */
+/** A file as it was read: its head, and the lines after it. */
 export interface StoredSegment {
   readonly head: Head;
   readonly lines: readonly string[];
@@ -166,7 +166,7 @@ export class EventStore {
         this.#log.warning(`Cannot read the log of events: ${(error as Error).message}`);
       return null;
     }
-    // The text behind the last line end was cut short.
+    // The text after the last line end was cut short.
     const [first = "", ...lines] = text.slice(0, text.lastIndexOf("\n") + 1).split("\n");
     lines.pop();
     const head = readHead(first);

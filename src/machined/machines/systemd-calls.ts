@@ -76,7 +76,7 @@ export function isGone(error: unknown): boolean {
   return error instanceof BusError && GONE.test(error.errorName);
 }
 
-/** Whether an error does not tell if the manager carried out the call. */
+/** Whether it is unknown, after an error, if the manager carried out the call. */
 export function isUnanswered(error: unknown): boolean {
   if (error instanceof BusError) return UNANSWERED.test(error.errorName);
   return errnoNameOf(error) === "ENOTCONN";

@@ -48,7 +48,7 @@ export class NameSocket {
     refuseDescriptors(listener);
     this.#acceptor = new Acceptor(listener, {
       welcome: (socket, isShort) => this.#welcome(socket, isShort),
-      failed: (error) => this.#daemon.log.debug(`Cannot accept questions for names for now: ${error.message}`),
+      failed: (error) => this.#daemon.log.debug(`Cannot accept queries for names for now: ${error.message}`),
     });
   }
 

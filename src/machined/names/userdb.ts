@@ -17,7 +17,10 @@ const SERVICE = "io.systemd.Machine";
 const NOBODY = 65534;
 const NAME_LIMIT = 31;
 const STRICT_NAME = /^[A-Za-z_][A-Za-z0-9_-]*$/;
-/** The names that can be looked up: clients ask all services for them, and an error of one would be their answer. */
+/**
+ * The names that are looked up; others are valid in no user database. The pattern is wide, because clients query all
+ * services for a name, and the error of one service would become the result.
+ */
 const ANY_NAME = /^(?!\s)[^/:\p{Cc}]{1,256}(?<!\s)$/u;
 
 const KINDS = {

@@ -143,7 +143,9 @@ function setReadOnly(image: Image, readOnly: boolean): void {
   } else markTree(file, image.type === "subvolume" ? "subvolume" : "directory", readOnly);
 }
 
-/** A subvolume has a read-only mark of its own; for a plain directory, the immutable mark of its top stands in. */
+/**
+ * A subvolume has a read-only mark of its own; for a plain directory, the immutable mark of its top is used instead.
+ */
 export function markTree(top: Fd, type: "subvolume" | "directory", readOnly: boolean): void {
   if (type === "subvolume") setSubvolumeReadOnly(top, readOnly);
   else changeFileFlags(top, readOnly ? { set: FILE_FLAG.immutable } : { clear: FILE_FLAG.immutable });

@@ -50,7 +50,7 @@ function lockFilesIn(path: string, pattern: RegExp): string[] {
   return found;
 }
 
-/** Sweeps all directories in which operations make entries, or leave lock files when they are killed. */
+/** Removes leftovers from all directories in which operations make entries, and the lock files of killed operations. */
 export function sweepAll(layout: ImageLayout): void {
   for (const directory of workplaces(layout)) sweep(layout, directory);
   // A lock file that can be locked has no owner: releasing it removes it.
@@ -100,7 +100,10 @@ function sweepOne(layout: ImageLayout, directory: Fd, name: RawName): void {
   removeTree(directory, name);
 }
 
-/** Makes the rest of a change whose process was killed. Throws `EBUSY` while an image of the name is being made. */
+/**
+ * Makes the remaining steps of a change whose process was killed. Throws `EBUSY` while an image of the name is being
+ * made.
+ */
 function finish(layout: ImageLayout, record: Fd): void {
   const change = changeOf(readRegular(record, RECORD_LIMIT).toString());
   if (change === null) return;

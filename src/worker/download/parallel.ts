@@ -39,7 +39,7 @@ export class ParallelParts {
     return this.#isFilling ? null : (this.#parts?.[0]?.start ?? null);
   }
 
-  /** Downloads what the parts of an earlier call leave out: the gaps between them and behind the last one. */
+  /** Downloads what the parts of an earlier call leave out: the gaps between them and after the last one. */
   fill(): void {
     if (this.#parts !== null) return;
     this.#isFilling = true;

@@ -53,7 +53,7 @@ export function readState(path: string): SpoolState | null {
   }
 }
 
-/** Returns what can be resumed of a file of `size` bytes: the length of its beginning, and the parts behind that. */
+/** Returns what can be resumed of a file of `size` bytes: the length of its beginning, and the parts after that. */
 export function usableOf(state: SpoolState | null, size: number): { usable: number; parts: readonly Part[] } {
   if (state === null) return { usable: 0, parts: [] };
   // After a reboot only the synced bytes count.

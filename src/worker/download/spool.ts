@@ -46,7 +46,7 @@ export class Spool implements Destination, Disposable {
   #syncedAt = 0;
   #syncingAt = 0;
   readonly #arrival = new Arrival();
-  /** The ranges that were received behind a gap. */
+  /** The ranges that were received after a gap. */
   readonly parts = new SpoolParts();
   #hasParts = false;
   #unnoted = 0;
@@ -215,7 +215,7 @@ export class Spool implements Destination, Disposable {
     if (statFd(this.file).size < end) setLength(this.file, end);
   }
 
-  /** Syncs the spooled bytes on another thread, so that this one goes on receiving. */
+  /** Syncs the spooled bytes on another thread, so that this one continues to receive. */
   #checkpoint(): void {
     const [end, generation] = [this.#end, this.#generation];
     this.#syncingAt = end;

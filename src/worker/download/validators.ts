@@ -2,7 +2,7 @@
 
 export interface ContentRange {
   readonly start: number;
-  /** The offset behind the last byte. */
+  /** The offset after the last byte. */
   readonly end: number;
   readonly size: number;
 }

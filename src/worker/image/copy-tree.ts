@@ -15,7 +15,7 @@ import { log } from "../program/log.ts";
 
 const PROGRAM = "systemd-import-fs";
 /**
- * An argument for internal use: descriptors 3 and 4 are the tree and its copy. The two arguments behind it are the
+ * An argument for internal use: descriptors 3 and 4 are the tree and its copy. The two arguments after it are the
  * transfer's use of its budget so far; the child writes the use at its end to descriptor 5.
  */
 const INHERITED = "--copy-inherited";

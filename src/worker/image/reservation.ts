@@ -16,7 +16,7 @@ export class Reservation implements Disposable {
   readonly #locks: Disposable[] = [];
   readonly #registration = abandonWithUs(this);
 
-  /** `suffix` is what the image has behind its name in the directory `root`. */
+  /** `suffix` is what the image has after its name in the directory `root`. */
   constructor(root: Fd, image: string, suffix: string, options: WorkerOptions) {
     const { locks } = options;
     try {

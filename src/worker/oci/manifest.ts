@@ -162,7 +162,7 @@ function isArtifact(value: Json): boolean {
 
 /** Names of architectures that some programs use in place of Go's. */
 const ALIASES: Readonly<Record<string, string>> = { x86_64: "amd64", "x86-64": "amd64", aarch64: "arm64" };
-/** The rank of a manifest without a platform: behind all with the right one. */
+/** The rank of a manifest without a platform: after all with the right one. */
 const UNKNOWN_RANK = Number.MAX_SAFE_INTEGER;
 
 /** Returns how well a platform suits, 0 best; null when it does not. */

@@ -91,7 +91,7 @@ export class PushTarget implements UploadServer {
   }
 
   /**
-   * Returns the size and the first bytes of a blob; null where the repository does not have it, or does not tell its
+   * Returns the size and the first bytes of a blob; null where the repository does not have it, or does not report its
    * size.
    */
   describe(digest: string): Promise<{ readonly size: number; readonly head: Buffer } | null> {

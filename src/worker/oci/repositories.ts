@@ -1,6 +1,6 @@
-// The repositories that have a layer, as far as pulls and pushes of this host have seen: a push lets the registry link
-// a layer from another repository instead of sending it. They are in a file beside the layers. It is a hint: an entry
-// that is no longer true, and a file that is damaged or lost, cost an upload.
+// The repositories that have a layer, known from pulls and pushes of this host: a push lets the registry link a layer
+// from another repository instead of sending it. They are in a file beside the layers. It is a hint: where an entry is
+// no longer true, or the file is damaged or lost, a layer is sent.
 import { writeFileSync } from "node:fs";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import { isOciDigest, parseOciReference } from "../../base/vocabulary/oci-reference.ts";
@@ -15,7 +15,7 @@ import type { PushTarget } from "./push-target.ts";
 
 const FILE = ".oci-repositories";
 const FILE_LIMIT_BYTES = 1 << 20;
-/** The oldest entries are forgotten. */
+/** The oldest entries are dropped. */
 const MOST_ENTRIES = 2000;
 
 type Place = Pick<OciAddress, "registry" | "image">;

@@ -51,7 +51,7 @@ export function blobInMemory(bytes: Buffer, digest: string): StoredBlob {
 export interface UploadLimits extends RetryLimits, PartLimits {}
 
 const PIECE_BYTES = 1 << 20;
-/** How often a registry may fail to tell what it has of a session, until that session is given up. */
+/** How often a registry may fail to report what it has of a session, until that session is given up. */
 const UNKNOWN_STATES = 3;
 /** The status of a request that a registry does not have, and never takes. */
 const NOT_TAKEN: ReadonlySet<number> = new Set([405, 411, 415, 501]);

@@ -9,7 +9,7 @@ import { CHUNK, endLoan, giveBack, lendChunk, lendChunkInParts } from "./chunk-m
 
 export type Chunks = AsyncIterable<Buffer>;
 
-/** How long work may go on before it yields to signals, timers and worker threads. */
+/** How long work may continue before it yields to signals, timers and worker threads. */
 const TURN_MS = 1;
 
 const readLater = promisify(readAsync);

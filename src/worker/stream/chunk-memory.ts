@@ -9,7 +9,7 @@ const spare: Buffer[] = [];
 interface Loan {
   /** The chunk to reuse; null for memory that is only freed. */
   readonly chunk: Buffer | null;
-  /** Parts are used in order: when the one that ends here or behind is returned, the whole chunk is. */
+  /** Parts are used in order: when the one that ends here or later is returned, the whole chunk is. */
   lastEnd: number;
 }
 

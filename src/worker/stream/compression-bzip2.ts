@@ -1,5 +1,5 @@
 // The end of a bzip2 stream: the 48 bits of the end mark and 32 of a checksum, then zeros up to a whole byte. lbzip2
-// silently drops the bytes behind it, so the end is checked here.
+// silently drops the bytes after it, so the end is checked here.
 import { ErrnoError } from "../../base/error.ts";
 import type { Chunks } from "./archive.ts";
 
@@ -7,7 +7,7 @@ const END_MARK = 0x177245385090n;
 const [MARK_BITS, CHECKSUM_BITS] = [48n, 32n];
 const TAIL_BYTES = 11;
 
-/** Returns the same chunks. Throws EBADMSG behind the last one where they do not end as a bzip2 stream. */
+/** Returns the same chunks. Throws EBADMSG after the last one where they do not end as a bzip2 stream. */
 export async function* checkedBzip2(source: Chunks): AsyncGenerator<Buffer> {
   let tail: Buffer = Buffer.alloc(0);
   for await (const chunk of source) {

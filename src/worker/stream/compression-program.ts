@@ -130,7 +130,7 @@ async function* run(
     // A killed decoder says nothing about the data.
     if (child.signalCode !== null)
       throw new ErrnoError("EIO", `'${command[0]}' was ended by ${causeOf(child.signalCode)}`);
-    // bzip2 only warns of garbage behind the end of the stream.
+    // bzip2 only warns of garbage after the end of the stream.
     if (status !== 0 || (await complaint) !== "") throw failureOf(await complaint);
   } finally {
     child.kill("SIGKILL");
@@ -140,7 +140,7 @@ async function* run(
 
 const writeLater = promisify(writeAsync);
 
-/** Writes everything to the child. Ignores that the child closes its end early: its exit status tells the reason. */
+/** Writes everything to the child. Ignores that the child closes its end early: its exit status has the reason. */
 async function feed(source: Chunks, input: Fd): Promise<void> {
   using end = input;
   for await (const chunk of source) {

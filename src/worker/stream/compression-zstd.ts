@@ -57,7 +57,7 @@ interface FrameHeader {
   readonly hasChecksum: boolean;
   readonly dictionaryBytes: number;
   readonly sizeBytes: number;
-  /** The size of all fields behind the descriptor. */
+  /** The size of all fields after the descriptor. */
   readonly bytes: number;
 }
 
@@ -69,7 +69,7 @@ function headerOf(descriptor: number): FrameHeader {
   return { isSingleSegment, hasChecksum: (descriptor & 4) !== 0, dictionaryBytes, sizeBytes, bytes };
 }
 
-/** Returns the size of the window, from the fields behind the descriptor. */
+/** Returns the size of the window, from the fields after the descriptor. */
 function windowOf({ isSingleSegment, dictionaryBytes, sizeBytes }: FrameHeader, fields: Buffer): number {
   if (isSingleSegment) {
     if (sizeBytes === 8) return Number(fields.readBigUInt64LE(dictionaryBytes));

@@ -1,7 +1,7 @@
 // Compressed streams: recognized by their first bytes, never by a name; decoded and encoded in chunks. gzip and zstd
 // are Bun's own and run on its threads; xz and bzip2 are programs of the host, which use every processor. zstd with a
 // large window is a program of the host, too, where there is one: such a window needs more memory than a worker may
-// use. A stream that ends too early or has other data behind it is an error in every format.
+// use. A stream that ends too early or has other data after it is an error in every format.
 import { createGunzip, createZstdCompress, createZstdDecompress } from "node:zlib";
 import { ErrnoError } from "../../base/error.ts";
 import { COMPRESSION_MAGIC, type Compression, parseCompression } from "../../base/vocabulary/compression.ts";

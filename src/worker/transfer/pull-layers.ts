@@ -131,7 +131,7 @@ async function fetchFrom(
       stage.file,
       options,
     );
-    for await (const _ of counted); // The digest covers data behind the end of the archive, too.
+    for await (const _ of counted); // The digest covers data after the end of the archive, too.
     requireSame(layer, size, `sha256:${packed.digest("hex")}`);
     const found = `sha256:${plain.digest("hex")}`;
     if (content !== null && content !== found) {

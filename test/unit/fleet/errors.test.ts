@@ -29,7 +29,7 @@ const ERRORS: readonly (readonly [FleetError, string, string])[] = [
   [
     fleetError("Cannot connect", natsError("AuthorizationError", "Authorization Violation")),
     "Cannot connect: Authorization Violation",
-    "User= with PasswordFile=, or CredentialsFile=, in the file of settings ('/etc/machined/fleet.conf'",
+    "User= with PasswordFile= or CredentialsFile=, in the file of settings ('/etc/machined/fleet.conf'",
   ],
   [
     fleetError("Cannot connect", natsError("ConnectionError", "connection refused")),
@@ -64,7 +64,11 @@ const ERRORS: readonly (readonly [FleetError, string, string])[] = [
     "the permissions of this user",
   ],
   [answerError("web3"), "Host 'web3' sent an answer that is not understood", "of another version"],
-  [silentHost("web3", 45_000), "Host 'web3' stopped answering: nothing came from it for 45 s", "The agent ends"],
+  [
+    silentHost("web3", 45_000),
+    "Host 'web3' stopped answering: nothing was received from it for 45 s",
+    "The agent ends",
+  ],
   [connectionEnded(), "The connection to the NATS server was lost", "Try again"],
 ];
 

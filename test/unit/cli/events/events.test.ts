@@ -165,7 +165,7 @@ describe("machinectl events", () => {
     expect((await run(["--no-follow"], [BEGIN, STARTED, END])).stdout).toBe(whole);
   });
 
-  test("after a daemon ends, the client reconnects and continues behind the last event", async () => {
+  test("after a daemon ends, the client reconnects and continues after the last event", async () => {
     const lost = new ErrnoError("ECONNRESET", "Connection terminated");
     const { code, stdout, asked } = await run([], { replies: [BEGIN, STARTED], error: lost }, [BEGIN, ENDED, END]);
     expect(asked).toEqual([{ follow: true }, { cursor: "c1", follow: true }]);

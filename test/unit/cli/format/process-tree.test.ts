@@ -89,7 +89,7 @@ describe("drawTree", () => {
   });
 });
 
-test("upToUnit() cuts the path of a control group behind the unit's name", () => {
+test("upToUnit() cuts the path of a control group after the unit's name", () => {
   expect(upToUnit("/machine.slice/a.scope/payload/init.scope", "a.scope")).toBe(UNIT);
   expect(upToUnit("/elsewhere", "a.scope")).toBe("/elsewhere");
 });
