@@ -3,11 +3,8 @@
 import { type Access, type PolkitRule, rulesOf } from "../../src/api/access.ts";
 import { ImportManager, Transfer } from "../../src/api/import1.ts";
 import { Image, Machine, Manager } from "../../src/api/machine1.ts";
+import { OWN_INTERFACES } from "../../src/api/own-interfaces.ts";
 import { IMPORT1_ACTIONS, MACHINE1_ACTIONS, type PolkitAction } from "../../src/api/polkit-actions.ts";
-import { IoMachinedEvents } from "../../src/api/varlink/io-machined-events.ts";
-import { IoMachinedExec } from "../../src/api/varlink/io-machined-exec.ts";
-import { IoMachinedImport } from "../../src/api/varlink/io-machined-import.ts";
-import { IoMachinedStats } from "../../src/api/varlink/io-machined-stats.ts";
 import { IoSystemdImport } from "../../src/api/varlink/io-systemd-import.ts";
 import { IoSystemdMachine } from "../../src/api/varlink/io-systemd-machine.ts";
 import { IoSystemdMachineImage } from "../../src/api/varlink/io-systemd-machine-image.ts";
@@ -24,8 +21,8 @@ export const BUS_TABLES = {
 /** The Varlink interfaces of all services. */
 export const VARLINK_TABLES = [
   ...[IoSystemdMachine, IoSystemdMachineImage, IoSystemdImport, IoSystemdUserDatabase, IoSystemdResolveHook],
-  ...[IoSystemdService, OrgVarlinkService, IoMachinedEvents, IoMachinedExec, IoMachinedImport, IoMachinedStats],
-] as const;
+  ...[IoSystemdService, OrgVarlinkService, ...OWN_INTERFACES],
+];
 
 /** The actions of each bus name. */
 export const ACTIONS: Readonly<Record<keyof typeof BUS_TABLES, Readonly<Record<string, PolkitAction>>>> = {

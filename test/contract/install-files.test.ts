@@ -194,3 +194,12 @@ describe("the units", () => {
     }
   });
 });
+
+test("no Varlink interface of src/api is missing in docs/actions.md", async () => {
+  const folder = join(import.meta.dir, "../../src/api/varlink");
+  const modules = await Promise.all(readdirSync(folder).map((name) => import(join(folder, name))));
+  // io.systemd has errors only.
+  const defined = modules.flatMap((one) => Object.values(one as Record<string, { name: string; methods: object }>));
+  const names = defined.filter(({ methods }) => Object.keys(methods ?? {}).length > 0).map(({ name }) => name);
+  expect(VARLINK_TABLES.map(({ name }) => name).toSorted()).toEqual(names.toSorted());
+});

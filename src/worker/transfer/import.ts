@@ -42,7 +42,7 @@ function openInput(path: string | undefined): Input {
     const file = path === undefined || path === "-" ? Fd.inherited(0) : openPath(path, "read");
     const kind = kindOfFd(file);
     if (kind !== "regular" && kind !== "fifo" && kind !== "socket" && kind !== "block") {
-      throw new ErrnoError("EINVAL", "Image to import is neither a regular file nor a pipe.");
+      throw new ErrnoError("EINVAL", "Image to import is no file, block device, pipe or socket.");
     }
     return { file, size: kind === "regular" ? statFd(file).size : null };
   });

@@ -217,7 +217,8 @@ test("the program receives the input of a pipe, and its end", async () => {
   await using world = new PtyWorld(["-q", "shell", "alpha"], {
     stdin: new Blob(["one\ntwo"]),
     stdout: "pipe",
-    run: ["sh", "-c", "stty -echo; cat; echo over"],
+    isSilent: true,
+    run: ["sh", "-c", "cat; echo over"],
   });
   expect(await new Response(world.child.stdout as ReadableStream).text()).toBe("one\r\ntwoover\r\n");
   expect(await world.child.exited).toBe(0);
@@ -227,7 +228,8 @@ test("programs that read the terminal one after another each receive the end of 
   await using world = new PtyWorld(["-q", "shell", "alpha"], {
     stdin: new Blob(["first\n"]),
     stdout: "pipe",
-    run: ["sh", "-c", "stty -echo; cat; cat; cat; echo over"],
+    isSilent: true,
+    run: ["sh", "-c", "cat; cat; cat; echo over"],
   });
   expect(await new Response(world.child.stdout as ReadableStream).text()).toBe("first\r\nover\r\n");
 });
@@ -236,7 +238,7 @@ test("the program receives the end of a file and of /dev/null", async () => {
   const directory = mkdtempSync(join(tmpdir(), "machinectl-pty-"));
   const file = join(directory, "input");
   writeFileSync(file, "from\na file\n");
-  const choices = { stdout: "pipe", run: ["sh", "-c", "stty -echo; cat; echo over"] } as const;
+  const choices = { stdout: "pipe", isSilent: true, run: ["sh", "-c", "cat; echo over"] } as const;
   await using empty = new PtyWorld(["-q", "shell", "alpha"], { ...choices, stdin: "ignore" });
   expect(await new Response(empty.child.stdout as ReadableStream).text()).toBe("over\r\n");
   await using full = new PtyWorld(["-q", "shell", "alpha"], { ...choices, stdin: Bun.file(file) });
@@ -252,7 +254,8 @@ test("input is not sent before the program runs, because the service manager flu
     stdin: new Blob(["kept\n"]),
     stdout: "pipe",
     // As the service manager's child does before it executes the program; its name is in parentheses.
-    run: ["sh", "-c", `printf '(sh)' >/proc/$$/comm; python3 -c '${flush}' ${gate}; stty -echo; exec cat`],
+    run: ["sh", "-c", `printf '(sh)' >/proc/$$/comm; python3 -c '${flush}' ${gate}; exec cat`],
+    isSilent: true,
   });
   // The client polls for the program: after some polls it has had the chance to send too early.
   const looks = () =>

@@ -16,6 +16,8 @@ interface SessionChoices {
   readonly size?: { readonly rows: number; readonly columns: number };
   /** A program for the other terminal; without it, the test reads and writes `program` itself. */
   readonly run?: readonly string[];
+  /** The program's terminal does not echo, already before the program runs. */
+  readonly isSilent?: true;
   /** A second program will open the terminal after the first. */
   readonly isShared?: true;
 }
@@ -40,6 +42,7 @@ export class PtyWorld implements AsyncDisposable {
     const { master } = openPty();
     this.#master = choices.isShared ? master.duplicate() : null;
     this.program = openPtyPeer(master);
+    if (choices.isSilent) Bun.spawnSync(["stty", "-echo"], { stdin: this.program.number });
     const input = choices.stdin ?? "terminal";
     const output = choices.stdout ?? "terminal";
     this.child = Bun.spawn([process.execPath, CLIENT, ...args], {
