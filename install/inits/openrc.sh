@@ -3,8 +3,9 @@ description="@DESCRIPTION@"
 program=@PROGRAM@
 socket=@SOCKET@
 
-# supervise-daemon(8) restarts the daemon. Older versions cannot pass its output to logger(1), so a named pipe does. The lines
-# begin with their priority, which some versions of logger(1) do not parse. OpenRC joins the lines of the arguments.
+# supervise-daemon(8) restarts the daemon. Older versions cannot pass its output to logger(1), so a named pipe does. The
+# lines begin with their priority, which some versions of logger(1) do not parse. OpenRC joins the lines of the
+# arguments.
 supervisor=supervise-daemon
 command=/bin/sh
 command_args="-c '

@@ -16,7 +16,8 @@ PROGRAM=@PROGRAM@
 SOCKET=@SOCKET@
 PIDFILE=/run/$NAME.pid
 
-# Prints the daemon's process number; fails if the daemon does not run. The number in the file may belong to another process now.
+# Prints the daemon's process number; fails if the daemon does not run. The number in the file may belong to another
+# process now.
 running() {
 	pid=$(cat "$PIDFILE" 2>/dev/null) && [ -n "$pid" ] || return 1
 	case $(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline") in
@@ -29,7 +30,8 @@ nap() {
 	sleep 0.1 2>/dev/null || sleep 1
 }
 
-# Passes the daemon's lines to the system log. They begin with their priority, which some versions of logger(1) do not parse.
+# Passes the daemon's lines to the system log. They begin with their priority, which some versions of logger(1) do not
+# parse.
 log() {
 	if logger --prio-prefix --tag "$NAME" </dev/null 2>/dev/null; then
 		exec logger --prio-prefix --tag "$NAME"

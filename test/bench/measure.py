@@ -3,8 +3,8 @@
 #                             module in FOLDER (default: the installed one). Prints a JSON object with the measured
 #                             values by name. Runs inside a bed; see run.ts.
 #
-# The machines are `sleep` processes in scopes that CreateMachine() makes. RegisterMachine() cannot be used: it registers
-# the caller's unit, and a unit can belong to one machine only.
+# The machines are `sleep` processes in scopes that CreateMachine() makes. RegisterMachine() cannot be used: it
+# registers the caller's unit, and a unit can belong to one machine only.
 import fcntl
 import json
 import os
@@ -59,9 +59,9 @@ def memory_mib(key):
     raise KeyError(key)
 
 
-# The original requests a reference to each scope from systemd, for which systemd adds a match rule to its connection, so
-# that dbus-daemon's default limit of 512 rules is reached at about 500 machines. Both programs are measured with a higher
-# limit.
+# The original requests a reference to each scope from systemd, for which systemd adds a match rule to its connection,
+# so that dbus-daemon's default limit of 512 rules is reached at about 500 machines. Both programs are measured with a
+# higher limit.
 def widen_bus_limits():
     with open("/etc/dbus-1/system-local.conf", "w") as file:
         file.write('<busconfig><limit name="max_match_rules_per_connection">20000</limit>'
@@ -74,7 +74,8 @@ leaders = []
 
 def create(until):
     for i in range(len(leaders), until):
-        # Without the standard streams of this script, so that its output ends when it fails, even if these processes run.
+        # Without the standard streams of this script, so that its output ends when it fails, even if these processes
+        # run.
         leader = subprocess.Popen(["/bin/sleep", "infinity"], start_new_session=True, stdout=subprocess.DEVNULL,
                                   stderr=subprocess.DEVNULL)
         manager().CreateMachine(f"bench-{i}", dbus.Array([], signature="y"), "bench", "container",
@@ -180,8 +181,8 @@ def throughput(new_client, clients, calls):
     return clients * calls / (time.perf_counter() - start)
 
 
-# The time that 99 of 100 calls of GetMachine take at most while other clients list all machines, read properties and call
-# over Varlink without a pause.
+# The time that 99 of 100 calls of GetMachine take at most while other clients list all machines, read properties and
+# call over Varlink without a pause.
 def under_load():
     others = [list_client, list_client, properties_client] + ([varlink_list_client] if has_varlink_list() else [])
 

@@ -6,11 +6,13 @@ import { TOP } from "../lib/run-tests.ts";
 
 const MOST_COLUMNS = 120;
 const SOURCE = /\.(ts|mjs|cjs|c|h)$/;
+/** Scripts, units and services of the bus: files whose comments begin with "#". */
+const SCRIPT = /\.(sh|py|zsh|service|socket|timer|slice|target)$|\/(bed|smoke|prerm|postrm|postinst|preinst)$/;
 
 test(`no line of a comment in src, install and test is longer than ${MOST_COLUMNS} columns`, () => {
   const files = ["src", "install", "test"].flatMap((folder) =>
     readdirSync(join(TOP, folder), { recursive: true, encoding: "utf8" })
-      .filter((name) => SOURCE.test(name))
+      .filter((name) => SOURCE.test(name) || SCRIPT.test(name))
       .map((name) => join(folder, name)),
   );
   expect(files.length).toBeGreaterThan(500);
@@ -18,7 +20,9 @@ test(`no line of a comment in src, install and test is longer than ${MOST_COLUMN
     readFileSync(join(TOP, file), "utf8")
       .split("\n")
       .flatMap((line, index) =>
-        /^ *(\/\/|\*|\/\*)/.test(line) && [...line].length > MOST_COLUMNS ? [`${file}:${index + 1}`] : [],
+        (SCRIPT.test(file) ? /^ *#/ : /^ *(\/\/|\*|\/\*)/).test(line) && [...line].length > MOST_COLUMNS
+          ? [`${file}:${index + 1}`]
+          : [],
       ),
   );
   expect(long).toEqual([]);

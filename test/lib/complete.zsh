@@ -1,5 +1,5 @@
 # Prints zsh's candidates for the line $2 with the completion functions in directory $1, one on each line.
-# A second zsh on a pseudo terminal does the completion; its `compadd` is replaced by a function that prints the candidates.
+# A second zsh on a pseudo terminal completes; its `compadd` is replaced by a function that prints the candidates.
 zmodload zsh/zpty
 zpty shell zsh -f -i
 take() { local line; while zpty -r shell line; do [[ $line == *"$1"* ]] && return 0; done; return 1 }

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# life.py kill COUNT     kills systemd-machined COUNT times while clients call it without a pause; prints how their calls ended
+# life.py kill COUNT     kills systemd-machined COUNT times while clients call it all the time; prints how calls ended
 # life.py reexec COUNT   re-executes PID 1 COUNT times while machines are created and terminated; prints what failed
 # Both print one JSON object.
 import json

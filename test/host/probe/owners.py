@@ -164,7 +164,8 @@ def main():
         for entry, code in ENTRIES.items():
             for who, uid in (("the owner", OWNER), ("another user", OTHER)):
                 r = as_user(uid, fill(code, name="mine"))
-                # Its owner gets terminals and shells (which fail here, because there is no bus), but none of the host's root.
+                # Its owner gets terminals and shells (which fail here, because there is no bus), but none of the host's
+                # root.
                 isOwners = who == "the owner" and re.search("PTY|Login|login|tty|hell", entry)
                 if isOwners and not kind.startswith("in the host's"):
                     if re.search("Authoriz|Authentic|AccessDenied: Access denied|PermissionDenied", r):

@@ -1,5 +1,5 @@
-# The executable for arm64 as daemon and client, with a machine, in its own namespaces: /run is empty, so that it finds neither
-# systemd nor a bus. Prints one line for each step.
+# The executable for arm64 as daemon and client, with a machine, in its own namespaces: /run is empty, so that it finds
+# neither systemd nor a bus. Prints one line for each step.
 set -e
 machined=$1
 # The caller sets a time limit.
