@@ -167,8 +167,8 @@ export async function answersOverProxy(session: Session, { host }: SshAddress, s
     signal: stop,
     maxBuffer: PROBE_OUTPUT_BYTES,
   });
-  const [said, status] = await Promise.all([child.stderr.text(), child.exited]);
-  return child.signalCode === null && (status !== SSH_FAILED || ANSWERED.test(said));
+  const [errorText, status] = await Promise.all([child.stderr.text(), child.exited]);
+  return child.signalCode === null && (status !== SSH_FAILED || ANSWERED.test(errorText));
 }
 
 /**
@@ -216,9 +216,9 @@ export async function copyOverSsh(
     stdio: ["inherit", "inherit", "pipe"],
   });
   for (const name of FORWARDED) process.on(name, () => child.kill(name));
-  const said = await copyErrors(session, child.stderr);
+  const errorText = await copyErrors(session, child.stderr);
   const status = await child.exited;
-  const hint = LACKS_SFTP.test(said) ? NO_SFTP : undefined;
+  const hint = LACKS_SFTP.test(errorText) ? NO_SFTP : undefined;
   if (status !== 0) throw new Failure(`scp failed with exit status ${status}`, { hint });
 }
 
@@ -231,13 +231,13 @@ const KEPT_MESSAGES = 4096;
 
 /** Prints the standard error of a program, and returns its last part. */
 async function copyErrors(session: Session, stream: ReadableStream<Uint8Array>): Promise<string> {
-  let said = "";
+  let errorText = "";
   await readLines(stream, (text) => {
     // Lines of ssh(1) end with \r\n.
     session.output.writeError(text.replaceAll("\r\n", "\n"));
-    said = (said + text).slice(-KEPT_MESSAGES);
+    errorText = (errorText + text).slice(-KEPT_MESSAGES);
   });
-  return said;
+  return errorText;
 }
 
 /** Returns the program if it is installed. */

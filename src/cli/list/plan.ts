@@ -36,33 +36,33 @@ const ALL = "all";
 function shownColumns<Row, Need extends string>(
   columns: readonly Column<Row, Need>[],
   usual: readonly Column<Row, Need>[],
-  wish: string | null,
+  value: string | null,
 ): Column<Row, Need>[] {
-  if (wish === null) return [...usual];
-  if (wish === ALL) return [...columns];
-  const words = wish.split(",");
+  if (value === null) return [...usual];
+  if (value === ALL) return [...columns];
+  const words = value.split(",");
   // "+a,b" means the same as "+a,+b".
-  const isAddition = wish.startsWith("+");
+  const isAddition = value.startsWith("+");
   const named = words.map((word) => findColumn(columns, isAddition ? word.replace(/^\+/, "") : word, "--columns="));
   // A column that is named twice is shown once, because a JSON object can have its key only once.
   return [...new Set([...(isAddition ? usual : []), ...named])];
 }
 
-function orderOf<Row, Need extends string>(columns: readonly Column<Row, Need>[], wish: string | null) {
-  if (wish === null) return [];
-  return wish.split(",").map((word): Order<Row, Need> => {
+function orderOf<Row, Need extends string>(columns: readonly Column<Row, Need>[], value: string | null) {
+  if (value === null) return [];
+  return value.split(",").map((word): Order<Row, Need> => {
     const [, minus, name = "", direction] = /^(-?)(.*?)(?::(asc|desc))?$/.exec(word) ?? [];
     return { column: findColumn(columns, name, "--sort="), isDescending: (minus === "-") !== (direction === "desc") };
   });
 }
 
-function filtersOf<Row, Need extends string>(columns: readonly Column<Row, Need>[], wishes: readonly string[]) {
+function filtersOf<Row, Need extends string>(columns: readonly Column<Row, Need>[], conditions: readonly string[]) {
   const filters: Filter<Row, Need>[] = [];
-  for (const wish of wishes) {
-    const equals = wish.indexOf("=");
-    if (equals < 0) throw new Failure(`'${wish}' is no filter: use --filter=KEY=GLOB, as in --filter=name='web*'`);
-    const column = findColumn(columns, wish.slice(0, equals), "--filter=");
-    const matcher = globMatcher(wish.slice(equals + 1));
+  for (const condition of conditions) {
+    const equals = condition.indexOf("=");
+    if (equals < 0) throw new Failure(`'${condition}' is no filter: use --filter=KEY=GLOB, as in --filter=name='web*'`);
+    const column = findColumn(columns, condition.slice(0, equals), "--filter=");
+    const matcher = globMatcher(condition.slice(equals + 1));
     const known = filters.find((filter) => filter.column === column);
     if (known === undefined) filters.push({ column, matchers: [matcher] });
     else known.matchers.push(matcher);

@@ -33,8 +33,8 @@ async function listChosen(session: Session, usual: typeof MACHINE_COLUMNS, conte
 }
 
 function queryMachines(session: Session, needs: ReadonlySet<MachineNeed>): Promise<ListedMachine[]> {
-  const wishes = { hidden: session.settings.all, needs };
-  return attempt("Could not get machines", () => listMachines(session, wishes));
+  const wanted = { hidden: session.settings.all, needs };
+  return attempt("Could not get machines", () => listMachines(session, wanted));
 }
 
 /** The verb `list`. */

@@ -15,7 +15,7 @@ const MANAGER_PATH = "/org/freedesktop/machine1";
 /**
  * Parses `-p NAME` and `-p NAME=VALUE`: names, with the value that a property must have to be shown. Null without -p.
  */
-function wishes(settings: Settings): ReadonlyMap<string, string | null> | null {
+function wantedProperties(settings: Settings): ReadonlyMap<string, string | null> | null {
   if (settings.properties.length === 0) return null;
   const split = settings.properties.map((text): [string, string | null] => {
     const equals = text.indexOf("=");
@@ -26,7 +26,7 @@ function wishes(settings: Settings): ReadonlyMap<string, string | null> | null {
 
 /** Returns the lines for one object, in the order of its properties. */
 function propertyLines(properties: Properties, settings: Settings, zone: Zone): string {
-  const wanted = wishes(settings);
+  const wanted = wantedProperties(settings);
   const showEmpty = settings.all || wanted !== null;
   let lines = "";
   for (const [name, value] of properties) {
@@ -45,7 +45,7 @@ function propertyLines(properties: Properties, settings: Settings, zone: Zone): 
 }
 
 function propertyObject(properties: Properties, settings: Settings): Json {
-  const wanted = wishes(settings);
+  const wanted = wantedProperties(settings);
   const shown = [...properties].filter(([name]) => wanted === null || wanted.has(name));
   return Object.fromEntries(shown.map(([name, { value }]) => [name, propertyJson(value)]));
 }

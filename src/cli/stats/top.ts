@@ -18,7 +18,7 @@ import { type History, machineScreen, ORDERS, type Order, ordered, tableScreen, 
 
 // Without automatic wrapping: a line of details that is too long ends at the edge, and does not scroll the screen.
 const ALTERNATE_SCREEN = own("\u001b[?1049h\u001b[?25l\u001b[?7l");
-const USUAL_SCREEN = own("\u001b[?7h\u001b[?25h\u001b[?1049l");
+const NORMAL_SCREEN = own("\u001b[?7h\u001b[?25h\u001b[?1049l");
 const HOME = own("\u001b[H");
 const CLEAR_LINE = own("\u001b[K");
 const CLEAR_BELOW = own("\u001b[J");
@@ -79,7 +79,7 @@ class Top {
       clearInterval(timer);
       process.off("SIGWINCH", draw);
       for (const signal of signals) process.off(signal, end);
-      this.#session.output.write(USUAL_SCREEN);
+      this.#session.output.write(NORMAL_SCREEN);
       this.#terminal.restore();
     }
   }

@@ -37,7 +37,7 @@ void send_to_command(pid_t child, int signal) {
         if (kill(-child, signal) < 0) kill(child, signal);
 }
 
-/* The children that have ended, with their wait statuses, as of the last look_at_children(). */
+/* The children that have ended, with their wait statuses, as of the last reap_children(). */
 static struct { pid_t pid; int how; } ended[4];
 static size_t n_ended;
 static pid_t helper_pid;
@@ -73,7 +73,7 @@ static void note_end(pid_t pid, int how) {
  * Collects the state changes of all children. A traced child (guard_start) is detached when it executes its program,
  * because it has the machine's system call filters from then on; other stops are continued.
  */
-void look_at_children(void) {
+void reap_children(void) {
         pid_t pid;
         for (int how; (pid = waitpid(-1, &how, WNOHANG | __WALL)) > 0;) {
                 if (!WIFSTOPPED(how)) {
@@ -88,7 +88,7 @@ void look_at_children(void) {
 
 /* Whether a child has ended; if so, stores its wait status in `how`. */
 bool has_ended(pid_t pid, int *how) {
-        look_at_children();
+        reap_children();
         for (size_t i = 0; i < n_ended; i++) {
                 if (ended[i].pid != pid) continue;
                 *how = ended[i].how;

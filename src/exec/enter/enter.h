@@ -99,7 +99,7 @@ bool is_over(long until);
 int wait_signal(const sigset_t *signals, long until);
 void send_to_command(pid_t child, int signal);
 void watch_children(pid_t helper, const pid_t *command);
-void look_at_children(void);
+void reap_children(void);
 bool has_ended(pid_t pid, int *how);
 bool guard_start(pid_t helper);
 

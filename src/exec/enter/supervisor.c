@@ -69,7 +69,7 @@ static bool ends_until(pid_t child, long until, const sigset_t *signals) {
  * Leaves a process that has `request.held` open until the command has ended: one that hangs in the kernel ends later
  * than this program, and counts for its caller until then.
  */
-static void stay_for(pid_t command) {
+static void outlive_killed(pid_t command) {
         struct pollfd ended = { .fd = (int) syscall(SYS_pidfd_open, command, 0), .events = POLLIN };
         if (ended.fd < 0 || fork() != 0) return;
         int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -92,7 +92,7 @@ static struct started wait_executed(pid_t command, int exec_error, const sigset_
         ssize_t n;
         /* The command's end of the pipe is closed when it executes its program (close-on-exec) and when it ends. */
         for (;;) {
-                look_at_children();
+                reap_children();
                 n = read(exec_error, &error, sizeof error);
                 if (n >= 0 || (errno != EINTR && errno != EAGAIN)) break;
                 /* Without the descriptor of signals, children are checked every 100 ms. */
@@ -100,7 +100,7 @@ static struct started wait_executed(pid_t command, int exec_error, const sigset_
                 if (read(awaited[1].fd, &came, sizeof came) != sizeof came) continue;
                 if (!ends_the_start((int) came.ssi_signo)) continue;
                 kill(command, SIGKILL);
-                if (!ends_until(command, now_ms() + KILL_GRACE_MS, signals)) stay_for(command);
+                if (!ends_until(command, now_ms() + KILL_GRACE_MS, signals)) outlive_killed(command);
                 return (struct started) { .status = 128 + (int) came.ssi_signo };
         }
         if (n != (ssize_t) sizeof error) return (struct started) { .command = command };

@@ -7,7 +7,7 @@ import type { Image } from "../../registry/image/image.ts";
 import type { ImageMetadata } from "../../registry/image/metadata.ts";
 import type { Operations } from "../../registry/operation.ts";
 
-interface Look {
+interface Reading {
   readonly stamp: string;
   readonly answer: Promise<ImageMetadata>;
 }
@@ -20,14 +20,14 @@ interface Answer {
   readonly osRelease: readonly (readonly [string, string])[];
 }
 
-const LOOKS_AT_ONCE = 4;
+const READINGS_AT_ONCE = 4;
 const CACHE_SIZE = 256;
 /** A file that was changed within this time before a reading may change again and have the same times. */
 const SETTLED_USEC = 1_000_000n;
 
 export class DiskMetadata {
   readonly #operations: Operations;
-  readonly #looks = new Map<string, Look>();
+  readonly #cache = new Map<string, Reading>();
   readonly #waiting: (() => void)[] = [];
   #running = 0;
 
@@ -39,19 +39,19 @@ export class DiskMetadata {
   async of({ path, type }: Image): Promise<ImageMetadata> {
     const { dev, ino, size, mtimeNs, ctimeNs } = statPath(path);
     const stamp = `${dev}:${ino} ${size} ${mtimeNs} ${ctimeNs}`;
-    const known = this.#looks.get(path);
+    const known = this.#cache.get(path);
     if (known?.stamp === stamp) return known.answer;
-    const look = { stamp, answer: this.#look(path) };
-    if (this.#looks.size >= CACHE_SIZE) this.#looks.clear();
-    this.#looks.set(path, look);
+    const reading = { stamp, answer: this.#read(path) };
+    if (this.#cache.size >= CACHE_SIZE) this.#cache.clear();
+    this.#cache.set(path, reading);
     // Not cached: devices, whose times do not show changes of their content, and failures, which may be temporary.
     const isSettled = type === "raw" && ctimeNs / 1000n < realtimeUsec() - SETTLED_USEC;
-    const forget = () => this.#looks.get(path) === look && this.#looks.delete(path);
-    look.answer.then(() => isSettled || forget(), forget);
-    return look.answer;
+    const forget = () => this.#cache.get(path) === reading && this.#cache.delete(path);
+    reading.answer.then(() => isSettled || forget(), forget);
+    return reading.answer;
   }
 
-  async #look(path: string): Promise<ImageMetadata> {
+  async #read(path: string): Promise<ImageMetadata> {
     await this.#turn();
     try {
       const answer = await this.#operations.run({ program: "disk-metadata", args: [path] });
@@ -63,7 +63,7 @@ export class DiskMetadata {
   }
 
   async #turn(): Promise<void> {
-    while (this.#running >= LOOKS_AT_ONCE) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    while (this.#running >= READINGS_AT_ONCE) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     this.#running++;
   }
 }

@@ -45,13 +45,13 @@ const memory = new Map<string, Remembered>();
 /**
  * Returns the image that the entry had at the same status; null where the status does not prove that it is unchanged.
  */
-export function recallImage(directory: SearchedDirectory, entry: string, status: FileStatus): Image | null {
-  if (!isToldByStatus(directory, status)) return null;
+export function cachedImage(directory: SearchedDirectory, entry: string, status: FileStatus): Image | null {
+  if (!isSeenInStatus(directory, status)) return null;
   const known = memory.get(`${directory.path}/${entry}`);
   return known !== undefined && isSame(known.status, status) ? known.image : null;
 }
 
-function isToldByStatus(directory: SearchedDirectory, { mntId }: FileStatus): boolean {
+function isSeenInStatus(directory: SearchedDirectory, { mntId }: FileStatus): boolean {
   return directory.isWritable && mntId !== null && mntId === directory.status.mntId;
 }
 
@@ -79,10 +79,10 @@ function isSettled({ ctimeNs }: FileStatus): boolean {
 }
 
 /** Caches an image, if its entry's status alone will show whether it is unchanged. */
-export function rememberImage(directory: SearchedDirectory, image: Image, status: FileStatus): void {
+export function cacheImage(directory: SearchedDirectory, image: Image, status: FileStatus): void {
   const { facts, type } = image;
   if (facts.place === null || (type !== "directory" && type !== "raw")) return;
-  if (!isToldByStatus(directory, status) || !isSettled(status)) return;
+  if (!isSeenInStatus(directory, status) || !isSettled(status)) return;
   if (memory.size >= MEMORY_SIZE) memory.clear();
   memory.set(`${directory.path}/${facts.place.entry}`, { image, status });
 }

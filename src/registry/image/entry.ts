@@ -11,7 +11,7 @@ import { blockDeviceBytes, isBlockReadOnly } from "../../kernel/mount/block-devi
 import { SyscallError } from "../../kernel/syscall/sys.ts";
 import { isSubvolume, mayBeSubvolume, subvolumeInfo } from "../../kernel/tree/btrfs.ts";
 import { subvolumeSpace } from "../../kernel/tree/btrfs-quota.ts";
-import { recallImage, rememberImage, type SearchedDirectory } from "./cache.ts";
+import { cachedImage, cacheImage, type SearchedDirectory } from "./cache.ts";
 import { HOST_IMAGE, Image, type ImageFacts, type ImageSpace, UNKNOWN_SPACE } from "./image.ts";
 
 /** The facts of an entry from its status alone. */
@@ -38,7 +38,7 @@ export function imageOfEntry(directory: SearchedDirectory, name: string, found: 
   const { entry, status, isVersion } = found;
   const type = typeOfEntry(entry, status);
   if (type === null) return null;
-  const known = recallImage(directory, entry, status);
+  const known = cachedImage(directory, entry, status);
   if (known?.name === name) return known;
   return unlessGone(() => {
     const isLink = statAt(directory.fd, entry, "no-follow").kind === "symlink";
@@ -48,7 +48,7 @@ export function imageOfEntry(directory: SearchedDirectory, name: string, found: 
     const identity = identityOf(status);
     const plain = { name, path, place, type, identity, isLocked: false, createdUsec: created, modifiedUsec: 0n };
     const image = new Image({ ...plain, space: UNKNOWN_SPACE, ...details(directory, entry, type, status) });
-    rememberImage(directory, image, status);
+    cacheImage(directory, image, status);
     return image;
   });
 }

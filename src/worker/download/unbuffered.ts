@@ -8,7 +8,7 @@ import type { Origin } from "./spool-state.ts";
 /** How many bytes may wait for the consumer. */
 const WAITING_BYTES = 8 << 20;
 
-export class Conduit implements Destination {
+export class DirectDownload implements Destination {
   readonly isSequential = true;
   readonly generation = 0;
   readonly parts = new SpoolParts();

@@ -3,7 +3,7 @@
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import { formatBytes } from "../../base/text/format.ts";
 import type { Chunks } from "./archive.ts";
-import { type Parse, TarFeed } from "./feed.ts";
+import { ByteFeed, type Parse } from "./feed.ts";
 
 const MAGIC = 0xfd2f_b528;
 const SKIPPABLE = 0x184d_2a50;
@@ -13,7 +13,7 @@ const RESERVED_BLOCK = 3;
 
 /** Passes chunks on unchanged. Throws EBADMSG when they are not complete frames, one after the other. */
 export async function* checkedZstd(source: Chunks): AsyncGenerator<Buffer> {
-  const feed = new TarFeed();
+  const feed = new ByteFeed();
   const walk = frames(feed);
   walk.next();
   for await (const chunk of source) {
@@ -35,7 +35,7 @@ function damagedFrame(): ErrnoError {
   return new ErrnoError("EBADMSG", "Compressed data (zstd) is damaged or truncated");
 }
 
-function* frames(feed: TarFeed): Parse<void> {
+function* frames(feed: ByteFeed): Parse<void> {
   while (yield* feed.hasMore()) {
     const magic = (yield* feed.take(4)).readUInt32LE();
     if ((magic & SKIPPABLE_MASK) >>> 0 === SKIPPABLE) yield* feed.skip((yield* feed.take(4)).readUInt32LE());
@@ -97,7 +97,7 @@ export function needsMuchMemory(head: Buffer): boolean {
   return fields.length >= header.bytes && windowOf(header, fields) > MUCH_MEMORY;
 }
 
-function* frame(feed: TarFeed): Parse<void> {
+function* frame(feed: ByteFeed): Parse<void> {
   const header = headerOf((yield* feed.take(1)).readUInt8());
   requireWindow(windowOf(header, yield* feed.take(header.bytes)));
   for (let isLast = false; !isLast; ) {
@@ -112,7 +112,7 @@ function* frame(feed: TarFeed): Parse<void> {
 
 /** Returns the length of the frame at the beginning of `bytes`. Throws EBADMSG where there is no complete frame. */
 export function zstdFrameLength(bytes: Buffer): number {
-  const feed = new TarFeed();
+  const feed = new ByteFeed();
   const walk = oneFrame(feed);
   walk.next();
   const { done, value } = step(walk, bytes);
@@ -120,7 +120,7 @@ export function zstdFrameLength(bytes: Buffer): number {
   return value;
 }
 
-function* oneFrame(feed: TarFeed): Parse<number> {
+function* oneFrame(feed: ByteFeed): Parse<number> {
   if ((yield* feed.take(4)).readUInt32LE() !== MAGIC) throw damagedFrame();
   yield* frame(feed);
   return feed.consumed;

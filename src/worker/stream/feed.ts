@@ -12,7 +12,7 @@ export type Parse<Result> = Generator<undefined, Result, Buffer | null>;
 
 const NOTHING = Buffer.alloc(0);
 
-export class TarFeed {
+export class ByteFeed {
   #chunk: Buffer = NOTHING;
   #at = 0;
   #isOver = false;

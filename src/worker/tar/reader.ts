@@ -3,7 +3,7 @@
 // skip them differently see different members (CVE-2025-62518).
 import { ErrnoError } from "../../base/error.ts";
 import type { RawName } from "../../kernel/tree/tree.ts";
-import { damaged, type Parse, TarFeed } from "../stream/feed.ts";
+import { ByteFeed, damaged, type Parse } from "../stream/feed.ts";
 import type { TarEntry, TarKind, TarSink, TarTarget } from "./entry.ts";
 import { BLOCK, fileSize, hasValidSum, identity, isZeroBlock, parseHeader, type TarHeader } from "./header.ts";
 import { EXTENDED_LIMIT, type PaxRecords, paxAttributes, paxName, paxNumber, paxTime, readPax } from "./pax.ts";
@@ -31,7 +31,7 @@ const ENTRY_LIMIT = 8_000_000;
 
 export class TarReader {
   readonly #target: TarTarget;
-  readonly #feed = new TarFeed();
+  readonly #feed = new ByteFeed();
   readonly #parser: Parse<void>;
   readonly #global: PaxRecords = new Map();
   #records: PaxRecords = new Map();

@@ -1,7 +1,7 @@
 // Reads the maps of sparse files in tar archives, in the four formats of GNU tar: the old header type "S", and pax 0.0,
 // 0.1 and 1.0 ("The GNU tar manual, Storing Sparse Files"). A map must have its pieces in order inside the file, and
 // their sum must be the size of the data.
-import type { Parse, TarFeed } from "../stream/feed.ts";
+import type { ByteFeed, Parse } from "../stream/feed.ts";
 import { damaged } from "../stream/feed.ts";
 import { BLOCK, fileSize, number } from "./header.ts";
 import { type PaxRecords, paxName, paxNumber } from "./pax.ts";
@@ -64,7 +64,7 @@ function checkMap(map: SparseMap, dataBytes: number): SparseMap {
 const OLD_REAL_SIZE_AT = 483;
 
 /** Reads the map of a header of type "S", and of the blocks that continue it. */
-export function* readOldSparse(header: Buffer, dataBytes: number, feed: TarFeed): Parse<SparseMap> {
+export function* readOldSparse(header: Buffer, dataBytes: number, feed: ByteFeed): Parse<SparseMap> {
   const size = fileSize(number(header, OLD_REAL_SIZE_AT, 12, "sparse size"));
   const numbers = new Numbers();
   readTable(header, 386, 4, numbers);
@@ -92,7 +92,7 @@ export function isPaxSparse(records: PaxRecords): boolean {
 }
 
 /** Reads the map that extended headers announce; in format 1.0 it is in front of the data. */
-export function* readPaxSparse(records: PaxRecords, dataBytes: number, feed: TarFeed): Parse<SparseMap> {
+export function* readPaxSparse(records: PaxRecords, dataBytes: number, feed: ByteFeed): Parse<SparseMap> {
   const major = paxNumber(records, "GNU.sparse.major") ?? 0;
   const minor = paxNumber(records, "GNU.sparse.minor") ?? 0;
   const size = fileSize(paxNumber(records, "GNU.sparse.realsize") ?? paxNumber(records, "GNU.sparse.size") ?? 0);
@@ -114,7 +114,7 @@ function checked(numbers: Float64Array): Float64Array {
 }
 
 /** Reads a map of format 1.0: decimal lines, first the number of pieces, padded to a whole block. */
-function* readMapInData(size: number, dataBytes: number, feed: TarFeed): Parse<SparseMap> {
+function* readMapInData(size: number, dataBytes: number, feed: ByteFeed): Parse<SparseMap> {
   const numbers = new Numbers();
   let rest = "";
   let mapBytes = 0;

@@ -9,7 +9,7 @@ import { type Fetched, fetchMain } from "../download/job.ts";
 import type { JobLimits } from "../download/limits.ts";
 import { ChangedError } from "../download/retry.ts";
 import { Spool } from "../download/spool.ts";
-import { Conduit } from "../download/unbuffered.ts";
+import { DirectDownload } from "../download/unbuffered.ts";
 import { isFileUrl } from "../download/url.ts";
 import { mayBeDisk, requireDisk } from "../image/disk-format.ts";
 import { liftOsTree } from "../image/os-tree.ts";
@@ -87,16 +87,16 @@ interface Work {
 
 /** Downloads to a target that is written in place, without a spool. */
 async function inPlace(place: PullPlace, direct: DirectTarget, work: Work): Promise<Downloaded> {
-  const conduit = new Conduit();
+  const download = new DirectDownload();
   const hash = new Bun.CryptoHasher("sha256");
-  const fetched = follow(place.url, conduit, work);
-  await direct.write(hashing(Buffer.alloc(0), conduit.chunks(), hash), work.limits.contentBytes);
+  const fetched = follow(place.url, download, work);
+  await direct.write(hashing(Buffer.alloc(0), download.chunks(), hash), work.limits.contentBytes);
   await fetched;
   return { stage: null, spool: null, secondTree: null, sha256: hash.digest("hex"), etag: null };
 }
 
 /** Starts a download. Its errors are reported to the readers of `to`, too. */
-function follow(url: string, to: Spool | Conduit, { tags, limits, events }: Work): Promise<Fetched> {
+function follow(url: string, to: Spool | DirectDownload, { tags, limits, events }: Work): Promise<Fetched> {
   const fetched = fetchMain(url, to, tags, limits);
   const timer = setInterval(() => events.progress(to.end, to.origin?.size ?? null), 100);
   // The consumer starts with the first byte, so that nothing is unpacked where the kept download is still valid.

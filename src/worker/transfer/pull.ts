@@ -154,8 +154,8 @@ function sha256Of(content: Buffer): string {
  * `begun`: a kept download needs no checksums.
  */
 async function failWithoutSums<T>(downloaded: Promise<T>, begun: Promise<void>, trusted: Promise<unknown>): Promise<T> {
-  const hopeless = begun.then(() => trusted).then(() => downloaded);
-  return Promise.race([downloaded, hopeless]);
+  const untrusted = begun.then(() => trusted).then(() => downloaded);
+  return Promise.race([downloaded, untrusted]);
 }
 
 /**
