@@ -2,15 +2,34 @@
 
 import { readFileSync } from "node:fs";
 import { unlessNoFile } from "../base/absence.ts";
-import { errnoNameOf } from "../base/error.ts";
+import { errnoText } from "../base/errno.ts";
+import { ErrnoError, errnoNameOf } from "../base/error.ts";
 import type { Variant } from "../base/variant.ts";
 import { SYSTEMD1_NAME, SYSTEMD1_PATH } from "../base/vocabulary/bus-peers.ts";
 import type { BusCall } from "../ipc/bus/connection.ts";
 import { BusError } from "../ipc/bus/error.ts";
 
-/** Returns the host's machine id as text; "" where there is none. */
-export function hostId(): string {
-  return unlessNoFile(() => readFileSync("/etc/machine-id", "latin1").trim(), "");
+const MACHINE_ID = /^[0-9a-f]{32}$/i;
+
+/**
+ * Returns the host's machine id as text. Throws the errors of sd_id128_get_machine(3): `ENOENT` where the host has none,
+ * `ENOMEDIUM` where it is empty, `ENOPKG` before the first boot has set it.
+ */
+export function requireHostId(path = "/etc/machine-id"): string {
+  const text = unlessNoFile(() => readFileSync(path, "latin1").trim(), null);
+  if (text !== null && MACHINE_ID.test(text)) return text.toLowerCase();
+  const errno = text === null ? "ENOENT" : text === "" ? "ENOMEDIUM" : text === "uninitialized" ? "ENOPKG" : "EUCLEAN";
+  throw new ErrnoError(errno, errnoText(errno));
+}
+
+/** Returns the host's machine id as text; null where it has none. */
+export function hostId(): string | null {
+  try {
+    return requireHostId();
+  } catch (error) {
+    if (error instanceof ErrnoError) return null;
+    throw error;
+  }
 }
 
 const VERSION_CALL: BusCall = {

@@ -14,7 +14,7 @@ import { type BoundVarlink, VarlinkServer } from "../ipc/varlink/server.ts";
 import { notify } from "../kernel/socket/notify.ts";
 import { feedWatchdog } from "../kernel/socket/watchdog.ts";
 import { collectGarbageSoon } from "./garbage-collection.ts";
-import { hostId } from "./host.ts";
+import { requireHostId } from "./host.ts";
 import { IdleExit, idleLimitMs } from "./idle-exit.ts";
 import { delayFailure, EXIT_SUPERFLUOUS, isSuperfluous, lockInstance } from "./instance-lock.ts";
 import { DaemonLog } from "./log.ts";
@@ -92,7 +92,7 @@ export class ServiceShell {
     this.log = new DaemonLog(options.identifier, options.facility);
     this.#server = new BusServer({
       tree: { find: (path, call) => served.tree.find(path, call) },
-      machineId: hostId,
+      machineId: requireHostId,
       isPrivileged,
       bug: (error, where) => logUnexpected(this.log, error, where),
       called: () => this.#called(),

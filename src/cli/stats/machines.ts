@@ -1,4 +1,5 @@
 // Measures the resource usage of several machines, all or those that the user names, while machines start and end.
+import { errnoNameOf } from "../../base/error.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
 import { monotonicUsec } from "../../kernel/syscall/time.ts";
 import { Meter, type Usage } from "../../stats/meter.ts";
@@ -14,6 +15,18 @@ interface Measured {
   readonly leader: PidRef;
   readonly meter: Meter;
   last: Reading | null;
+}
+
+/** The leader runs, and this user may not see it. */
+class Hidden extends Failure {
+  constructor(name: string) {
+    super(
+      `Cannot read the resource usage of machine '${name}': /proc hides the processes of other users from this one`,
+      {
+        hint: "Run it as root, which sees all processes.",
+      },
+    );
+  }
 }
 
 /** A set of machines with open meters. */
@@ -46,16 +59,20 @@ export class MeasuredMachines implements Disposable {
   async #refresh(): Promise<void> {
     const wanted = await this.#wanted();
     for (const name of this.#machines.keys()) if (!wanted.includes(name)) this.#drop(name);
+    let hidden: Hidden | null = null;
     for (const name of wanted) {
       if (this.#machines.get(name)?.leader.isAlive() === true) continue;
       try {
         await this.#measure(name);
       } catch (error) {
         if (!this.#hasBegun && this.#names.length > 0) throw error;
+        if (error instanceof Hidden) hidden = error;
         // The machine has ended since the list was queried, or since it was named.
         if (meansNoMachine(error)) this.#drop(name);
       }
     }
+    // An empty list would say that there are no machines.
+    if (hidden !== null && this.#machines.size === 0) throw hidden;
     this.#hasBegun = true;
   }
 
@@ -71,8 +88,9 @@ export class MeasuredMachines implements Disposable {
       this.#drop(name);
       this.#machines.set(name, { facts, leader, meter, last: null });
     } catch (error) {
+      const isHidden = leader.isAlive() && errnoNameOf(error) === "ESRCH";
       leader[Symbol.dispose]();
-      throw error;
+      throw isHidden ? new Hidden(name) : error;
     }
   }
 

@@ -13,7 +13,7 @@ export function hostMachine(hasVsock: boolean): Machine {
   const machine = new Machine({
     ...NO_DESCRIPTION,
     name: ".host",
-    id: parseId(hostId()) ?? null,
+    id: parseId(hostId() ?? "") ?? null,
     class: "host",
     rootDirectory: "/",
     vsockCid: hasVsock ? VSOCK_CID_LOCAL : VSOCK_CID_ANY,

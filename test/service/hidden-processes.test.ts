@@ -1,0 +1,44 @@
+// Clients of users who may not see the processes of others: /proc is mounted with hidepid=2.
+import { describe, expect, test } from "bun:test";
+import { chmodSync } from "node:fs";
+import { join } from "node:path";
+import { isRoot, manager, register, TestDaemon } from "../lib/daemon.ts";
+import { hasBusDaemon, TestBus } from "../lib/private-bus.ts";
+import { havePrograms } from "../lib/programs.ts";
+import { waitFor } from "../lib/wait-for.ts";
+
+const can = isRoot && hasBusDaemon && havePrograms("clients without sight of processes", "unshare", "setpriv");
+const reason = can ? "" : " (left out: needs root, dbus-daemon, unshare and setpriv)";
+const MAIN = join(import.meta.dir, "../../src/main.ts");
+const AS_NOBODY = "exec setpriv --reuid=65534 --regid=65534 --clear-groups";
+
+/** Runs machinectl as the user nobody, who sees no process of another user. */
+function machinectl(bus: TestBus, ...words: string[]) {
+  const script = `mount -t proc -o hidepid=2 proc /proc && ${AS_NOBODY} "$@"`;
+  const command = ["unshare", "--mount", "sh", "-c", script, "sh", process.execPath, MAIN, "machinectl", ...words];
+  const { exitCode, stdout, stderr } = Bun.spawnSync(command, {
+    env: { PATH: process.env["PATH"] ?? "", DBUS_SYSTEM_BUS_ADDRESS: bus.address, SYSTEMD_COLORS: "0" },
+    stdin: "ignore",
+  });
+  return { exitCode, output: stdout.toString(), errors: stderr.toString() };
+}
+
+describe.skipIf(!can)(`where /proc hides processes${reason}`, () => {
+  test("stats does not say that there are no machines", async () => {
+    await using bus = await TestBus.start();
+    chmodSync(bus.directory, 0o755);
+    await using daemon = await TestDaemon.start({ DBUS_SYSTEM_BUS_ADDRESS: bus.address });
+    const client = await bus.connect();
+    await waitFor(() => manager(client, "ListMachines"), "the daemon on the bus");
+    expect(machinectl(bus, "stats")).toMatchObject({ exitCode: 0, output: expect.stringContaining("No machines.") });
+    await register(client, "seen", await daemon.leader());
+    for (const words of [["stats"], ["stats", "seen"]]) {
+      const { exitCode, output, errors } = machinectl(bus, ...words);
+      expect([exitCode, output]).toEqual([1, ""]);
+      expect(errors).toContain(
+        "Cannot read the resource usage of machine 'seen': /proc hides the processes of other users",
+      );
+    }
+    client.close();
+  });
+});
