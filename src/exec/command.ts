@@ -8,7 +8,8 @@ import { PidRef } from "../kernel/process/pidref.ts";
 import type { AccountRequest } from "./account.ts";
 import { READER_FDS, READER_WORD, reportAccount } from "./account-reader.ts";
 import type { EnterRequest } from "./enter.ts";
-import { becomeCommand, COMMAND_FDS, type CommandWords, programFile } from "./run.ts";
+import { programFile } from "./program-file.ts";
+import { becomeCommand, COMMAND_FDS, type CommandWords } from "./run.ts";
 import { receiveStreams } from "./streams.ts";
 
 /** Exit status where the command could not be started. */
@@ -47,8 +48,7 @@ export async function main(args: string[]): Promise<number> {
   using life = Fd.inherited(COMMAND_FDS.life);
   try {
     const request = requestOf(words, leader);
-    using program = await programFile();
-    return await becomeCommand(request, program, BigInt(words.sinceUsec), life);
+    return await becomeCommand(request, programFile(), BigInt(words.sinceUsec), life);
   } catch (error) {
     if (errnoNameOf(error) === null) throw error;
     writeSync(failure.number, (error as Error).message);

@@ -2,8 +2,8 @@
 // takes longer than all that it does.
 import program from "./program.bin" with { type: "file" };
 
-/** Returns the program's bytes; null in a build without a C compiler or a static C library. */
-export async function enterProgram(): Promise<Uint8Array | null> {
-  const bytes = await Bun.file(program).bytes();
-  return bytes.length === 0 ? null : bytes;
+/** Returns the program's file; null in a build without a C compiler or a static C library. */
+export function enterProgram(): Bun.BunFile | null {
+  const file = Bun.file(program);
+  return file.size === 0 ? null : file;
 }

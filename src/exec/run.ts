@@ -14,7 +14,6 @@ import type { Left } from "../kernel/socket/unix.ts";
 import { monotonicUsec } from "../kernel/syscall/time.ts";
 import { accountInTime } from "./account-reader.ts";
 import { type EnterRequest, enterCommand, requireAgreement } from "./enter.ts";
-import { enterProgram } from "./helper.ts";
 import { takeTerminal } from "./terminal.ts";
 
 /**
@@ -38,21 +37,6 @@ const SIGHUP = 1;
 /** Exit status of a command whose time was up. */
 const TIMED_OUT = 124;
 
-/**
- * Returns a new file with machined-enter for each call: a machine that has a shared one open for writing would block
- * its execution.
- */
-export async function programFile(): Promise<Fd> {
-  const program = await enterProgram();
-  if (program === null) {
-    throw new ErrnoError(
-      "EOPNOTSUPP",
-      "This build cannot enter machines: it was made without a C compiler or without a static C library; build it where both are installed (Debian: gcc, libc6-dev)",
-    );
-  }
-  return sealedFile("machined-enter", program);
-}
-
 /** Returns the leader's pidfd; throws EOPNOTSUPP before Linux 5.3. */
 function pidfdOf({ leader, machine }: { leader: PidRef; machine: string }): Fd {
   if (leader.pidfd !== null) return leader.pidfd;
@@ -67,7 +51,7 @@ function pidfdOf({ leader, machine }: { leader: PidRef; machine: string }): Fd {
  */
 export async function becomeCommand(
   request: EnterRequest,
-  program: Fd,
+  program: Promise<Fd>,
   sinceUsec: bigint = monotonicUsec(),
   life: Fd | null = null,
 ): Promise<number> {
@@ -81,8 +65,9 @@ export async function becomeCommand(
   using held = life === null ? null : inheritable(life);
   const descriptors = { pidfd: pidfd.number, held: held?.number ?? null };
   const { args, environment, outerUid } = enterCommand({ ...request, timeoutMs }, descriptors, account);
+  using file = await program;
   if (request.terminal === "own") takeTerminal(request.leader, outerUid, request.terminalSize);
-  replaceProcess(program, args, environment);
+  replaceProcess(file, args, environment);
 }
 
 export interface RunningCommand {

@@ -32,14 +32,19 @@ async function warnOfHost(session: Session, { name, leaderPid }: ExecTarget, lea
   );
 }
 
-/** Loads what only entering a machine needs; the caller closes the program's file. */
+/**
+ * Loads what only entering a machine needs. The program's file, which the caller closes, is copied meanwhile by another
+ * thread.
+ */
 async function loadEntry() {
-  const [{ becomeCommand, programFile }] = await Promise.all([
+  const { programFile } = await import("../../exec/program-file.ts");
+  const program = programFile();
+  const [{ becomeCommand }] = await Promise.all([
     import("../../exec/run.ts"),
     import("../../kernel/process/pidref.ts"),
     import("../../kernel/process/namespace.ts"),
   ]);
-  return { becomeCommand, program: await programFile() };
+  return { becomeCommand, program };
 }
 
 /** Runs the request by a child process, and prints an object about the command that is left running. */
@@ -90,8 +95,7 @@ async function enter(
   await session.close();
   if (!settings.stdin) (await import("../../kernel/file/fd.ts")).discardStandardInput();
   const { becomeCommand, program } = await entry;
-  using file = program;
-  return await becomeCommand(request, file);
+  return await becomeCommand(request, program);
 }
 
 /** Returns the ssh address that a virtual machine was registered with. Throws a Failure if it has none. */

@@ -105,11 +105,11 @@ function writeFacts(directory: string, facts: RunFacts): void {
  * changes to a user and executes the image's program. Returns its path.
  */
 async function putKeeper(directory: string): Promise<string> {
-  const program = await enterProgram();
+  const program = enterProgram();
   if (program === null)
     throw new Failure("This build cannot run images without an init: its helper program was not built (no C compiler)");
   const path = join(directory, "keeper");
-  writeFileSync(path, program, { mode: 0o755 });
+  await Bun.write(path, program, { mode: 0o755 });
   return path;
 }
 
