@@ -3,7 +3,7 @@ import type { JsMsg } from "@nats-io/jetstream";
 import type { Msg, NatsConnection } from "@nats-io/transport-node";
 import { connectFleet, refusedSubject, shownUrls } from "./connect.ts";
 import { followedMessages, inboxOf, SERVER_MS, storedMessages } from "./consume.ts";
-import { answerError, askError, fleetError } from "./errors.ts";
+import { answerError, askError, connectionEnded, FleetError, fleetError, isPassing, LostConnection } from "./errors.ts";
 import {
   EVENTS_STREAM,
   eventsSubject,
@@ -19,6 +19,17 @@ import type { FleetSettings } from "./settings.ts";
 
 /** The records of up to this many hosts are read one by one; for more hosts, all records are read and filtered. */
 const FEW_HOSTS = 8;
+
+/** How long reading is tried again after errors that may pass: a cluster chooses another leader meanwhile. */
+const PATIENCE_MS = 30_000;
+/**
+ * The deadline of the first request for a consumer: a cluster may give it to a server that has failed, and the next
+ * request to another one.
+ */
+const FIRST_MS = 2000;
+/** How long a host that has a record is asked again when no agent answers: the agent may be connecting to another server. */
+const AGENT_PATIENCE_MS = 3000;
+const PAUSE_MS = 250;
 
 /**
  * Where reading of events begins: after a sequence number, at a time (microseconds since 1970), or with the next event.
@@ -48,7 +59,8 @@ export class FleetClient {
       return new FleetClient(await connectFleet(settings, "machinectl"));
     } catch (error) {
       if (error instanceof Error && error.name === "SettingsError") throw error;
-      throw fleetError(`Cannot connect to the NATS server at ${shownUrls(settings)}`, error);
+      const { message, hint, cause } = fleetError(`Cannot connect to the NATS server at ${shownUrls(settings)}`, error);
+      throw new LostConnection(message, { cause, hint });
     }
   }
 
@@ -61,10 +73,10 @@ export class FleetClient {
     if (hosts !== null && hosts.length <= FEW_HOSTS) {
       return (await Promise.all(hosts.map((host) => this.#machinesOf(host)))).flat();
     }
-    const [machines, living] = await Promise.all([
-      this.#records(MACHINES_BUCKET, ">", readMachine),
-      this.#records(HOSTS_BUCKET, ">", readHost),
-    ]);
+    // The record of a host is written after those of its machines, and read before them: an agent that connects again
+    // meanwhile makes the older records of its machines invalid.
+    const living = await this.#records(HOSTS_BUCKET, ">", readHost);
+    const machines = await this.#records(MACHINES_BUCKET, ">", readMachine);
     const wanted = hosts === null ? null : new Set(hosts);
     return livingMachines(machines, living).filter(({ host }) => wanted?.has(host) ?? true);
   }
@@ -73,18 +85,16 @@ export class FleetClient {
   async #machinesOf(host: string): Promise<MachineRecord[]> {
     const token = String(tokenOf(host));
     try {
-      return await this.#machinesByName(token);
+      return await this.#patiently(() => this.#machinesByName(token));
     } catch (error) {
+      if (error instanceof FleetError) throw error;
       // This user of NATS may make consumers, but may not read single records.
       if (refusedSubject(error)?.startsWith("$JS.API.DIRECT.GET.") !== true) {
         throw fleetError("Cannot read the records of the fleet", error);
       }
     }
-    const [machines, living] = await Promise.all([
-      this.#records(MACHINES_BUCKET, `${token}.*`, readMachine),
-      this.#records(HOSTS_BUCKET, token, readHost),
-    ]);
-    return livingMachines(machines, living);
+    const living = await this.#records(HOSTS_BUCKET, token, readHost);
+    return livingMachines(await this.#records(MACHINES_BUCKET, `${token}.*`, readMachine), living);
   }
 
   async #machinesByName(token: string): Promise<MachineRecord[]> {
@@ -116,21 +126,42 @@ export class FleetClient {
   }
 
   async #records<T>(bucket: string, filter: string, read: (key: string, text: string) => T | null): Promise<T[]> {
-    const prefix = `$KV.${bucket}.`;
-    const found = new Map<string, T>();
     try {
-      const start = { filter_subject: prefix + filter, deliver_policy: "last_per_subject" };
-      for await (const message of storedMessages(this.nats, `KV_${bucket}`, start)) {
-        const key = message.subject.slice(prefix.length);
-        const record = message.headers?.get("KV-Operation") ? null : read(key, message.string());
-        // A record that is written while it is read arrives again.
-        if (record === null) found.delete(key);
-        else found.set(key, record);
-      }
+      return await this.#patiently((timeoutMs) => this.#readRecords({ bucket, filter, timeoutMs }, read));
     } catch (error) {
       throw fleetError("Cannot read the records of the fleet", error);
     }
+  }
+
+  async #readRecords<T>(
+    { bucket, filter, timeoutMs }: { bucket: string; filter: string; timeoutMs: number },
+    read: (key: string, text: string) => T | null,
+  ): Promise<T[]> {
+    const prefix = `$KV.${bucket}.`;
+    const found = new Map<string, T>();
+    const start = { filter_subject: prefix + filter, deliver_policy: "last_per_subject" };
+    for await (const message of storedMessages(this.nats, `KV_${bucket}`, start, timeoutMs)) {
+      const key = message.subject.slice(prefix.length);
+      const record = message.headers?.get("KV-Operation") ? null : read(key, message.string());
+      // A record that is written while it is read arrives again.
+      if (record === null) found.delete(key);
+      else found.set(key, record);
+    }
     return [...found.values()];
+  }
+
+  /** Reads again after errors that may pass. Throws a LostConnection where the connection has ended. */
+  async #patiently<T>(read: (timeoutMs: number) => Promise<T>): Promise<T> {
+    const end = performance.now() + PATIENCE_MS;
+    for (let timeoutMs = FIRST_MS; ; timeoutMs = SERVER_MS) {
+      try {
+        return await read(timeoutMs);
+      } catch (error) {
+        if (this.nats.isClosed()) throw connectionEnded();
+        if (!isPassing(error) || performance.now() > end) throw error;
+      }
+      await Bun.sleep(PAUSE_MS);
+    }
   }
 
   /** Returns a new subject that only this client reads. */
@@ -139,14 +170,18 @@ export class FleetClient {
   }
 
   /**
-   * Returns the first and last sequence number of a stream, and its creation time in milliseconds since 1970. Throws an
-   * error of NATS.
+   * Returns the first and last sequence number of a stream, and its creation time in milliseconds since 1970. Throws a
+   * FleetError.
    */
   async streamState(stream: string = EVENTS_STREAM): Promise<{ sequence: number; first: number; createdMs: number }> {
     const { jetstreamManager } = await import("@nats-io/jetstream");
-    const manager = await jetstreamManager(this.nats, { checkAPI: false, timeout: SERVER_MS });
-    const { state, created } = await manager.streams.info(stream);
-    return { sequence: state.last_seq, first: state.first_seq, createdMs: Date.parse(created) };
+    try {
+      const manager = await jetstreamManager(this.nats, { checkAPI: false, timeout: SERVER_MS });
+      const { state, created } = await this.#patiently(() => manager.streams.info(stream));
+      return { sequence: state.last_seq, first: state.first_seq, createdMs: Date.parse(created) };
+    } catch (error) {
+      throw fleetError("Cannot read the events of the fleet", error);
+    }
   }
 
   /**
@@ -178,18 +213,44 @@ export class FleetClient {
 
   /**
    * Sends a request to the agent of a host, and returns its answer. Throws a FleetError where there is no agent or no
-   * permission.
+   * permission. A host that has a record is expected to have an agent again within `patienceMs`.
    */
-  async ask(host: string, scope: Scope, verb: string, body: object, timeoutMs: number): Promise<FleetAnswer> {
-    let reply: Msg;
-    try {
-      reply = await this.nats.request(requestSubject(host, scope, verb), JSON.stringify(body), { timeout: timeoutMs });
-    } catch (error) {
-      throw askError(host, error, timeoutMs);
+  async ask(
+    host: string,
+    scope: Scope,
+    verb: string,
+    body: object,
+    timeoutMs: number,
+    patienceMs = AGENT_PATIENCE_MS,
+  ): Promise<FleetAnswer> {
+    const end = performance.now() + patienceMs;
+    let reply: Msg | null = null;
+    while (reply === null) {
+      try {
+        reply = await this.nats.request(requestSubject(host, scope, verb), JSON.stringify(body), {
+          timeout: timeoutMs,
+        });
+      } catch (error) {
+        if (this.nats.isClosed()) throw connectionEnded();
+        const isAbsent = error instanceof Error && /no responders/i.test(error.message);
+        if (!isAbsent || performance.now() > end || !(await this.#isExpected(host))) {
+          throw askError(host, error, timeoutMs);
+        }
+        await Bun.sleep(PAUSE_MS);
+      }
     }
     const answer = readAnswer(reply.string());
     if (answer === null) throw answerError(host);
     return answer;
+  }
+
+  /** Whether the host has a record: then its agent is there, or was there shortly before. */
+  async #isExpected(host: string): Promise<boolean> {
+    try {
+      return (await this.#record(HOSTS_BUCKET, String(tokenOf(host)), readHost)) !== null;
+    } catch {
+      return false;
+    }
   }
 }
 

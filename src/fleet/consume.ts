@@ -5,8 +5,13 @@ import { connectionEnded } from "./errors.ts";
 
 /** The deadline for replies of the server itself. */
 export const SERVER_MS = 5000;
-/** Messages that the server counted may expire before they are read: reading ends when none arrives for this long. */
+/**
+ * Messages that the server counted may expire before they are read: reading ends when none arrives for this long, and
+ * the server answers meanwhile.
+ */
 const QUIET_MS = 1000;
+/** After this time without a message, a reader of new ones asks whether the server still has its consumer. */
+const CHECK_MS = 5000;
 const CONSUMER_MS = 60_000;
 
 /** Returns a new subject that only this client reads. */
@@ -15,15 +20,25 @@ export function inboxOf(nats: NatsConnection): string {
   return `${options.inboxPrefix ?? "_INBOX"}.${crypto.randomUUID().replaceAll("-", "")}`;
 }
 
+/** The server has lost a consumer before its last message: what was read is not complete. */
+class ReadingStopped extends Error {
+  override readonly name = "ReadingStopped";
+
+  constructor(cause: unknown) {
+    super("The server stopped sending", { cause });
+  }
+}
+
 async function consumerOf(
   nats: NatsConnection,
   stream: string,
   start: object,
+  timeoutMs: number,
 ): Promise<{ consumer: PushConsumer; pending: number }> {
   const { jetstream } = await import("@nats-io/jetstream");
   // The delivery subject begins with the prefix of this client's inboxes, so that permissions of the server can name
   // it.
-  const consumer = await jetstream(nats, { timeout: SERVER_MS }).consumers.getPushConsumer(stream, {
+  const consumer = await jetstream(nats, { timeout: timeoutMs }).consumers.getPushConsumer(stream, {
     ...start,
     deliver_prefix: inboxOf(nats),
     inactive_threshold: CONSUMER_MS,
@@ -34,10 +49,15 @@ async function consumerOf(
 /**
  * Yields the present messages of a stream that fit a filter. Each message has the number of those that follow: reading
  * ends at 0. A fixed sequence number would be wrong, because a record that is written meanwhile moves to the end.
- * Throws an error of NATS.
+ * Throws an error of NATS, ReadingStopped, or `connectionEnded()`.
  */
-export async function* storedMessages(nats: NatsConnection, stream: string, start: object): AsyncGenerator<JsMsg> {
-  const { consumer, pending } = await consumerOf(nats, stream, start);
+export async function* storedMessages(
+  nats: NatsConnection,
+  stream: string,
+  start: object,
+  timeoutMs = SERVER_MS,
+): AsyncGenerator<JsMsg> {
+  const { consumer, pending } = await consumerOf(nats, stream, start, timeoutMs);
   try {
     if (pending === 0) return;
     const messages = await consumer.consume();
@@ -48,28 +68,43 @@ export async function* storedMessages(nats: NatsConnection, stream: string, star
         yield message;
         if (message.info.pending === 0) return;
       }
+      if (nats.isClosed()) throw connectionEnded();
+      await consumer.info().catch((error: unknown) => {
+        throw new ReadingStopped(error);
+      });
     } finally {
       clearTimeout(timer);
       messages.stop();
     }
   } finally {
-    await consumer.delete().catch(() => {});
+    if (!nats.isClosed()) void consumer.delete().catch(() => {});
   }
 }
 
 /**
- * Yields the messages of a stream that fit a filter, also new ones, until the connection ends: then throws
- * `connectionEnded()`.
+ * Yields the messages of a stream that fit a filter, also new ones, until the connection ends or the server has lost
+ * the consumer, as it does when a server of a cluster fails: then throws `connectionEnded()`.
  */
 export async function* followedMessages(nats: NatsConnection, stream: string, start: object): AsyncGenerator<JsMsg> {
-  const { consumer } = await consumerOf(nats, stream, start);
+  const { consumer } = await consumerOf(nats, stream, start, SERVER_MS);
   const messages = await consumer.consume();
   void nats.closed().then(() => messages.stop());
+  const check = () => {
+    consumer.info().then(
+      () => timer.refresh(),
+      () => messages.stop(),
+    );
+  };
+  const timer = setTimeout(check, CHECK_MS);
   try {
-    yield* messages;
+    for await (const message of messages) {
+      timer.refresh();
+      yield message;
+    }
     throw connectionEnded();
   } finally {
+    clearTimeout(timer);
     messages.stop();
-    if (!nats.isClosed()) await consumer.delete().catch(() => {});
+    if (!nats.isClosed()) void consumer.delete().catch(() => {});
   }
 }

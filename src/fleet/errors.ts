@@ -16,6 +16,30 @@ export class FleetError extends Error {
   }
 }
 
+/** The connection to the server was lost, or none was made: with another one, reading can be tried again. */
+export class LostConnection extends FleetError {}
+
+type NatsFailure = Error & { readonly code?: unknown; readonly status?: unknown };
+
+/**
+ * Whether an error of NATS may pass by itself. When a server of a cluster fails, another one answers in its place after
+ * some seconds; until then requests to JetStream have no answer, or a refusal with the code 503.
+ */
+export function isPassing(error: unknown): boolean {
+  const { name, code, status } = error as NatsFailure;
+  return (
+    name === "TimeoutError" ||
+    name === "ReadingStopped" ||
+    (name.startsWith("JetStream") && (code === 503 || status === 503))
+  );
+}
+
+/** The same for messages to a stream, which then may have no responder; neither has one that was never made. */
+export function isPassingForStream(error: unknown): boolean {
+  const { name, message } = error as Error;
+  return isPassing(error) || name === "JetStreamNotEnabled" || /no responders/i.test(message);
+}
+
 /**
  * Returns the error for a subject that the server refuses; it names the missing scope, or the permission for `machined
  * fleet setup`.
@@ -28,8 +52,6 @@ function refusal(subject: string): FleetError {
     "The administrator of the NATS server can permit it, in the permissions of this user in the server's configuration.";
   return new FleetError(`This user of NATS ${lacking}: the server refuses '${subject}'`, { hint });
 }
-
-type NatsFailure = Error & { readonly code?: unknown };
 
 /** Error codes of a connection that the server has closed; the engine reports EBADF for a later write. */
 const CLOSED = ["EBADF", "ECONNRESET", "EPIPE"];
@@ -97,7 +119,7 @@ export function answerError(host: string): FleetError {
 /** Returns the error for a connection that the server or the network ended. */
 export function connectionEnded(): FleetError {
   const hint = "Try again: the server may have been restarted. A request that was sent may have been carried out.";
-  return new FleetError("The connection to the NATS server was lost", { hint });
+  return new LostConnection("The connection to the NATS server was lost", { hint });
 }
 
 /** Returns the error for the agent of a running command that sent nothing for `silenceMs`. */

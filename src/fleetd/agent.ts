@@ -5,7 +5,7 @@ import type { Log } from "../base/log.ts";
 import { connectFleet, refusedSubject } from "../fleet/connect.ts";
 import type { HostRecord } from "../fleet/record.ts";
 import { type FleetSettings, SettingsError } from "../fleet/settings.ts";
-import { EventPublisher } from "./events.ts";
+import { type EventGap, EventPublisher } from "./events.ts";
 import { listLocalMachines } from "./local-machines.ts";
 import { RecordWriter } from "./records.ts";
 import { RequestServer } from "./requests.ts";
@@ -34,7 +34,7 @@ export function natsReason(error: unknown): string {
     return `The NATS server does not permit this user to use '${subject}': see the permissions in its configuration`;
   const { name, message } = error as Error;
   if (name === "JetStreamNotEnabled" || /no responders/i.test(message))
-    return "The NATS server has no buckets and streams of machined: 'machined fleet setup' makes them, where JetStream is enabled";
+    return "The NATS server has no buckets and streams of machined, or no server of the cluster leads them at the moment: 'machined fleet setup' makes them, where JetStream is enabled";
   if (name === "AuthorizationError")
     return `The NATS server refuses the login of this host (${message}): check User= and PasswordFile=, or CredentialsFile=`;
   return message;
@@ -47,6 +47,10 @@ export class Agent {
   readonly #stopped = Promise.withResolvers<void>();
   #isStopped = false;
   #lastReason = "";
+  /** Whether this host has its record over the present connection. */
+  #isThere = false;
+  /** Which events the server lacks, for the next connection. */
+  readonly #gap: EventGap = { resume: null };
 
   constructor(settings: FleetSettings, facts: AgentFacts, log: Log) {
     this.#settings = settings;
@@ -89,32 +93,26 @@ export class Agent {
   /** Runs one connection to its end. */
   async #session(): Promise<void> {
     const { host } = this.#facts;
+    this.#isThere = false;
     const nats = await connectFleet(this.#settings, `machined ${host}`);
     const records = new RecordWriter(nats, this, this.#settings.ttlMs, this.#log);
     const events = new EventPublisher(nats, {
       ...this.#facts,
       log: this.#log,
+      gap: this.#gap,
       seen: ({ type }) => {
         if (CHANGING.includes(String(type))) records.soon();
       },
     });
     const requests = new RequestServer(nats, { host, allow: this.#settings.allow, log: this.#log });
     try {
-      await this.#until(nats, [this.#begin(records), events.run(), requests.run()]);
+      await this.#until(nats, [records.run(), events.run(), requests.run()]);
     } finally {
       records.close();
       events.close();
       requests.close();
       await nats.close();
     }
-  }
-
-  async #begin(records: RecordWriter): Promise<void> {
-    await records.round();
-    if (this.#isStopped) return;
-    this.#log.info(`In the fleet as '${this.#facts.host}'`);
-    this.#lastReason = "";
-    await records.run();
   }
 
   /** Waits for the first end or fault of the parts, for the end of the connection, or for `stop()`. */
@@ -135,6 +133,22 @@ export class Agent {
       if (subject !== null && !subject.startsWith("_INBOX")) throw status.error;
     }
     await this.#stopped.promise;
+  }
+
+  written(): void {
+    if (!this.#isThere && !this.#isStopped) this.#log.info(`In the fleet as '${this.#facts.host}'`);
+    this.#isThere = true;
+    this.#lastReason = "";
+  }
+
+  refused(error: Error, isThere: boolean): void {
+    if (!isThere) {
+      this.#tell(natsReason(error));
+      return;
+    }
+    const text = `The NATS server does not take the records of this host at the moment (${error.message}); trying again`;
+    if (this.#lastReason !== text) this.#log.warning(text);
+    this.#lastReason = text;
   }
 
   /** Returns the present machines. */

@@ -5,6 +5,7 @@ import type { JetStreamClient } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { Log } from "../base/log.ts";
 import { EVENT_TYPES } from "../base/vocabulary/event.ts";
+import { isPassingForStream } from "../fleet/errors.ts";
 import { EVENTS_STREAM, eventSubject } from "../fleet/names.ts";
 import { EVENTS_AGE_MS } from "../fleet/streams.ts";
 import { type VarlinkClient, VarlinkError } from "../ipc/varlink/client.ts";
@@ -18,6 +19,8 @@ const ACK_MS = 5000;
 const RETRY_MS = 1000;
 const NO_LOG = ["org.varlink.service.MethodNotFound", "org.varlink.service.InterfaceNotFound"];
 const NO_SUCH_CURSOR = "org.varlink.service.InvalidParameter";
+
+const NONE: ReadonlySet<string> = new Set();
 
 type Event = Readonly<Record<string, unknown>>;
 
@@ -48,10 +51,59 @@ async function lastCursor(nats: NatsConnection, host: string): Promise<string | 
   return found.sort((a, b) => b.sequence - a.sequence)[0]?.cursor ?? null;
 }
 
+/**
+ * Where publishing continues after the server has stored an event, but not one before it: that happens in a cluster
+ * when another server begins to lead the stream. Null where the server's last event tells it.
+ */
+export interface EventGap {
+  resume: {
+    /** The last event before the first one that the server lacks; null for none. */
+    readonly cursor: string | null;
+    /** The ids of later events that it has. */
+    readonly stored: ReadonlySet<string>;
+  } | null;
+}
+
+/** Events in their order, from the first one on that the server has not acknowledged. */
+class SentEvents {
+  readonly #sent: { readonly id: string; readonly cursor: string; isStored: boolean }[] = [];
+  readonly #ahead: Set<string>;
+  #cursor: string | null;
+
+  /** `ahead`: the ids of events that the server has, although it lacks an earlier one. */
+  constructor(cursor: string | null, ahead: ReadonlySet<string>) {
+    this.#cursor = cursor;
+    this.#ahead = new Set(ahead);
+  }
+
+  /** Whether the server has the event already. */
+  has(id: string): boolean {
+    return this.#ahead.delete(id);
+  }
+
+  /** Adds an event; returns what is called when the server has it. */
+  add(id: string, cursor: string): () => void {
+    const one = { id, cursor, isStored: false };
+    this.#sent.push(one);
+    return () => {
+      one.isStored = true;
+      while (this.#sent[0]?.isStored) this.#cursor = this.#sent.shift()?.cursor ?? this.#cursor;
+    };
+  }
+
+  /** Returns what the next run has to know. */
+  get resume(): EventGap["resume"] {
+    const stored = this.#sent.filter(({ isStored }) => isStored).map(({ id }) => id);
+    if (stored.length + this.#ahead.size === 0) return null;
+    return { cursor: this.#cursor, stored: new Set([...stored, ...this.#ahead]) };
+  }
+}
+
 interface EventTarget {
   readonly host: string;
   readonly bootId: string;
   readonly log: Log;
+  readonly gap: EventGap;
   /** Called for each event of the log, before it is published. */
   readonly seen: (event: Event) => void;
 }
@@ -64,6 +116,7 @@ export class EventPublisher {
   #stop = Promise.withResolvers<void>();
   #isClosed = false;
   #failure: Error | null = null;
+  #isTold = false;
 
   constructor(nats: NatsConnection, target: EventTarget) {
     this.#nats = nats;
@@ -76,7 +129,10 @@ export class EventPublisher {
     this.#stop.resolve();
   }
 
-  /** Publishes until `close()`; throws where the server refuses an event. */
+  /**
+   * Publishes until `close()`; throws where the server refuses an event. Where that may pass, publishing continues over
+   * the same connection.
+   */
   async run(): Promise<void> {
     const { jetstream } = await import("@nats-io/jetstream");
     const stream = jetstream(this.#nats);
@@ -85,14 +141,25 @@ export class EventPublisher {
       try {
         await this.#follow(stream, isForgotten);
       } catch (error) {
-        if (this.#failure !== null) throw this.#failure;
         if (this.#isClosed) return;
+        if (this.#failure !== null) this.#requirePassing();
         if (error instanceof VarlinkError && NO_LOG.includes(error.id)) return await this.#withoutLog();
         isForgotten = error instanceof VarlinkError && error.id === NO_SUCH_CURSOR && !isForgotten;
         if (!isForgotten) this.#target.log.debug(`Cannot read events of the local daemon: ${(error as Error).message}`);
       }
       await Promise.race([this.#stop.promise, Bun.sleep(RETRY_MS)]);
     }
+  }
+
+  /** Forgets a failure that may pass; throws any other. */
+  #requirePassing(): void {
+    const failure = this.#failure;
+    this.#failure = null;
+    if (failure === null) return;
+    if (this.#nats.isClosed() || !isPassingForStream(failure)) throw failure;
+    const text = `The NATS server does not take events at the moment: ${failure.message}; trying again`;
+    if (!this.#isTold) this.#target.log.warning(text);
+    this.#isTold = true;
   }
 
   #withoutLog(): Promise<void> {
@@ -113,33 +180,41 @@ export class EventPublisher {
   /** Follows the log of the local daemon; asks the server where to begin only if there is a log. */
   async #follow(stream: JetStreamClient, isForgotten: boolean): Promise<void> {
     this.#varlink = await connectPlainVarlink(managerSocket());
+    const { gap, bootId } = this.#target;
     const pending: Promise<unknown>[] = [];
+    let sent: SentEvents | null = null;
     try {
-      const cursor = isForgotten ? null : await this.#cursor();
+      const resume = isForgotten ? { cursor: null, stored: gap.resume?.stored ?? NONE } : gap.resume;
+      const cursor = resume === null ? await this.#cursor() : resume.cursor;
       if (this.#isClosed) return;
+      sent = new SentEvents(cursor, resume?.stored ?? NONE);
       const parameters = cursor === null ? { sinceUSec: 0 } : { cursor };
       for await (const event of this.#varlink.callMore("io.machined.Events.Subscribe", parameters)) {
         if (this.#failure !== null) throw this.#failure;
         this.#target.seen(event);
-        if (!isPublished(event, Date.now())) continue;
-        pending.push(this.#publish(stream, event));
+        const id = messageId(bootId, event);
+        if (!isPublished(event, Date.now()) || sent.has(id)) continue;
+        pending.push(this.#publish(stream, event, id, sent.add(id, String(event["cursor"]))));
         if (pending.length >= MOST_PENDING) await Promise.all(pending.splice(0));
       }
     } finally {
       this.#varlink.close();
       await Promise.all(pending);
+      if (sent !== null) gap.resume = sent.resume;
     }
   }
 
   /**
-   * Publishes an event. The first one that the server refuses ends the publisher, so that events stay in their order.
+   * Publishes an event. The first one that the server refuses ends the reading, so that events stay in their order.
    */
-  async #publish(stream: JetStreamClient, event: Event): Promise<void> {
-    const { host, bootId } = this.#target;
+  async #publish(stream: JetStreamClient, event: Event, id: string, stored: () => void): Promise<void> {
+    const { host } = this.#target;
     try {
       const subject = eventSubject(host, String(event["type"]));
       const text = JSON.stringify({ ...event, host });
-      await stream.publish(subject, text, { msgID: messageId(bootId, event), timeout: ACK_MS });
+      await stream.publish(subject, text, { msgID: id, timeout: ACK_MS });
+      stored();
+      this.#isTold = false;
     } catch (error) {
       this.#failure ??= error as Error;
       this.#varlink?.close();

@@ -1,7 +1,9 @@
 // Keeps the records of this host and its machines in the buckets: each is written again at a third of its time to live,
 // and at once when it changes.
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { JetStreamClient } from "@nats-io/jetstream";
+import type { MsgHdrs, NatsConnection } from "@nats-io/transport-node";
 import type { Log } from "../base/log.ts";
+import { isPassingForStream } from "../fleet/errors.ts";
 import { recordSubject } from "../fleet/names.ts";
 import { type HostRecord, hostText, type MachineRecord, MOST_RECORD_BYTES, machineText } from "../fleet/record.ts";
 import { MACHINE_TTLS } from "../fleet/streams.ts";
@@ -14,12 +16,24 @@ const PACE_MS = 250;
  */
 const LEAST_ACK_MS = 5000;
 const ROUNDS_OF_TTL = 3;
+/**
+ * The shortest and the longest pause before a round that the server did not acknowledge is written again. It doubles,
+ * and varies at random.
+ */
+const RETRY_MS = 500;
+const RETRY_LIMIT_MS = 5000;
+/** How many records of machines are sent before the server has acknowledged the first of them. */
+const MOST_PENDING = 64;
 
 interface RecordSource {
   /** Returns the present machines; throws where the local daemon does not answer. */
   machines(): Promise<readonly MachineRecord[]>;
   /** Returns the record of the host with machines of these names. */
   host(names: readonly string[]): Omit<HostRecord, "since">;
+  /** Called for each round that the server has acknowledged. */
+  written(): void;
+  /** Called where it has not, and the round is written again; `isThere`: the record of this host was written before. */
+  refused(error: Error, isThere: boolean): void;
 }
 
 /** The writer of one connection. */
@@ -39,6 +53,8 @@ export class RecordWriter {
   #wake: (() => void) | null = null;
   #isWanted = false;
   #isClosed = false;
+  /** Whether the record of the host was written over this connection. */
+  #hasBegun = false;
   /** Whether it was logged that the machines cannot be listed. */
   #isTold = false;
 
@@ -60,11 +76,25 @@ export class RecordWriter {
     this.#wake?.();
   }
 
-  /** Writes round after round until `close()`; throws where the server does not acknowledge one. */
+  /**
+   * Writes round after round until `close()`. What the server does not acknowledge is written again over the same
+   * connection where that may succeed: the server of a cluster that led a bucket may have failed. Else throws.
+   */
   async run(): Promise<void> {
+    let retryMs = RETRY_MS;
     while (!this.#isClosed) {
       this.#isWanted = false;
-      await this.round();
+      try {
+        await this.round();
+      } catch (error) {
+        if (this.#isClosed || this.#nats.isClosed() || !isPassingForStream(error)) throw error;
+        this.#source.refused(error as Error, this.#hasBegun);
+        await this.#pause(retryMs * (0.5 + Math.random()), false);
+        retryMs = Math.min(retryMs * 2, RETRY_LIMIT_MS);
+        continue;
+      }
+      retryMs = RETRY_MS;
+      this.#source.written();
       await this.#pause(PACE_MS, false);
       if (!this.#isWanted && (await this.#pause(this.#roundMs - PACE_MS, true))) this.#rounds--;
     }
@@ -72,7 +102,7 @@ export class RecordWriter {
 
   /**
    * Writes one round. The records of machines are written before that of the host, so that a reader of the latter finds
-   * them.
+   * them. Throws the error of a record that was not acknowledged.
    */
   async round(): Promise<void> {
     let machines: readonly MachineRecord[] | null = null;
@@ -88,35 +118,60 @@ export class RecordWriter {
     if (this.#isClosed) return;
     const names = machines?.map(({ machine }) => machine) ?? [...this.#written.keys()];
     const host = { ...this.#source.host(names), since: this.#since };
-    if (machines !== null) await this.#writeMachines(host.host, machines);
     const { jetstream } = await import("@nats-io/jetstream");
-    await jetstream(this.#nats).publish(recordSubject(host.host, null), hostText(host), {
-      timeout: Math.max(this.#roundMs, LEAST_ACK_MS),
-    });
+    const stream = jetstream(this.#nats);
+    const failure = machines === null ? null : await this.#writeMachines(stream, host.host, machines);
+    // Without the records of machines, the first record of the host would hide those of the connection before.
+    if (failure !== null && !this.#hasBegun) throw failure;
+    await stream.publish(recordSubject(host.host, null), hostText(host), { timeout: this.#ackMs });
+    this.#hasBegun = true;
+    if (failure !== null) throw failure;
   }
 
-  /** Writes new and changed records, and all of them every few rounds. */
-  async #writeMachines(host: string, machines: readonly MachineRecord[]): Promise<void> {
+  get #ackMs(): number {
+    return Math.max(this.#roundMs, LEAST_ACK_MS);
+  }
+
+  /**
+   * Writes new and changed records, and all of them every few rounds. Returns the error of the first record that the
+   * server did not acknowledge, which the next round writes again; else null.
+   */
+  async #writeMachines(
+    stream: JetStreamClient,
+    host: string,
+    machines: readonly MachineRecord[],
+  ): Promise<Error | null> {
     const isFull = this.#rounds <= 0;
     if (isFull) this.#rounds = MACHINE_TTLS;
     const gone = new Set(this.#written.keys());
+    const pending = new PendingWrites();
     for (const record of machines) {
       gone.delete(record.machine);
       const facts = machineText({ ...record, time: 0 });
       const text = machineText(record);
       if (Buffer.byteLength(text) > MOST_RECORD_BYTES) continue;
       if (!isFull && this.#written.get(record.machine) === facts) continue;
-      this.#written.set(record.machine, facts);
-      this.#nats.publish(recordSubject(host, record.machine), text);
+      await pending.add(this.#write(stream, host, record.machine, text), (isStored) => {
+        // An unknown state is written again.
+        this.#written.set(record.machine, isStored ? facts : "");
+      });
     }
-    if (gone.size === 0) return;
-    const { headers } = await import("@nats-io/transport-node");
-    const marker = headers();
-    marker.set("KV-Operation", "DEL");
-    for (const machine of gone) {
-      this.#written.delete(machine);
-      this.#nats.publish(recordSubject(host, machine), "", { headers: marker });
+    if (gone.size > 0) {
+      const { headers } = await import("@nats-io/transport-node");
+      const marker = headers();
+      marker.set("KV-Operation", "DEL");
+      for (const machine of gone) {
+        await pending.add(this.#write(stream, host, machine, "", marker), (isStored) => {
+          if (isStored) this.#written.delete(machine);
+        });
+      }
     }
+    return pending.settled();
+  }
+
+  #write(stream: JetStreamClient, host: string, machine: string, text: string, headers?: MsgHdrs): Promise<unknown> {
+    const options = { timeout: this.#ackMs, ...(headers === undefined ? {} : { headers }) };
+    return stream.publish(recordSubject(host, machine), text, options);
   }
 
   /** Waits; `close()` ends that, and `soon()` where `isWoken` is set. Returns whether the whole time has passed. */
@@ -133,5 +188,32 @@ export class RecordWriter {
       };
       if (this.#isClosed) end(false);
     });
+  }
+}
+
+/** Writes that the server has not acknowledged yet. */
+class PendingWrites {
+  readonly #writes: Promise<void>[] = [];
+  #failure: Error | null = null;
+
+  /** Adds a write; waits where too many are pending. */
+  async add(write: Promise<unknown>, done: (isStored: boolean) => void): Promise<void> {
+    const settle = (error: Error | null) => {
+      this.#failure ??= error;
+      done(error === null);
+    };
+    this.#writes.push(
+      write.then(
+        () => settle(null),
+        (error: Error) => settle(error),
+      ),
+    );
+    if (this.#writes.length >= MOST_PENDING) await Promise.all(this.#writes.splice(0));
+  }
+
+  /** Waits for all; returns the first error. */
+  async settled(): Promise<Error | null> {
+    await Promise.all(this.#writes.splice(0));
+    return this.#failure;
   }
 }

@@ -67,6 +67,9 @@ beforeAll(async () => {
     host=$2; shift 2
     case $host in
     dead) echo "ssh: connect to host dead port 22: Connection refused" >&2; exit 255 ;;
+    noisy) echo 'Welcome, all!' ;;
+    reader) cat >${directory}/input; exit 0 ;;
+    halfway) (sleep infinity) & exit 255 ;;
     hung*) mkdir -p ${directory}/hung; echo $$ >${directory}/hung/$$; exec sleep infinity ;;
     together*) mkdir -p ${directory}/together; : >${directory}/together/$host
       until [ "$(ls ${directory}/together | wc -l)" = 4 ]; do sleep .1; done ;;
@@ -101,7 +104,9 @@ describe.skipIf(!isRoot)(`machines of several hosts${needsRoot}`, () => {
     );
     expect(stderr).toMatch(DEAD);
     expect(status).toBe(1);
-    expect(readFileSync(join(directory, "calls"), "utf8")).toMatch(/^-xT -o BatchMode=yes -- a sh -c '/m);
+    expect(readFileSync(join(directory, "calls"), "utf8")).toMatch(
+      /^-xT -o BatchMode=yes -o ServerAliveInterval=15 -o ServerAliveCountMax=4 -- a sh -c '/m,
+    );
   });
 
   test("rows of all hosts are sorted together, filtered, and printed as JSON with a row for each failure", async () => {
@@ -236,9 +241,46 @@ describe.skipIf(!isRoot)(`machines of several hosts${needsRoot}`, () => {
     );
     expect(stdout).toBe("a db\nb db\n");
     expect((await machinectl("-H", `@${file}x`, "list")).stderr).toBe(
-      `Cannot read hosts from '${file}x': there is no such file, or it may not be read\n`,
+      `Cannot read hosts from '${file}x': No such file or directory\n`,
     );
   });
+});
+
+test("errors about a file of hosts have the reason; it may be a pipe, and no device without an end", async () => {
+  const list = (file: string) => machinectl("-H", `@${file}`, "list");
+  expect(await list(directory)).toMatchObject({
+    stderr: `Cannot read hosts from '${directory}': Is a directory\n`,
+    status: 1,
+  });
+  expect((await list("/dev/zero")).stderr).toBe("Cannot read hosts from '/dev/zero': it has more than 4 MiB\n");
+  const pipe = join(directory, "pipe");
+  Bun.spawnSync(["mkfifo", pipe]);
+  const listing = list(pipe);
+  writeFileSync(pipe, "dead\r\n");
+  expect((await listing).stderr).toMatch(/^dead: ssh: connect to host dead/);
+});
+
+test("an ssh that outlives the client of its host does not keep the others waiting", async () => {
+  const { stderr, status } = await machinectl("-H", "halfway,dead", "list");
+  expect(stderr).toMatch(/^halfway: .*\ndead: /);
+  expect(status).toBe(1);
+});
+
+test("text that the login shell of a host prints is named as the reason", async () => {
+  for (const hosts of ["noisy", "noisy,dead"]) {
+    const { stderr } = await machinectl("-H", hosts, "list");
+    expect(stderr).toContain("reset by peer (the login shell of the host printed 'Welcome, all!' before");
+  }
+});
+
+test("verbs that run on the other host read no standard input: it may be a list of hosts", async () => {
+  const { MACHINED_RUNTIME_DIRECTORY: _, ...env } = process.env;
+  const child = Bun.spawn([process.execPath, MAIN, "machinectl", "-H", "reader", "stats"], {
+    stdio: [Buffer.from("more\nhosts\n"), "ignore", "ignore"],
+    env: { ...env, SYSTEMD_SSH: join(directory, "ssh") },
+  });
+  expect(await child.exited).toBe(0);
+  expect(readFileSync(join(directory, "input"), "utf8")).toBe("");
 });
 
 test("hosts are asked at the same time, or with --parallel=1 one after the other", async () => {

@@ -109,7 +109,8 @@ export function clientScript({ program, verb }: OwnVerb, command: readonly strin
  */
 export function clientOnHost(session: Session, command: readonly string[], own: OwnVerb | null): Promise<number> {
   const words = own === null ? command : ["sh", "-c", clientScript(own, command)];
-  return ssh(session, destination(session, String(command[0])), words.map(shellQuoted).join(" "));
+  // Verbs of our own read no input: in a loop of a shell, that is the list of hosts.
+  return ssh(session, destination(session, String(command[0])), words.map(shellQuoted).join(" "), own === null);
 }
 
 /** Runs the order on the host that -H names; returns the exit status of the command. */

@@ -1,5 +1,6 @@
 // Verbs that agents carry out: status and those of the scope `lifecycle`, and what these verbs share with stats.
 import type { FleetClient } from "../../fleet/client.ts";
+import { LostConnection } from "../../fleet/errors.ts";
 import type { Scope } from "../../fleet/names.ts";
 import type { VerbRow } from "../command-line/verb-row.ts";
 import { printPages } from "../hosts/print.ts";
@@ -8,7 +9,7 @@ import { Failure } from "../session/failure.ts";
 import { inParallel } from "../session/in-parallel.ts";
 import type { Session } from "../session/session.ts";
 import { tableJsonMode } from "../session/settings.ts";
-import { asFailure, chosenHosts, withFleet } from "./open.ts";
+import { asFailure, chosenHosts, readingFleet, withFleet } from "./open.ts";
 import { type Place, placesOf } from "./places.ts";
 
 /**
@@ -34,7 +35,10 @@ export interface Question {
   readonly body: object;
 }
 
-/** Sends the request to one host. Where it fails, the result has the reason. */
+/**
+ * Sends the request to one host. Where it fails, the result has the reason. Throws a LostConnection for what only
+ * reads.
+ */
 export async function askHost(fleet: FleetClient, place: Place, question: Question): Promise<HostResult> {
   const { host, machines } = place;
   const { scope, verb, body } = question;
@@ -43,6 +47,7 @@ export async function askHost(fleet: FleetClient, place: Place, question: Questi
     const error = answer.status === 0 ? null : reasonOf(answer.error, answer.status);
     return { host, text: answer.output, status: answer.status, error };
   } catch (error) {
+    if (error instanceof LostConnection && scope === "read") throw error;
     const failure = asFailure(error);
     if (!(failure instanceof Failure)) throw error;
     return { host, text: "", status: 1, error: failure.message };
@@ -61,7 +66,7 @@ export async function status(session: Session, verb: VerbRow, words: readonly st
   const places = placesOf(words, chosenHosts(session));
   const form = tableJsonMode(settings) === null ? "text" : "json";
   const question: Question = { scope: "read", verb: "status", body: { form, lines: Math.min(settings.lines, 1000) } };
-  const results = await withFleet(session, (fleet) =>
+  const results = await readingFleet(session, (fleet) =>
     inParallel(places, AT_ONCE, (place) => askHost(fleet, place, question)),
   );
   await session.openPager();

@@ -5,7 +5,7 @@ import { Failure } from "../session/failure.ts";
 import { replaceFile } from "../session/replace-file.ts";
 import type { Session } from "../session/session.ts";
 import { type FleetMachine, listFleet } from "./list.ts";
-import { withFleet } from "./open.ts";
+import { readingFleet } from "./open.ts";
 
 /** Returns the variables by which Ansible reaches a machine, through its host. */
 function fleetHostVariables(machine: FleetMachine): Variables {
@@ -97,6 +97,6 @@ export async function inventory(session: Session, [kind = "", ...words]: readonl
   ]);
   const make = kinds.get(kind);
   if (make === undefined) throw new Failure(`Unknown inventory '${kind}': there are ansible and prometheus-sd`);
-  const machines = await withFleet(session, (fleet) => listFleet(session, fleet));
+  const machines = await readingFleet(session, (fleet) => listFleet(session, fleet));
   return make(session, words, machines);
 }

@@ -9,7 +9,7 @@ import { planOf } from "../list/plan.ts";
 import { printList, printsColumns } from "../list/print.ts";
 import { type ListedMachine, MACHINE_COLUMNS, type MachineNeed, NO_EXTRAS } from "../machine/columns.ts";
 import type { Session } from "../session/session.ts";
-import { chosenHosts, withFleet } from "./open.ts";
+import { chosenHosts, readingFleet } from "./open.ts";
 
 /** A machine of the list, on its host. */
 export interface FleetMachine extends ListedMachine {
@@ -45,7 +45,7 @@ export async function list(session: Session): Promise<number> {
   if (printsColumns(session, FLEET_COLUMNS)) return 0;
   const usual = usualColumns(FLEET_COLUMNS).filter(({ key }) => key !== "addresses" || settings.maxAddresses > 0);
   const plan = planOf(settings, FLEET_COLUMNS, usual);
-  const machines = await withFleet(session, (fleet) => listFleet(session, fleet));
+  const machines = await readingFleet(session, (fleet) => listFleet(session, fleet));
   const mostLines = settings.full ? Number.POSITIVE_INFINITY : settings.maxAddresses;
   printList(session, machines, plan, { zone: UTC, nowUsec: ports.nowUsec(), mostLines, noun: "machines" });
   return 0;

@@ -1,6 +1,6 @@
 // The settings that `--fleet` selects, and a connection to their server.
 import type { FleetClient } from "../../fleet/client.ts";
-import { FleetError } from "../../fleet/errors.ts";
+import { FleetError, LostConnection } from "../../fleet/errors.ts";
 import { isFleetHost } from "../../fleet/names.ts";
 import { DEFAULTS, FLEET_CONF, type FleetSettings, parseFleetConf, parseUrls } from "../../fleet/settings.ts";
 import { Failure } from "../session/failure.ts";
@@ -47,18 +47,50 @@ export async function fleetSettings(session: Session, given: string): Promise<Fl
   });
 }
 
-/** Runs `work` with a connection to the fleet. Throws errors of the fleet as a Failure. */
+/** How often and at which intervals another connection is tried where a server was lost. */
+const LOST_TRIES = 20;
+const LOST_PAUSE_MS = 500;
+/** A connection that lasted this long resets the count of tries. */
+const GOOD_MS = 60_000;
+
+/** Runs `act` with a connection to the fleet. Throws errors of the fleet as a Failure. */
 export async function withFleet<T>(session: Session, act: (fleet: FleetClient) => Promise<T>): Promise<T> {
-  let fleet: FleetClient | null = null;
   try {
-    const settings = await fleetSettings(session, session.settings.fleet ?? "");
-    const { FleetClient: Client } = await import("../../fleet/client.ts");
-    fleet = await Client.open(settings);
-    return await act(fleet);
+    return await connected(session, act);
   } catch (error) {
     throw asFailure(error);
+  }
+}
+
+/**
+ * The same for what only reads: where the connection is lost, `act` is called again with another one, to the next
+ * server of a cluster or to the one that was started again.
+ */
+export async function readingFleet<T>(session: Session, act: (fleet: FleetClient) => Promise<T>): Promise<T> {
+  let began: number | null = null;
+  for (let tries = 1; ; tries++) {
+    try {
+      return await connected(session, (fleet) => {
+        began = performance.now();
+        return act(fleet);
+      });
+    } catch (error) {
+      if (began === null || !(error instanceof LostConnection)) throw asFailure(error);
+      if (performance.now() - began > GOOD_MS) tries = 1;
+      if (tries > LOST_TRIES) throw asFailure(error);
+    }
+    await Bun.sleep(LOST_PAUSE_MS);
+  }
+}
+
+async function connected<T>(session: Session, act: (fleet: FleetClient) => Promise<T>): Promise<T> {
+  const settings = await fleetSettings(session, session.settings.fleet ?? "");
+  const { FleetClient: Client } = await import("../../fleet/client.ts");
+  const fleet = await Client.open(settings);
+  try {
+    return await act(fleet);
   } finally {
-    await fleet?.close();
+    await fleet.close();
   }
 }
 

@@ -15,7 +15,7 @@ import type { Session } from "../session/session.ts";
 import { tableJsonMode } from "../session/settings.ts";
 import { STATS_COLUMNS } from "../stats/table.ts";
 import { AT_ONCE, askHost, finish, type Question } from "./asked.ts";
-import { chosenHosts, withFleet } from "./open.ts";
+import { chosenHosts, readingFleet } from "./open.ts";
 import { placesOf } from "./places.ts";
 
 /** A machine of the list: its host, and the row that the host sent for it. */
@@ -73,7 +73,7 @@ export async function stats(session: Session, words: readonly string[]): Promise
   if (printsColumns(session, COLUMNS)) return 0;
   planOf(session.settings, COLUMNS); // an error in the options is printed before hosts are asked
   const hosts = chosenHosts(session);
-  const results = await withFleet(session, async (fleet) => {
+  const results = await readingFleet(session, async (fleet) => {
     const all = async () => hosts ?? (await fleet.hosts()).map(({ host }) => host).sort();
     const places = words.length > 0 ? placesOf(words, hosts) : (await all()).map((host) => ({ host, machines: [] }));
     const question: Question = { scope: "read", verb: "stats", body: { form: "cells" } };

@@ -9,10 +9,17 @@ const SIGTERM = 15;
 /** The limit of a child's standard error that is kept; the rest is read and dropped. */
 const KEPT_BYTES = 64 << 20;
 
+/**
+ * How long processes of a child may keep its output open when it has exited: an ssh(1) that is still connecting does
+ * not notice that, and would keep all hosts waiting.
+ */
+const LEFT_MS = 2000;
+
 /** The child for one host. */
 export class HostChild {
   readonly #child: Bun.Subprocess<"ignore", "pipe", "pipe">;
   readonly #group: ChildGroup;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(program: string, args: readonly string[]) {
     const self = selfCommand(program, args);
@@ -23,6 +30,9 @@ export class HostChild {
       detached: true,
     });
     this.#group = new ChildGroup(this.#child);
+    void this.#child.exited.then(() => {
+      this.#timer = setTimeout(() => this.#group.signal("SIGTERM"), LEFT_MS);
+    });
   }
 
   get stdout(): ReadableStream<Uint8Array> {
@@ -33,10 +43,10 @@ export class HostChild {
     return this.#child.stderr;
   }
 
-  /** Resolves to the exit status when all processes of the child have ended. */
+  /** Resolves to the exit status; processes of the child that are left are told to end. */
   async exited(): Promise<number> {
     const status = await this.#child.exited;
-    // An ssh(1) that is still connecting does not notice that its output was closed.
+    clearTimeout(this.#timer);
     this.#group.signal("SIGTERM");
     return status;
   }

@@ -3,7 +3,7 @@
 import { Failure } from "../session/failure.ts";
 import { inParallel } from "../session/in-parallel.ts";
 import type { Session } from "../session/session.ts";
-import { hostsOf, wordsFor } from "./names.ts";
+import { hostsOf, readHostsFile, wordsFor } from "./names.ts";
 import { checkedRows, printPages, printRows } from "./print.ts";
 import type { HostResult } from "./result.ts";
 import { EXIT_INTERRUPTED, type ManyHostsOrder, Runs } from "./runs.ts";
@@ -27,7 +27,7 @@ export async function runOnHosts(session: Session, order: ManyHostsOrder, named:
   const { verb, words, options } = order;
   refuse(order, session);
   const { settings, ports, report } = session;
-  const hosts = await hostsOf(named, (path) => ports.readText(path));
+  const hosts = await hostsOf(named, readHostsFile);
   const runs = hosts.flatMap((host) => {
     const said = wordsFor(host, hosts, verb, words);
     return said === null ? [] : [{ host, said }];

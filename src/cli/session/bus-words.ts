@@ -17,6 +17,10 @@ export function adviceOn(target: BusTarget, error: unknown): string | null {
   // ENOMEDIUM: the environment does not say where the user's bus is; the error's own message names the variables to
   // set.
   if (error instanceof Error && errnoNameOf(error) === "ENOMEDIUM") return error.message;
+  if (target.kind === "ssh") {
+    const cause = causeOnHost(error);
+    return cause === null ? null : `${reasonOf(error)} (${cause})`;
+  }
   const isLogin = target.kind === "login" && errnoNameOf(error) === "ECONNRESET";
   if (!isLogin) return null;
   const where = target.machine === ".host" ? "this host" : `machine '${target.machine}'`;
@@ -37,4 +41,18 @@ export function hintOn(target: BusTarget | null, error: unknown): string | undef
     default:
       return undefined;
   }
+}
+
+/** The text of a handshake that failed: what the other side said in place of the answer. */
+const REFUSED = /bus refused the authentication: "((?:[^"\\]|\\.)*)"/;
+const MOST_SAID = 60;
+
+/** Returns what is wrong with a host that ssh(1) has reached, where that is known; else null. */
+function causeOnHost(error: unknown): string | null {
+  const { message } = error as Error;
+  if (message.includes("authentication timed out")) return "the host, or its ssh server, did not answer in time";
+  const [, said] = REFUSED.exec(message) ?? [];
+  if (said === undefined || said.startsWith("REJECTED")) return null;
+  const line = said.split(/\\[rn]/)[0]?.slice(0, MOST_SAID);
+  return `the login shell of the host printed '${line}' before the message bus answered: what it prints is for terminals only`;
 }

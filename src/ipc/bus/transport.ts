@@ -78,13 +78,18 @@ export function bridgeCommand(target: LoginTarget | SshTarget): string[] {
   return target.kind === "ssh" ? sshCommand(target) : loginCommand(target);
 }
 
+/**
+ * The options of ssh(1) for one of several hosts: it asks nobody, and a host that no longer answers is given up after a
+ * minute, because the others wait for it.
+ */
+const BATCH_OPTIONS = ["BatchMode=yes", "ServerAliveInterval=15", "ServerAliveCountMax=4"].flatMap((one) => [
+  "-o",
+  one,
+]);
+
 /** Returns the options of ssh(1) for a host, and the host. */
 export function sshDestination({ host, port, batch }: Pick<SshTarget, "host" | "port" | "batch">): string[] {
-  return [
-    ...(batch === true ? ["-o", "BatchMode=yes"] : []),
-    ...(port === undefined ? [] : ["-p", port]),
-    ...["--", host],
-  ];
+  return [...(batch === true ? BATCH_OPTIONS : []), ...(port === undefined ? [] : ["-p", port]), ...["--", host]];
 }
 
 /**

@@ -2,10 +2,17 @@ import { expect, test } from "bun:test";
 import { findVerb, type VerbRow } from "../../../../src/cli/command-line/verb-row.ts";
 import { hostsOf, wordsFor } from "../../../../src/cli/hosts/names.ts";
 import { VERBS } from "../../../../src/cli/program/verbs.ts";
+import { Failure } from "../../../../src/cli/session/failure.ts";
 
 const HOSTS = ["a", "u@b:22", "a/inner"];
 const FILES: Readonly<Record<string, string>> = { "/f": "# ours\nx\n\n  y:22 # second\nz#z\n" };
-const readText = async (path: string) => FILES[path] ?? null;
+const WINDOWS = "\ufeff# ours\r\nx\r\nu@[fe80::1%eth0]:22\r\n\r\nx\r\n[::1]";
+const TWO = "x\n\ny z # words\n";
+const readText = async (path: string) => {
+  const text = FILES[path];
+  if (text === undefined) throw new Failure(`Cannot read hosts from '${path}'`);
+  return text;
+};
 
 function said(verb: string, ...words: string[]): Record<string, string[] | null> {
   const row = findVerb(VERBS, verb) as VerbRow;
@@ -17,6 +24,25 @@ test("hosts are read from words and files, in order, each once", async () => {
   await expect(hostsOf("a,@/g", readText)).rejects.toThrow("Cannot read hosts from '/g'");
   await expect(hostsOf(",", readText)).rejects.toThrow("',' names no host");
   await expect(hostsOf("a,-oProxyCommand=x/../y z", readText)).rejects.toThrow("names no host");
+});
+
+test("files of hosts may have CR LF, a byte order mark, repeated hosts, IPv6 addresses and no last line end", async () => {
+  expect(await hostsOf("@f", async () => WINDOWS)).toEqual(["x", "u@[fe80::1%eth0]:22", "[::1]"]);
+  const many = Array.from({ length: 500 }, (_, number) => `h${number}`);
+  expect(await hostsOf("@f", async () => many.join("\n"))).toEqual(many);
+});
+
+test("a line that is no host is an error with the file and the number of the line", async () => {
+  const of = (text: string) => hostsOf("@/f", async () => text);
+  await expect(of(TWO)).rejects.toThrow("/f:3: 'y z' names no host");
+  await expect(of("x\ny,z")).rejects.toThrow("/f:2: 'y,z' names no host");
+  await expect(of("-oProxyCommand=x")).rejects.toThrow("/f:1: '-oProxyCommand=x' names no host");
+  await expect(of("@/g")).rejects.toThrow("/f:1: '@/g' names no host");
+  await expect(of("# none\n")).rejects.toThrow("'@/f' names no host");
+  await expect(of("fe80::1")).rejects.toMatchObject({
+    message: expect.stringContaining("'fe80::1' names no host"),
+    hint: "An IPv6 address is written in brackets: [fe80::1]",
+  });
 });
 
 test("NAME means the machine on every host, HOST/NAME on one; the longest matching host wins", () => {
