@@ -12,8 +12,8 @@ import { BusError } from "../ipc/bus/error.ts";
 const MACHINE_ID = /^[0-9a-f]{32}$/i;
 
 /**
- * Returns the host's machine id as text. Throws the errors of sd_id128_get_machine(3): `ENOENT` where the host has none,
- * `ENOMEDIUM` where it is empty, `ENOPKG` before the first boot has set it.
+ * Returns the host's machine id as text. Throws the errors of sd_id128_get_machine(3): `ENOENT` where the host has
+ * none, `ENOMEDIUM` where it is empty, `ENOPKG` before the first boot has set it.
  */
 export function requireHostId(path = "/etc/machine-id"): string {
   const text = unlessNoFile(() => readFileSync(path, "latin1").trim(), null);
