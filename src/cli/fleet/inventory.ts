@@ -1,4 +1,5 @@
 // `machinectl --fleet inventory`: the machines of all hosts for Ansible and for Prometheus.
+import { jsonWithoutControls } from "../../base/text/control-characters.ts";
 import { DEFAULT_PORT, parsePort, reachableAddress, targetGroups } from "../../stats/targets.ts";
 import { descriptionOf, sshHost, type Variables } from "../inventory/ansible.ts";
 import { Failure } from "../session/failure.ts";
@@ -59,7 +60,7 @@ export function fleetTargets(machines: readonly FleetMachine[], port: number): o
 }
 
 function print(session: Session, value: unknown): number {
-  session.output.write(`${JSON.stringify(value, null, 2)}\n`);
+  session.output.write(`${jsonWithoutControls(JSON.stringify(value, null, 2))}\n`);
   return 0;
 }
 
