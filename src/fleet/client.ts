@@ -27,7 +27,10 @@ const PATIENCE_MS = 30_000;
  * request to another one.
  */
 const FIRST_MS = 2000;
-/** How long a host that has a record is asked again when no agent answers: the agent may be connecting to another server. */
+/**
+ * How long a host that has a record is asked again when no agent answers: the agent may be connecting to another
+ * server.
+ */
 const AGENT_PATIENCE_MS = 3000;
 const PAUSE_MS = 250;
 

@@ -1,5 +1,5 @@
-// The clock of records. Readers compare the times of one host with each other: a clock that is set back must not make new
-// records older than those before.
+// The clock of records. Readers compare the times of one host with each other: a clock that is set back must not make
+// new records older than those before.
 
 /** Returns the time in microseconds since 1970, or later where an earlier call has returned a later time. */
 export class RecordClock {

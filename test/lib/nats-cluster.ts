@@ -83,7 +83,7 @@ cluster: { name: test, listen: "127.0.0.1:${server.routes}", routes: [ ${routes}
   }
 
   connect(): Promise<NatsConnection> {
-    return connect({ timeout: 5000, servers: this.urls().replaceAll("nats://", "").split(","), reconnect: false });
+    return connect({ servers: this.urls().replaceAll("nats://", "").split(","), reconnect: false });
   }
 
   /** Returns the name of the server that leads a stream. */

@@ -142,7 +142,7 @@ const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const PRIVATE_HEADERS = ["authorization", "cookie", "proxy-authorization"];
 
 /** A body that is too large for memory. It is read again where the request is repeated. */
-export interface StreamedBody {
+interface StreamedBody {
   readonly size: number;
   pieces(): Iterable<Uint8Array<ArrayBuffer>>;
 }

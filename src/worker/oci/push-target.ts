@@ -54,8 +54,8 @@ export class PushTarget implements UploadServer {
   }
 
   /**
-   * Cancels the session of `open()` or `mount()` where it was not used. Failures are ignored: registries remove old sessions by
-   * themselves.
+   * Cancels the session of `open()` or `mount()` where it was not used. Failures are ignored: registries remove old
+   * sessions by themselves.
    */
   async close(): Promise<void> {
     const session = this.#session?.location;
