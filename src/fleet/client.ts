@@ -46,6 +46,8 @@ export type EventStart =
 export interface FleetEvent {
   readonly sequence: number;
   readonly host: string;
+  /** When the server stored it, µs since 1970: the clocks of hosts may differ. */
+  readonly storedUsec: number;
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
@@ -267,5 +269,7 @@ function startOptions(start: EventStart): object {
 function eventOf(message: JsMsg): FleetEvent | null {
   const [, , token = ""] = message.subject.split(".");
   const fields = readEvent(token, message.string());
-  return fields === null ? null : { sequence: message.seq, host: fields.host, fields };
+  if (fields === null) return null;
+  const storedUsec = Math.floor(message.info.timestampNanos / 1000);
+  return { sequence: message.seq, host: fields.host, storedUsec, fields };
 }

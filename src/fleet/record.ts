@@ -36,6 +36,11 @@ export interface HostRecord {
   readonly time: number;
 }
 
+/**
+ * The limit of a text in a record, in characters. The os-release of a machine has them, and a table of all hosts is as
+ * wide as the longest.
+ */
+const MOST_TEXT = 128;
 /** The limit of addresses in a record, whose size is limited. */
 const MOST_ADDRESSES = 64;
 /** The limit of a record in bytes, which the buckets enforce. */
@@ -75,6 +80,11 @@ function text(fields: Fields, key: string): string {
   return typeof value === "string" ? value : "";
 }
 
+function shortText(fields: Fields, key: string): string {
+  const whole = text(fields, key);
+  return whole.length <= MOST_TEXT ? whole : `${whole.slice(0, MOST_TEXT - 1)}…`;
+}
+
 function number(fields: Fields, key: string): number {
   const value = fields[key];
   return typeof value === "number" && Number.isFinite(value) ? value : 0;
@@ -95,10 +105,10 @@ export function readMachine(key: string, value: string): MachineRecord | null {
   return {
     host,
     machine,
-    class: text(fields, "class"),
-    service: text(fields, "service"),
-    os: text(fields, "os"),
-    version: text(fields, "version"),
+    class: shortText(fields, "class"),
+    service: shortText(fields, "service"),
+    os: shortText(fields, "os"),
+    version: shortText(fields, "version"),
     // Other programs connect to them, by the inventories.
     addresses: addresses.split("\n").filter((address) => isIP(address) !== 0),
     time: number(fields, "time"),

@@ -5,6 +5,7 @@ import type { Log } from "../base/log.ts";
 import { connectFleet, refusedSubject } from "../fleet/connect.ts";
 import type { HostRecord } from "../fleet/record.ts";
 import { type FleetSettings, SettingsError } from "../fleet/settings.ts";
+import { RecordClock } from "./clock.ts";
 import { type EventGap, EventPublisher } from "./events.ts";
 import { listLocalMachines } from "./local-machines.ts";
 import { RecordWriter } from "./records.ts";
@@ -51,6 +52,7 @@ export class Agent {
   #isThere = false;
   /** Which events the server lacks, for the next connection. */
   readonly #gap: EventGap = { resume: null };
+  readonly #clock = new RecordClock();
 
   constructor(settings: FleetSettings, facts: AgentFacts, log: Log) {
     this.#settings = settings;
@@ -135,6 +137,10 @@ export class Agent {
     await this.#stopped.promise;
   }
 
+  usec(): number {
+    return this.#clock.usec();
+  }
+
   written(): void {
     if (!this.#isThere && !this.#isStopped) this.#log.info(`In the fleet as '${this.#facts.host}'`);
     this.#isThere = true;
@@ -159,6 +165,6 @@ export class Agent {
   host(names: readonly string[]): Omit<HostRecord, "since"> {
     const { host, bootId, version: agent } = this.#facts;
     const { allow } = this.#settings;
-    return { host, bootId, agent, machines: names.length, names, allow, time: Date.now() * 1000 };
+    return { host, bootId, agent, machines: names.length, names, allow, time: this.usec() };
   }
 }

@@ -30,6 +30,8 @@ interface RecordSource {
   machines(): Promise<readonly MachineRecord[]>;
   /** Returns the record of the host with machines of these names. */
   host(names: readonly string[]): Omit<HostRecord, "since">;
+  /** Returns the time in µs since 1970, which is never earlier than before. */
+  usec(): number;
   /** Called for each round that the server has acknowledged. */
   written(): void;
   /** Called where it has not, and the round is written again; `isThere`: the record of this host was written before. */
@@ -45,7 +47,7 @@ export class RecordWriter {
   /**
    * When this connection began to be used, µs since 1970. The records of machines that are written over it are newer.
    */
-  readonly #since = Date.now() * 1000;
+  readonly #since: number;
   /** The last written record of each machine, without its time. */
   readonly #written = new Map<string, string>();
   /** The number of rounds until all machines are written again. */
@@ -61,6 +63,7 @@ export class RecordWriter {
   constructor(nats: NatsConnection, source: RecordSource, ttlMs: number, log: Log) {
     this.#nats = nats;
     this.#source = source;
+    this.#since = source.usec();
     this.#log = log;
     this.#roundMs = ttlMs / ROUNDS_OF_TTL;
   }
@@ -145,7 +148,8 @@ export class RecordWriter {
     if (isFull) this.#rounds = MACHINE_TTLS;
     const gone = new Set(this.#written.keys());
     const pending = new PendingWrites();
-    for (const record of machines) {
+    for (const listed of machines) {
+      const record = { ...listed, time: this.#source.usec() };
       gone.delete(record.machine);
       const facts = machineText({ ...record, time: 0 });
       const text = machineText(record);

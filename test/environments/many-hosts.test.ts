@@ -103,6 +103,25 @@ describe.skipIf(isStock)(isStock ? "many hosts (left out: a feature of machined)
   );
 
   test(
+    "a host whose shell prints text and one that says nothing are named, and an alias of ssh's configuration is listed",
+    async () => {
+      const [noisy, silent, alias] = [`noisy@${host(FIRST)}`, "127.0.0.30:2223", "first"];
+      await run(`chmod 1777 /run/called; useradd -m -s /bin/bash noisy; install -d -o noisy -m 700 /home/noisy/.ssh; usermod -p '*' noisy
+        install -o noisy -m 600 /root/.ssh/authorized_keys /home/noisy/.ssh; sed -i '1i echo Hello' /home/noisy/.bashrc
+        echo 'use IO::Socket::INET; $s = IO::Socket::INET->new(LocalAddr => "${silent}", Listen => 9); push @c, $s->accept while 1' >/root/silent.pl
+        systemd-run -q --unit=silent perl /root/silent.pl
+        until (: </dev/tcp/127.0.0.30/2223) 2>/dev/null; do sleep .1; done
+        printf 'Host first\\n HostName 127.0.0.${LAST}\\n Port ${PORT}\\n' >>/root/.ssh/config`);
+      const list = `machinectl -H ${noisy},${silent},${alias} list --no-legend --columns=machine 2>&1`;
+      const lines = (await run(list)).split("\n");
+      expect(lines.find((line) => line.startsWith(noisy))).toContain("the login shell of the host printed 'Hello'");
+      expect(lines.find((line) => line.startsWith(silent))).toContain("did not answer in time");
+      expect(lines).toContain(`${alias} web`);
+    },
+    GUARD_MS,
+  );
+
+  test(
     "shell works over ssh, and HOST/NAME terminates a machine of one host only",
     async () => {
       expect(

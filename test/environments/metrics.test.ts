@@ -9,7 +9,7 @@ import { Bed, isStock, tree } from "../lib/bed.ts";
 import { hasCgroupV1 } from "../lib/cgroups.ts";
 import { dashboardQueries } from "../lib/dashboard.ts";
 import { parseOpenMetrics } from "../lib/openmetrics.ts";
-import { leaveOut } from "../lib/programs.ts";
+import { havePrograms, leaveOut } from "../lib/programs.ts";
 import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 
 const CGROUPS = tree === "bookworm" && hasCgroupV1 ? "v1" : "v2";
@@ -19,12 +19,14 @@ const MISSING = {
   v2: ["memory_bytes", "memory_limit_bytes", "swap_bytes", "tasks", "io_read_bytes", "io_written_bytes"],
 }[CGROUPS].map((name) => `machined_machine_${name}`);
 
+const hasNats = !isStock && havePrograms("the fleet for Prometheus and Ansible", "nats-server");
+
 const TCP = "http://127.0.0.1:9975";
 const PROMETHEUS = "http://127.0.0.1:9090/api/v1";
 
 /** deb1 has the programs of the host, Python among them. */
 const START = `
-mkdir -p /etc/systemd/nspawn
+mkdir -p /etc/systemd/nspawn /etc/machined
 printf '[Files]\\nBindReadOnly=/usr\\n' > /etc/systemd/nspawn/deb1.nspawn`;
 
 const UNIT_GROUP = "/machine.slice/systemd-nspawn@deb1.service";
@@ -63,6 +65,10 @@ scrape_configs:
     file_sd_configs:
       - files: ["/srv/machines.json"]
         refresh_interval: 1s
+  - job_name: fleet
+    file_sd_configs:
+      - files: ["/srv/fleet.json"]
+        refresh_interval: 1s
 `;
 
 /** Sends each query to Prometheus; prints a line of JSON for each answer. */
@@ -99,7 +105,9 @@ describe.skipIf(isStock)(
     };
 
     beforeAll(async () => {
-      bed = await Bed.boot("metrics", ["prometheus", "ansible-core"], CGROUPS === "v1" ? ["--cgroup", "v1"] : []);
+      const nats = hasNats ? ["--bind-ro", "/usr/sbin/nats-server:/srv/nats-server"] : [];
+      const groups = CGROUPS === "v1" ? ["--cgroup", "v1"] : [];
+      bed = await Bed.boot("metrics", ["prometheus", "ansible-core"], [...groups, ...nats]);
       await bed.install();
       await run(START);
       await bed.startContainer("deb1");
@@ -263,6 +271,36 @@ describe.skipIf(isStock)(
           await run("ansible-inventory -i /usr/local/lib/machined/machined-inventory --list </dev/null | cat"),
         );
         expect(listed.containers.hosts).toEqual(["deb1"]);
+      },
+      GUARD_MS,
+    );
+
+    test.skipIf(!hasNats)(
+      "Prometheus and Ansible read the machines of the fleet, with their hosts",
+      async () => {
+        await run(`printf 'listen: "127.0.0.1:4222"\\njetstream { store_dir: "/root/nats" }\\n' >/root/nats.conf
+        systemd-run -q --unit=nats /srv/nats-server -c /root/nats.conf
+        printf '[Fleet]\\nUrl=nats://127.0.0.1:4222\\nHost=bed\\n' >/etc/machined/fleet.conf
+        until machined fleet setup >/dev/null 2>&1; do sleep .1; done
+        systemctl enable -q --now machined-fleet.service
+        until machinectl --fleet inventory prometheus-sd | grep -q targets; do sleep .1; done
+        machinectl --fleet inventory prometheus-sd --port 9113 /srv/fleet.json
+        promtool check config /etc/prometheus/prometheus.yml
+        printf '#!/bin/sh\\nexec machinectl --fleet inventory ansible "$@"\\n' >/srv/fleet-inventory
+        chmod +x /srv/fleet-inventory`);
+        await waitFor(async () => {
+          const labels = `[.labels.job, .labels.instance, .labels.host // "", .labels.machine // "", .health] | join(" ")`;
+          const found = await run(`curl -sf ${PROMETHEUS}/targets | jq -r '.data.activeTargets[] | ${labels}'`);
+          expect(found).toMatch(/^fleet [\d.]+:9113 bed deb1 down$/m);
+        }, "the target of the fleet");
+        const listed = JSON.parse(await run("ansible-inventory -i /srv/fleet-inventory --list </dev/null | cat"));
+        expect([listed.containers.hosts, listed.host_bed.hosts]).toEqual([["bed/deb1"], ["bed/deb1"]]);
+        const variables = JSON.parse(
+          await run("ansible-inventory -i /srv/fleet-inventory --host bed/deb1 </dev/null | cat"),
+        );
+        expect(variables).toMatchObject({ machined_host: "bed", ansible_ssh_common_args: "-o ProxyJump=bed" });
+        expect(variables.ansible_host).toMatch(/^[\d.]+$/);
+        await run("systemctl disable -q --now machined-fleet.service; systemctl stop nats");
       },
       GUARD_MS,
     );

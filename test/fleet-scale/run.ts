@@ -84,6 +84,7 @@ async function simulate(number: number): Promise<void> {
   const source = {
     machines: async () => recordsOf(host),
     host: (names: readonly string[]) => ({ ...facts, machines: names.length, names, time: Date.now() * 1000 }),
+    usec: () => Date.now() * 1000,
     written: () => {},
     refused: () => {},
   };

@@ -9,9 +9,6 @@ import type { Subprocess } from "bun";
 import { freePort, SELF } from "./nats.ts";
 import { waitFor } from "./wait-for.ts";
 
-/** After this time without an answer, a client tries the next server: one that is stopped accepts and says nothing. */
-const NEXT_SERVER_MS = 5000;
-
 interface Server {
   readonly name: string;
   readonly port: number;
@@ -86,11 +83,7 @@ cluster: { name: test, listen: "127.0.0.1:${server.routes}", routes: [ ${routes}
   }
 
   connect(): Promise<NatsConnection> {
-    return connect({
-      timeout: NEXT_SERVER_MS,
-      servers: this.urls().replaceAll("nats://", "").split(","),
-      reconnect: false,
-    });
+    return connect({ servers: this.urls().replaceAll("nats://", "").split(","), reconnect: false });
   }
 
   /** Returns the name of the server that leads a stream. */

@@ -287,4 +287,21 @@ describe.skipIf(!has)(`many hosts over NATS${needsRoot}`, () => {
     expect(agents[0]?.exitCode).toBe(null);
     expect(await listed()).toEqual(["web1/deb1", "web2/db.example"]);
   });
+
+  test("a host whose clock is fast does not end the events of the others", async () => {
+    const usec = Date.now() * 1000;
+    for (const [user, time] of [
+      ["web2", usec + 36e8],
+      ["web1", usec],
+    ] as const) {
+      const nats = await fleet.connect(user);
+      const event = { type: "machine", event: "started", machine: "clock", time, host: user };
+      await jetstream(nats).publish(`machined.events.${user}.machine`, JSON.stringify(event));
+      await nats.close();
+    }
+    expect(told(await events("--since=-10min", "--until=+10min", "clock"))).toEqual([
+      "web2 started clock",
+      "web1 started clock",
+    ]);
+  });
 });

@@ -5,6 +5,7 @@ import { randomBytes } from "node:crypto";
 import { closeSync, lstatSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
+import { OCI_REPOSITORIES_FILE } from "../../src/base/vocabulary/temporary.ts";
 import { waitFor } from "../lib/wait-for.ts";
 import { archive, type BuiltMember } from "../unit/worker/archive-builder.ts";
 import type { ImageHost } from "./image-host.ts";
@@ -92,7 +93,7 @@ export function expectWhole(host: ImageHost, versions: readonly Version[], where
   const trees = new Set(versions.flatMap(({ tree, layers }) => [tree, ...layers]));
   const disks = new Set(versions.flatMap(({ disk, sides }) => [disk, ...sides]));
   for (const name of host.entries()) {
-    if (name.startsWith(".#")) continue;
+    if (name.startsWith(".#") || name === OCI_REPOSITORIES_FILE) continue;
     const path = join(host.pool, name);
     const isTree = lstatSync(path).isDirectory();
     const found = isTree ? signatureOf(path) : hashOf(readFileSync(path));

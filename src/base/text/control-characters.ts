@@ -18,3 +18,11 @@ export function withoutControls(text: string): string {
 export function onOneLine(text: string): string {
   return text.replace(ALL_CONTROLS, escaped);
 }
+
+/** The control characters that JSON may have unescaped. */
+const BARE_IN_JSON = /[\u007f-\u009f]/g;
+
+/** Returns a JSON text that stays valid where control characters are escaped: those that JSON allows are `\u009b`. */
+export function jsonWithoutControls(json: string): string {
+  return json.replace(BARE_IN_JSON, (character) => `\\u00${character.charCodeAt(0).toString(16)}`);
+}

@@ -1,7 +1,9 @@
 // Gathers facts about the pool. A child process, which runs the hidden verb `doctor-pool`, accesses its file system,
 // because that may be on a server that does not respond, which blocks system calls without a limit.
+
 import { existsSync, lstatSync, readdirSync, readFileSync, statfsSync } from "node:fs";
 import { join } from "node:path";
+import { jsonWithoutControls } from "../../base/text/control-characters.ts";
 import { OPERATION_TEMPORARY_PREFIX, TRANSFER_TEMPORARY } from "../../base/vocabulary/temporary.ts";
 import { openPath } from "../../kernel/file/fd.ts";
 import { mountLineOf } from "../../kernel/file/mount-line.ts";
@@ -69,7 +71,7 @@ function lookAtPool(path: string): PoolFacts {
 /** The verb `doctor-pool`, which the child runs: prints PoolFacts as JSON, or the reason why they are not known. */
 export async function doctorPool(session: Session, [path = POOL]: readonly string[]): Promise<number> {
   try {
-    session.output.write(`${JSON.stringify(lookAtPool(path))}\n`);
+    session.output.write(`${jsonWithoutControls(JSON.stringify(lookAtPool(path)))}\n`);
     return 0;
   } catch (error) {
     session.output.write(session.ports.euid === 0 ? reasonOf(error) : `only root can read ${path}`);

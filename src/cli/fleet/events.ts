@@ -56,7 +56,8 @@ class Reader {
     const only = this.#hosts?.length === 1 ? (this.#hosts[0] ?? null) : null;
     for await (const event of fleet.events(only, start, follows)) {
       this.#last = event.sequence;
-      if (untilUsec !== null && Number(event.fields["time"]) > untilUsec) return;
+      // As --since=, by the clock of the server: a host whose clock is fast must not end the events of the others.
+      if (untilUsec !== null && event.storedUsec > untilUsec) return;
       this.#print(event);
       if (this.#session.output.isOver) return;
     }

@@ -1,4 +1,5 @@
 // `machinectl --fleet inventory`: the machines of all hosts for Ansible and for Prometheus.
+import { jsonWithoutControls } from "../../base/text/control-characters.ts";
 import { DEFAULT_PORT, parsePort, reachableAddress, targetGroups } from "../../stats/targets.ts";
 import { descriptionOf, sshHost, type Variables } from "../inventory/ansible.ts";
 import { Failure } from "../session/failure.ts";
@@ -6,6 +7,9 @@ import { replaceFile } from "../session/replace-file.ts";
 import type { Session } from "../session/session.ts";
 import { type FleetMachine, listFleet } from "./list.ts";
 import { readingFleet } from "./open.ts";
+
+/** How many machines a warning names. */
+const MOST_NAMED = 10;
 
 /** Returns the variables by which Ansible reaches a machine, through its host. */
 function fleetHostVariables(machine: FleetMachine): Variables {
@@ -59,7 +63,7 @@ export function fleetTargets(machines: readonly FleetMachine[], port: number): o
 }
 
 function print(session: Session, value: unknown): number {
-  session.output.write(`${JSON.stringify(value, null, 2)}\n`);
+  session.output.write(`${jsonWithoutControls(JSON.stringify(value, null, 2))}\n`);
   return 0;
 }
 
@@ -67,11 +71,25 @@ function refuse(usage: string): never {
   throw new Failure("Wrong arguments of the inventory", { hint: `Usage: machinectl --fleet inventory ${usage}` });
 }
 
+/** Says which machines Ansible has no way to: without an address it takes their names for addresses. */
+function warn({ report }: Session, machines: readonly FleetMachine[]): void {
+  const names = machines
+    .filter(({ addresses }) => sshHost(reachableAddress(addresses)) === null)
+    .map(({ host, name }) => `${host}/${name}`);
+  if (names.length === 0) return;
+  const shown = names.slice(0, MOST_NAMED).join(", ");
+  const more = names.length > MOST_NAMED ? ` and ${names.length - MOST_NAMED} others` : "";
+  report.warning(`Ansible cannot reach ${shown}${more} through their hosts: no address is known.`);
+}
+
 function ansible(session: Session, words: readonly string[], machines: readonly FleetMachine[]): number {
   const [option = "--list", name, ...rest] = words.flatMap((word) =>
     word.startsWith("--host=") ? ["--host", word.slice(7)] : [word],
   );
-  if (option === "--list" && name === undefined) return print(session, fleetInventory(machines));
+  if (option === "--list" && name === undefined) {
+    warn(session, machines);
+    return print(session, fleetInventory(machines));
+  }
   if (option !== "--host" || name === undefined || rest.length > 0) refuse("ansible [--list|--host HOST/NAME]");
   const machine = machines.find((one) => `${one.host}/${one.name}` === name);
   return print(session, machine === undefined ? {} : fleetHostVariables(machine));
@@ -79,12 +97,17 @@ function ansible(session: Session, words: readonly string[], machines: readonly 
 
 function prometheus(session: Session, words: readonly string[], machines: readonly FleetMachine[]): number {
   const usage = "prometheus-sd [--port=PORT] [FILE]";
-  const ports = words.filter((word) => word.startsWith("--port="));
-  const [file, ...rest] = words.filter((word) => !word.startsWith("--port="));
-  const port = ports.length === 0 ? DEFAULT_PORT : parsePort(ports[0]?.slice(7) ?? "");
-  if (port === null || ports.length > 1 || rest.length > 0 || file?.startsWith("-") === true) refuse(usage);
+  let port = DEFAULT_PORT;
+  let file: string | null = null;
+  const rest = [...words];
+  for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
+    const value = word === "--port" ? rest.shift() : word.startsWith("--port=") ? word.slice(7) : undefined;
+    if (value !== undefined) port = parsePort(value) ?? refuse(usage);
+    else if (word.startsWith("-") || file !== null) refuse(usage);
+    else file = word;
+  }
   const targets = fleetTargets(machines, port);
-  if (file === undefined) return print(session, targets);
+  if (file === null) return print(session, targets);
   replaceFile(file, `${JSON.stringify(targets, null, 2)}\n`);
   return 0;
 }

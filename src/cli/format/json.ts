@@ -1,5 +1,6 @@
 // Writes JSON in the layouts of the systemd tools: on one line, or indented with tabs and `"key" : value`; coloured on
 // a terminal. JSON.stringify() cannot be used: it refuses bigint, which 64-bit integers are here.
+import { jsonWithoutControls } from "../../base/text/control-characters.ts";
 import { own } from "./own-sequence.ts";
 import type { Paint } from "./terminal.ts";
 
@@ -17,7 +18,7 @@ const FRAME: Readonly<Record<JsonMode, readonly [before: string, after: string]>
 };
 
 function text(value: string, paint: Paint): string {
-  const quoted = JSON.stringify(value);
+  const quoted = jsonWithoutControls(JSON.stringify(value));
   return paint.green === "" ? quoted : `"${paint.green}${quoted.slice(1, -1)}${paint.normal}"`;
 }
 

@@ -1,5 +1,7 @@
 // `machinectl inventory`: prints the machines in formats of other programs (Ansible, Prometheus).
+
 import { dirname, join } from "node:path";
+import { jsonWithoutControls } from "../../base/text/control-characters.ts";
 import { installedProgram } from "../../base/vocabulary/installation.ts";
 import { DEFAULT_PORT, parsePort, targetGroups } from "../../stats/targets.ts";
 import { listMachines } from "../machine/list-rows.ts";
@@ -94,7 +96,7 @@ async function inventoryMachines(session: Session): Promise<InventoryMachine[]> 
 }
 
 function print(session: Session, value: unknown): number {
-  session.output.write(`${JSON.stringify(value, null, 2)}\n`);
+  session.output.write(`${jsonWithoutControls(JSON.stringify(value, null, 2))}\n`);
   return 0;
 }
 

@@ -2,7 +2,8 @@
 import { resolve } from "node:path";
 import { errnoText } from "../../base/errno.ts";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
-import { listDirectory } from "../../kernel/file/directory-entry.ts";
+import { OCI_REPOSITORIES_FILE } from "../../base/vocabulary/temporary.ts";
+import { listDirectory, unlink } from "../../kernel/file/directory-entry.ts";
 import { type Fd, openPath, readLinkAt } from "../../kernel/file/fd.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 import { removeImage } from "./change.ts";
@@ -10,6 +11,7 @@ import type { Image } from "./image.ts";
 import type { ImageLayout } from "./layout.ts";
 import type { ImageSearch } from "./search.ts";
 import { sweepAll } from "./sweep.ts";
+import { ignoreSyscallErrors } from "./temporary.ts";
 
 type CleanMode = "hidden" | "all";
 
@@ -40,7 +42,16 @@ export function cleanPool(layout: ImageLayout, search: ImageSearch, mode: CleanM
     }
   }
   if (failure !== null) throw failure;
+  if (!search.list().some(({ isHidden, isHost }) => isHidden && !isHost)) forgetRepositories(layout);
   return removed;
+}
+
+/** Removes the note of the layers' repositories: no layer is left. */
+function forgetRepositories(layout: ImageLayout): void {
+  ignoreSyscallErrors(() => {
+    using pool = openPath(layout.pool, "directory");
+    unlink(OCI_REPOSITORIES_FILE, pool);
+  });
 }
 
 /** Returns the paths of the layers that the stacks among these images use. */

@@ -22,6 +22,8 @@ const PARALLEL_LIMITS: ParallelLimits = {
 export interface JobLimits extends HttpLimits, RetryLimits {
   readonly mainBytes: number;
   readonly sideBytes: number;
+  /** How long the body of a small file may take: a server that sends it byte by byte would be waited for hours. */
+  readonly sideMs: number;
   /** The maximum size of the content, after decompression. */
   readonly contentBytes: number;
   readonly parallel: ParallelLimits;
@@ -34,6 +36,7 @@ export const JOB_LIMITS: JobLimits = {
   progressBytes: 64 << 10,
   mainBytes: 64 * 1024 ** 3,
   sideBytes: 1 << 20,
+  sideMs: 15 * 60_000,
   contentBytes: 64 * 1024 ** 3,
   parallel: PARALLEL_LIMITS,
 };

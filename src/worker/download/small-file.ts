@@ -3,6 +3,7 @@ import { ftruncateSync, writeSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { brotliDecompressSync, gunzipSync, inflateSync, zstdDecompressSync } from "node:zlib";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
+import { formatSpan } from "../../base/text/format.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { openForeign, readForeign } from "../../kernel/file/foreign-file.ts";
 import type { LinkPolicy } from "../../kernel/file/status.ts";
@@ -33,7 +34,14 @@ export async function fetchSide(
 /** Returns the whole body. Throws EFBIG when it is larger than such a file may be. */
 async function inMemory(reply: HttpReply, body: AsyncIterable<Buffer>, limits: JobLimits): Promise<Buffer> {
   const parts: Buffer[] = [];
-  await eachChunk(body, announced(reply), limits, (chunk) => parts.push(chunk));
+  const end = performance.now() + limits.sideMs;
+  await eachChunk(body, announced(reply), limits, (chunk) => {
+    if (performance.now() > end) {
+      const most = formatSpan(BigInt(limits.sideMs) * 1000n);
+      throw new ErrnoError("ETIMEDOUT", `'${reply.url.host}' sends a small file for more than ${most}, giving up`);
+    }
+    parts.push(chunk);
+  });
   return Buffer.concat(parts);
 }
 

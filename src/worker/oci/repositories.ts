@@ -4,6 +4,7 @@
 import { writeFileSync } from "node:fs";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import { isOciDigest, parseOciReference } from "../../base/vocabulary/oci-reference.ts";
+import { OCI_REPOSITORIES_FILE as FILE } from "../../base/vocabulary/temporary.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { readFileIn } from "../../kernel/file/regular-file.ts";
 import type { OciAddress } from "../../oci/reference.ts";
@@ -13,7 +14,6 @@ import { transferBudget } from "../program/budget.ts";
 import { log } from "../program/log.ts";
 import type { PushTarget } from "./push-target.ts";
 
-const FILE = ".oci-repositories";
 const FILE_LIMIT_BYTES = 1 << 20;
 /** The oldest entries are dropped. */
 const MOST_ENTRIES = 2000;

@@ -93,6 +93,13 @@ test("members that a record inherits, and texts that are no addresses, are ignor
   }
 });
 
+test("a long text of a machine is cut: tables of all hosts are as wide as it; unknown members are ignored", () => {
+  const record = { host: "h", machine: "m", os: "x".repeat(7000), version: "12", time: 1, more: { later: [1] } };
+  const read = readMachine("h.m", JSON.stringify(record));
+  expect(read).toMatchObject({ os: `${"x".repeat(127)}…`, version: "12" });
+  expect(Object.keys(read ?? {})).not.toContain("more");
+});
+
 test("an event names the host of its subject, and members that are objects are left out", () => {
   const event = { host: "h", type: "machine", event: "started", time: 1, machine: "m", readOnly: true };
   const deep = `${"[".repeat(50_000)}${"]".repeat(50_000)}`;

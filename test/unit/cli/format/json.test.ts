@@ -12,6 +12,13 @@ test("JSON on one line has integers of any size unchanged", () => {
   expect(JSON.parse(text).a).toEqual([1, { b: null }]);
 });
 
+test("control characters that JSON allows are escaped, so that the output stays JSON where they are not printed", () => {
+  const value = { "a\u007f": "\u009b2J\u0080" };
+  const written = asWritten(formatJson(value, "short", NO_PAINT));
+  expect(written).toBe('{"a\\u007f":"\\u009b2J\\u0080"}\n');
+  expect(JSON.parse(written)).toEqual(value);
+});
+
 test("pretty JSON is indented with tabs and has blanks around colons (C21)", () => {
   expect(formatJson({ a: [1, {}], b: [] }, "pretty", NO_PAINT)).toBe(
     '{\n\t"a" : [\n\t\t1,\n\t\t{}\n\t],\n\t"b" : []\n}\n',

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { gzipSync } from "node:zlib";
 import type { HttpReply } from "../../../../src/worker/download/http.ts";
 import { JOB_LIMITS } from "../../../../src/worker/download/limits.ts";
-import { fetchSideInto } from "../../../../src/worker/download/small-file.ts";
+import { fetchSide, fetchSideInto } from "../../../../src/worker/download/small-file.ts";
 
 const LIMITS = { ...JOB_LIMITS, sideBytes: 4 << 20, tries: 3, firstPauseMs: 0 };
 const URL = "http://server.invalid/image.verity";
@@ -26,6 +26,18 @@ function memory() {
     },
   };
 }
+
+test("a server that sends a small file byte by byte is given up", async () => {
+  async function* body() {
+    for (;;) {
+      yield Buffer.from("x");
+      await Promise.resolve();
+    }
+  }
+  const limits = { ...LIMITS, sideMs: 20 };
+  const fetched = fetchSide(URL, limits, async () => ({ ...reply({}, body()), url: new globalThis.URL(URL) }));
+  await expect(fetched).rejects.toThrow("'server.invalid' sends a small file for more than 20ms, giving up");
+});
 
 test("each piece is written before the next one is read", async () => {
   const sink = memory();
