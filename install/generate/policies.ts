@@ -75,9 +75,15 @@ ${Object.entries(ACTIONS[name]).map(actionXml).join("\n")}
 `;
 }
 
+interface Row {
+  readonly access: Access;
+  readonly in?: object;
+  readonly unimplemented?: true;
+}
+
 interface Table {
   readonly name: string;
-  readonly methods: Readonly<Record<string, { readonly access: Access; readonly unimplemented?: true }>>;
+  readonly methods: Readonly<Record<string, Row>>;
 }
 
 /** Returns the names of the methods that all users may call, sorted. */
@@ -87,10 +93,21 @@ function openMembers({ methods }: Table): string[] {
     .sort();
 }
 
-/** Returns the contents of a D-Bus policy: all users may call methods that are not privileged, and read properties. */
+/** Returns how many descriptors a call of the method has. */
+function descriptorsOf(row: Row | undefined): number {
+  return Object.values(row?.in ?? {}).filter((signature) => signature === "h").length;
+}
+
+/**
+ * Returns the contents of a D-Bus policy: all users may call methods that are not privileged, and read properties. The
+ * broker refuses calls of users with more descriptors than the method takes.
+ */
 export function busPolicy(name: BusName): string {
-  const allow = (iface: string, member?: string) =>
-    `    <allow send_destination="${name}" send_interface="${iface}"${member === undefined ? "" : ` send_member="${member}"`}/>`;
+  const allow = (iface: string, member?: string, descriptors = 0) => {
+    const place = `send_destination="${name}" send_interface="${iface}"`;
+    const method = member === undefined ? "" : ` send_member="${member}"`;
+    return `    <allow ${place}${method} max_fds="${descriptors}"/>`;
+  };
   const tables: readonly Table[] = BUS_TABLES[name];
   const groups = [
     [
@@ -99,7 +116,9 @@ export function busPolicy(name: BusName): string {
       allow("org.freedesktop.DBus.Properties", "Get"),
       allow("org.freedesktop.DBus.Properties", "GetAll"),
     ],
-    ...tables.map((table) => openMembers(table).map((member) => allow(table.name, member))),
+    ...tables.map((table) =>
+      openMembers(table).map((member) => allow(table.name, member, descriptorsOf(table.methods[member]))),
+    ),
   ];
   return `<?xml version="1.0"?>
 <!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"

@@ -186,6 +186,12 @@ def _():
     has(r, "AccessDenied")
 
 
+@check("the bus refuses calls of users with a descriptor that the method does not take")
+def _():
+    has(call(65534, "ListMachines", "dbus.types.UnixFd(0)"), "AccessDenied")
+    has(call(0, "ListMachines", "dbus.types.UnixFd(0)"), "InvalidArgs")
+
+
 @check("M42 M43 M45 M46 M49 a scope has systemd's properties, and those of the call")
 def _():
     p = sleeper()
