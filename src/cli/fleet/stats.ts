@@ -1,6 +1,6 @@
-// `machinectl --fleet stats`: agents send the usual columns, or where others are wanted all of them; --columns=, --sort=,
-// --filter= and --template= are applied here, over the rows of all hosts. An agent of an older release sends the usual
-// columns only: the others are then empty.
+// `machinectl --fleet stats`: agents send the usual columns, or where others are wanted all of them; --columns=,
+// --sort=, --filter= and --template= are applied here, over the rows of all hosts. An agent of an older release sends
+// the usual columns only: the others are then empty.
 import { UTC } from "../../base/text/format.ts";
 import { formatJson, type Json } from "../format/json.ts";
 import { type Cell, textCell } from "../format/table.ts";

@@ -19,8 +19,8 @@ interface HostRow {
 }
 
 /**
- * Returns the results, in which a host whose output is no list has failed, and with `mustAgree` one whose list has other
- * columns.
+ * Returns the results, in which a host whose output is no list has failed, and with `mustAgree` one whose list has
+ * other columns.
  */
 export function checkedRows(
   { terminal }: Session,
