@@ -13,6 +13,9 @@ const VERBS: Readonly<Record<Scope, readonly string[]>> = {
 const FORMS = ["text", "json", "cells"] as const;
 type Form = (typeof FORMS)[number];
 
+/** Which columns `stats` prints. */
+const COLUMNS = ["usual", "all"] as const;
+
 const WAIT_CONDITIONS = ["running", "booted", "address", "ssh", "ended"] as const;
 
 /** A checked request. */
@@ -22,6 +25,7 @@ export interface FleetRequest {
   /** Names of machines; none means all, where a verb takes that. */
   readonly machines: readonly string[];
   readonly form: Form;
+  readonly columns: (typeof COLUMNS)[number];
   /** Journal entries of `status`. */
   readonly lines: number;
   /** The condition of `wait`. */
@@ -126,6 +130,7 @@ export function readRequest(subject: string, payload: Uint8Array): FleetRequest 
     ...which,
     machines,
     form: choice(fields, "form", FORMS, "text"),
+    columns: choice(fields, "columns", COLUMNS, "usual"),
     lines: whole(fields, "lines", MOST_LINES, 10),
     until: choice(fields, "until", WAIT_CONDITIONS, "booted"),
     timeoutMs: whole(fields, "timeoutMs", which.scope === "exec" ? MOST_EXEC_MS : MOST_WAIT_MS, 0),

@@ -11,7 +11,7 @@ const MOST_ERROR_BYTES = 16 << 10;
 
 /** Returns the command line of machinectl for a request. Names were checked: none begins with a hyphen. */
 export function machinectlArguments(request: FleetRequest): string[] {
-  const { verb, machines, form, lines, until, timeoutMs, runner } = request;
+  const { verb, machines, form, columns, lines, until, timeoutMs, runner } = request;
   const forms = { text: [], json: ["--json=short"], cells: ["--cells"] }[form];
   const common = ["--no-ask-password", "--no-pager", ...forms];
   switch (verb) {
@@ -20,6 +20,8 @@ export function machinectlArguments(request: FleetRequest): string[] {
     case "wait":
       // `wait` runs a command in the machine to find out whether it has booted.
       return [...common, "--through-service", `--for=${until}`, `--timeout=${timeoutMs}ms`, "--", verb, ...machines];
+    case "stats":
+      return [...common, ...(columns === "all" ? ["--columns=all"] : []), "--", verb, ...machines];
     case "start":
       return [...common, `--runner=${runner}`, "--", verb, ...machines];
     case "list":

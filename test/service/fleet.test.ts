@@ -130,6 +130,18 @@ describe.skipIf(!has)(`many hosts over NATS${needsRoot}`, () => {
     expect(await stats("--columns=host,machine", "--filter=machine=deb*", "--no-legend")).toBe("web1 deb1\n");
     const [row] = JSON.parse(await stats("--columns=host,cpu", "--filter=host=web1", "--json=short"));
     expect(Object.keys(row)).toEqual(["host", "cpuPercent", "cpuUsec"]);
+    // The same columns as of one host.
+    expect(await stats("--columns=host,machine,owner", "--filter=leader=*", "--no-legend")).toBe(
+      "web1 deb1       root\nweb2 db.example root\n",
+    );
+    const [all] = JSON.parse(await stats("--columns=all", "--json=short"));
+    expect(all).toMatchObject({
+      host: "web1",
+      machine: "deb1",
+      tasks: null,
+      leader: expect.any(Number),
+      owner: "root",
+    });
   });
 
   test("stats -H HOST sends a request to the host's agent, and fails for a host without one", async () => {

@@ -1,12 +1,13 @@
-// `machinectl --fleet stats`: the usual columns, which agents send; --columns=, --sort=, --filter= and --template= are
-// applied here, over the rows of all hosts.
+// `machinectl --fleet stats`: agents send the usual columns, or where others are wanted all of them; --columns=,
+// --sort=, --filter= and --template= are applied here, over the rows of all hosts. An agent of an older release sends
+// the usual columns only: the others are then empty.
 import { UTC } from "../../base/text/format.ts";
 import { formatJson, type Json } from "../format/json.ts";
 import { type Cell, textCell } from "../format/table.ts";
 import { checkedRows, printRows } from "../hosts/print.ts";
 import { readRows } from "../hosts/read-rows.ts";
 import type { HostResult } from "../hosts/result.ts";
-import { type CellContext, type Column, titleOf, usualColumns } from "../list/column.ts";
+import { type CellContext, type Column, titleOf } from "../list/column.ts";
 import { planOf } from "../list/plan.ts";
 import { arranged, printList, printsColumns, rowJson } from "../list/print.ts";
 import { Failure } from "../session/failure.ts";
@@ -26,13 +27,17 @@ interface FleetStats {
   readonly json: { readonly [key: string]: Json };
 }
 
-const COLUMNS: readonly Column<FleetStats>[] = [
+/** What only an agent sends that is asked for all columns. */
+type Extra = "extras";
+
+const COLUMNS: readonly Column<FleetStats, Extra>[] = [
   { key: "host", type: "text", description: "The host", isUsual: true, cell: ({ host }) => textCell(host) },
-  ...usualColumns(STATS_COLUMNS).map(({ needs: _, ...column }): Column<FleetStats> => {
+  ...STATS_COLUMNS.map(({ needs: _, ...column }): Column<FleetStats, Extra> => {
     const names = Object.keys(column.memberTypes ?? { [column.key]: column.type });
     return {
       ...column,
-      cell: ({ cells }) => cells.get(titleOf(column)) ?? textCell(""),
+      ...(column.isUsual === true ? {} : { needs: ["extras"] }),
+      cell: ({ cells }) => cells.get(titleOf(column)) ?? { text: "-", json: null, empty: true },
       members: ({ json }) => Object.fromEntries(names.map((name) => [name, json[name] ?? null])),
     };
   }),
@@ -71,17 +76,22 @@ export async function stats(session: Session, words: readonly string[]): Promise
   const { list, iterations } = session.settings;
   if (iterations > 1) throw new Failure("stats with --fleet does not take --iterations=");
   if (printsColumns(session, COLUMNS)) return 0;
-  planOf(session.settings, COLUMNS); // an error in the options is printed before hosts are asked
+  // An error in the options is printed before hosts are asked.
+  const { needs } = planOf(session.settings, COLUMNS);
   const hosts = chosenHosts(session);
   const results = await readingFleet(session, async (fleet) => {
     const all = async () => hosts ?? (await fleet.hosts()).map(({ host }) => host).sort();
     const places = words.length > 0 ? placesOf(words, hosts) : (await all()).map((host) => ({ host, machines: [] }));
-    const question: Question = { scope: "read", verb: "stats", body: { form: "cells" } };
+    const question: Question = {
+      scope: "read",
+      verb: "stats",
+      body: { form: "cells", ...(needs.has("extras") ? { columns: "all" } : {}) },
+    };
     return inParallel(places, AT_ONCE, (place) => askHost(fleet, place, question));
   });
   await session.openPager();
-  const checked = checkedRows(session, results);
   const isPlain = list.columns === null && list.sort === null && list.filters.length === 0 && list.template === null;
+  const checked = checkedRows(session, results, { mustAgree: isPlain });
   if (isPlain) printRows(session, checked, { hasNumbers: true });
   else printChosen(session, checked);
   return finish(session, checked);

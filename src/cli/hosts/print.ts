@@ -18,15 +18,22 @@ interface HostRow {
   readonly json: { readonly [key: string]: Json };
 }
 
-/** Returns the results, in which a host whose output is no list, or has other columns, has failed. */
-export function checkedRows({ terminal }: Session, results: readonly HostResult[]): HostResult[] {
+/**
+ * Returns the results, in which a host whose output is no list has failed, and with `mustAgree` one whose list has
+ * other columns.
+ */
+export function checkedRows(
+  { terminal }: Session,
+  results: readonly HostResult[],
+  { mustAgree = true } = {},
+): HostResult[] {
   let columns: string | null = null;
   return results.map((result) => {
     if (result.error !== null) return result;
     const list = readRows(result.text, terminal.paint);
     const own = list === null ? null : JSON.stringify(list.columns);
     columns ??= own;
-    if (own !== null && own === columns) return result;
+    if (own !== null && (own === columns || !mustAgree)) return result;
     return { ...result, status: 1, error: own === null ? "Its answer is no list" : "It lists other columns" };
   });
 }

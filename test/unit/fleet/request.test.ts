@@ -5,7 +5,16 @@ const bytes = (value: unknown) => Buffer.from(typeof value === "string" ? value 
 
 test("fields that a request leaves out have their defaults", () => {
   expect(readRequest("machined.h.read.list", bytes(""))).toEqual({
-    ...{ scope: "read", verb: "list", machines: [], form: "text", lines: 10, until: "booted", timeoutMs: 0 },
+    ...{
+      scope: "read",
+      verb: "list",
+      machines: [],
+      form: "text",
+      columns: "usual",
+      lines: 10,
+      until: "booted",
+      timeoutMs: 0,
+    },
     ...{ runner: "nspawn", command: [], user: "" },
   });
   expect(readRequest("machined.h.lifecycle.start", bytes({ machines: ["a.b"], runner: "vmspawn" })).runner).toBe(

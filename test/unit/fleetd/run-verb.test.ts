@@ -9,6 +9,7 @@ function said(request: string, body: object): string {
 test("requests are mapped to command lines with -- between options and names", () => {
   const common = "--no-ask-password --no-pager";
   expect(said("read.list", { form: "cells" })).toBe(`${common} --cells -- list`);
+  expect(said("read.stats", { form: "cells", columns: "all" })).toBe(`${common} --cells --columns=all -- stats`);
   expect(said("read.status", { machines: ["a"], form: "json", lines: 3 })).toBe(
     `${common} --json=short --lines=3 -- status a`,
   );
