@@ -6,12 +6,22 @@ import { GUARD_MS } from "../lib/wait-for.ts";
 
 const has = !isStock && havePrograms("the agent's unit", "nats-server");
 
+const SERVERS = ["a", "b", "c"];
+const URLS = SERVERS.map((_, index) => `nats://127.0.0.1:${4222 + index}`).join(",");
+
+/** Three servers of a cluster, of which each has all records and events. */
 const SET_UP = `
-printf 'listen: "127.0.0.1:4222"\\njetstream { store_dir: "/root/nats" }\\n' >/root/nats.conf
-systemd-run -q --unit=nats /srv/nats-server -c /root/nats.conf
+n=0
+for name in ${SERVERS.join(" ")}; do
+  printf 'server_name: %s\nlisten: "127.0.0.1:%s"\njetstream { store_dir: "/root/%s" }\n' $name $((4222 + n)) $name >/root/$name.conf
+  printf 'cluster { name: c, listen: "127.0.0.1:%s", routes: [%s] }\n' $((6222 + n)) \
+    '"nats://127.0.0.1:6222", "nats://127.0.0.1:6223", "nats://127.0.0.1:6224"' >>/root/$name.conf
+  systemd-run -q --unit=nats-$name -p Restart=no /srv/nats-server -c /root/$name.conf
+  n=$((n + 1))
+done
 mkdir -p /etc/machined
-printf '[Fleet]\\nUrl=nats://127.0.0.1:4222\\nHost=bed\\nAllow=read lifecycle exec\\n' >/etc/machined/fleet.conf
-setup() { machined fleet setup >/dev/null 2>&1; }
+printf '[Fleet]\nUrl=${URLS}\nHost=bed\nAllow=read lifecycle exec\n' >/etc/machined/fleet.conf
+setup() { machined fleet --replicas=3 setup >/dev/null 2>&1; }
 wait_for setup
 systemctl enable -q --now machined-fleet.service
 there() { machinectl --fleet list --json=short | grep -q deb1; }
@@ -58,6 +68,33 @@ describe.skipIf(!has)(isStock ? "the agent's unit (left out: a feature of machin
       const kilobytes = Number(await bed.run(share));
       expect(kilobytes).toBeGreaterThan(1024);
       expect(kilobytes).toBeLessThan(40 * 1024);
+    },
+    GUARD_MS,
+  );
+
+  test(
+    "when any server of the cluster is killed, machines are powered off, started, waited for, listed and entered",
+    async () => {
+      for (const name of SERVERS) {
+        await bed.run(`systemctl kill --signal=KILL nats-${name}
+          machinectl --fleet list --json=short | grep -q deb1
+          machinectl --fleet poweroff bed/deb1 && machinectl --fleet wait --for=ended bed/deb1
+          machinectl --fleet start bed/deb1 && machinectl --fleet wait --for=booted bed/deb1
+          machinectl --fleet exec bed/deb1 true
+          systemctl reset-failed nats-${name} 2>/dev/null || true
+          systemd-run -q --unit=nats-${name} -p Restart=no /srv/nats-server -c /root/${name}.conf
+          setup() { machined fleet --replicas=3 setup >/dev/null 2>&1; }
+          wait_for setup`);
+      }
+      const lines = (
+        await bed.run("machinectl --fleet events --no-follow --since=-1h --type=machine --json=short")
+      ).split("\n");
+      const seen = lines
+        .filter((line) => line !== "")
+        .map((line) => JSON.parse(line) as { cursor: string; event: string });
+      const all = seen.map(({ event }) => event).filter((event) => event === "started" || event === "ended");
+      // Each start has its end, in turn: none is lost or repeated.
+      expect(all.map((event, index) => event === (index % 2 === 0 ? "started" : "ended")).every(Boolean)).toBe(true);
     },
     GUARD_MS,
   );
