@@ -4,7 +4,10 @@
 /** Temporary names that workers of transfers make. */
 export const TRANSFER_TEMPORARY = /^\.#(tar|raw|settings|roothash|roothash\.p7s|verity|oci|fs|export)[0-9a-f]{16}$/;
 
-/** The file of a pool that notes which repositories have its layers. It is no image; `clean` removes it with the last. */
+/**
+ * The file of a pool that notes which repositories have its layers. It is no image; `clean` removes it with the last
+ * layer.
+ */
 export const OCI_REPOSITORIES_FILE = ".oci-repositories";
 
 /** The prefix of temporary names that operations of machined make. */
