@@ -6,8 +6,9 @@ import { ServerHandshake } from "../../src/ipc/bus/handshake.ts";
 import { BusStream, type Incoming } from "../../src/ipc/bus/stream.ts";
 import { type Watch, watch } from "../../src/kernel/event/poller.ts";
 import type { Fd } from "../../src/kernel/file/fd.ts";
+import { MAX_FDS } from "../../src/kernel/socket/max-fds.ts";
 import { streamOn } from "../../src/kernel/socket/stream.ts";
-import { acceptPeer, listenUnix, MAX_FDS } from "../../src/kernel/socket/unix.ts";
+import { acceptPeer, listenUnix } from "../../src/kernel/socket/unix.ts";
 import { waitFor } from "./wait-for.ts";
 
 const DRIVER = "org.freedesktop.DBus";

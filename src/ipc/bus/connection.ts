@@ -7,8 +7,8 @@ import MessageBus from "dbus-next/lib/bus.js";
 import { Message } from "dbus-next/lib/message-type.js";
 import { BROKER } from "../../base/vocabulary/bus-peers.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
+import { MAX_FDS } from "../../kernel/socket/max-fds.ts";
 import { streamOn } from "../../kernel/socket/stream.ts";
-import { MAX_FDS } from "../../kernel/socket/unix.ts";
 import { FLAG_NO_REPLY, MESSAGE_TYPE, type Outgoing } from "../message/message.ts";
 import {
   answerOf,

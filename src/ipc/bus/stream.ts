@@ -4,7 +4,7 @@
 import { errnoText } from "../../base/errno.ts";
 import { ErrnoError } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
-import { MAX_FDS } from "../../kernel/socket/message-header.ts";
+import { MAX_FDS } from "../../kernel/socket/max-fds.ts";
 import type { ByteStream, OpenStream, StreamHandlers as SocketHandlers } from "../../kernel/socket/stream.ts";
 import { decodeBody, decodeHead, encodeMessage, type MessageHead, type Outgoing } from "../message/message.ts";
 import { Framer, limitOf } from "./framer.ts";

@@ -1,7 +1,7 @@
 // Sockets of our own for the client for short calls (client.ts): for addresses that the engine cannot connect to, and
 // for descriptors.
 import { expectShortLife } from "../../kernel/event/poller.ts";
-import { MAX_FDS } from "../../kernel/socket/message-header.ts";
+import { MAX_FDS } from "../../kernel/socket/max-fds.ts";
 import { streamOn } from "../../kernel/socket/stream.ts";
 import { type BusTarget, openTransport } from "../bus/transport.ts";
 import type { PlainSocket } from "./engine-socket.ts";

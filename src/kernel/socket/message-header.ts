@@ -3,9 +3,6 @@
 import { SOL_SOCKET } from "../syscall/constants.ts";
 import { type Pinned, pinForever } from "../syscall/mem.ts";
 
-/** The kernel's limit of descriptors in one message. */
-export const MAX_FDS = 253;
-
 export const SCM_RIGHTS = 1;
 
 /*

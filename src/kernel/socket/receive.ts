@@ -4,7 +4,8 @@ import { AF_UNIX, EAGAIN, MSG_DONTWAIT, MSG_TRUNC, SOL_SOCKET } from "../syscall
 import { type Pinned, pin, pinForever } from "../syscall/mem.ts";
 import { check, SyscallError, trySys } from "../syscall/sys.ts";
 import { closeForeign } from "./foreign-close.ts";
-import { align, CMSG_HEADER, control, header, MAX_FDS, prepare, SCM_RIGHTS } from "./message-header.ts";
+import { MAX_FDS } from "./max-fds.ts";
+import { align, CMSG_HEADER, control, header, prepare, SCM_RIGHTS } from "./message-header.ts";
 
 /** The sender of a message, verified by the kernel. */
 export interface Credentials {

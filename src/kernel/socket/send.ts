@@ -4,7 +4,8 @@ import type { Fd } from "../file/fd.ts";
 import { EAGAIN, MSG_DONTWAIT } from "../syscall/constants.ts";
 import { type Pinned, pin, pinForever } from "../syscall/mem.ts";
 import { check, SyscallError, trySys } from "../syscall/sys.ts";
-import { addressTo, header, MAX_FDS, prepare, writeRights } from "./message-header.ts";
+import { MAX_FDS } from "./max-fds.ts";
+import { addressTo, header, prepare, writeRights } from "./message-header.ts";
 
 const MSG_NOSIGNAL = 0x4000;
 const outgoing = pinForever(256 * 1024);

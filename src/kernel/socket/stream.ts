@@ -4,7 +4,7 @@ import { type Ready, type Watch, watch } from "../event/poller.ts";
 import type { Fd } from "../file/fd.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { SyscallError } from "../syscall/sys.ts";
-import { MAX_FDS } from "./message-header.ts";
+import { MAX_FDS } from "./max-fds.ts";
 import {
   type Received,
   receiveBytes,

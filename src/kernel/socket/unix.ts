@@ -8,7 +8,6 @@ import { check, isErrno, SyscallError, sys, trySys } from "../syscall/sys.ts";
 import { SOCKET_TYPES, type SocketType } from "./pair.ts";
 import { type Credentials, closeConnection, readInLine } from "./receive.ts";
 
-export { MAX_FDS } from "./message-header.ts";
 export { socketPair } from "./pair.ts";
 export type { Left } from "./receive.ts";
 export { receiveLeft, receiveMessage, refuseDescriptors } from "./receive.ts";

@@ -6,8 +6,8 @@ import { ServerHandshake } from "../../../../src/ipc/bus/handshake.ts";
 import { BusStream, type Incoming } from "../../../../src/ipc/bus/stream.ts";
 import { encodeMessage } from "../../../../src/ipc/message/message.ts";
 import { Fd } from "../../../../src/kernel/file/fd.ts";
+import { MAX_FDS } from "../../../../src/kernel/socket/max-fds.ts";
 import type { ByteStream, OpenStream, StreamHandlers } from "../../../../src/kernel/socket/stream.ts";
-import { MAX_FDS } from "../../../../src/kernel/socket/unix.ts";
 
 const uid = process.geteuid?.() ?? 0;
 const HELLO = Buffer.from(`\0AUTH EXTERNAL ${Buffer.from(String(uid)).toString("hex")}\r\nBEGIN\r\n`);
