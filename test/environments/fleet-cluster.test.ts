@@ -1,5 +1,6 @@
 // The fleet on a cluster of three nats-servers, when the server that leads a stream fails: lists, events, waits and
-// actions continue, and no event is lost or repeated. It takes two minutes, because servers choose a leader for seconds.
+// actions continue, and no event is lost or repeated. It takes two minutes, because servers choose a leader for
+// seconds.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { jetstreamManager } from "@nats-io/jetstream";
 import type { Subprocess } from "bun";
