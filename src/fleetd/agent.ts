@@ -6,10 +6,11 @@ import { connectFleet, refusedSubject } from "../fleet/connect.ts";
 import type { HostRecord } from "../fleet/record.ts";
 import { type FleetSettings, SettingsError } from "../fleet/settings.ts";
 import { RecordClock } from "./clock.ts";
-import { type EventGap, EventPublisher } from "./events.ts";
+import { EventPublisher } from "./events.ts";
 import { listLocalMachines } from "./local-machines.ts";
 import { RecordWriter } from "./records.ts";
 import { RequestServer } from "./requests.ts";
+import type { EventGap } from "./sent-events.ts";
 
 /**
  * The shortest and the longest pause between two attempts to connect. It doubles with each attempt, and varies at

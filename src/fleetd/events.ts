@@ -11,6 +11,7 @@ import { EVENTS_AGE_MS } from "../fleet/streams.ts";
 import { type VarlinkClient, VarlinkError } from "../ipc/varlink/client.ts";
 import { connectPlainVarlink } from "../ipc/varlink/plain.ts";
 import { managerSocket } from "./local-machines.ts";
+import { type EventGap, SentEvents } from "./sent-events.ts";
 
 /** The limit of events that the server has not acknowledged yet. */
 const MOST_PENDING = 64;
@@ -49,54 +50,6 @@ async function lastCursor(nats: NatsConnection, host: string): Promise<string | 
   });
   const found = (await Promise.all(asked)).filter((one) => one !== null);
   return found.sort((a, b) => b.sequence - a.sequence)[0]?.cursor ?? null;
-}
-
-/**
- * Where publishing continues after the server has stored an event, but not one before it: that happens in a cluster
- * when another server begins to lead the stream. Null where the server's last event tells it.
- */
-export interface EventGap {
-  resume: {
-    /** The last event before the first one that the server lacks; null for none. */
-    readonly cursor: string | null;
-    /** The ids of later events that it has. */
-    readonly stored: ReadonlySet<string>;
-  } | null;
-}
-
-/** Events in their order, from the first one on that the server has not acknowledged. */
-class SentEvents {
-  readonly #sent: { readonly id: string; readonly cursor: string; isStored: boolean }[] = [];
-  readonly #ahead: Set<string>;
-  #cursor: string | null;
-
-  /** `ahead`: the ids of events that the server has, although it lacks an earlier one. */
-  constructor(cursor: string | null, ahead: ReadonlySet<string>) {
-    this.#cursor = cursor;
-    this.#ahead = new Set(ahead);
-  }
-
-  /** Whether the server has the event already. */
-  has(id: string): boolean {
-    return this.#ahead.delete(id);
-  }
-
-  /** Adds an event; returns what is called when the server has it. */
-  add(id: string, cursor: string): () => void {
-    const one = { id, cursor, isStored: false };
-    this.#sent.push(one);
-    return () => {
-      one.isStored = true;
-      while (this.#sent[0]?.isStored) this.#cursor = this.#sent.shift()?.cursor ?? this.#cursor;
-    };
-  }
-
-  /** Returns what the next run has to know. */
-  get resume(): EventGap["resume"] {
-    const stored = this.#sent.filter(({ isStored }) => isStored).map(({ id }) => id);
-    if (stored.length + this.#ahead.size === 0) return null;
-    return { cursor: this.#cursor, stored: new Set([...stored, ...this.#ahead]) };
-  }
 }
 
 interface EventTarget {
@@ -192,9 +145,9 @@ export class EventPublisher {
       for await (const event of this.#varlink.callMore("io.machined.Events.Subscribe", parameters)) {
         if (this.#failure !== null) throw this.#failure;
         this.#target.seen(event);
-        const id = messageId(bootId, event);
-        if (!isPublished(event, Date.now()) || sent.has(id)) continue;
-        pending.push(this.#publish(stream, event, id, sent.add(id, String(event["cursor"]))));
+        const [id, at] = [messageId(bootId, event), String(event["cursor"])];
+        if (!isPublished(event, Date.now()) || sent.has(id, at)) continue;
+        pending.push(this.#publish(stream, event, id, sent.add(id, at)));
         if (pending.length >= MOST_PENDING) await Promise.all(pending.splice(0));
       }
     } finally {
