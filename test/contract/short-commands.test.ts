@@ -6,7 +6,7 @@ import { TOP } from "../lib/run-tests.ts";
 
 const transpiler = new Bun.Transpiler({ loader: "ts" });
 
-/** Returns the files of src that are loaded with one: those that it imports, and so on. Not those that `import()` names. */
+/** Returns a file and all that its static imports load. What `import()` names is loaded later. */
 function loadedWith(file: string, found = new Set<string>()): Set<string> {
   if (found.has(file)) return found;
   found.add(file);
