@@ -11,6 +11,7 @@ import { IoSystemdMachineImage } from "../../src/api/varlink/io-systemd-machine-
 import { IoSystemdResolveHook } from "../../src/api/varlink/io-systemd-resolve.ts";
 import { IoSystemdService, OrgVarlinkService } from "../../src/api/varlink/io-systemd-service.ts";
 import { IoSystemdUserDatabase } from "../../src/api/varlink/io-systemd-userdb.ts";
+import { CALL_DESCRIPTOR_LIMIT } from "../../src/ipc/bus/call.ts";
 
 /** The D-Bus interfaces of each bus name. */
 export const BUS_TABLES = {
@@ -93,9 +94,11 @@ function openMembers({ methods }: Table): string[] {
     .sort();
 }
 
-/** Returns how many descriptors a call of the method has. */
+/** Returns how many descriptors a call of the method may have. Properties may have some: the leader's pidfd, for one. */
 function descriptorsOf(row: Row | undefined): number {
-  return Object.values(row?.in ?? {}).filter((signature) => signature === "h").length;
+  const signatures: string[] = Object.values(row?.in ?? {});
+  if (signatures.some((signature) => signature.includes("v"))) return CALL_DESCRIPTOR_LIMIT;
+  return signatures.filter((signature) => signature === "h").length;
 }
 
 /**

@@ -190,6 +190,11 @@ def _():
 def _():
     has(call(65534, "ListMachines", "dbus.types.UnixFd(0)"), "AccessDenied")
     has(call(0, "ListMachines", "dbus.types.UnixFd(0)"), "InvalidArgs")
+    # Where properties may have one, the daemon decides: the leader's pidfd.
+    leader = "dbus.Array([('LeaderPIDFD', dbus.types.UnixFd(0, variant_level=1))], signature='(sv)')"
+    for user in (65534, 0):
+        has(call(user, "RegisterMachineEx", "'fd'", leader), "BADF" if user == 0 else "")
+        assert "AccessDenied" not in call(user, "RegisterMachineEx", "'fd'", leader)
 
 
 @check("M42 M43 M45 M46 M49 a scope has systemd's properties, and those of the call")
