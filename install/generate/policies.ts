@@ -94,7 +94,7 @@ function openMembers({ methods }: Table): string[] {
     .sort();
 }
 
-/** Returns how many descriptors a call of the method may have. Properties may have some: the leader's pidfd, for one. */
+/** Returns how many descriptors a call of the method may have; properties may have some, as the leader has a pidfd. */
 function descriptorsOf(row: Row | undefined): number {
   const signatures: string[] = Object.values(row?.in ?? {});
   if (signatures.some((signature) => signature.includes("v"))) return CALL_DESCRIPTOR_LIMIT;
