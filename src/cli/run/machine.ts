@@ -109,7 +109,8 @@ async function putKeeper(directory: string): Promise<string> {
   if (program === null)
     throw new Failure("This build cannot run images without an init: its helper program was not built (no C compiler)");
   const path = join(directory, "keeper");
-  await Bun.write(path, program, { mode: 0o755 });
+  // Not by Bun.write(), which loses the mode where the source is a file.
+  writeFileSync(path, await program.bytes(), { mode: 0o755 });
   return path;
 }
 
