@@ -60,6 +60,15 @@ export class ImageHost {
     return [...readdirSync(this.pool).filter((name) => name.endsWith(".lck")), ...readdirSync(this.locks)].sort();
   }
 
+  /** Removes the lock files that a killed worker left, which the next one would take over. */
+  removeLockFiles(): void {
+    for (const directory of [this.pool, this.locks]) {
+      for (const name of readdirSync(directory)) {
+        if (directory === this.locks || name.endsWith(".lck")) rmSync(join(directory, name));
+      }
+    }
+  }
+
   /** Takes the locks that nspawn holds on the image at `path` while a machine runs from it. */
   lockAsMachine(
     path: string,
