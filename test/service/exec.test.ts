@@ -361,6 +361,9 @@ describe.skipIf(!canRun)(canRun ? "machined-exec" : "machined-exec (left out: ne
       const [supervisor] = childrenOf(pid);
       const waiting = childrenOf(Number(supervisor)).map((child) => readFileSync(`/proc/${child}/wchan`, "latin1"));
       expect(waiting.join()).toContain("request_wait_answer");
+      // The server waits for the next request: it has read this one, so that the program cannot be killed any more.
+      const servers = childrenOf(mute.pid).map((child) => readFileSync(`/proc/${child}/wchan`, "latin1"));
+      expect(servers.join()).toContain("fuse_dev");
     }, "the program to hang");
     const client = await connectVarlink(path);
     await client.call("io.machined.Exec.Signal", { id: "held", signal: 2 });
