@@ -6,6 +6,7 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import type { Subprocess } from "bun";
 import type { BusClient } from "../../src/ipc/bus/client.ts";
 import { manager, needsRoot, register, TestDaemon } from "../lib/daemon.ts";
+import { followEvents } from "../lib/nats.ts";
 import { TestCluster } from "../lib/nats-cluster.ts";
 import { havePrograms } from "../lib/programs.ts";
 import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
@@ -114,16 +115,8 @@ describe.skipIf(!has)(`the fleet on a cluster${needsRoot}`, () => {
     "when the server that leads the events is killed, none is lost or repeated, and lists and requests continue",
     async () => {
       const reader = cluster.begin(["machinectl", `--fleet=${cluster.urls()}`, "events", "--json=short", "a*"]);
-      let seen = "";
-      void (async () => {
-        for await (const chunk of reader.stdout) seen += Buffer.from(chunk).toString();
-      })();
-      const read = () =>
-        seen
-          .split("\n")
-          .slice(0, -1)
-          .map((line) => JSON.parse(line) as { event: string; machine: string })
-          .map(({ event, machine }) => `${event} ${machine}`);
+      const events = followEvents(reader);
+      const read = () => events().map(({ event, machine }) => `${event} ${machine}`);
       await waitFor(async () => {
         await register(bus, "afirst", leader);
         await manager(bus, "UnregisterMachine", "s", "afirst");

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import type { Subprocess } from "bun";
-import { freePort, SELF } from "./nats.ts";
+import { beginProgram, freePort } from "./nats.ts";
 import { waitFor } from "./wait-for.ts";
 
 interface Server {
@@ -106,10 +106,7 @@ cluster: { name: test, listen: "127.0.0.1:${server.routes}", routes: [ ${routes}
 
   /** Starts a program of this project. */
   begin(args: readonly string[], env: Readonly<Record<string, string>> = {}): Subprocess<"ignore", "pipe", "pipe"> {
-    const child = Bun.spawn([...SELF, ...args], {
-      env: { PATH: process.env["PATH"] ?? "", HOME: this.directory, ...env },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+    const child = beginProgram(args, { HOME: this.directory, ...env });
     this.#children.push(child);
     return child;
   }

@@ -41,6 +41,37 @@ export function freePort(): number {
   return port;
 }
 
+/** Starts a program of this project, without input. */
+export function beginProgram(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Subprocess<"ignore", "pipe", "pipe"> {
+  return Bun.spawn([...SELF, ...args], {
+    env: { PATH: process.env["PATH"] ?? "", ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+}
+
+interface ReadEvent {
+  readonly event: string;
+  readonly machine: string;
+  readonly cursor: string;
+}
+
+/** Reads the output of `events --json=short`; returns a function that returns the events so far. */
+export function followEvents(reader: Subprocess<"ignore", "pipe", "pipe">): () => ReadEvent[] {
+  let seen = "";
+  void (async () => {
+    const decoder = new TextDecoder();
+    for await (const chunk of reader.stdout) seen += decoder.decode(chunk, { stream: true });
+  })();
+  return () =>
+    seen
+      .split("\n")
+      .slice(0, -1)
+      .map((line) => JSON.parse(line) as ReadEvent);
+}
+
 /** A server with the clients and agents that use it. */
 export class TestFleet implements AsyncDisposable {
   readonly directory = mkdtempSync(join(tmpdir(), "machined-fleet-"));
@@ -123,10 +154,7 @@ export class TestFleet implements AsyncDisposable {
 
   /** Starts a program of this project. */
   begin(args: readonly string[], env: Readonly<Record<string, string>> = {}): Subprocess<"ignore", "pipe", "pipe"> {
-    const child = Bun.spawn([...SELF, ...args], {
-      env: { PATH: process.env["PATH"] ?? "", HOME: this.directory, ...env },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+    const child = beginProgram(args, { HOME: this.directory, ...env });
     this.#children.push(child);
     return child;
   }

@@ -6,7 +6,7 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import type { Subprocess } from "bun";
 import type { BusClient } from "../../src/ipc/bus/client.ts";
 import { manager, needsRoot, register, TestDaemon } from "../lib/daemon.ts";
-import { TestFleet } from "../lib/nats.ts";
+import { followEvents, TestFleet } from "../lib/nats.ts";
 import { havePrograms } from "../lib/programs.ts";
 import { waitFor } from "../lib/wait-for.ts";
 
@@ -110,17 +110,8 @@ describe.skipIf(!has)(`the fleet${needsRoot}`, () => {
       "lost*",
       "first",
     ]);
-    let seen = "";
-    void (async () => {
-      const decoder = new TextDecoder();
-      for await (const chunk of reader.stdout) seen += decoder.decode(chunk);
-    })();
-    const names = () =>
-      seen
-        .split("\n")
-        .slice(0, -1)
-        .map((line) => JSON.parse(line) as { event: string; machine: string })
-        .map(({ event, machine }) => `${event} ${machine}`);
+    const events = followEvents(reader);
+    const names = () => events().map(({ event, machine }) => `${event} ${machine}`);
     // Events before the reader has subscribed are not sent to it.
     await waitFor(async () => {
       await happen("first", 0);
@@ -137,8 +128,7 @@ describe.skipIf(!has)(`the fleet${needsRoot}`, () => {
     reader.kill("SIGCONT");
     await waitFor(() => expect(names().filter((name) => name.includes("lost"))).toEqual(expected), "what is read");
     await waitFor(async () => expect(await hosts()).toEqual(["web1/lasting"]), "the record");
-    const [first] = seen.split("\n").filter((line) => line.includes('"lost0"'));
-    const { cursor } = JSON.parse(first ?? "") as { cursor: string };
+    const cursor = events().find(({ machine }) => machine === "lost0")?.cursor;
     const later = await fleet.machinectl("reader", "events", "--no-follow", `--after-cursor=${cursor}`, "lost*");
     expect(later.stdout.trimEnd().split("\n").length).toBe(expected.length - 1);
     reader.kill();
