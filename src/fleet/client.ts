@@ -3,7 +3,16 @@ import type { JsMsg } from "@nats-io/jetstream";
 import type { Msg, NatsConnection } from "@nats-io/transport-node";
 import { connectFleet, refusedSubject, shownUrls } from "./connect.ts";
 import { followedMessages, inboxOf, SERVER_MS, storedMessages } from "./consume.ts";
-import { answerError, askError, connectionEnded, FleetError, fleetError, isPassing, LostConnection } from "./errors.ts";
+import {
+  answerError,
+  askError,
+  connectionEnded,
+  FleetError,
+  fleetError,
+  isPassing,
+  isPassingForStream,
+  LostConnection,
+} from "./errors.ts";
 import {
   EVENTS_STREAM,
   eventsSubject,
@@ -13,7 +22,15 @@ import {
   type Scope,
   tokenOf,
 } from "./names.ts";
-import { type HostRecord, livingMachines, type MachineRecord, readEvent, readHost, readMachine } from "./record.ts";
+import {
+  type HostRecord,
+  livingMachines,
+  type MachineRecord,
+  missingMachines,
+  readEvent,
+  readHost,
+  readMachine,
+} from "./record.ts";
 import { type FleetAnswer, readAnswer } from "./request.ts";
 import type { FleetSettings } from "./settings.ts";
 
@@ -31,7 +48,9 @@ const FIRST_MS = 2000;
  * How long a host that has a record is asked again when no agent answers: the agent may be connecting to another
  * server.
  */
-const AGENT_PATIENCE_MS = 3000;
+const AGENT_PATIENCE_MS = 10_000;
+/** How long machines that their host names are looked for again: a server of a cluster may lag behind the others. */
+const MISSING_PATIENCE_MS = 5000;
 const PAUSE_MS = 250;
 
 /**
@@ -41,6 +60,19 @@ export type EventStart =
   | { readonly kind: "after"; readonly sequence: number }
   | { readonly kind: "since"; readonly usec: number }
   | { readonly kind: "new" };
+
+/** The machines of hosts. */
+export interface FleetMachines {
+  readonly machines: readonly MachineRecord[];
+  /** The hosts that name machines whose records are not on the server, and how many. */
+  readonly incomplete: readonly { readonly host: string; readonly missing: number }[];
+}
+
+/** The records of hosts, and those of machines that were written over the present connections of their agents. */
+interface Records {
+  readonly hosts: readonly HostRecord[];
+  readonly machines: readonly MachineRecord[];
+}
 
 /** An event with its number in the stream. */
 export interface FleetEvent {
@@ -74,23 +106,47 @@ export class FleetClient {
   }
 
   /** Returns the machines of the given hosts, or of all (null), in no order. Throws a FleetError. */
-  async machines(hosts: readonly string[] | null): Promise<MachineRecord[]> {
+  async machines(hosts: readonly string[] | null): Promise<FleetMachines> {
     if (hosts !== null && hosts.length <= FEW_HOSTS) {
-      return (await Promise.all(hosts.map((host) => this.#machinesOf(host)))).flat();
+      const each = await Promise.all(hosts.map((host) => this.#whole(() => this.#recordsOf(host))));
+      return {
+        machines: each.flatMap(({ machines }) => machines),
+        incomplete: each.flatMap(({ incomplete }) => incomplete),
+      };
     }
-    // The record of a host is written after those of its machines, and read before them: an agent that connects again
-    // meanwhile makes the older records of its machines invalid.
-    const living = await this.#records(HOSTS_BUCKET, ">", readHost);
-    const machines = await this.#records(MACHINES_BUCKET, ">", readMachine);
     const wanted = hosts === null ? null : new Set(hosts);
-    return livingMachines(machines, living).filter(({ host }) => wanted?.has(host) ?? true);
+    return this.#whole(async () => {
+      const all = await this.#readAll(">", ">");
+      const isWanted = ({ host }: { host: string }) => wanted?.has(host) ?? true;
+      return { hosts: all.hosts.filter(isWanted), machines: all.machines.filter(isWanted) };
+    });
+  }
+
+  /** Reads until no machine is missing, for MISSING_PATIENCE_MS at most. */
+  async #whole(read: () => Promise<Records>): Promise<FleetMachines> {
+    const end = performance.now() + MISSING_PATIENCE_MS;
+    for (;;) {
+      const { hosts, machines } = await read();
+      const incomplete = missingMachines(machines, hosts);
+      if (incomplete.length === 0 || performance.now() > end) return { machines, incomplete };
+      await Bun.sleep(PAUSE_MS);
+    }
+  }
+
+  /**
+   * Reads the records that fit filters. The record of a host is written after those of its machines, and read before
+   * them: an agent that connects again meanwhile makes the older records of its machines invalid.
+   */
+  async #readAll(hostFilter: string, machineFilter: string): Promise<Records> {
+    const hosts = await this.#records(HOSTS_BUCKET, hostFilter, readHost);
+    return { hosts, machines: livingMachines(await this.#records(MACHINES_BUCKET, machineFilter, readMachine), hosts) };
   }
 
   /** Reads the records of a host by their keys: with a filter, the server would search the records of all hosts. */
-  async #machinesOf(host: string): Promise<MachineRecord[]> {
+  async #recordsOf(host: string): Promise<Records> {
     const token = String(tokenOf(host));
     try {
-      return await this.#patiently(() => this.#machinesByName(token));
+      return await this.#patiently(() => this.#recordsByName(token));
     } catch (error) {
       if (error instanceof FleetError) throw error;
       // This user of NATS may make consumers, but may not read single records.
@@ -98,24 +154,24 @@ export class FleetClient {
         throw fleetError("Cannot read the records of the fleet", error);
       }
     }
-    const living = await this.#records(HOSTS_BUCKET, token, readHost);
-    return livingMachines(await this.#records(MACHINES_BUCKET, `${token}.*`, readMachine), living);
+    return this.#readAll(token, `${token}.*`);
   }
 
-  async #machinesByName(token: string): Promise<MachineRecord[]> {
+  async #recordsByName(token: string): Promise<Records> {
     const there = await this.#record(HOSTS_BUCKET, token, readHost);
-    if (there === null) return [];
-    if (there.names === null) {
-      return livingMachines(await this.#records(MACHINES_BUCKET, `${token}.*`, readMachine), [there]);
-    }
-    const machines = [...new Set(there.names)].map(async (name) => {
-      const key = tokenOf(name);
-      return key === null ? null : this.#record(MACHINES_BUCKET, `${token}.${key}`, readMachine);
-    });
-    return livingMachines(
-      (await Promise.all(machines)).filter((record) => record !== null),
-      [there],
-    );
+    if (there === null) return { hosts: [], machines: [] };
+    const { names } = there;
+    const machines =
+      names === null
+        ? await this.#records(MACHINES_BUCKET, `${token}.*`, readMachine)
+        : await Promise.all([...new Set(names)].map((name) => this.#machine(token, name)));
+    const present = machines.filter((record) => record !== null);
+    return { hosts: [there], machines: livingMachines(present, [there]) };
+  }
+
+  async #machine(hostToken: string, name: string): Promise<MachineRecord | null> {
+    const token = tokenOf(name);
+    return token === null ? null : this.#record(MACHINES_BUCKET, `${hostToken}.${token}`, readMachine);
   }
 
   async #record<T>(bucket: string, key: string, read: (key: string, text: string) => T | null): Promise<T | null> {
@@ -249,12 +305,15 @@ export class FleetClient {
     return answer;
   }
 
-  /** Whether the host has a record: then its agent is there, or was there shortly before. */
+  /**
+   * Whether the host has a record: then its agent is there, or was there shortly before. While no server can tell, it
+   * may have one.
+   */
   async #isExpected(host: string): Promise<boolean> {
     try {
       return (await this.#record(HOSTS_BUCKET, String(tokenOf(host)), readHost)) !== null;
-    } catch {
-      return false;
+    } catch (error) {
+      return isPassingForStream(error);
     }
   }
 }

@@ -27,8 +27,9 @@ export interface HostRecord {
    * date.
    */
   readonly since: number;
+  /** The number of machines whose records are in the bucket. */
   readonly machines: number;
-  /** The names of the machines, so that their records can be read by key; null where they do not fit into a record. */
+  /** Their names, so that they can be read by key; null where they do not fit into a record. */
   readonly names: readonly string[] | null;
   /** The scopes that the host allows. */
   readonly allow: readonly string[];
@@ -169,6 +170,25 @@ export function readEvent(token: string, value: string): EventRecord | null {
 export function livingMachines(machines: readonly MachineRecord[], hosts: readonly HostRecord[]): MachineRecord[] {
   const since = new Map(hosts.map((one) => [one.host, one.since]));
   return machines.filter(({ host, time }) => time >= (since.get(host) ?? Number.POSITIVE_INFINITY));
+}
+
+/**
+ * Returns the hosts whose machines are not all among the living ones, with the number of those that are missing. A
+ * server of a cluster that lags behind the others sends older records, and a host that has crashed leaves what it had
+ * begun to write.
+ */
+export function missingMachines(
+  living: readonly MachineRecord[],
+  hosts: readonly HostRecord[],
+): { host: string; missing: number }[] {
+  const found = Map.groupBy(living, ({ host }) => host);
+  return hosts.flatMap(({ host, machines, names }) => {
+    const own = found.get(host) ?? [];
+    if (names === null) return machines > own.length ? [{ host, missing: machines - own.length }] : [];
+    const present = new Set(own.map(({ machine }) => machine));
+    const { size } = new Set(names).difference(present);
+    return size > 0 ? [{ host, missing: size }] : [];
+  });
 }
 
 /**

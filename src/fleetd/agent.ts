@@ -163,6 +163,10 @@ export class Agent {
     return listLocalMachines(this.#facts.host);
   }
 
+  get hostName(): string {
+    return this.#facts.host;
+  }
+
   host(names: readonly string[]): Omit<HostRecord, "since"> {
     const { host, bootId, version: agent } = this.#facts;
     const { allow } = this.#settings;

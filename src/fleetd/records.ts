@@ -26,6 +26,7 @@ const RETRY_LIMIT_MS = 5000;
 const MOST_PENDING = 64;
 
 interface RecordSource {
+  readonly hostName: string;
   /** Returns the present machines; throws where the local daemon does not answer. */
   machines(): Promise<readonly MachineRecord[]>;
   /** Returns the record of the host with machines of these names. */
@@ -38,6 +39,14 @@ interface RecordSource {
   refused(error: Error, isThere: boolean): void;
 }
 
+/** What was written for a machine. */
+interface Written {
+  /** Its last record, without its time; "" where the server's state is not known. */
+  readonly facts: string;
+  /** Until when the bucket has a record of the machine, in ms of performance.now(); 0 where that is not known. */
+  readonly untilMs: number;
+}
+
 /** The writer of one connection. */
 export class RecordWriter {
   readonly #nats: NatsConnection;
@@ -48,8 +57,7 @@ export class RecordWriter {
    * When this connection began to be used, µs since 1970. The records of machines that are written over it are newer.
    */
   readonly #since: number;
-  /** The last written record of each machine, without its time. */
-  readonly #written = new Map<string, string>();
+  readonly #written = new Map<string, Written>();
   /** The number of rounds until all machines are written again. */
   #rounds = 0;
   #wake: (() => void) | null = null;
@@ -119,16 +127,24 @@ export class RecordWriter {
       this.#isTold = true;
     }
     if (this.#isClosed) return;
-    const names = machines?.map(({ machine }) => machine) ?? [...this.#written.keys()];
-    const host = { ...this.#source.host(names), since: this.#since };
     const { jetstream } = await import("@nats-io/jetstream");
     const stream = jetstream(this.#nats);
-    const failure = machines === null ? null : await this.#writeMachines(stream, host.host, machines);
+    const failure = machines === null ? null : await this.#writeMachines(stream, machines);
     // Without the records of machines, the first record of the host would hide those of the connection before.
     if (failure !== null && !this.#hasBegun) throw failure;
+    const host = { ...this.#source.host(this.#storedNames()), since: this.#since };
     await stream.publish(recordSubject(host.host, null), hostText(host), { timeout: this.#ackMs });
     this.#hasBegun = true;
     if (failure !== null) throw failure;
+  }
+
+  /**
+   * Returns the names of the machines whose records stay in the bucket as long as a record of the host that is written
+   * now: readers report a machine that is named and has no record.
+   */
+  #storedNames(): string[] {
+    const end = performance.now() + this.#roundMs * ROUNDS_OF_TTL;
+    return [...this.#written].filter(([, { untilMs }]) => untilMs > end).map(([name]) => name);
   }
 
   get #ackMs(): number {
@@ -139,11 +155,7 @@ export class RecordWriter {
    * Writes new and changed records, and all of them every few rounds. Returns the error of the first record that the
    * server did not acknowledge, which the next round writes again; else null.
    */
-  async #writeMachines(
-    stream: JetStreamClient,
-    host: string,
-    machines: readonly MachineRecord[],
-  ): Promise<Error | null> {
+  async #writeMachines(stream: JetStreamClient, machines: readonly MachineRecord[]): Promise<Error | null> {
     const isFull = this.#rounds <= 0;
     if (isFull) this.#rounds = MACHINE_TTLS;
     const gone = new Set(this.#written.keys());
@@ -154,10 +166,13 @@ export class RecordWriter {
       const facts = machineText({ ...record, time: 0 });
       const text = machineText(record);
       if (Buffer.byteLength(text) > MOST_RECORD_BYTES) continue;
-      if (!isFull && this.#written.get(record.machine) === facts) continue;
-      await pending.add(this.#write(stream, host, record.machine, text), (isStored) => {
+      const before = this.#written.get(record.machine);
+      if (!isFull && before?.facts === facts) continue;
+      const untilMs = performance.now() + this.#roundMs * ROUNDS_OF_TTL * MACHINE_TTLS;
+      await pending.add(this.#write(stream, record.machine, text), (isStored) => {
         // An unknown state is written again.
-        this.#written.set(record.machine, isStored ? facts : "");
+        const unknown = { facts: "", untilMs: before?.untilMs ?? 0 };
+        this.#written.set(record.machine, isStored ? { facts, untilMs } : unknown);
       });
     }
     if (gone.size > 0) {
@@ -165,17 +180,18 @@ export class RecordWriter {
       const marker = headers();
       marker.set("KV-Operation", "DEL");
       for (const machine of gone) {
-        await pending.add(this.#write(stream, host, machine, "", marker), (isStored) => {
+        await pending.add(this.#write(stream, machine, "", marker), (isStored) => {
           if (isStored) this.#written.delete(machine);
+          else this.#written.set(machine, { facts: "", untilMs: 0 });
         });
       }
     }
     return pending.settled();
   }
 
-  #write(stream: JetStreamClient, host: string, machine: string, text: string, headers?: MsgHdrs): Promise<unknown> {
+  #write(stream: JetStreamClient, machine: string, text: string, headers?: MsgHdrs): Promise<unknown> {
     const options = { timeout: this.#ackMs, ...(headers === undefined ? {} : { headers }) };
-    return stream.publish(recordSubject(host, machine), text, options);
+    return stream.publish(recordSubject(this.#source.hostName, machine), text, options);
   }
 
   /** Waits; `close()` ends that, and `soon()` where `isWoken` is set. Returns whether the whole time has passed. */

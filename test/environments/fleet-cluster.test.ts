@@ -199,11 +199,7 @@ describe.skipIf(!has)(`the fleet on a cluster${needsRoot}`, () => {
           const { stdout, stderr, status } = await list;
           // Servers that are busy may choose a leader for longer than lists wait.
           if (status === 0) expect(stdout.trim().split("\n").length).toBe(20 * agents);
-          else
-            expect({ stdout, stderr }).toEqual({
-              stdout: "",
-              stderr: expect.stringContaining("Cannot read the records"),
-            });
+          else expect(stderr).toMatch(/Cannot read the records|missing on the server/);
         }
         await reviveAll();
       }

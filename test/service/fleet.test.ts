@@ -262,6 +262,41 @@ describe.skipIf(!has)(`many hosts over NATS${needsRoot}`, () => {
     }
   });
 
+  test("a list without some of the machines that a host names fails, and an inventory without them is not printed", async () => {
+    const nats = await fleet.connect("web1");
+    const publish = async (names: readonly string[]) => {
+      const record = { host: "web1", allow: ["read", "lifecycle"], since: 0, machines: names.length, names };
+      await jetstream(nats).publish("$KV.machined_hosts.web1", JSON.stringify(record));
+    };
+    const run = (...args: readonly string[]) => fleet.machinectl("reader", ...args);
+    try {
+      await publish(["deb1", "lagging"]);
+      const list = ["list", "--no-legend", "--columns=host,machine"];
+      const [all, own, others, inventory] = await Promise.all([
+        run(...list),
+        run(...list, "-H", "web1"),
+        run(...list, "-H", "web2"),
+        run("inventory", "prometheus-sd"),
+      ]);
+      const error = expect.stringContaining("web1: The record of one of its machines is missing on the server");
+      expect(all).toEqual({
+        stdout: expect.stringMatching(/^web1 +deb1\nweb2 +db.example\n$/),
+        stderr: error,
+        status: 1,
+      });
+      expect(own).toEqual({ stdout: expect.stringMatching(/^web1 +deb1\n$/), stderr: error, status: 1 });
+      expect(others).toEqual({ stdout: expect.stringMatching(/^web2 +db.example\n$/), stderr: "", status: 0 });
+      expect(inventory).toEqual({ stdout: "", stderr: error, status: 1 });
+      // The record comes while it is looked for.
+      const waiting = run(...list, "-H", "web1");
+      await publish(["deb1"]);
+      expect(await waiting).toMatchObject({ stderr: "", status: 0 });
+    } finally {
+      await publish(["deb1"]);
+      await nats.close();
+    }
+  });
+
   test("hostile requests are refused, and the agent continues to work", async () => {
     const nats = await fleet.connect("operator");
     try {

@@ -5,6 +5,7 @@ import { descriptionOf, sshHost, type Variables } from "../inventory/ansible.ts"
 import { Failure } from "../session/failure.ts";
 import { replaceFile } from "../session/replace-file.ts";
 import type { Session } from "../session/session.ts";
+import { finish } from "./asked.ts";
 import { type FleetMachine, listFleet } from "./list.ts";
 import { readingFleet } from "./open.ts";
 
@@ -120,6 +121,8 @@ export async function inventory(session: Session, [kind = "", ...words]: readonl
   ]);
   const make = kinds.get(kind);
   if (make === undefined) throw new Failure(`Unknown inventory '${kind}': there are ansible and prometheus-sd`);
-  const machines = await readingFleet(session, (fleet) => listFleet(session, fleet));
+  const { machines, failures } = await readingFleet(session, (fleet) => listFleet(session, fleet));
+  // Programs that read an inventory without these machines would take them for ended ones.
+  if (failures.length > 0) return finish(session, failures);
   return make(session, words, machines);
 }

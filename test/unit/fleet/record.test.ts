@@ -5,6 +5,7 @@ import {
   livingMachines,
   type MachineRecord,
   machineText,
+  missingMachines,
   readEvent,
   readHost,
   readMachine,
@@ -51,6 +52,17 @@ test("a machine's record is valid only if its host has written it since the host
   expect(livingMachines([RECORD], [{ ...host, since: RECORD.time }])).toEqual([RECORD]);
   expect(livingMachines([RECORD], [{ ...host, since: RECORD.time + 1 }])).toEqual([]);
   expect(livingMachines([RECORD], [{ ...host, host: "other", since: 0 }])).toEqual([]);
+});
+
+test("machines that a host names, or counts where it names none, are missing until their records are there", () => {
+  const host = { host: "h.example", bootId: "", agent: "", since: 0, machines: 2, allow: [], time: 0 };
+  const named = { ...host, names: ["web.1", "db", "db"] };
+  expect(missingMachines([RECORD], [named])).toEqual([{ host: "h.example", missing: 1 }]);
+  expect(missingMachines([RECORD, { ...RECORD, machine: "db" }], [named])).toEqual([]);
+  expect(missingMachines([RECORD], [{ ...host, names: null }])).toEqual([{ host: "h.example", missing: 1 }]);
+  // A machine whose record is newer than that of its host.
+  expect(missingMachines([RECORD], [{ ...host, machines: 0, names: [] }])).toEqual([]);
+  expect(missingMachines([], [{ ...named, host: "other" }])).toEqual([{ host: "other", missing: 2 }]);
 });
 
 test("the names of a host's machines are left out where its record would be too long", () => {
