@@ -62,7 +62,7 @@ export type EventStart =
   | { readonly kind: "new" };
 
 /** The machines of hosts. */
-export interface FleetMachines {
+interface FleetMachines {
   readonly machines: readonly MachineRecord[];
   /** The hosts that name machines whose records are not on the server, and how many. */
   readonly incomplete: readonly { readonly host: string; readonly missing: number }[];
