@@ -1,15 +1,20 @@
 // Closes descriptors that other processes sent. close(2) may block: a socket waits for its peer, a file of FUSE or NFS
 // for its server. That must neither block the daemon nor delay the closing of others. So descriptors that cannot block
-// are closed at once; sockets in a child process; other files on another thread, one after the other.
+// are closed at once; sockets in a child process; other files each by a process that shares our table of descriptors.
 
 import { readLinkAt } from "../file/fd.ts";
 import { AT_EMPTY_PATH, AT_STATX_DONT_SYNC, F_GET_SEALS, STATX_BASIC_STATS } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { trySys } from "../syscall/sys.ts";
+import { closeApart } from "./close-apart.ts";
 
 /** When a child takes longer, further sockets are closed by another child. */
 const PATIENCE_MS = 250;
 const CHILD_LIMIT = 16;
+/** How many files are being closed at once; further ones wait, open. */
+const FILE_LIMIT = 256;
+/** The interval at which is asked which files are closed. */
+const FILE_CHECK_MS = 100;
 /**
  * Major numbers of devices that close(2) does not block on: memory (null, zero, random), consoles, terminals, pseudo
  * terminals.
@@ -32,8 +37,11 @@ const here = pinForever(1);
 const handle = pinForever(136);
 const mountId = pinForever(4);
 
+/** Files that wait. */
 const files: number[] = [];
-let isClosingFile = false;
+/** For each file that is being closed, a function that returns whether it is closed. */
+let closing: (() => boolean)[] = [];
+let isCheckPlanned = false;
 const sockets: number[] = [];
 let children = 0;
 /** When the last child was started, ms. */
@@ -96,13 +104,32 @@ function isLocal(number: number): boolean {
 
 function addFile(number: number): void {
   files.push(number);
-  if (!isClosingFile) closeNextFile();
+  closeFiles();
 }
 
-function closeNextFile(): void {
-  const next = files.shift();
-  isClosingFile = next !== undefined;
-  if (next !== undefined) process.getBuiltinModule("node:fs").close(next, closeNextFile);
+function closeFiles(): void {
+  closing = closing.filter((isClosed) => !isClosed());
+  for (const number of files.splice(0)) {
+    const isClosed = closing.length < FILE_LIMIT ? (closeApart(number) ?? closeOnThread(number)) : null;
+    if (isClosed === null) files.push(number);
+    else closing.push(isClosed);
+  }
+  if (isCheckPlanned || closing.length === 0) return;
+  isCheckPlanned = true;
+  setTimeout(() => {
+    isCheckPlanned = false;
+    closeFiles();
+  }, FILE_CHECK_MS).unref();
+}
+
+/** Closes a file on the engine's thread for files, where no process could be started; null while that has another. */
+function closeOnThread(number: number): (() => boolean) | null {
+  if (closing.length > 0) return null;
+  let isClosed = false;
+  process.getBuiltinModule("node:fs").close(number, () => {
+    isClosed = true;
+  });
+  return () => isClosed;
 }
 
 /** Plans the closing of sockets for the end of the turn, so that all sockets of one message go to one child. */

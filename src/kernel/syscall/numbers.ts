@@ -11,6 +11,8 @@ export const SYSCALL_NUMBERS = {
   pwrite64: [18, 68],
   ioctl: [16, 29],
   rt_sigaction: [13, 134],
+  rt_sigprocmask: [14, 135],
+  sched_yield: [24, 124],
   dup3: [292, 24],
   fcntl: [72, 25],
   getpid: [39, 172],

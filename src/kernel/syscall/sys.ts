@@ -74,9 +74,9 @@ function openLibc() {
   throw new Error("Cannot call the kernel: there is no C library that can be loaded", { cause });
 }
 
-/** Maps the machine code, and returns it as a function. */
-function buildEntry(): Raw {
-  const code = process.arch === "arm64" ? ARM64 : X64;
+/** Maps machine code for as long as the process lives, and returns its address. */
+export function mapCode(x64: readonly number[], arm64: readonly number[]): Pointer {
+  const code = process.arch === "arm64" ? arm64 : x64;
   const libc = openLibc().symbols;
   const page = libc.mmap(0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (page === null || (page as number) < 0) throw new Error("Cannot call the kernel: no memory for the entry");
@@ -85,9 +85,13 @@ function buildEntry(): Raw {
   if (libc.mprotect(page, PAGE, PROT_READ | PROT_EXEC) !== 0) {
     throw new NoExecutableMemory("Cannot call the kernel: the security policy forbids executable memory");
   }
+  return page as Pointer;
+}
+
+function buildEntry(): Raw {
   const { i64, i64_fast } = FFIType;
   const args = [i64, i64, i64, i64, i64, i64, i64];
-  return CFunction({ ptr: page as Pointer, args, returns: i64_fast }) as unknown as Raw;
+  return CFunction({ ptr: mapCode(X64, ARM64), args, returns: i64_fast }) as unknown as Raw;
 }
 
 const raw = buildEntry();
