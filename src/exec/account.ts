@@ -4,11 +4,12 @@
 import { meansNoFile } from "../base/absence.ts";
 import { ErrnoError, errnoNameOf } from "../base/error.ts";
 import { findUser, groupsOfUser, ID_MAX, type UserEntry } from "../base/user-database.ts";
-import { openPath, reopen, statFd } from "../kernel/file/fd.ts";
+import { reopen, statFd } from "../kernel/file/fd.ts";
 import { readFileIn, readRegular } from "../kernel/file/regular-file.ts";
 import { sameNamespace } from "../kernel/process/namespace.ts";
 import type { PidRef } from "../kernel/process/pidref.ts";
 import { processGid, processUid } from "../kernel/process/process-file.ts";
+import { openProcessLink } from "../kernel/process/process-link.ts";
 import { openPathCached } from "../registry/machine/open-cached.ts";
 import { HOST_ID_END, type IdKind, idMapsOf, mapInward, mapOutward } from "../registry/machine/uid-map.ts";
 
@@ -39,7 +40,7 @@ type ReadFile = (path: string) => string;
 /** Reads files; blocks for as long as a file system of the machine does not answer. */
 function readWaiting(leader: PidRef): ReadFile {
   return (path) => {
-    using root = openPath(`/proc/${leader.pid}/root`, "path");
+    using root = openProcessLink(leader.pid, "root", "path");
     return readFileIn(root, path, DATABASE_LIMIT_BYTES).toString();
   };
 }
@@ -50,7 +51,7 @@ class NotAtOnce extends Error {}
 /** Reads files only where that cannot block (registry/machine/open-cached.ts); throws NotAtOnce otherwise. */
 function readAtOnce(leader: PidRef): ReadFile {
   return (path) => {
-    using root = openPath(`/proc/${leader.pid}/root`, "path");
+    using root = openProcessLink(leader.pid, "root", "path");
     using named = openPathCached({ leader, isHost: false }, root, path);
     if (named === null) throw new NotAtOnce();
     if (statFd(named).kind !== "regular") return "";

@@ -1,10 +1,12 @@
 // A new terminal for a command. The child process of the command opens it in the machine's devpts, where programs of
 // the machine find it by its name, and sends its master through a socket to the process that forwards it: pty(7),
 // SCM_RIGHTS in unix(7).
+
 import { ErrnoError } from "../base/error.ts";
-import { copyStandard, openPath, replaceStandard } from "../kernel/file/fd.ts";
+import { copyStandard, replaceStandard } from "../kernel/file/fd.ts";
 import { changeOwner } from "../kernel/file/ownership.ts";
 import type { PidRef } from "../kernel/process/pidref.ts";
+import { openProcessLink } from "../kernel/process/process-link.ts";
 import { sendMessage } from "../kernel/socket/unix.ts";
 import { unlessSyscallError } from "../kernel/syscall/sys.ts";
 import { openPty, openPtyAt, openPtyPeer, type Pty, setWindowSize, type WindowSize } from "../kernel/terminal/pty.ts";
@@ -16,7 +18,7 @@ import { openPathCached } from "../registry/machine/open-cached.ts";
  */
 function openTerminal(leader: PidRef): Pty {
   const open = () => {
-    using root = openPath(`/proc/${leader.pid}/root`, "path");
+    using root = openProcessLink(leader.pid, "root", "path");
     using multiplexer = openPathCached({ leader, isHost: false }, root, "/dev/pts/ptmx");
     return multiplexer === null ? null : openPtyAt(multiplexer);
   };

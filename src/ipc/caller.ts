@@ -55,18 +55,20 @@ export async function callerOnBus(bus: Broker, sender: string): Promise<Caller> 
  */
 function processOf(given: Fd | undefined, pid: number): () => PidRef {
   if (given === undefined) return () => PidRef.of(pid);
-  let known: { id: bigint | null; startTicks: bigint };
+  let id: bigint | null;
+  let open: () => PidRef;
   try {
     using process = PidRef.fromPidFd(given);
-    known = { id: process.id, startTicks: process.verified(() => processStartTicks(process.pid)) };
+    ({ id } = process);
+    open = id === null ? process.verified(() => openerByStartTime(pid)) : () => PidRef.of(pid);
   } catch (error) {
     return () => {
       throw error;
     };
   }
   return () => {
-    const process = processStartedAt(pid, known.startTicks);
-    if (process.id === known.id) return process;
+    const process = open();
+    if (process.id === id) return process;
     process[Symbol.dispose]();
     throw new SyscallError("process", "ESRCH", String(pid));
   };

@@ -10,6 +10,44 @@ interface HostileFileSystem extends Disposable {
   readonly waiting: ReadonlySet<number>;
 }
 
+/** A process that waits for ever while it executes a program; it goes on when the file system has ended. */
+export class HungProcess implements AsyncDisposable {
+  readonly #child: Bun.Subprocess<"pipe", "pipe", "inherit">;
+
+  private constructor(file: string) {
+    // The file system answers processes that are called python3: PR_SET_NAME gives this one another name.
+    const script = `import ctypes, os, sys
+ctypes.CDLL(None).prctl(15, b"hanging", 0, 0, 0)
+print("ready", flush=True)
+sys.stdin.readline()
+os.open(sys.argv[1], os.O_RDONLY)
+os.execv("/bin/sleep", ["sleep", "1000"])`;
+    this.#child = Bun.spawn(["python3", "-c", script, file], { stdio: ["pipe", "pipe", "inherit"] });
+  }
+
+  /** Starts a process that has `file` of the file system open when it executes a program. */
+  static async start(file: string): Promise<HungProcess> {
+    const process = new HungProcess(file);
+    await process.#child.stdout.getReader().read();
+    return process;
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** Executes a program; the file system then has the PID among those that wait. */
+  hang(): void {
+    this.#child.stdin.write("\n");
+    this.#child.stdin.flush();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#child.exited;
+  }
+}
+
 /** Mounts the file system on a new directory `path`. */
 export async function mountHostile(path: string): Promise<HostileFileSystem> {
   mkdirSync(path);

@@ -13,7 +13,7 @@ import { type BusClient, connectBus } from "../../ipc/bus/client.ts";
 import { BusError } from "../../ipc/bus/error.ts";
 import type { BusTarget } from "../../ipc/bus/transport.ts";
 import type { Caller } from "../../ipc/caller.ts";
-import { processStartTicks } from "../../kernel/process/process-file.ts";
+import { startTicksPatiently } from "../../kernel/process/process-link.ts";
 import { shareOwner } from "../../kernel/process/share-owner.ts";
 
 const AUTHORITY = {
@@ -136,6 +136,7 @@ export class Authority {
     permission: Permission,
     ended: Promise<never>,
   ): Promise<Decision> {
+    const startTicks = await Promise.race([startTicksOf(caller), ended]);
     const cancellation = `machined-${process.pid}-${++this.#questions}`;
     let isOpen = true;
     ended.catch(() => {
@@ -144,7 +145,7 @@ export class Authority {
     try {
       const flags = call.interactive ? 1 : 0;
       const details = Object.entries(permission.details);
-      const [answer] = await withSubject(caller, (subject) =>
+      const [answer] = await withSubject(caller, startTicks, (subject) =>
         bus.call({
           ...AUTHORITY,
           member: "CheckAuthorization",
@@ -219,17 +220,32 @@ function isRefusal(error: BusError): boolean {
 type Subject = readonly [string, readonly (readonly [string, Variant])[]];
 
 /**
+ * Returns the start time of a caller's process, which is read while its pidfd proves that the PID is still that
+ * process's; 0 for a caller on a bus, whose name identifies it. Throws AccessDenied.
+ */
+async function startTicksOf(caller: Caller): Promise<bigint> {
+  if (caller.subject.kind === "bus-name") return 0n;
+  try {
+    using process = caller.openProcess();
+    const startTicks = await startTicksPatiently(process.pid);
+    process.requireAlive();
+    return startTicks;
+  } catch (error) {
+    throw denied(error);
+  }
+}
+
+/**
  * Calls `ask` with the caller as a polkit subject; the process is closed when `ask` returns, after the message was
  * encoded. A process is identified by its pidfd, which polkit supports since 124; older versions use the PID and start
- * time, which are read while the pidfd proves that the PID is still that process's.
+ * time.
  */
-function withSubject<T>(caller: Caller, ask: (subject: Subject) => T): T {
+function withSubject<T>(caller: Caller, startTicks: bigint, ask: (subject: Subject) => T): T {
   const { subject } = caller;
   if (subject.kind === "bus-name") return ask(["system-bus-name", [["name", new Variant("s", subject.name)]]]);
   try {
     using process = caller.openProcess();
     const { pid, pidfd } = process;
-    const startTicks = process.verified(() => processStartTicks(pid));
     return ask([
       "unix-process",
       [

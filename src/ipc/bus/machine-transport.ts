@@ -1,11 +1,13 @@
 // Connects to the system bus of a machine, for `-M NAME`: opens the socket in the machine's file system, with the
 // identity of the machine's root user.
+
 import { readFileSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
 import { isMachineName } from "../../base/names.ts";
 import { parseEnvFile } from "../../base/text/env-file.ts";
-import { type Fd, openInRoot, openPath } from "../../kernel/file/fd.ts";
+import { type Fd, openInRoot } from "../../kernel/file/fd.ts";
 import { withIdentity } from "../../kernel/process/namespace.ts";
+import { openProcessLink } from "../../kernel/process/process-link.ts";
 import { connectThroughFd } from "../../kernel/socket/unix.ts";
 import { runtimeDirectory } from "../runtime-directory.ts";
 import { ClientHandshake, type Handshake } from "./handshake.ts";
@@ -42,7 +44,7 @@ export function openInMachine(name: string): Connected {
  * where the bus accepts no connection at once.
  */
 function openInContainer(leader: number): Connected {
-  using root = openPath(`/proc/${leader}/root`, "directory");
+  using root = openProcessLink(leader, "root", "directory");
   using socket = openInRoot(root, SOCKET_IN_MACHINE, "path");
   const uid = outerRoot(leader, "uid");
   const gid = outerRoot(leader, "gid");

@@ -31,7 +31,8 @@ import { type FileKind, type FileStatus, kindOfOpen, type LinkPolicy, statusOf }
  */
 type OpenMode = "read" | "path" | "path-no-follow" | "directory" | "write" | "read-write" | "pty-master";
 
-const OPEN_FLAGS: Readonly<Record<OpenMode, number>> = {
+/** The flags of openat(2) for each mode. */
+export const OPEN_FLAGS: Readonly<Record<OpenMode, number>> = {
   read: O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
   path: O_CLOEXEC | O_PATH,
   "path-no-follow": O_CLOEXEC | O_PATH | O_NOFOLLOW,

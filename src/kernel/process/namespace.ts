@@ -1,11 +1,12 @@
 // Namespaces of other processes: comparing them, and running a synchronous function in a network namespace or with
 // another identity. Both apply to the calling thread alone, because the raw system calls are used; threads that the
 // engine starts meanwhile inherit them, but do not access files or sockets. See namespaces(7), setns(2).
-import { Fd, ioctl, openPath, readLinkAt } from "../file/fd.ts";
+import { Fd, ioctl, openPath, readLinkAt, statFd } from "../file/fd.ts";
 import { PR_GET_DUMPABLE, PR_SET_DUMPABLE, SOCK_NONBLOCK_CLOEXEC } from "../syscall/constants.ts";
 import { type Pinned, pin, pinForever } from "../syscall/mem.ts";
 import { check, isErrno, SyscallError, sys, trySys } from "../syscall/sys.ts";
 import type { PidRef } from "./pidref.ts";
+import { openProcessLink } from "./process-link.ts";
 
 type NamespaceKind = "cgroup" | "ipc" | "mnt" | "net" | "pid" | "user" | "uts";
 
@@ -16,15 +17,17 @@ const MAX_USER_NAMESPACE_LEVELS = 16;
 
 /**
  * Opens a namespace of a process (`"self"`: of this thread). Throws `ENOENT` where the process has ended or the kernel
- * lacks the kind.
+ * lacks the kind, `ETIMEDOUT` where the process hangs.
  */
 export function openNamespace(pid: number | "self", kind: NamespaceKind): Fd {
-  return openPath(`/proc/${pid === "self" ? "thread-self" : pid}/ns/${kind}`, "read");
+  return pid === "self" ? openPath(`/proc/thread-self/ns/${kind}`, "read") : openProcessLink(pid, `ns/${kind}`, "read");
 }
 
 /** Returns an identifier of a namespace, which is equal for two processes only if they share it. */
 export function namespaceId(pid: number | "self", kind: NamespaceKind): string {
-  return readLinkAt(null, `/proc/${pid === "self" ? "thread-self" : pid}/ns/${kind}`);
+  if (pid === "self") return readLinkAt(null, `/proc/thread-self/ns/${kind}`);
+  using namespace = openProcessLink(pid, `ns/${kind}`, "path");
+  return `${kind}:[${statFd(namespace).ino}]`;
 }
 
 /** Returns whether a process shares a namespace with this thread. */

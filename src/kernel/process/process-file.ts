@@ -57,11 +57,18 @@ export function processStatus(pid: number, field: string): string {
   throw new SyscallError("process", "ENODATA", String(pid));
 }
 
-/** Returns the start time of a process in clock ticks since boot, which together with the PID is practically unique. */
+/**
+ * Returns the start time of a process in clock ticks since boot, which together with the PID is practically unique. May
+ * wait for ever on new kernels, where the process hangs while it executes a program: process-link.ts does not.
+ */
 export function processStartTicks(pid: number): bigint {
-  const text = readProcess(pid, "stat").toString();
+  return startTicksOf(readProcess(pid, "stat").toString("latin1"));
+}
+
+/** Returns the start time in the text of /proc/PID/stat. */
+export function startTicksOf(stat: string): bigint {
   // The name is in parentheses and may itself contain parentheses.
-  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return BigInt(fields[19] ?? "0");
 }
 

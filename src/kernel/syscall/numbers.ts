@@ -111,6 +111,7 @@ export const SYSCALL_NUMBERS = {
   fsconfig: [431, 431],
   fsmount: [432, 432],
   waitid: [247, 95],
+  futex: [202, 98],
   syncfs: [306, 267],
   umask: [95, 166],
   getrandom: [318, 278],

@@ -2,9 +2,11 @@
 // answer (FUSE), or leave unanswered: the daemon must never wait for one. Files on file systems that the kernel alone
 // answers, and that it has cached, are opened at once. All others are opened by a worker process, which may wait for a
 // limited time.
+
 import { MachinedError } from "../../base/error.ts";
 import { type Fd, openPath } from "../../kernel/file/fd.ts";
 import type { Identity } from "../../kernel/process/namespace.ts";
+import { openProcessLink } from "../../kernel/process/process-link.ts";
 import { receiveMessage, socketPair } from "../../kernel/socket/unix.ts";
 import { pin } from "../../kernel/syscall/mem.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
@@ -25,7 +27,7 @@ const limiter = new KeyedLimiter<Machine>(32);
 export function nameRoot(machine: Machine): Fd {
   if (machine.isHost) return openPath("/", "path");
   const { leader } = machine;
-  return leader.verified(() => openPath(`/proc/${leader.pid}/root`, "path"));
+  return leader.verified(() => openProcessLink(leader.pid, "root", "path"));
 }
 
 /**

@@ -80,11 +80,12 @@ let lastMaps: { readonly leader: PidRef; readonly maps: IdMaps } | null = null;
 function findMaps(leader: PidRef): IdMaps {
   if (own === undefined) own = ownNamespace();
   if (own === null) return OWN;
-  const namespace = namespaceId(leader.pid, "user");
-  if (namespace === own) return OWN;
   const last = known.get(leader);
+  const read = () => namespaceId(leader.pid, "user");
+  // A process that hangs keeps its namespace.
+  const namespace = last === undefined ? read() : unlessErrno(read, last.namespace, "ETIMEDOUT");
   if (last?.namespace === namespace) return last.maps;
-  const maps = { uid: readIdMap(leader.pid, "uid"), gid: readIdMap(leader.pid, "gid") };
+  const maps = namespace === own ? OWN : { uid: readIdMap(leader.pid, "uid"), gid: readIdMap(leader.pid, "gid") };
   if (maps.uid.length > 0 && maps.gid.length > 0) known.set(leader, { namespace, maps });
   return maps;
 }

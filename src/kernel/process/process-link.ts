@@ -1,0 +1,107 @@
+// Opens what the links of /proc/PID name: the root directory and the namespaces of a process. The kernel makes a reader
+// of these links wait while the process executes a program (execve(2)). A process that has a file open whose file system
+// does not answer the closing of it (FUSE) stays in that state, and its reader would wait for ever; the leader of a
+// machine, and any caller, can do that. So another process opens the link (syscall/apart.ts), and the wait ends. See
+// proc_pid_root(5), proc_pid_ns(5).
+import { Fd, OPEN_FLAGS, openPath } from "../file/fd.ts";
+import { CallApart } from "../syscall/apart.ts";
+import { AT_FDCWD, EINTR } from "../syscall/constants.ts";
+import { cstring, pin } from "../syscall/mem.ts";
+import { check, SyscallError, trySys } from "../syscall/sys.ts";
+import { startTicksOf } from "./process-file.ts";
+import { isAsleep } from "./uninterruptible-sleep.ts";
+
+type LinkMode = "read" | "path" | "directory";
+
+/** How long a call that sleeps is waited for: an execution takes milliseconds. */
+const SLEEP_MS = 250;
+/** The interval of looking whether a call sleeps: one that has no processor is waited for. */
+const STEP_MS = 25;
+/** How long the start time of a process is waited for. */
+const START_TIME_MS = 5000;
+/** How many hung calls are kept; with another one, the oldest is ended. */
+const MOST_HUNG = 64;
+const CLEAN_MS = 1000;
+const STAT_BYTES = 4096;
+
+interface HungCall {
+  readonly call: CallApart;
+  /** Whether its result is a descriptor. */
+  readonly opens: boolean;
+}
+
+/** The hung calls; those that open a link by the PID of its process, as further ones for it would hang as well. */
+const hung = new Map<number | CallApart, HungCall>();
+let cleaning: ReturnType<typeof setInterval> | null = null;
+
+/**
+ * Opens `/proc/PID/NAME`. Throws `ENOENT` where the process has ended or the kernel lacks the link, `ETIMEDOUT` where
+ * the process hangs while it executes a program.
+ */
+export function openProcessLink(pid: number, name: string, mode: LinkMode): Fd {
+  const path = `/proc/${pid}/${name}`;
+  if (isHung(pid)) throw new SyscallError("openat", "ETIMEDOUT", path);
+  const call = CallApart.begin("openat", AT_FDCWD, cstring(path), OPEN_FLAGS[mode]);
+  if (call === null) return openPath(path, mode);
+  const began = performance.now();
+  while (!call.hasEnded(STEP_MS)) {
+    if (performance.now() - began < SLEEP_MS || !isAsleep(call.pid)) continue;
+    keepHung(pid, { call, opens: true });
+    throw new SyscallError("openat", "ETIMEDOUT", path);
+  }
+  return Fd.adopt(check(call.result ?? EINTR, "openat", path));
+}
+
+/**
+ * Returns the start time of a process in clock ticks since boot. Throws `ESRCH` where it has ended, `ETIMEDOUT` where it
+ * hangs while it executes a program.
+ */
+export async function startTicksPatiently(pid: number): Promise<bigint> {
+  const path = `/proc/${pid}/stat`;
+  using file = openPath(path, "read");
+  const buffer = pin(STAT_BYTES);
+  const call = CallApart.begin("read", file.number, buffer, buffer.size);
+  if (call === null) throw new SyscallError("clone", "EAGAIN", path);
+  const end = performance.now() + START_TIME_MS;
+  // Usually the call has ended before the first millisecond is over.
+  for (let waitMs = 1; !call.hasEnded(waitMs); waitMs = 0) {
+    if (performance.now() > end) {
+      call.kill();
+      keepHung(call, { call, opens: false });
+      throw new SyscallError("read", "ETIMEDOUT", path);
+    }
+    await Bun.sleep(STEP_MS);
+  }
+  const size = call.result ?? 0;
+  if (size <= 0) throw new SyscallError("process", "ESRCH", String(pid));
+  return startTicksOf(buffer.bytes.subarray(0, size).toString("latin1"));
+}
+
+/** Whether an earlier call for the process hangs still. */
+function isHung(pid: number): boolean {
+  const earlier = hung.get(pid);
+  return earlier !== undefined && !settled(pid, earlier);
+}
+
+/** Whether the call has ended; then closes what it has opened, for which nobody waits any more. */
+function settled(key: number | CallApart, { call, opens }: HungCall): boolean {
+  if (!call.hasEnded()) return false;
+  hung.delete(key);
+  const { result = -1 } = call;
+  if (opens && result >= 0) trySys("close", result);
+  return true;
+}
+
+function keepHung(key: number | CallApart, call: HungCall): void {
+  hung.set(key, call);
+  cleaning ??= setInterval(clean, CLEAN_MS);
+  cleaning.unref();
+  if (hung.size > MOST_HUNG) hung.values().next().value?.call.kill();
+}
+
+function clean(): void {
+  for (const [key, call] of [...hung]) settled(key, call);
+  if (hung.size > 0 || cleaning === null) return;
+  clearInterval(cleaning);
+  cleaning = null;
+}
