@@ -1,8 +1,8 @@
-// Opens what the links of /proc/PID name: the root directory and the namespaces of a process. The kernel makes a reader
-// of these links wait while the process executes a program (execve(2)). A process that has a file open whose file system
-// does not answer the closing of it (FUSE) stays in that state, and its reader would wait for ever; the leader of a
-// machine, and any caller, can do that. So another process opens the link (syscall/apart.ts), and the wait ends. See
-// proc_pid_root(5), proc_pid_ns(5).
+// Opens what the links of /proc/PID name: the root directory and the namespaces of a process. New kernels make a reader
+// of these links wait while the process executes a program (execve(2)). A process that has a file open whose file
+// system does not answer the closing of it (FUSE) stays in that state, and its reader would wait for ever; the leader
+// of a machine, and any caller, can do that. So another process opens the link (syscall/apart.ts), and the wait ends.
+// See proc_pid_root(5), proc_pid_ns(5).
 import { Fd, OPEN_FLAGS, openPath } from "../file/fd.ts";
 import { CallApart } from "../syscall/apart.ts";
 import { AT_FDCWD, EINTR } from "../syscall/constants.ts";
@@ -53,8 +53,8 @@ export function openProcessLink(pid: number, name: string, mode: LinkMode): Fd {
 }
 
 /**
- * Returns the start time of a process in clock ticks since boot. Throws `ESRCH` where it has ended, `ETIMEDOUT` where it
- * hangs while it executes a program.
+ * Returns the start time of a process in clock ticks since boot. Throws `ESRCH` where it has ended, `ETIMEDOUT` where
+ * it hangs while it executes a program.
  */
 export async function startTicksPatiently(pid: number): Promise<bigint> {
   const path = `/proc/${pid}/stat`;

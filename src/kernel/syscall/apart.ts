@@ -4,8 +4,8 @@
 //
 // The process runs the few instructions below and nothing else: it loads the arguments from memory, makes the call,
 // stores the result and exits. It does not use its stack, which is the one of the calling thread, and has all signals
-// blocked, because it would run our handlers. At its end the kernel sets the word `tid` to 0 and wakes who waits for it.
-// It is killed at the end of this process, whose descriptors it would keep open.
+// blocked, because it would run our handlers. At its end the kernel sets the word `tid` to 0 and wakes who waits for
+// it. It is killed at the end of this process, whose descriptors it would keep open.
 import { CFunction, FFIType } from "bun:ffi";
 import { pin, pinForever } from "./mem.ts";
 import { numberOf, type SyscallName } from "./numbers.ts";
