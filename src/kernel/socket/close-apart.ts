@@ -6,7 +6,7 @@ import { EBADF } from "../syscall/constants.ts";
 import { trySys } from "../syscall/sys.ts";
 
 const F_GETFD = 1;
-/** How often the processor is given to others until the descriptor has left the table: a limit that is never reached. */
+/** How often the processor is given to others until the descriptor has left the table: never reached. */
 const YIELDS = 100_000;
 
 /**
