@@ -30,6 +30,17 @@ function sweep(layout: ImageLayout, path: string): void {
   });
 }
 
+/** Makes the remaining steps of changes whose records are in a directory, and whose processes were killed. */
+export function finishChanges(layout: ImageLayout, path: string): void {
+  ignoreSyscallErrors(() => {
+    using directory = openPath(path, "directory");
+    for (const { name } of readEntries(directory)) {
+      const isRecord = name.startsWith(PREFIX) && textOf(name).endsWith(RECORD_SUFFIX);
+      if (isRecord) ignoreSyscallErrors(() => sweepOne(layout, directory, name));
+    }
+  });
+}
+
 /** Returns the lock files of images: those beside the images, and those in the host's directory of locks. */
 function lockFiles(layout: ImageLayout): string[] {
   const beside = workplaces(layout).flatMap((path) => lockFilesIn(path, LOCK_BESIDE));
