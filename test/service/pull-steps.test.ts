@@ -1,7 +1,7 @@
 // Pulls with small files beside the image (settings, root hashes) are killed before each of their changes to the
 // directory of images. An image has its small files whenever it has its name; after a sweep, there are none without it.
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isRoot } from "../kernel/support.ts";
 import { needsRoot } from "../lib/daemon.ts";
@@ -75,5 +75,25 @@ describe.skipIf(!can)(`pulls that are killed at each step${reason}`, () => {
       if (kills > MANY) throw new Error("more renamings than expected");
     }
     expect(kills).toBeGreaterThan(kind === "raw" ? 2 : 1);
+  });
+
+  test("an image that is replaced has its own small files until the new one has its name", () => {
+    const files = ["web.raw", "web.nspawn", "web.roothash"];
+    const newOf = (file: string) => readFileSync(join(source, file));
+    let kills = 0;
+    let replaced = 0;
+    for (let isKilled = true; isKilled; kills += isKilled ? 1 : 0) {
+      host.clear();
+      for (const file of files) writeFileSync(join(host.pool, file), "old");
+      const options = [`--image-root=${host.pool}`, "--verify=no", "--keep-download=no", "--force"];
+      isKilled = killedBefore(kills + 1, worker("systemd-pull", "raw", ...options, `file://${source}/web.raw`, "web"));
+      Bun.spawnSync(worker("systemd-import-sweep", host.pool), { env });
+      const areNew = files.map((file) => readFileSync(join(host.pool, file)).equals(newOf(file)));
+      const isNew = areNew[0] === true;
+      if (isNew) replaced++;
+      expect([kills, ...areNew]).toEqual([kills, isNew, isNew, isNew]);
+      expect(host.entries()).toEqual([...files].sort());
+    }
+    expect([kills > 2, replaced > 1]).toEqual([true, true]);
   });
 });

@@ -1,9 +1,10 @@
 // Installs an image together with the small files beside it, which have its name. They cannot get their names at once:
 // the small files get theirs first, so that no list shows an image without its settings, and a record of that makes a
 // later sweep remove them where the process is killed before the image has its name (registry/image/unfinished.ts).
+import { join } from "node:path";
 import { pathOf } from "../../kernel/file/attributes.ts";
-import type { Fd } from "../../kernel/file/fd.ts";
-import { rawOf } from "../../kernel/tree/tree.ts";
+import { type Fd, statFd } from "../../kernel/file/fd.ts";
+import { identityOf } from "../../registry/image/entry.ts";
 import type { ImageLayout } from "../../registry/image/layout.ts";
 import { markOf, UnfinishedChange } from "../../registry/image/unfinished.ts";
 import { abandonWithUs } from "../program/abandon.ts";
@@ -23,6 +24,8 @@ interface Target {
   /** The name of the image, and what it has after that. */
   readonly name: string;
   readonly suffix: string;
+  /** The complete image, open. */
+  readonly image: Fd;
   /** Whether small files that exist are replaced; others are left as they are. */
   readonly how: "replace" | "respect";
   readonly options: WorkerOptions;
@@ -30,17 +33,20 @@ interface Target {
 
 /**
  * Calls `install`, which gives the image its name and may return false to give up, with the small files beside it.
- * An image that is replaced keeps its own until then: the files get their names right after the new image.
+ * An image that is replaced keeps its own until then: the files get their names right after the new image, and the
+ * record makes a later sweep name them.
  */
 export async function installWithSides(target: Target, sides: readonly NewSide[], install: () => boolean) {
   using staged = new StagedSides(target);
   await staged.fill(sides);
   if (!exists(target.root, target.name + target.suffix)) {
-    using _record = staged.put();
+    using _record = staged.record("new");
+    staged.put();
     return install();
   }
+  using _record = staged.record("replacement");
   const isInstalled = install();
-  if (isInstalled) staged.put()[Symbol.dispose]();
+  if (isInstalled) staged.put();
   return isInstalled;
 }
 
@@ -66,22 +72,26 @@ class StagedSides implements Disposable {
     }
   }
 
-  /** Gives the files their names. Disposing of the result removes them where there is no image of the name. */
-  put(): Disposable {
-    const { root, name, options } = this.#target;
+  /**
+   * Records that the files and the image are about to get their names. Disposing of the result removes the files where
+   * the image did not get its name.
+   */
+  record(kind: "new" | "replacement"): Disposable {
+    const { root, name: image, suffix, image: file, options } = this.#target;
     const directory = pathOf(root);
+    const isReplacement = kind === "replacement";
     const companions = this.#stages.map(({ stage, name }) => {
-      return { directory, name, mark: markOf(root, rawOf(stage.name)), newName: "" };
+      const [is, newName] = isReplacement ? [stage.name, name] : [name, ""];
+      return { directory, name: is, mark: markOf(root, stage.name), newName };
     });
-    const change = { image: name, newPath: "", identity: "", companions };
-    const record = new Registered(UnfinishedChange.begin(layoutAt(directory, options.locks), root, change));
-    try {
-      for (const { stage, name } of this.#stages) stage.putFile(name, options);
-      return record;
-    } catch (error) {
-      record[Symbol.dispose]();
-      throw error;
-    }
+    const newPath = isReplacement ? join(directory, image + suffix) : "";
+    const change = { image, newPath, identity: identityOf(statFd(file)), companions, isReplacement };
+    return new Registered(UnfinishedChange.begin(layoutAt(directory, options.locks), root, change));
+  }
+
+  /** Gives the files their names. */
+  put(): void {
+    for (const { stage, name } of this.#stages) stage.putFile(name, this.#target.options);
   }
 
   [Symbol.dispose](): void {

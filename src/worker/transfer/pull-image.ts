@@ -128,7 +128,7 @@ export class PullPlace implements Disposable {
    * Replaces one of the same name; returns false when that is in use, and the download keeps its temporary name.
    */
   keep(stage: Stage, etag: string | null, sides: readonly SideFile[]): Promise<boolean> {
-    const target = this.#targetOf(this.stem(etag), "replace");
+    const target = this.#targetOf(stage, this.stem(etag), "replace");
     return installWithSides(target, copiesOf(sides, "replace"), () => this.#keepAlone(stage, etag));
   }
 
@@ -163,15 +163,15 @@ export class PullPlace implements Disposable {
   /** Renames a complete image to its name, with the small files `sides` beside it. */
   async installLocal(stage: Stage, local: string, sides: readonly SideFile[]): Promise<void> {
     const how = this.options.force ? "replace" : "respect";
-    await installWithSides(this.#targetOf(local, how), copiesOf(sides, how), () => {
+    await installWithSides(this.#targetOf(stage, local, how), copiesOf(sides, how), () => {
       stage.install(local + CACHE[this.kind].suffix, this.#install());
       return true;
     });
     log("info", `Created new local image '${local}'.`);
   }
 
-  #targetOf(name: string, how: "replace" | "respect") {
-    return { root: this.root, name, suffix: CACHE[this.kind].suffix, how, options: this.options };
+  #targetOf({ file: image }: Stage, name: string, how: "replace" | "respect") {
+    return { image, root: this.root, name, suffix: CACHE[this.kind].suffix, how, options: this.options };
   }
 
   async #copy(cached: string): Promise<Stage> {

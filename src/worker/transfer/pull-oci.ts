@@ -81,7 +81,14 @@ async function install(source: OciSource, root: Fd, local: string | null, option
   // A layer may remove all files of the layers below it.
   if (!knowsStacks() && isEmpty(root, stage.name)) throw noFile();
   const suffix = knowsStacks() ? ".mstack" : "";
-  const target = { root, name: local, suffix, how: options.force ? "replace" : "respect", options } as const;
+  const target = {
+    root,
+    image: stage.file,
+    name: local,
+    suffix,
+    how: options.force ? "replace" : "respect",
+    options,
+  } as const;
   await installWithSides(target, config === null ? [] : configFiles(root, config), () => {
     stage.install(local + suffix, options);
     return true;

@@ -22,12 +22,12 @@ const DAY_MS = 86_400_000;
  */
 export function sweepOrphans(root: Fd, locks: string | null): string[] {
   const path = pathOf(root);
-  finishChanges(layoutAt(path, locks), path);
+  const waiting = finishChanges(layoutAt(path, locks), path);
   using listing = openPath(`/proc/self/fd/${root.number}`, "directory");
   const names = listDirectory(listing).map(({ name }) => name);
   const downloads = new Set(names.flatMap((name) => PARTIAL.exec(name)?.[1] ?? []));
   return [
-    ...names.filter((name) => TRANSFER_TEMPORARY.test(name) && sweep(root, name)),
+    ...names.filter((name) => TRANSFER_TEMPORARY.test(name) && !waiting.has(name) && sweep(root, name)),
     ...[...downloads].filter((id) => sweepDownload(root, id, names)).map((id) => `.#pull-${id}.part`),
   ];
 }
