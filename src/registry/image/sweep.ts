@@ -30,6 +30,31 @@ function sweep(layout: ImageLayout, path: string): void {
   });
 }
 
+/**
+ * Makes the remaining steps of changes whose records are in a directory, and whose processes were killed. Returns the
+ * names of companions in it whose changes cannot be finished now.
+ */
+export function finishChanges(layout: ImageLayout, path: string): ReadonlySet<string> {
+  const waiting = new Set<string>();
+  ignoreSyscallErrors(() => {
+    using directory = openPath(path, "directory");
+    const isRecord = ({ name }: { name: RawName }) => name.startsWith(PREFIX) && textOf(name).endsWith(RECORD_SUFFIX);
+    for (const { name } of [...readEntries(directory)].filter(isRecord)) {
+      ignoreSyscallErrors(() => sweepOne(layout, directory, name));
+      for (const companion of companionsIn(directory, name)) waiting.add(companion);
+    }
+  });
+  return waiting;
+}
+
+/** Returns the names in a record; none where it is gone. */
+function companionsIn(directory: Fd, record: RawName): string[] {
+  return unlessSyscallError(() => {
+    using fd = openForReading(directory, record);
+    return changeOf(readRegular(fd, RECORD_LIMIT).toString())?.companions.map(({ name }) => name) ?? [];
+  }, []);
+}
+
 /** Returns the lock files of images: those beside the images, and those in the host's directory of locks. */
 function lockFiles(layout: ImageLayout): string[] {
   const beside = workplaces(layout).flatMap((path) => lockFilesIn(path, LOCK_BESIDE));

@@ -7,7 +7,7 @@ import { type Fd, openPath, statAt, statPath } from "../../kernel/file/fd.ts";
 import { unlessErrno } from "../../kernel/syscall/sys.ts";
 import { renameNew } from "../../kernel/tree/link.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
-import { rawOf } from "../../kernel/tree/tree.ts";
+import { type RawName, rawOf, textOf } from "../../kernel/tree/tree.ts";
 import { identityOf } from "./entry.ts";
 import type { ImageLayout } from "./layout.ts";
 import { ImageSearch } from "./search.ts";
@@ -32,6 +32,11 @@ interface Change {
   readonly newPath: string;
   readonly identity: string;
   readonly companions: readonly Companion[];
+  /**
+   * Whether the image replaces another one of the name, and the companions, under hidden names, those of that one: where
+   * it has the name they get theirs, and replace files.
+   */
+  readonly isReplacement?: boolean;
 }
 
 /** Returns which file an entry is, with the time of its last change. */
@@ -87,16 +92,24 @@ function written(directory: Fd, change: Change): Temporary {
  */
 export function makeRest(layout: ImageLayout, change: Change): void {
   const hasMoved = change.newPath !== "" && isFile(change.newPath, change.identity);
-  if (hasName(layout, change.image)) return;
+  const isReplacement = change.isReplacement === true;
+  if (!isReplacement && hasName(layout, change.image)) return;
   for (const companion of change.companions) {
     ignoreSyscallErrors(() => {
       using directory = openPath(companion.directory, "directory");
       if (markOf(directory, companion.name) !== companion.mark) return;
       const name = rawOf(companion.name);
       if (!hasMoved) removeTree(directory, name);
+      else if (isReplacement) replaceRegular(directory, name, rawOf(companion.newName));
       else if (companion.newName !== "") renameNew({ directory, name }, { directory, name: rawOf(companion.newName) });
     });
   }
+}
+
+function replaceRegular(directory: Fd, name: RawName, newName: RawName): void {
+  const kind = unlessErrno(() => statAt(directory, textOf(newName), "no-follow").kind, null, "ENOENT");
+  if (kind === "regular") removeTree(directory, newName);
+  renameNew({ directory, name }, { directory, name: newName });
 }
 
 function isFile(path: string, identity: string): boolean {

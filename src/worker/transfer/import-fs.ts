@@ -30,7 +30,7 @@ async function importTree({ options, words }: CommandLine): Promise<void> {
   log("info", `Importing '${hasPath ? path : pathOf(source)}', saving as '${name}'.`);
   if (options.direct) return importTo(directPath(name, options), source, options);
   using root = openImageRoot(imageRootOf(options));
-  sweepOrphans(root);
+  sweepOrphans(root, options.locks);
   using _reserved = new Reservation(root, name, "", options);
   await importInto(root, name, source, options);
 }

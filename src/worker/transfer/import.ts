@@ -77,7 +77,7 @@ async function importTar(line: CommandLine): Promise<void> {
   const source = readChunks(input.file, inputProgress(input));
   if (options.direct) return importTarDirect(source, directPath(name, options), options);
   using root = openImageRoot(imageRootOf(options));
-  sweepOrphans(root);
+  sweepOrphans(root, options.locks);
   using _reserved = new Reservation(root, name, "", options);
   using stage = Stage.tree(root, "tar", options.btrfsSubvolume);
   await importTree(source, stage.file, options);
@@ -96,7 +96,7 @@ async function importRaw(line: CommandLine): Promise<void> {
   const { input, name } = begin(line, "raw");
   if (options.direct) return importRawDirect(input, directPath(name, options), options);
   using root = openImageRoot(imageRootOf(options));
-  sweepOrphans(root);
+  sweepOrphans(root, options.locks);
   using _reserved = new Reservation(root, name, ".raw", options);
   using stage = await stageRaw(input, root, options);
   if (input.size !== null) mortal(() => copyOrigin(input.file, stage.file));

@@ -12,6 +12,7 @@ import { isBtrfs, isSubvolume } from "../../kernel/tree/btrfs.ts";
 import { HeldImage, lockImageFile } from "../../registry/image/lock.ts";
 import { type CacheNames, cachedTags, cacheStem } from "../download/url.ts";
 import { copyInChild } from "../image/copy-tree.ts";
+import { installWithSides, type NewSide } from "../image/install-with-sides.ts";
 import { exists, type InstallOptions, Stage, type StageLabel } from "../image/stage.ts";
 import { copyRaw } from "../image/write-raw.ts";
 import { abandonWithUs } from "../program/abandon.ts";
@@ -123,10 +124,15 @@ export class PullPlace implements Disposable {
   }
 
   /**
-   * Renames the download to the name under which it is kept, and locks it. Replaces one of the same name; returns false
-   * when that is in use, and the download keeps its temporary name.
+   * Renames the download to the name under which it is kept, with the small files `sides` beside it, and locks it.
+   * Replaces one of the same name; returns false when that is in use, and the download keeps its temporary name.
    */
-  keep(stage: Stage, etag: string | null): boolean {
+  keep(stage: Stage, etag: string | null, sides: readonly SideFile[]): Promise<boolean> {
+    const target = this.#targetOf(stage, this.stem(etag), "replace");
+    return installWithSides(target, copiesOf(sides, "replace"), () => this.#keepAlone(stage, etag));
+  }
+
+  #keepAlone(stage: Stage, etag: string | null): boolean {
     const name = this.stem(etag) + CACHE[this.kind].suffix;
     try {
       // Locked before the renaming, which makes it visible.
@@ -140,28 +146,13 @@ export class PullPlace implements Disposable {
     }
   }
 
-  /** Copies the small files beside an image, whose name without suffix is `stem`. */
-  async putSides(stem: string, sides: readonly SideFile[], how: "replace" | "respect"): Promise<void> {
-    for (const { suffix, label, file } of sides) {
-      const name = stem + suffix;
-      if (how === "respect" && exists(this.root, name)) {
-        log("warning", `File '${name}' exists already, leaving it as it is.`);
-        continue;
-      }
-      using stage = Stage.file(this.root, label, 0o644);
-      await copyRaw(file, stage.file, () => {});
-      if (how === "replace") changeMode(stage.file, 0o444);
-      stage.putFile(name, this.options);
-    }
-  }
-
   /**
-   * Makes the image `local` as a copy of the kept download `cached`; `secondTree` is such a copy where it is not null.
+   * Makes the image `local` as a copy of the kept download `cached`, with its small files; `secondTree` is such a copy
+   * where it is not null.
    */
-  async copyToLocal(cached: string, local: string, secondTree: Stage | null): Promise<void> {
+  async copyToLocal(cached: string, local: string, secondTree: Stage | null, sides: readonly SideFile[]) {
     using stage = secondTree ?? (await this.#copy(cached));
-    stage.install(local + CACHE[this.kind].suffix, this.#install());
-    log("info", `Created new local image '${local}'.`);
+    await this.installLocal(stage, local, sides);
   }
 
   #install(): InstallOptions {
@@ -169,10 +160,18 @@ export class PullPlace implements Disposable {
     return { force, readOnly, sync, locks };
   }
 
-  /** Renames the download itself to the name of the image. */
-  installLocal(stage: Stage, local: string): void {
-    stage.install(local + CACHE[this.kind].suffix, this.#install());
+  /** Renames a complete image to its name, with the small files `sides` beside it. */
+  async installLocal(stage: Stage, local: string, sides: readonly SideFile[]): Promise<void> {
+    const how = this.options.force ? "replace" : "respect";
+    await installWithSides(this.#targetOf(stage, local, how), copiesOf(sides, how), () => {
+      stage.install(local + CACHE[this.kind].suffix, this.#install());
+      return true;
+    });
     log("info", `Created new local image '${local}'.`);
+  }
+
+  #targetOf({ file: image }: Stage, name: string, how: "replace" | "respect") {
+    return { image, root: this.root, name, suffix: CACHE[this.kind].suffix, how, options: this.options };
   }
 
   async #copy(cached: string): Promise<Stage> {
@@ -202,6 +201,16 @@ export class PullPlace implements Disposable {
       return [{ suffix, label, file: openInRoot(this.root, stem + suffix, "read") }];
     });
   }
+}
+
+function copiesOf(sides: readonly SideFile[], how: "replace" | "respect"): NewSide[] {
+  return sides.map(({ suffix, label, file: source }) => {
+    const fill = async (file: Fd) => {
+      await copyRaw(source, file, () => {});
+      if (how === "replace") changeMode(file, 0o444);
+    };
+    return { suffix, label, fill };
+  });
 }
 
 /** Stores the origin of a file in its attributes, where its file system supports that. */

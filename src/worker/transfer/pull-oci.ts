@@ -5,8 +5,9 @@ import { ErrnoError } from "../../base/error.ts";
 import { listDirectory } from "../../kernel/file/directory-entry.ts";
 import { type Fd, openAt } from "../../kernel/file/fd.ts";
 import { requireReference } from "../../oci/reference.ts";
+import { installWithSides, type NewSide } from "../image/install-with-sides.ts";
 import { Reservation } from "../image/reservation.ts";
-import { exists, openImageRoot, Stage } from "../image/stage.ts";
+import { openImageRoot } from "../image/stage.ts";
 import { imageRootOf, requireFree, requireName } from "../image/target.ts";
 import { chooseManifest, verifiedDocument, warnOfPlatform } from "../oci/choose.ts";
 import { HeldLayers } from "../oci/held-layers.ts";
@@ -43,7 +44,7 @@ export async function pullOci({ options, words }: CommandLine): Promise<void> {
   if (local !== null) requireFree(local, options);
   log("info", local === null ? `Pulling '${reference}'.` : `Pulling '${reference}', saving as '${local}'.`);
   using root = openImageRoot(imageRootOf(options));
-  sweepOrphans(root);
+  sweepOrphans(root, options.locks);
   using _reserved = local === null ? null : new Reservation(root, local, knowsStacks() ? ".mstack" : "", options);
   using opened = await openSource(reference, root);
   try {
@@ -79,8 +80,19 @@ async function install(source: OciSource, root: Fd, local: string | null, option
   using stage = await (knowsStacks() ? stackOf : flatten)(root, names, options);
   // A layer may remove all files of the layers below it.
   if (!knowsStacks() && isEmpty(root, stage.name)) throw noFile();
-  stage.install(knowsStacks() ? `${local}.mstack` : local, options);
-  if (config !== null) putConfig(root, local, config, options);
+  const suffix = knowsStacks() ? ".mstack" : "";
+  const target = {
+    root,
+    image: stage.file,
+    name: local,
+    suffix,
+    how: options.force ? "replace" : "respect",
+    options,
+  } as const;
+  await installWithSides(target, config === null ? [] : configFiles(root, config), () => {
+    stage.install(local + suffix, options);
+    return true;
+  });
   log("info", `Created new local image '${local}'.`);
 }
 
@@ -117,17 +129,17 @@ function isWanted({ mediaType }: Descriptor, { isImage }: Manifest): boolean {
   return false;
 }
 
-function putConfig(root: Fd, local: string, config: Buffer, options: WorkerOptions): void {
-  const settings = settingsOf(config);
+function configFiles(root: Fd, config: Buffer): NewSide[] {
   const files: [string, Buffer | string | null][] = [
-    [`${local}.nspawn`, settings],
-    [`${local}.oci-config`, config],
+    [".nspawn", settingsOf(config)],
+    [".oci-config", config],
   ];
-  for (const [name, content] of files) {
-    if (content === null || (exists(root, name) && !options.force)) continue;
-    using stage = Stage.file(root, "settings", 0o644);
-    transferBudget.part(root).entered(content.length);
-    writeFileSync(stage.file.number, content);
-    stage.putFile(name, options);
-  }
+  return files.flatMap(([suffix, content]) => {
+    if (content === null) return [];
+    const fill = async (file: Fd) => {
+      transferBudget.part(root).entered(content.length);
+      writeFileSync(file.number, content);
+    };
+    return [{ suffix, label: "settings", fill }];
+  });
 }

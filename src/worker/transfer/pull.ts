@@ -63,7 +63,7 @@ async function pull({ options, words }: CommandLine, kind: PullKind): Promise<vo
   using root = options.direct ? openPath("/", "directory") : openImageRoot(path);
   if (!options.direct) {
     log("info", `Operating on image directory '${path}'.`);
-    sweepOrphans(root);
+    sweepOrphans(root, options.locks);
   }
   using _reserved = local === null || options.direct ? null : new Reservation(root, local, CACHE[kind].suffix, options);
   using direct = options.direct ? directTarget(local, path, kind, options) : null;
@@ -105,9 +105,8 @@ async function run(place: PullPlace): Promise<void> {
   if (local === null || options.direct || cachedStem === null) return;
   progress.stage(shares.copy);
   const suffix = CACHE[kind].suffix;
-  await place.copyToLocal(cachedStem + suffix, local, secondTree);
   using kept = new Sides(place.keptSides(cachedStem, rows));
-  await place.putSides(local, kept.all, options.force ? "replace" : "respect");
+  await place.copyToLocal(cachedStem + suffix, local, secondTree, kept.all);
 }
 
 const note = { bytes: 0, total: null as number | null };
@@ -179,17 +178,10 @@ async function accept(
   requireListed(trusted, files);
   progress.stage(SHARES[kind].install);
   if (stage === null) return null;
-  if (local !== null && !(place.isKept && place.keep(stage, result.etag))) {
-    place.installLocal(stage, local);
-    await place.putSides(local, sides, options.force ? "replace" : "respect");
-    return null;
-  }
-  if (local === null && !place.keep(stage, result.etag)) {
-    throw new ErrnoError("EBUSY", `The kept copy of ${url} is in use.`);
-  }
-  const stem = place.stem(result.etag);
-  await place.putSides(stem, sides, "replace");
-  return stem;
+  if (place.isKept && (await place.keep(stage, result.etag, sides))) return place.stem(result.etag);
+  if (local === null) throw new ErrnoError("EBUSY", `The kept copy of ${url} is in use.`);
+  await place.installLocal(stage, local, sides);
+  return null;
 }
 
 const LITERAL = /^[0-9a-f]{64}$/;

@@ -40,7 +40,7 @@ export async function pushOci({ options, words }: CommandLine): Promise<void> {
   const progress = new SentProgress(reference);
   await target.open();
   using root = openImageRoot(imageRootOf(options));
-  sweepOrphans(root);
+  sweepOrphans(root, options.locks);
   const mounts = new LayerMounts(root, target, address);
   using made = await layersFor(target, root, { path, basePath, compression, mounts, options });
   await sendLayers(target, mounts, made.packed, progress);

@@ -1,25 +1,33 @@
 // Removes the remains of workers that could not clean up, and downloads that were not resumed.
 import { rmSync } from "node:fs";
 import { TRANSFER_TEMPORARY } from "../../base/vocabulary/temporary.ts";
+import { pathOf } from "../../kernel/file/attributes.ts";
 import { listDirectory } from "../../kernel/file/directory-entry.ts";
 import { type Fd, openPath, statAt } from "../../kernel/file/fd.ts";
 import { lockWhole } from "../../kernel/file/lock.ts";
 import { unlessSyscallError } from "../../kernel/syscall/sys.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
 import { openForReading } from "../../kernel/tree/tree.ts";
+import { finishChanges } from "../../registry/image/sweep.ts";
+import { layoutAt } from "../image/install-with-sides.ts";
 
 /** An unfinished download, and its state file. */
 const PARTIAL = /^\.#pull-([0-9a-f]{16})\.(part|state|state\.new)$/;
 const PARTIAL_DAYS = 7;
 const DAY_MS = 86_400_000;
 
-/** Removes the remains of workers that ended early. Names that other programs still use are not touched. */
-export function sweepOrphans(root: Fd): string[] {
+/**
+ * Removes the remains of workers that ended early, also the small files of images that did not get their names. Names
+ * that other programs still use are not touched.
+ */
+export function sweepOrphans(root: Fd, locks: string | null): string[] {
+  const path = pathOf(root);
+  const waiting = finishChanges(layoutAt(path, locks), path);
   using listing = openPath(`/proc/self/fd/${root.number}`, "directory");
   const names = listDirectory(listing).map(({ name }) => name);
   const downloads = new Set(names.flatMap((name) => PARTIAL.exec(name)?.[1] ?? []));
   return [
-    ...names.filter((name) => TRANSFER_TEMPORARY.test(name) && sweep(root, name)),
+    ...names.filter((name) => TRANSFER_TEMPORARY.test(name) && !waiting.has(name) && sweep(root, name)),
     ...[...downloads].filter((id) => sweepDownload(root, id, names)).map((id) => `.#pull-${id}.part`),
   ];
 }
