@@ -392,8 +392,20 @@ describe("journal", () => {
   test("has no entries from before the machine was registered", async () => {
     const journal = ["old of an earlier machine]: gone", "Nov 22 12:35:04 vm systemd[1]: new"];
     const world = { ...WORLD, machines: [{ ...ALPHA, journal }] };
-    const { process } = await run("status alpha -o cat", {}, world);
-    expect(process.stdout.endsWith("\n\nnew\n")).toBe(true);
+    for (const [mode, text] of [
+      ["cat", "new"],
+      ["short", journal[1]],
+    ]) {
+      const { process } = await run(`status alpha -o ${mode}`, {}, world);
+      expect(process.stdout.endsWith(`\n\n${text}\n`)).toBe(true);
+      expect(process.commands.length).toBe(2);
+    }
+  });
+
+  test("is read by one run of journalctl where all entries are of the machine", async () => {
+    const { process } = await run("status alpha -n 2");
+    expect(process.commands.length).toBe(1);
+    expect(process.stdout.endsWith(`\n\n${(ALPHA.journal ?? []).slice(-2).join("\n")}\n`)).toBe(true);
   });
 
   test("is left out where journalctl is not installed", async () => {

@@ -1,4 +1,4 @@
-// What short commands load: a module that is not needed costs each of them time.
+// What short commands and workers load: a module that is not needed costs each of them time.
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
@@ -21,5 +21,14 @@ for (const client of ["src/ipc/plain/client.ts", "src/ipc/varlink/plain.ts", "sr
     const files = [...loadedWith(join(TOP, client))].map((file) => relative(TOP, file));
     expect(files.length).toBeGreaterThan(5);
     expect(files.filter((file) => /^src\/kernel\/syscall\//.test(file))).toEqual([]);
+  });
+}
+
+for (const worker of ["copy-files", "bind-mount", "open-in-machine"]) {
+  test(`the worker ${worker} makes system calls without loading modules of Node`, () => {
+    const files = [...loadedWith(join(TOP, `src/worker/operations/${worker}.ts`))];
+    expect(files.length).toBeGreaterThan(5);
+    const imports = files.flatMap((file) => transpiler.scanImports(readFileSync(file, "utf8")));
+    expect(imports.map(({ path }) => path).filter((path) => path.startsWith("node:"))).toEqual([]);
   });
 }

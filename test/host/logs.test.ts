@@ -7,14 +7,15 @@ import { GUARD_MS } from "../lib/wait-for.ts";
 
 let bed: Bed;
 
-const START_BUSYBOX = `
-mkdir -p /var/lib/machines/bb/{usr/bin,proc,sys,dev,tmp,run,etc}
-ln -sf usr/bin /var/lib/machines/bb/bin
-cp /bin/busybox /var/lib/machines/bb/usr/bin/busybox
-systemd-run --unit=bb -q -p KillMode=mixed systemd-nspawn -q --keep-unit --register=yes -M bb -D /var/lib/machines/bb \\
-  --private-network /usr/bin/busybox sh -c 'echo hello from bb; exec busybox sleep 100000'
-until machinectl show bb >/dev/null 2>&1; do sleep .1; done
-until journalctl -q -u bb | grep -q 'hello from bb'; do sleep .1; done`;
+/** Returns a script that starts a machine whose only program is busybox, in a unit of the same name. */
+const startBusybox = (name: string) => `
+mkdir -p /var/lib/machines/${name}/{usr/bin,proc,sys,dev,tmp,run,etc}
+ln -sf usr/bin /var/lib/machines/${name}/bin
+cp /bin/busybox /var/lib/machines/${name}/usr/bin/busybox
+systemd-run --unit=${name} -q -p KillMode=mixed systemd-nspawn -q --keep-unit --register=yes -M ${name} -D /var/lib/machines/${name} \\
+  --private-network /usr/bin/busybox sh -c 'echo hello from ${name}; exec busybox sleep 100000'
+until machinectl show ${name} >/dev/null 2>&1; do sleep .1; done
+until journalctl -q -u ${name} | grep -q 'hello from ${name}'; do sleep .1; done`;
 
 /** Waits until deb1 has booted, for scripts. */
 const BOOTED =
@@ -47,6 +48,35 @@ describe.skipIf(isStock)(isStock ? "logs (left out: a feature of machined)" : "l
         await run(`${OURS} exec deb1 sh -c 'seq 20000 | logger; journalctl --sync'; mkfifo /tmp/gone
           ${OURS} logs -q deb1 >/tmp/gone & head -n 1 /tmp/gone >/dev/null; wait $!; echo $?`),
       ).toBe("0");
+    },
+    GUARD_MS,
+  );
+
+  // An entry of several lines about a unit is written as a core dump of it is.
+  const LOG_LINES = `import socket, struct, sys
+message = "two lines:\\n   \\u2028\\n\\n    -- cursor: m=1".encode()
+entry = f"MESSAGE_ID=fc2e22bc6ee647b6b90729ab34a250b1\\nCOREDUMP_UNIT={sys.argv[1]}.service\\nPRIORITY=3\\nMESSAGE\\n".encode()
+entry += struct.pack("<Q", len(message)) + message + b"\\n"
+socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(entry, "/run/systemd/journal/socket")`;
+
+  test(
+    "status ends with the entries with which the distribution's machinectl ends, also of a machine that was started twice",
+    async () => {
+      const text = await run(`${startBusybox("twice")}
+        systemctl stop twice; systemctl reset-failed twice 2>/dev/null
+        ${startBusybox("twice")}; ${startBusybox("once")}
+        for unit in twice once; do python3 -c '${LOG_LINES}' $unit; done; journalctl --sync
+        for machine in once twice; do for mode in short short-iso short-monotonic with-unit short-delta; do
+          for words in "-n 1" "-n 2" "-n 3" "-n 100"; do for colours in 0 1; do
+            export SYSTEMD_COLORS=$colours
+            for program in "env SYSTEMD_URLIFY=0 /usr/bin/machinectl" "${OURS}"; do
+              $program status $machine -o $mode $words | sed -n '/^$/,$p' >"/tmp/status of \${program##*/}"
+            done
+            cmp /tmp/status* || echo "$machine -o $mode $words, colours $colours"
+        done; done; done; done
+        journalctl -q -u twice | grep -c ': hello from twice'; ${OURS} status twice -n 100 | grep -c ': hello from twice'
+        ${OURS} status twice -n 100 | grep -c 'two lines:'; systemctl stop once twice`);
+      expect(text).toBe("2\n1\n1");
     },
     GUARD_MS,
   );
@@ -159,7 +189,7 @@ describe.skipIf(isStock)(isStock ? "logs (left out: a feature of machined)" : "l
   test(
     "for a machine without a journal its console is shown, while it runs and after its end, also with another unit name",
     async () => {
-      await run(START_BUSYBOX);
+      await run(startBusybox("bb"));
       const running = await run("machinectl logs bb -o cat -g '^hello'");
       expect(running).toBe(
         "Showing the console of machine 'bb': unit 'bb.service' in the journal of this host\nhello from bb",

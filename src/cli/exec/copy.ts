@@ -1,5 +1,4 @@
 // `machinectl copy-to` and `copy-from`: the daemon copies; for virtual machines, which it cannot enter, scp(1) does.
-import { lstatSync } from "node:fs";
 import { attemptedCopy, type CopyOrder, copyByManager, copyOrder } from "../machine/copy-files.ts";
 import { Failure, failed } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
@@ -53,7 +52,7 @@ async function copyOverNetwork(session: Session, { machine, direction, source, d
 
 /** Returns what is at a path of this host; a symbolic link is `other`. Throws an error with errno. */
 function kindHere(path: string): PathKind {
-  const status = lstatSync(path, { throwIfNoEntry: false });
+  const status = process.getBuiltinModule("node:fs").lstatSync(path, { throwIfNoEntry: false });
   if (status === undefined) return "missing";
   return status.isDirectory() ? "directory" : "other";
 }

@@ -1,6 +1,5 @@
 // The processes of a unit, read from the control group file system, for hosts where no service manager can list them.
 
-import { readdirSync } from "node:fs";
 import { unlessNoProcess } from "../../base/absence.ts";
 import { cgroupOfProcess, cgroupProcesses, childCgroups, upToUnit } from "../../kernel/cgroup/cgroup.ts";
 import { processCmdline, processComm, processParent } from "../../kernel/process/process-file.ts";
@@ -33,6 +32,7 @@ function collect(cgroup: string, found: UnitProcess[]): void {
 
 /** Adds the leader and its descendants to `found`, for a machine that has no control group of its own. */
 function descendants(cgroup: string, leader: number, found: UnitProcess[]): void {
+  const { readdirSync } = process.getBuiltinModule("node:fs");
   const family = new Set([leader]);
   // One pass finds a child only if its number is higher than its parent's, which fails after a wrap-around of the
   // numbers. So passes are repeated until one finds nothing new.

@@ -1,6 +1,5 @@
 // `machinectl copy-to` and `copy-from`: copies files between this host and a machine (machinectl(1), "copy-to").
 
-import { basename, dirname, join, resolve } from "node:path";
 import { unlessNoFile } from "../../base/absence.ts";
 import { ERRORS } from "../../base/error.ts";
 import { pathOf } from "../../kernel/file/attributes.ts";
@@ -63,6 +62,7 @@ export async function copyByManager(session: Session, order: CopyOrder): Promise
 function hostPath(path: string): string {
   const absolute = path.startsWith("/") ? path : `${process.cwd()}/${path}`;
   if (!/\/(\.{0,2})(\/|$)/.test(absolute.replace(/\/$/, ""))) return absolute;
+  const { basename, dirname, join } = process.getBuiltinModule("node:path");
   const whole = absolute.replace(/\/+$/, "");
   const name = basename(whole);
   if (name === "." || name === "..") return real(whole);
@@ -74,5 +74,5 @@ function real(path: string): string {
   return unlessNoFile(() => {
     using place = openPath(path, "path");
     return pathOf(place);
-  }, resolve(path));
+  }, process.getBuiltinModule("node:path").resolve(path));
 }

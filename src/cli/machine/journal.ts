@@ -1,11 +1,13 @@
 // The last journal entries about a unit, read by journalctl as a child process; none if journalctl is not installed.
 //
-// journalctl runs twice, because it cannot print "the last N entries since the machine was started" in order: the first
-// run reads backwards and finds the cursor of the oldest entry to print, the second one prints from there.
+// journalctl cannot print "the last N entries since the machine was started" in order. It prints the last N entries
+// newest first, with the cursor of the oldest; they are printed in reverse. When the oldest is from before that start,
+// which a machine that was restarted may have, a second run returns the times of all. Where the output mode does not show
+// where an entry ends, the first run returns the times, and the second one prints from the oldest entry that is wanted.
 import type { Json } from "../format/json.ts";
 import { withColours } from "../format/own-sequence.ts";
 import type { Session } from "../session/session.ts";
-import type { Settings } from "../session/settings.ts";
+import type { OutputMode, Settings } from "../session/settings.ts";
 
 const COREDUMP_MESSAGE_ID = "fc2e22bc6ee647b6b90729ab34a250b1";
 
@@ -50,33 +52,93 @@ function isWanted(session: Session, { unit }: JournalTopic): boolean {
 }
 
 /** Returns the last entries about a unit, newest first. `fields` are options that select the fields of an entry. */
-async function newestFirst(session: Session, topic: JournalTopic, fields: readonly string[]): Promise<Entry[]> {
+async function newestFirst(session: Session, { unit }: JournalTopic, fields: readonly string[]): Promise<Entry[]> {
   const rest = ["--reverse", "--output=json", ...fields, ...allOption(session.settings)];
-  const text = await session.ports.run({ argv: command(topic.unit, session.settings.lines, rest) });
+  const text = await session.ports.run({ argv: command(unit, session.settings.lines, rest) });
   const lines = (text ?? "").split("\n").filter((line) => line !== "");
-  const entries = lines.map((line) => JSON.parse(line) as Entry);
-  return entries.filter((entry) => BigInt(entry.__MONOTONIC_TIMESTAMP) >= topic.sinceMonotonicUsec);
+  return lines.map((line) => JSON.parse(line) as Entry);
+}
+
+/** Returns those of the entries that are from since the machine was started. */
+function sinceStart(entries: readonly Entry[], { sinceMonotonicUsec }: JournalTopic): Entry[] {
+  return entries.filter((entry) => BigInt(entry.__MONOTONIC_TIMESTAMP) >= sinceMonotonicUsec);
+}
+
+/** Runs journalctl in the output mode of the settings and returns its output. */
+async function printed(session: Session, unit: string, lines: number, rest: readonly string[]): Promise<string> {
+  const { settings, terminal } = session;
+  const whole = settings.full || !terminal.isTty || session.output.hasPager;
+  const form = [`--output=${settings.output}`, whole ? "--full" : "--no-full", ...allOption(settings)];
+  const env = {
+    // Output prints the sequences of links as text.
+    SYSTEMD_URLIFY: "0",
+    SYSTEMD_COLORS: terminal.colors === "off" ? "0" : terminal.colors,
+    ...(whole ? {} : { COLUMNS: String(terminal.columns) }),
+  };
+  return (await session.ports.run({ argv: command(unit, lines, [...rest, ...form]), env })) ?? "";
+}
+
+/**
+ * The output modes in which each entry begins with a line with its time, and further lines of it are indented by the
+ * width of time, host and program. `short-delta` is none of them: it prints the time since the entry before.
+ */
+const TIMED_MODES: ReadonlySet<OutputMode> = new Set<OutputMode>([
+  "short",
+  "short-full",
+  "short-iso",
+  "short-iso-precise",
+  "short-precise",
+  "short-monotonic",
+  "short-unix",
+  "with-unit",
+]);
+/** Where an entry begins: months of some languages begin with a space, the further lines of an entry with 16 and more. */
+const ENTRY = /(?<=\n)(?! {4})/;
+const LAST_LINE = /(?<=^|\n)-- cursor: (.*)\n$/;
+/** The part of a cursor with the time of its entry. */
+const MONOTONIC_USEC = /(?:^|;)m=([0-9a-f]+)(?:;|$)/;
+
+/** The last entries as journalctl prints them, newest first, and the cursor of the oldest. */
+interface Printed {
+  readonly entries: readonly string[];
+  readonly cursor: string;
+}
+
+/** Returns null if there are no entries. */
+async function printedNewestFirst(session: Session, { unit }: JournalTopic): Promise<Printed | null> {
+  const text = await printed(session, unit, session.settings.lines, ["--reverse", "--show-cursor"]);
+  const [end = "", cursor = ""] = LAST_LINE.exec(text) ?? [];
+  return text === end ? null : { entries: text.slice(0, text.length - end.length).split(ENTRY), cursor };
+}
+
+function isSinceStart({ cursor }: Printed, { sinceMonotonicUsec }: JournalTopic): boolean {
+  const usec = MONOTONIC_USEC.exec(cursor)?.[1];
+  return usec !== undefined && BigInt(`0x${usec}`) >= sinceMonotonicUsec;
+}
+
+/** Returns the entries since the machine was started as journalctl prints them, oldest first. */
+async function printedSinceStart(session: Session, topic: JournalTopic): Promise<string> {
+  const last = TIMED_MODES.has(session.settings.output) ? await printedNewestFirst(session, topic) : undefined;
+  if (last === null) return "";
+  if (last !== undefined && isSinceStart(last, topic)) return last.entries.toReversed().join("");
+  const times = await newestFirst(session, topic, ["--output-fields=PRIORITY"]);
+  const wanted = sinceStart(times, topic);
+  const oldest = wanted.at(-1);
+  if (oldest === undefined) return "";
+  const isSame = last?.entries.length === times.length && last.cursor === times.at(-1)?.__CURSOR;
+  if (isSame) return last.entries.slice(0, wanted.length).toReversed().join("");
+  return printed(session, topic.unit, wanted.length, [`--cursor=${oldest.__CURSOR}`]);
 }
 
 /** Returns the journal part of a status page in the output mode of the settings; empty if there are no entries. */
 export async function unitJournal(session: Session, topic: JournalTopic): Promise<string> {
   if (!isWanted(session, topic)) return "";
-  const entries = await newestFirst(session, topic, ["--output-fields=PRIORITY"]);
-  const oldest = entries.at(-1);
-  if (oldest === undefined) return "";
-  const { settings, terminal } = session;
-  const whole = settings.full || !terminal.isTty || session.output.hasPager;
-  const form = [`--output=${settings.output}`, whole ? "--full" : "--no-full", ...allOption(settings)];
-  const argv = command(topic.unit, entries.length, [`--cursor=${oldest.__CURSOR}`, ...form]);
-  const env = {
-    SYSTEMD_COLORS: terminal.colors === "off" ? "0" : terminal.colors,
-    ...(whole ? {} : { COLUMNS: String(terminal.columns) }),
-  };
-  const text = (await session.ports.run({ argv, env })) ?? "";
-  return terminal.colors === "off" ? text : withColours(text);
+  const text = await printedSinceStart(session, topic);
+  return session.terminal.colors === "off" ? text : withColours(text);
 }
 
 /** Returns the journal part of a status object: the last entries with all their fields, oldest first. */
 export async function unitJournalEntries(session: Session, topic: JournalTopic): Promise<Json[]> {
-  return isWanted(session, topic) ? (await newestFirst(session, topic, [])).reverse() : [];
+  if (!isWanted(session, topic)) return [];
+  return sinceStart(await newestFirst(session, topic, []), topic).reverse();
 }

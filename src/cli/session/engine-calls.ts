@@ -1,6 +1,10 @@
 // The functions of src/kernel/terminal/own-streams.ts, implemented with the engine's modules. They are used where
-// executable memory is forbidden, so that bun:ffi cannot make system calls; `machinectl list` works there.
-import { existsSync, writeSync } from "node:fs";
+// executable memory is forbidden, so that bun:ffi cannot make system calls; `machinectl list` works there. The modules
+// are not imported: the bundler would have every client load them.
+import type * as NodeFs from "node:fs";
+import { lazy } from "../../base/lazy.ts";
+
+const fs = lazy((): typeof NodeFs => process.getBuiltinModule("node:fs"));
 
 /** The width of the terminal `fd`; undefined where that is no terminal. */
 export function terminalColumns(fd: number): number | undefined {
@@ -9,8 +13,10 @@ export function terminalColumns(fd: number): number | undefined {
 
 /** Writes some bytes and returns how many; throws an error with a code. */
 export function writeSome(fd: number, bytes: Uint8Array): number {
-  return writeSync(fd, bytes);
+  return fs().writeSync(fd, bytes);
 }
 
 /** Whether a path of this host exists. */
-export const isThere: (path: string) => boolean = existsSync;
+export function isThere(path: string): boolean {
+  return fs().existsSync(path);
+}

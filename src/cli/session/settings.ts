@@ -31,7 +31,7 @@ export const OUTPUT_MODES = [
   "with-unit",
 ] as const;
 
-type OutputMode = (typeof OUTPUT_MODES)[number];
+export type OutputMode = (typeof OUTPUT_MODES)[number];
 
 /** Values of `--runner=`. */
 export const RUNNERS = ["nspawn", "vmspawn"] as const;

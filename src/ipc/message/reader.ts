@@ -3,10 +3,14 @@
 //
 // JavaScript types: y n q i u d → number; x t → bigint; b → boolean; s o g → string; h → the Fd itself; ay → Buffer (a
 // copy); a{..} → Map; other arrays and structures → arrays; v → Variant.
-import { isUtf8 } from "node:buffer";
+import type * as NodeBuffer from "node:buffer";
+import { lazy } from "../../base/lazy.ts";
 import { Variant } from "../../base/variant.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { alignmentOf, type BusType, parseSignature } from "./signature.ts";
+
+/** Not imported: most messages have plain texts only, and a short command takes no longer than loading this. */
+const buffer = lazy((): typeof NodeBuffer => process.getBuiltinModule("node:buffer"));
 
 const MAX_ARRAY_BYTES = 64 << 20;
 const MAX_VARIANT_DEPTH = 64;
@@ -70,7 +74,7 @@ export class BusReader {
     const text = this.#bytes.toString("latin1", start, end);
     if (PLAIN.test(text)) return text;
     if (text.includes("\0")) throw new RangeError("string contains a NUL byte");
-    if (!isUtf8(this.#bytes.subarray(start, end))) throw new RangeError("string is not UTF-8");
+    if (!buffer().isUtf8(this.#bytes.subarray(start, end))) throw new RangeError("string is not UTF-8");
     return this.#bytes.toString("utf8", start, end);
   }
 

@@ -26,6 +26,12 @@ export function writeSome(fd: number, bytes: Uint8Array): number {
   return check(trySys("write", fd, outgoing, part.length), "write");
 }
 
+/** Writes a whole text; waits until that is possible. */
+export function writeAll(fd: number, text: string): void {
+  const bytes = Buffer.from(text);
+  for (let done = 0; done < bytes.length; ) done += writeSome(fd, bytes.subarray(done));
+}
+
 const PATH_MAX = 4096;
 
 /** Whether a path of this host exists. */

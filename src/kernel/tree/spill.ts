@@ -1,7 +1,8 @@
 // Storage for what a walk through a tree must remember (name-stack.ts, link-table.ts). A tree may have millions of
 // files and be hostile, so only the first MiB is kept in memory; the rest is written to an unnamed file, on the
 // target's file system or, where that does not support it, in /var/tmp. See open(2), O_TMPFILE.
-import { readSync, writeSync } from "node:fs";
+import type * as NodeFs from "node:fs";
+import { lazy } from "../../base/lazy.ts";
 import { type Fd, openPath } from "../file/fd.ts";
 import { SyscallError, unlessSyscallError } from "../syscall/sys.ts";
 import { tryOpenUnnamed } from "./tree.ts";
@@ -13,6 +14,9 @@ const MEMORY_BLOCKS_LIMIT = 256;
 /** The limit of the file. */
 const FILE_LIMIT_BYTES = 2 * 1024 ** 3;
 const FALLBACK = "/var/tmp";
+
+/** Not imported: a short copy remembers little, and takes no longer than loading this. */
+const fs = lazy((): typeof NodeFs => process.getBuiltinModule("node:fs"));
 
 /** Blocks of BLOCK_BYTES by number, the first ones in memory and the others in a file. */
 export class Blocks implements Disposable {
@@ -35,7 +39,7 @@ export class Blocks implements Disposable {
     }
     if ((index + 1) * BLOCK_BYTES > FILE_LIMIT_BYTES) throw new SyscallError("remember", "EFBIG");
     const position = index * BLOCK_BYTES;
-    for (let at = 0; at < BLOCK_BYTES; ) at += writeSync(file.number, block, at, BLOCK_BYTES - at, position + at);
+    for (let at = 0; at < BLOCK_BYTES; ) at += fs().writeSync(file.number, block, at, BLOCK_BYTES - at, position + at);
   }
 
   /** Fills `target` with bytes of a stored block, beginning at `from`. */
@@ -48,7 +52,7 @@ export class Blocks implements Disposable {
     const file = this.#file as Fd;
     const position = index * BLOCK_BYTES + from;
     for (let at = 0; at < target.length; ) {
-      const count = readSync(file.number, target, at, target.length - at, position + at);
+      const count = fs().readSync(file.number, target, at, target.length - at, position + at);
       if (count === 0) throw new SyscallError("read", "EIO");
       at += count;
     }

@@ -9,8 +9,8 @@
 // write to it. This process executes no program inside; it stays in the host's PID and user namespaces, so that the
 // machine does not see it; and it is not dumpable, in case the machine shares the host's PID namespace. Programs of a
 // login or shell are started by the machine's own service manager and were never processes of ours.
-import { basename, dirname } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
+import { lastNameOf, parentOf } from "../../base/path-parts.ts";
 import { Fd, openInRoot, openPath, statFd } from "../../kernel/file/fd.ts";
 import { mapMountIds } from "../../kernel/mount/idmapped.ts";
 import { attachMount, cloneMount, enterMountNamespace, setMountAttributes } from "../../kernel/mount/mount.ts";
@@ -71,8 +71,8 @@ function openTarget(root: Fd, { destination, mkdir }: BindArguments, isDirectory
   } catch (error) {
     if (!mkdir || !isErrno(error, "ENOENT")) throw error;
   }
-  using parent = openParent(root, dirname(destination));
-  const place = { directory: parent, name: rawOf(basename(destination)) };
+  using parent = openParent(root, parentOf(destination));
+  const place = { directory: parent, name: rawOf(lastNameOf(destination)) };
   if (isDirectory) createDirectory(place, 0o700);
   else createFile(place, 0o600).close();
   return openInRoot(root, destination, "path");
@@ -85,7 +85,7 @@ function openParent(root: Fd, path: string): Fd {
   } catch (error) {
     if (path === "/" || !isErrno(error, "ENOENT")) throw error;
   }
-  using above = openParent(root, dirname(path));
-  createDirectory({ directory: above, name: rawOf(basename(path)) }, 0o755);
+  using above = openParent(root, parentOf(path));
+  createDirectory({ directory: above, name: rawOf(lastNameOf(path)) }, 0o755);
   return openInRoot(root, path, "directory");
 }

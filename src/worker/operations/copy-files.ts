@@ -4,9 +4,9 @@
 // It never enters the machine: descriptor 4 is the machine's root directory, and all of the machine's paths are
 // resolved beneath it, step by step on directory descriptors, so that no link in the machine leads out of it, whenever
 // it is made.
-import { basename, dirname } from "node:path";
 import { errnoText } from "../../base/errno.ts";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
+import { lastNameOf, parentOf } from "../../base/path-parts.ts";
 import { Fd, openInRoot, openPath } from "../../kernel/file/fd.ts";
 import { makeFilesAs } from "../../kernel/process/act-as.ts";
 import { forbidInspection } from "../../kernel/process/dumpable.ts";
@@ -36,14 +36,14 @@ function copy(root: Fd, request: CopyArguments, tell: Telling): void {
   process.umask(0);
   const isToMachine = request.direction === "to-machine";
   using hostDirectory = openHostDirectory(isToMachine ? request.source : request.destination);
-  using machineDirectory = openInRoot(root, dirname(isToMachine ? request.destination : request.source), "directory");
+  using machineDirectory = openInRoot(root, parentOf(isToMachine ? request.destination : request.source), "directory");
   const [from, to] = isToMachine ? [hostDirectory, machineDirectory] : [machineDirectory, hostDirectory];
   if (isToMachine && request.machineRoot !== null) {
     makeFilesAs(request.machineRoot);
     dieWithParent(); // the kernel clears it when the identity changes
   }
-  const source: NamedPlace = { directory: from, name: rawOf(basename(request.source)) };
-  const target = { directory: to, name: rawOf(basename(request.destination)), temporary: request.temporary };
+  const source: NamedPlace = { directory: from, name: rawOf(lastNameOf(request.source)) };
+  const target = { directory: to, name: rawOf(lastNameOf(request.destination)), temporary: request.temporary };
   let bytes = 0;
   const onBytes = (count: number) => {
     bytes += count;
@@ -53,7 +53,7 @@ function copy(root: Fd, request: CopyArguments, tell: Telling): void {
 }
 
 function clean(root: Fd, { direction, destination, temporary }: CopyArguments): void {
-  const path = dirname(destination);
+  const path = parentOf(destination);
   using directory = direction === "to-machine" ? openInRoot(root, path, "directory") : openPath(path, "directory");
   removeTree(directory, temporary);
 }
@@ -68,7 +68,7 @@ function policyOf({ direction, machineRoot }: CopyArguments): OwnerPolicy {
 
 function openHostDirectory(path: string): Fd {
   try {
-    return openPath(dirname(path), "directory");
+    return openPath(parentOf(path), "directory");
   } catch (error) {
     const errno = errnoNameOf(error);
     if (errno === null) throw error;

@@ -1,4 +1,5 @@
 // Logs which files of a copy lack attributes, at most MOST_LINES of them.
+import { logLine, WARNING } from "./log-line.ts";
 
 const MOST_LINES = 20;
 
@@ -11,6 +12,6 @@ export function lossReporter(): (path: string, what: readonly string[]) => void 
       lines > MOST_LINES
         ? "More files lack attributes"
         : `The copy of ${JSON.stringify(path)} lacks ${what.join(", ")}`;
-    process.stderr.write(`<4>${text}\n`);
+    logLine(WARNING, text);
   };
 }

@@ -1,9 +1,10 @@
 // Runs an operation of the daemon: progress and result are written to descriptor 3, one JSON object a line
 // (src/registry/operation.ts reads them); details for the admin are written to stderr.
-import { writeSync } from "node:fs";
 import { errnoText } from "../../base/errno.ts";
 import { errnoNameOf, firstError, MachinedError } from "../../base/error.ts";
+import { writeAll } from "../../kernel/terminal/own-streams.ts";
 import type { Plain } from "../../registry/operation.ts";
+import { ERROR, INFO, logLine } from "./log-line.ts";
 
 export interface Telling {
   /** Reports the progress; at most twice a second. */
@@ -27,7 +28,7 @@ export function workerOf(work: Work): (args: string[]) => Promise<number> {
       const error = firstError(thrown);
       const isKnown = error instanceof MachinedError || errnoNameOf(error) !== null;
       const text = error instanceof Error ? (isKnown ? error.message : error.stack) : String(error);
-      process.stderr.write(`<${isKnown ? 6 : 3}>${text}\n`);
+      logLine(isKnown ? INFO : ERROR, text);
       say(describe(error));
       return 1;
     }
@@ -35,7 +36,7 @@ export function workerOf(work: Work): (args: string[]) => Promise<number> {
 }
 
 function say(line: Plain): void {
-  writeSync(RESULT_FD, `${JSON.stringify(line)}\n`);
+  writeAll(RESULT_FD, `${JSON.stringify(line)}\n`);
 }
 
 /** Limits the rate of progress reports. */

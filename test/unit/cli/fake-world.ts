@@ -194,10 +194,15 @@ export class FakeProcess implements Ports {
     const machine = this.#world.machines.find(({ unit }) => unit === argument("_SYSTEMD_UNIT"));
     const journal = machine?.journal ?? [];
     const count = Number(argument("--lines"));
-    if (command.argv.includes("--reverse")) return entriesJson(journal, machine?.sinceMonotonic ?? 0n, count);
-    const lines = journal.slice(Number(argument("--cursor"))).slice(0, count);
+    const since = machine?.sinceMonotonic ?? 0n;
+    const isReverse = command.argv.includes("--reverse");
+    if (isReverse && argument("--output") === "json") return entriesJson(journal, since, count);
+    const place = Number(/^i=(\d+)/.exec(argument("--cursor") ?? "")?.[1]);
+    const lines = isReverse ? journal.slice(-count).reverse() : journal.slice(place).slice(0, count);
+    const oldest = cursorOf(journal, Math.max(journal.length - count, 0), since);
+    const end = isReverse && lines.length > 0 ? `-- cursor: ${oldest}\n` : "";
     const shortened = command.argv.includes("--no-full") ? lines.map((line) => cut(line, command.env)) : lines;
-    return (argument("--output") === "cat" ? lines.map(message) : shortened).map((line) => `${line}\n`).join("");
+    return (argument("--output") === "cat" ? lines.map(message) : shortened).map((line) => `${line}\n`).join("") + end;
   };
 
   /** What is opened for a daemon: by path, or a standard stream by its number. */
@@ -251,11 +256,21 @@ const NO_USER_BUS =
   "$DBUS_SESSION_BUS_ADDRESS and $XDG_RUNTIME_DIR not defined (consider using --machine=<user>@.host --user to connect " +
   "to bus of other user)";
 
-/** Entries in the form of `--output=json`, newest first, their cursors being their places. */
+/** The time of an entry; a line that begins with "old" is from before the machine was started. */
+function monotonicOf(journal: readonly string[], index: number, since: bigint): bigint {
+  return since + BigInt(index + (journal[index]?.startsWith("old") ? -1000 : 0));
+}
+
+function cursorOf(journal: readonly string[], index: number, since: bigint): string {
+  return `i=${index};m=${monotonicOf(journal, index, since).toString(16)}`;
+}
+
+/** Entries in the form of `--output=json`, newest first. */
 function entriesJson(journal: readonly string[], since: bigint, count: number): string {
   const entries = journal.map((line, index) => {
-    const time = String(since + BigInt(index + (line.startsWith("old") ? -1000 : 0)));
-    return `${JSON.stringify({ __CURSOR: String(index), __MONOTONIC_TIMESTAMP: time, MESSAGE: message(line) })}\n`;
+    const time = String(monotonicOf(journal, index, since));
+    const cursor = cursorOf(journal, index, since);
+    return `${JSON.stringify({ __CURSOR: cursor, __MONOTONIC_TIMESTAMP: time, MESSAGE: message(line) })}\n`;
   });
   return entries.slice(-count).reverse().join("");
 }
