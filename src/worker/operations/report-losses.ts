@@ -1,5 +1,7 @@
 // Logs which files of a copy lack attributes, at most MOST_LINES of them.
 
+import { printError } from "../../kernel/terminal/print.ts";
+
 const MOST_LINES = 20;
 
 /** Logs each file that could not be copied with all its attributes, up to a limit. */
@@ -11,6 +13,6 @@ export function lossReporter(): (path: string, what: readonly string[]) => void 
       lines > MOST_LINES
         ? "More files lack attributes"
         : `The copy of ${JSON.stringify(path)} lacks ${what.join(", ")}`;
-    process.stderr.write(`<4>${text}\n`);
+    printError(`<4>${text}\n`);
   };
 }

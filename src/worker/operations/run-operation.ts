@@ -3,6 +3,7 @@
 import { writeSync } from "node:fs";
 import { errnoText } from "../../base/errno.ts";
 import { errnoNameOf, firstError, MachinedError } from "../../base/error.ts";
+import { printError } from "../../kernel/terminal/print.ts";
 import type { Plain } from "../../registry/operation.ts";
 
 export interface Telling {
@@ -27,7 +28,7 @@ export function workerOf(work: Work): (args: string[]) => Promise<number> {
       const error = firstError(thrown);
       const isKnown = error instanceof MachinedError || errnoNameOf(error) !== null;
       const text = error instanceof Error ? (isKnown ? error.message : error.stack) : String(error);
-      process.stderr.write(`<${isKnown ? 6 : 3}>${text}\n`);
+      printError(`<${isKnown ? 6 : 3}>${text}\n`);
       say(describe(error));
       return 1;
     }
