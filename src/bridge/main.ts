@@ -1,6 +1,7 @@
 // machined bridge: the daemons of this host for a client whose `-H` runs ssh(1), on hosts without a message bus.
 import { type HelpText, helpWidth, layOutHelp } from "../base/text/help-text.ts";
 import { runtimeDirectory } from "../ipc/runtime-directory.ts";
+import { print, printError } from "../kernel/terminal/print.ts";
 import { BusOfOne } from "./bus-of-one.ts";
 import { StandardStreams } from "./standard-streams.ts";
 
@@ -16,25 +17,25 @@ const HELP: HelpText = {
 export async function main(args: readonly string[]): Promise<number> {
   const [word] = args;
   if (word === "--help" || word === "-h") {
-    process.stdout.write(layOutHelp(HELP, helpWidth(process.stdout, process.env)));
+    print(layOutHelp(HELP, helpWidth(process.stdout, process.env)));
     return 0;
   }
   if (word !== undefined) {
-    process.stderr.write(`machined bridge: Unknown argument '${word}': there are none, see 'machined bridge --help'\n`);
+    printError(`machined bridge: Unknown argument '${word}': there are none, see 'machined bridge --help'\n`);
     return 1;
   }
   let opened: ReturnType<typeof StandardStreams.open>;
   try {
     opened = StandardStreams.open();
   } catch (error) {
-    process.stderr.write(`machined bridge: Standard input and output must be pipes or sockets: ${reason(error)}\n`);
+    printError(`machined bridge: Standard input and output must be pipes or sockets: ${reason(error)}\n`);
     return 1;
   }
   const bus = new BusOfOne(opened.socket, runtimeDirectory());
   try {
     bus.connectManager();
   } catch (error) {
-    process.stderr.write(`machined bridge: Cannot reach systemd-machined: ${reason(error)}\n`);
+    printError(`machined bridge: Cannot reach systemd-machined: ${reason(error)}\n`);
     return 1;
   }
   await opened.streams.done;

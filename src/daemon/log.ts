@@ -4,6 +4,7 @@ import { existsSync, writeSync } from "node:fs";
 import { invalidArgument } from "../base/error.ts";
 import { LineLog, LOG_LEVELS, type Log, type LogLevel } from "../base/log.ts";
 import { defineStringTable } from "../base/string-table.ts";
+import { withoutControls } from "../base/text/control-characters.ts";
 import type { Fd } from "../kernel/file/fd.ts";
 import { datagramSocket, sendDatagram, unixAddress } from "../kernel/socket/unix.ts";
 import type { Pinned } from "../kernel/syscall/mem.ts";
@@ -117,7 +118,8 @@ export class DaemonLog implements Log, LogControlState {
         SYSLOG_FACILITY: String(this.#facility),
         SYSLOG_IDENTIFIER: this.identifier,
         ...fields,
-        MESSAGE: message,
+        // journalctl shows a message with control characters as "blob data".
+        MESSAGE: withoutControls(message),
       });
       return sendDatagram(this.#journal.socket, entry, [], this.#journal.address);
     } catch {

@@ -4,6 +4,7 @@ import { errnoNameOf } from "../base/error.ts";
 import { helpWidth, layOutHelp } from "../base/text/help-text.ts";
 import { introspect } from "../ipc/bus/introspection.ts";
 import { versionText } from "../kernel/process/host-systemd.ts";
+import { printError as printErrorText, print as printText } from "../kernel/terminal/print.ts";
 import { DAEMON_OPTIONS, parseArguments } from "./arguments.ts";
 import type { ScopeKind } from "./scope.ts";
 
@@ -37,12 +38,12 @@ export async function runDaemon(program: DaemonProgram, args: readonly string[])
 }
 
 function print(text: string): number {
-  process.stdout.write(text);
+  printText(text);
   return 0;
 }
 
 function printError({ name }: DaemonProgram, message: string): number {
-  process.stderr.write(`${name}: ${message}\n`);
+  printErrorText(`${name}: ${message}\n`);
   return 1;
 }
 

@@ -5,6 +5,7 @@ import { readFileSync, writeSync } from "node:fs";
 import { errnoNameOf } from "../base/error.ts";
 import { Fd } from "../kernel/file/fd.ts";
 import { PidRef } from "../kernel/process/pidref.ts";
+import { printError } from "../kernel/terminal/print.ts";
 import type { AccountRequest } from "./account.ts";
 import { READER_FDS, READER_WORD, reportAccount } from "./account-reader.ts";
 import type { EnterRequest } from "./enter.ts";
@@ -38,7 +39,7 @@ export async function main(args: string[]): Promise<number> {
     return 0;
   }
   if (args.length > 0 || process.ppid === 1) {
-    process.stderr.write("machined-exec-command: started by machined-exec and machinectl, not by hand\n");
+    printError("machined-exec-command: started by machined-exec and machinectl, not by hand\n");
     return 1;
   }
   const leader = PidRef.fromPidFd(Fd.inherited(COMMAND_FDS.leader));

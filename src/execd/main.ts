@@ -16,6 +16,7 @@ import type { VarlinkCall } from "../ipc/varlink/server.ts";
 import { VarlinkServer } from "../ipc/varlink/server.ts";
 import { listenFds, notify } from "../kernel/socket/notify.ts";
 import { listenUnix } from "../kernel/socket/unix.ts";
+import { print } from "../kernel/terminal/print.ts";
 import { Commands } from "./commands.ts";
 import { type RunContext, type RunParameters, runCommand } from "./run.ts";
 
@@ -121,6 +122,6 @@ class Service {
 /** Runs the program; returns its exit code. */
 export async function main(args: string[]): Promise<number> {
   if (args.length === 0) return new Service().run();
-  process.stdout.write(layOutHelp(HELP, helpWidth(process.stdout, process.env)));
+  print(layOutHelp(HELP, helpWidth(process.stdout, process.env)));
   return args[0] === "--help" || args[0] === "-h" ? 0 : 1;
 }

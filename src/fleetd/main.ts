@@ -19,6 +19,7 @@ import {
 } from "../fleet/settings.ts";
 import { setUpStreams } from "../fleet/streams.ts";
 import { notify } from "../kernel/socket/notify.ts";
+import { print, printError } from "../kernel/terminal/print.ts";
 import { Agent, natsReason } from "./agent.ts";
 import { FLEET_OPTIONS, type FleetCommand, withCredentials } from "./options.ts";
 
@@ -40,7 +41,7 @@ function helpText(): HelpText {
 }
 
 function complain(message: string, hint?: string): number {
-  process.stderr.write(`machined fleet: ${message}\n${hint === undefined ? "" : `${hint}\n`}`);
+  printError(`machined fleet: ${message}\n${hint === undefined ? "" : `${hint}\n`}`);
   return 1;
 }
 
@@ -70,7 +71,7 @@ async function setUp(settings: FleetSettings, { replicas, mostBytes }: FleetComm
   }
   try {
     const names = await setUpStreams(nats, { ttlMs: settings.ttlMs, replicas, mostBytes });
-    process.stdout.write(names.map((name) => `${name}\n`).join(""));
+    print(names.map((name) => `${name}\n`).join(""));
     return 0;
   } catch (error) {
     throw fleetError("Cannot make the buckets and streams of machined", error);
@@ -101,7 +102,7 @@ export async function main(args: string[]): Promise<number> {
     const rules = { options: FLEET_OPTIONS, context: null, fail: (text: string) => new SettingsError(text) };
     const { words } = parseOptions(args, command, rules);
     if (command.help) {
-      process.stdout.write(layOutHelp(helpText(), helpWidth(process.stdout, process.env)));
+      print(layOutHelp(helpText(), helpWidth(process.stdout, process.env)));
       return 0;
     }
     const [word, more] = words;

@@ -4,11 +4,11 @@
 import { errnoText } from "../base/errno.ts";
 import { errnoNameOf } from "../base/error.ts";
 import { formatAddress } from "../base/ip-address.ts";
-import { withoutControls } from "../base/text/control-characters.ts";
 import { type HelpText, helpWidth, layOutHelp } from "../base/text/help-text.ts";
 import { runtimeDirectory } from "../ipc/runtime-directory.ts";
 import { SocketStream } from "../kernel/socket/stream.ts";
 import { connectUnix } from "../kernel/socket/unix.ts";
+import { printError, print as printText } from "../kernel/terminal/print.ts";
 
 const HELP: HelpText = {
   usage: "nss-mymachines hosts|passwd|group KEY…",
@@ -45,7 +45,7 @@ export async function main(args: string[]): Promise<number> {
     return print(layOutHelp(HELP, helpWidth(process.stdout, process.env)), FOUND);
   const row = database !== undefined && Object.hasOwn(DATABASES, database) ? DATABASES[database] : undefined;
   if (row === undefined || keys.length === 0) {
-    process.stderr.write(layOutHelp(HELP, helpWidth(process.stderr, process.env)));
+    printError(layOutHelp(HELP, helpWidth(process.stderr, process.env)));
     return FAILED;
   }
   let code = FOUND;
@@ -59,7 +59,7 @@ export async function main(args: string[]): Promise<number> {
 }
 
 function print(text: string, code: number): number {
-  process.stdout.write(withoutControls(text));
+  printText(text);
   return code;
 }
 
@@ -70,12 +70,10 @@ async function lookUp(database: Database, key: string): Promise<string[] | null>
     const [first = "", ...rest] = (await exchange(`${database.request(key)}\n`)).split("\n");
     if (first === "NO") return [];
     if (!first.startsWith("ER ")) return database.format([first, ...rest.filter((line) => line !== "")], key);
-    process.stderr.write(
-      withoutControls(`nss-mymachines: Failed to look up '${key}': ${errnoText(Number(first.slice(3)))}\n`),
-    );
+    printError(`nss-mymachines: Failed to look up '${key}': ${errnoText(Number(first.slice(3)))}\n`);
   } catch (error) {
     const reason = errnoNameOf(error) === null ? (error as Error).message : errnoText(errnoNameOf(error) as string);
-    process.stderr.write(withoutControls(`nss-mymachines: Failed to ask systemd-machined: ${reason}\n`));
+    printError(`nss-mymachines: Failed to ask systemd-machined: ${reason}\n`);
   }
   return null;
 }

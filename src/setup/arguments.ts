@@ -2,6 +2,7 @@
 import { type OptionTable, parseOptions } from "../base/getopt.ts";
 import { type HelpText, helpWidth, layOutHelp } from "../base/text/help-text.ts";
 import { suggestOption } from "../base/text/suggest.ts";
+import { printError, print as printText } from "../kernel/terminal/print.ts";
 
 interface Arguments {
   /** The directory of --root=; "/" by default. */
@@ -31,7 +32,7 @@ function wrongOption(options: readonly string[]) {
 }
 
 function print(help: HelpText): void {
-  process.stdout.write(layOutHelp(help, helpWidth(process.stdout, process.env)));
+  printText(layOutHelp(help, helpWidth(process.stdout, process.env)));
 }
 
 function optionsOf(flags: readonly string[], help: HelpText): OptionTable<Settings, null> {
@@ -69,7 +70,7 @@ export function parseArguments(
   } catch (error) {
     if (!(error instanceof Mistake)) throw error;
     const see = error.message.endsWith("?") ? " See" : ", see";
-    process.stderr.write(`machined ${verb}: ${error.message}${see} 'machined ${verb} --help'\n`);
+    printError(`machined ${verb}: ${error.message}${see} 'machined ${verb} --help'\n`);
     return 1;
   }
 }

@@ -2,6 +2,7 @@
 
 import { statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { print, printError } from "../kernel/terminal/print.ts";
 import { apply, describe, type Say, takeAway } from "./apply.ts";
 import { parseArguments } from "./arguments.ts";
 import { look } from "./disk.ts";
@@ -69,13 +70,13 @@ export async function main(args: string[]): Promise<number> {
       throw new SetupError("Only root can install on the running host; --root=DIR installs into a directory");
     const nss = parsed.flags.has("--nss");
     const keepChanges = parsed.flags.has("--keep-changes");
-    const say = (line: string) => void process.stdout.write(`${line}\n`);
+    const say = (line: string) => void print(`${line}\n`);
     const diverts = parsed.flags.has("--divert");
     install({ host, source: process.execPath, now, nss, keepChanges, diverts, dryRun, say });
     return 0;
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
-    process.stderr.write(`machined install: ${error.message}\n`);
+    printError(`machined install: ${error.message}\n`);
     return 1;
   }
 }

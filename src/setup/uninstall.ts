@@ -3,6 +3,7 @@
 
 import { rmSync } from "node:fs";
 import { basename, join } from "node:path";
+import { print, printError } from "../kernel/terminal/print.ts";
 import { describeRemoval, type Say, takeAway } from "./apply.ts";
 import { parseArguments } from "./arguments.ts";
 import { describeUndivert, undivert } from "./divert.ts";
@@ -44,12 +45,12 @@ export async function main(args: string[]): Promise<number> {
     const dryRun = parsed.flags.has("--dry-run");
     if (host.isLive && !dryRun && process.getuid?.() !== 0)
       throw new SetupError("Only root can uninstall from the running host; --root=DIR uninstalls from a directory");
-    const say = (line: string) => void process.stdout.write(`${line}\n`);
+    const say = (line: string) => void print(`${line}\n`);
     uninstall({ host, now: parsed.flags.has("--now"), dryRun, say });
     return 0;
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
-    process.stderr.write(`machined uninstall: ${error.message}\n`);
+    printError(`machined uninstall: ${error.message}\n`);
     return 1;
   }
 }

@@ -1,6 +1,8 @@
 // machined-worker OPERATION ARGUMENT…: a short-lived process for one operation of the daemon. src/registry/operation.ts
 // starts it; it ends with the daemon.
 
+import { printError } from "../kernel/terminal/print.ts";
+
 /** The entry points of operations, which return the exit code. Each is loaded when it is called. */
 const OPERATIONS: Readonly<Record<string, () => Promise<{ main(args: string[]): Promise<number> }>>> = {
   "copy-files": () => import("./operations/copy-files.ts"),
@@ -21,7 +23,7 @@ export async function main(args: string[]): Promise<number> {
   const [name = "", ...rest] = args;
   const load = Object.hasOwn(OPERATIONS, name) ? OPERATIONS[name] : undefined;
   if (load === undefined) {
-    process.stderr.write("machined-worker: started by systemd-machined, not by hand\n");
+    printError("machined-worker: started by systemd-machined, not by hand\n");
     return 1;
   }
   return (await load()).main(rest);

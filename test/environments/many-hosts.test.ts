@@ -115,8 +115,38 @@ describe.skipIf(isStock)(isStock ? "many hosts (left out: a feature of machined)
       const list = `machinectl -H ${noisy},${silent},${alias} list --no-legend --columns=machine 2>&1`;
       const lines = (await run(list)).split("\n");
       expect(lines.find((line) => line.startsWith(noisy))).toContain("the login shell of the host printed 'Hello'");
-      expect(lines.find((line) => line.startsWith(silent))).toContain("did not answer in time");
+      expect(lines.find((line) => line.startsWith(silent))).toContain("timed out during banner exchange");
       expect(lines).toContain(`${alias} web`);
+    },
+    GUARD_MS,
+  );
+
+  test(
+    "every verb ends beside hosts that accept connections and are silent, and names them",
+    async () => {
+      const silent = Array.from({ length: 5 }, (_, index) => `127.0.1.${index + 1}:2224`);
+      await run(`printf 'Host 127.0.1.*\n ConnectTimeout 1\n' >>/root/.ssh/config
+        echo 'use IO::Socket::INET; for $place (@ARGV) { next if $place ne $ARGV[-1] and fork;
+          $s = IO::Socket::INET->new(LocalAddr => $place, Listen => 90); push @c, $s->accept while 1 }' >/root/several.pl
+        systemd-run -q --unit=several perl /root/several.pl ${silent.join(" ")}
+        for place in ${silent.join(" ")}; do until (: </dev/tcp/\${place/://}) 2>/dev/null; do sleep .1; done; done`);
+      const hosts = [...silent, host(FIRST)].join(",");
+      const verbs = [
+        "list",
+        "status web -n0",
+        "show web",
+        "stats",
+        "list-images",
+        "image-status",
+        "events --until=+9s",
+      ];
+      const changes = ["kill -s CONT web", "start none", "clean", "exec web true", "wait --for=running web"];
+      const calls = [...verbs, ...changes].map((verb) => `machinectl -H ${hosts} ${verb}`);
+      for (const call of [...calls, `importctl -H ${hosts} list-transfers`]) {
+        const text = await run(`${call} 2>&1; echo "status $?"`);
+        expect(text, call).toMatch(/^status [1-9]/m);
+        for (const place of silent) expect(text, call).toMatch(new RegExp(`^${place}.*timed out during banner`, "m"));
+      }
     },
     GUARD_MS,
   );

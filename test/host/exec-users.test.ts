@@ -57,6 +57,20 @@ describe.skipIf(isStock)(isStock ? "exec for users (left out: a feature of machi
   );
 
   test(
+    "commands that are left running leave no process in machined-exec, and the next command removes their cgroups",
+    async () => {
+      const service = "/sys/fs/cgroup/system.slice/machined-exec.service/cgroup.procs";
+      const leave = "machinectl exec --detach deb1 sleep 4711 | cut -d' ' -f2";
+      const cgroups = (await as("allowed", `for i in 1 2 3; do ${leave}; done`)).split("\n").slice(0, 3);
+      for (const cgroup of cgroups) expect(cgroup).toMatch(/^\/sys\/fs\/cgroup\/.*\/\.machined-exec-/);
+      expect(await run(`cat $(find $(dirname ${service}) -name cgroup.procs) | wc -l`)).toBe("1");
+      await run("machinectl exec deb1 pkill -fx 'sleep 4711'");
+      await run(`until ! ls -d ${cgroups.join(" ")} 2>/dev/null | grep -q .; do machinectl exec deb1 true; done`);
+    },
+    GUARD_MS,
+  );
+
+  test(
     "a command has the machine's privileges, and does not run in the sandbox of machined-exec",
     async () => {
       const lines = "grep -E '^(CapBnd|NoNewPrivs):' /proc/self/status";

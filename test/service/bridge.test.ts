@@ -5,6 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BusClient } from "../../src/ipc/bus/client.ts";
 import { bridgeCommand } from "../../src/ipc/bus/transport.ts";
+import { readSome } from "../../src/kernel/file/byte-io.ts";
+import { setNonblocking } from "../../src/kernel/file/fd.ts";
+import { openPty, openPtyPeer } from "../../src/kernel/terminal/pty.ts";
 import { isRoot, needsRoot, TestDaemon } from "../lib/daemon.ts";
 
 const MAIN = join(import.meta.dir, "../../src/main.ts");
@@ -114,9 +117,36 @@ test("the bridge and its client's connection end with the daemon", async () => {
   await daemon.run();
 });
 
+test("what another host writes to standard error does not control the terminal, and ssh has a terminal there", async () => {
+  const { master } = openPty();
+  using screen = master;
+  setNonblocking(screen);
+  const evil = "\\033[2J\\302\\2331m\\342\\200\\256gpj";
+  const ssh = program(
+    "ssh-evil",
+    `[ -t 2 ] && printf 'terminal ' >&2; printf '${evil}\\r\\n${evil}' | tee /dev/stderr; exit 255`,
+  );
+  for (const [verb, printed] of [
+    ["list", 1],
+    ["stats", 2],
+  ] as const) {
+    using peer = openPtyPeer(screen);
+    const child = Bun.spawn([process.execPath, MAIN, "machinectl", "-H", "far", verb], {
+      stdio: ["ignore", peer.number, peer.number],
+      env: { ...process.env, SYSTEMD_SSH: ssh, TERM: "dumb" },
+    });
+    await child.exited;
+    const text = String(readSome(screen) ?? "");
+    expect(text.split("\\x1b[2J\\x9b1m\\u202egpj")).toHaveLength(2 * printed + 1);
+    expect(text).toContain("terminal \\x1b");
+    expect(text.replaceAll("\r\n", "")).not.toMatch(/[\p{Cc}\p{Bidi_Control}]/u);
+    if (verb === "list") expect(text).toMatch(/\\u202egpjFailed to connect [^\n]+\n$/);
+  }
+});
+
 test("the other host runs systemd's bridge where it has a bus, or no machined", async () => {
   const says = (name: string) => program(name, `echo ${name} "$@"`);
-  const line = bridgeCommand({ kind: "ssh", host: "far" }).at(-1) as string;
+  const line = (await bridgeCommand({ kind: "ssh", host: "far" })).at(-1) as string;
   const run = async () => {
     const child = Bun.spawn(["/bin/sh", "-c", line], {
       stdio: ["ignore", "pipe", "inherit"],

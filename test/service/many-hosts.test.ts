@@ -62,11 +62,13 @@ beforeAll(async () => {
   // Hosts differ by name; `together` waits until all four of them run.
   program(
     "ssh",
-    `echo "$*" >>${directory}/calls
+    `case $1 in -G) for host; do :; done
+      case $host in patient) echo connecttimeout 77 ;; *) echo connecttimeout none ;; esac; exit ;; esac
+    echo "$*" >>${directory}/calls
     while [ "$1" != -- ]; do shift; done
     host=$2; shift 2
     case $host in
-    dead) echo "ssh: connect to host dead port 22: Connection refused" >&2; exit 255 ;;
+    dead | patient) echo "ssh: connect to host dead port 22: Connection refused" >&2; exit 255 ;;
     noisy) echo 'Welcome, all!' ;;
     reader) cat >${directory}/input; exit 0 ;;
     halfway) (sleep infinity) & exit 255 ;;
@@ -105,7 +107,7 @@ describe.skipIf(!isRoot)(`machines of several hosts${needsRoot}`, () => {
     expect(stderr).toMatch(DEAD);
     expect(status).toBe(1);
     expect(readFileSync(join(directory, "calls"), "utf8")).toMatch(
-      /^-xT -o BatchMode=yes -o ServerAliveInterval=15 -o ServerAliveCountMax=4 -- a sh -c '/m,
+      /^-xT -o BatchMode=yes -o ServerAliveInterval=15 -o ServerAliveCountMax=4 -o ConnectTimeout=20 -- a sh -c '/m,
     );
   });
 
@@ -264,6 +266,29 @@ test("an ssh that outlives the client of its host does not keep the others waiti
   const { stderr, status } = await machinectl("-H", "halfway,dead", "list");
   expect(stderr).toMatch(/^halfway: .*\ndead: /);
   expect(status).toBe(1);
+});
+
+test("a host that accepts connections and is silent is given up, after the time of the user's configuration if it has one", async () => {
+  const calls = async (...args: string[]) => {
+    rmSync(join(directory, "calls"), { force: true });
+    await machinectl("-H", "patient,dead", ...args);
+    return readFileSync(join(directory, "calls"), "utf8").trim().split("\n").sort();
+  };
+  for (const words of [
+    ["list"],
+    ["exec", "web", "true"],
+    ["stats"],
+    ["start", "web"],
+    ["events"],
+    ["wait", "--for=running", "web"],
+  ]) {
+    const [own = "", usual = ""] = (await calls(...words)).sort(
+      (a, b) => Number(/ dead /.test(a)) - Number(/ dead /.test(b)),
+    );
+    expect(usual).toContain(" -o ConnectTimeout=20 ");
+    expect(own).toMatch(/ -- patient /);
+    expect(own).not.toContain("ConnectTimeout");
+  }
 });
 
 test("text that the login shell of a host prints is named as the reason", async () => {

@@ -1,7 +1,8 @@
 // Runs commands over ssh(1), in virtual machines and on other hosts, and copies files to virtual machines by scp(1).
 // OpenSSH handles keys, passwords and the standard streams.
 
-import { sshDestination } from "../../ipc/bus/transport.ts";
+import { ChildErrors } from "../../ipc/bus/child-errors.ts";
+import { sshDestination } from "../../ipc/bus/ssh-options.ts";
 import { readLines } from "../local/read-text.ts";
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
@@ -62,26 +63,53 @@ export function remoteScript(session: Session, order: ExecOrder): string {
   return `if ${knows}; then exec ${ours.map(shellQuoted).join(" ")}; fi; ${otherwise}`;
 }
 
-/**
- * Runs ssh(1) with the standard streams of this client, or without its standard input; returns its exit status. `args`
- * are options and destination.
- */
+/** What ssh(1) reads and writes. */
+interface Streams {
+  /** Whether it has the standard input of this client. */
+  readonly readsInput: boolean;
+  /**
+   * `data`: what a command of the user writes, unchanged. `text`: what the other end writes by itself; on a terminal,
+   * control characters are escaped.
+   */
+  readonly output: "data" | "text";
+}
+
+/** Those of a command of the user. */
+function commandStreams({ settings }: Session): Streams {
+  return { readsInput: settings.stdin, output: "data" };
+}
+
+/** Those of a program that the user did not name, which reads nothing. */
+const SILENT: Streams = { readsInput: false, output: "text" };
+
+/** Runs ssh(1); returns its exit status. `args` are options and destination. */
 async function ssh(
-  session: Session,
+  { settings, ports, output }: Session,
   args: readonly string[],
   command: string,
-  readsInput = session.settings.stdin,
+  streams: Streams,
 ): Promise<number> {
-  const { settings, ports } = session;
   const program = installed(ports.env["SYSTEMD_SSH"] || "ssh");
-  const stdio: ["inherit" | "ignore", "inherit", "inherit"] = [readsInput ? "inherit" : "ignore", "inherit", "inherit"];
-  const child = Bun.spawn([program, settings.tty ? "-t" : "-T", ...args, command], { stdio, env: process.env });
+  const isText = streams.output === "text";
+  const errors = isText ? new ChildErrors() : null;
+  const child = Bun.spawn([program, settings.tty ? "-t" : "-T", ...args, command], {
+    stdio: [
+      streams.readsInput ? "inherit" : "ignore",
+      isText && ports.isTty(1) ? "pipe" : "inherit",
+      errors?.stderr ?? "inherit",
+    ],
+    env: process.env,
+  });
+  errors?.follow();
   for (const signal of FORWARDED) process.on(signal, () => child.kill(signal));
-  return child.exited;
+  if (child.stdout !== undefined) await readLines(child.stdout, (text) => output.write(text));
+  const status = await child.exited;
+  errors?.flush();
+  return status;
 }
 
 /** Returns the options and the destination of ssh(1) for -H. Throws a Failure if -H names a machine on that host. */
-function destination({ settings: { transport, batch } }: Session, verb: string): string[] {
+async function destination({ settings: { transport, batch } }: Session, verb: string): Promise<string[]> {
   if (transport.kind !== "remote") throw new TypeError("no other host");
   const target = remoteHost(transport.host);
   if (target.kind !== "ssh" || target.machine !== undefined) {
@@ -107,17 +135,18 @@ export function clientScript({ program, verb }: OwnVerb, command: readonly strin
  * Runs a command line of machinectl or importctl on the host that -H names; returns its exit status. `own` names the
  * verb where the original client does not have it; else null.
  */
-export function clientOnHost(session: Session, command: readonly string[], own: OwnVerb | null): Promise<number> {
+export async function clientOnHost(session: Session, command: readonly string[], own: OwnVerb | null): Promise<number> {
   const words = own === null ? command : ["sh", "-c", clientScript(own, command)];
   // Verbs of our own read no input: in a loop of a shell, that is the list of hosts.
-  return ssh(session, destination(session, String(command[0])), words.map(shellQuoted).join(" "), own === null);
+  const streams = own === null ? commandStreams(session) : SILENT;
+  return ssh(session, await destination(session, String(command[0])), words.map(shellQuoted).join(" "), streams);
 }
 
 /** Runs the order on the host that -H names; returns the exit status of the command. */
 export async function execOnHost(session: Session, order: ExecOrder): Promise<number> {
   // The user's login shell may be any shell, so that it only has to start sh with the script.
   const command = ["sh", "-c", remoteScript(session, order)].map(shellQuoted).join(" ");
-  return ssh(session, destination(session, "exec"), command);
+  return ssh(session, await destination(session, "exec"), command, commandStreams(session));
 }
 
 /** Returns the script for the shell in a virtual machine. Throws a Failure for --detach. Exported for its test. */
@@ -139,6 +168,7 @@ export async function execInVirtualMachine(session: Session, order: ExecOrder, a
     session,
     [...identity(address), "--", `${order.user || "root"}@${address.host}`],
     guestScript(session, order),
+    commandStreams(session),
   );
 }
 
@@ -190,7 +220,7 @@ export async function kindInVirtualMachine(session: Session, path: string, addre
     `if [ -L ${quoted} ]; then exit ${other}; elif [ -d ${quoted} ]; then exit ${directory}; ` +
     `elif [ -e ${quoted} ]; then exit ${other}; else exit ${missing}; fi`;
   // ssh(1) must not read the standard input of this client, which may be the rest of a script.
-  const status = await ssh(session, [...identity(address), "--", `root@${address.host}`], command, false);
+  const status = await ssh(session, [...identity(address), "--", `root@${address.host}`], command, SILENT);
   const kinds = Object.keys(KINDS) as PathKind[];
   const kind = kinds.find((one) => KINDS[one] === status);
   if (kind === undefined) throw new Failure(`ssh to '${address.host}' failed with exit status ${status}`);

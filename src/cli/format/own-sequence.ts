@@ -23,9 +23,24 @@ export function own(sequence: string): string {
   return sequence.replace(CONTROLS, (character) => mark() + character.charCodeAt(0).toString(16).padStart(2, "0"));
 }
 
-/** Marks the colours in the output of a program of this host, so that asWritten() lets them pass. */
+/** The colour sequences after which nothing is coloured. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: it is the escape character that is looked for
+const NORMAL = /^\u001b\[[0;]*m$/;
+const TO_NORMAL = "\u001b[0m";
+
+/**
+ * Marks the colours in the output of a program of this host, so that asWritten() lets them pass. Each line ends without
+ * colour: it may be a line of a machine or of another host, and must not colour or hide those of others.
+ */
 export function withColours(text: string): string {
-  return text.replace(COLOURS, own);
+  if (text.search(COLOURS) < 0) return text;
+  return text.split("\n").map(lineWithColours).join("\n");
+}
+
+function lineWithColours(line: string): string {
+  const last = line.match(COLOURS)?.at(-1);
+  if (last === undefined) return line;
+  return line.replace(COLOURS, own) + (NORMAL.test(last) ? "" : own(TO_NORMAL));
 }
 
 /**

@@ -147,10 +147,12 @@ static void remove_empty_cgroups(void) {
 /*
  * Leaves a process that removes the cgroups of a command that is left running when that has ended. The process has
  * nothing of the caller but its control group: it may be killed with that, and then the next command in the machine
- * removes them (sweep_cgroups), or the machine's end does.
+ * removes them (sweep_cgroups), or the machine's end does. Other callers than root have none: it would be a process of
+ * root, in the control group of machined-exec, and a user could leave as many as the machine may have processes.
  */
 void remove_cgroups_later(void) {
         size_t made = 0;
+        if (strcmp(request.caller, "0") != 0) return;
         for (size_t i = 0; i < n_leaves; i++) made += leaves[i].is_made;
         if (made == 0 || fork() != 0) return;
         sigset_t none;

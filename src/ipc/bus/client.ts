@@ -16,8 +16,13 @@ export async function connectBus(
   target: BusTarget,
   descriptors?: Exclude<DescriptorPolicy, "none">,
 ): Promise<BusClient> {
-  const { fd, ...options } = await openTransport(target);
-  return BusClient.open(fd, { ...options, descriptors });
+  const { fd, errors, ...options } = await openTransport(target);
+  try {
+    return await BusClient.open(fd, { ...options, descriptors });
+  } catch (error) {
+    errors?.flush();
+    throw error;
+  }
 }
 
 /** The match rule of a handler; absent fields match everything. */

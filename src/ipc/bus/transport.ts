@@ -4,7 +4,9 @@ import { ErrnoError } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { connectUnix, socketPair } from "../../kernel/socket/unix.ts";
 import { busAddresses, unixAddressOf } from "./address.ts";
+import { ChildErrors } from "./child-errors.ts";
 import type { Handshake } from "./handshake.ts";
+import { sshDestination, sshProgram } from "./ssh-options.ts";
 
 export type BusTarget =
   | { readonly kind: "system" }
@@ -38,6 +40,8 @@ interface Transport {
   readonly fd: Fd;
   readonly peerToPeer?: boolean;
   readonly handshake?: Handshake;
+  /** The error output of the program that connects. */
+  readonly errors?: ChildErrors;
 }
 
 /**
@@ -56,7 +60,7 @@ export async function openTransport(target: BusTarget): Promise<Transport> {
       return (await import("./machine-transport.ts")).openInMachine(target.name);
     case "login":
     case "ssh":
-      return { fd: bridge(bridgeCommand(target)) };
+      return bridge(await bridgeCommand(target));
   }
 }
 
@@ -74,22 +78,8 @@ function connectBusOf(scope: "system" | "user"): Fd {
 }
 
 /** Returns the program that connects its standard input and output to a bus, with its arguments. */
-export function bridgeCommand(target: LoginTarget | SshTarget): string[] {
+export async function bridgeCommand(target: LoginTarget | SshTarget): Promise<string[]> {
   return target.kind === "ssh" ? sshCommand(target) : loginCommand(target);
-}
-
-/**
- * The options of ssh(1) for one of several hosts: it asks nobody, and a host that no longer answers is given up after a
- * minute, because the others wait for it.
- */
-const BATCH_OPTIONS = ["BatchMode=yes", "ServerAliveInterval=15", "ServerAliveCountMax=4"].flatMap((one) => [
-  "-o",
-  one,
-]);
-
-/** Returns the options of ssh(1) for a host, and the host. */
-export function sshDestination({ host, port, batch }: Pick<SshTarget, "host" | "port" | "batch">): string[] {
-  return [...(batch === true ? BATCH_OPTIONS : []), ...(port === undefined ? [] : ["-p", port]), ...["--", host]];
 }
 
 /**
@@ -103,13 +93,12 @@ const BUS_OR_BRIDGE =
  * The login shell of the other host may be no POSIX shell, so that it is asked for `sh` alone
  * (docs/decisions/0013-bridge.md).
  */
-function sshCommand(target: SshTarget): string[] {
+async function sshCommand(target: SshTarget): Promise<string[]> {
   const command =
     target.machine === undefined
       ? [`sh -c '${BUS_OR_BRIDGE}'`]
       : ["systemd-stdio-bridge", `--machine=${target.machine}`];
-  const ssh = process.env["SYSTEMD_SSH"] || "ssh";
-  return [ssh, "-xT", ...sshDestination(target), ...command];
+  return [sshProgram(), "-xT", ...(await sshDestination(target)), ...command];
 }
 
 /**
@@ -124,15 +113,18 @@ function loginCommand({ scope, machine, user }: LoginTarget): string[] {
 }
 
 /** A program that speaks D-Bus on its standard input and output. It ends when the connection does. */
-function bridge(command: readonly string[]): Fd {
-  const [ours, theirs] = socketPair();
+function bridge(command: readonly string[]): Transport {
+  const [fd, theirs] = socketPair();
   using other = theirs;
+  const errors = new ChildErrors();
   try {
     // The current environment: variables that our own parent set for us have been removed from it.
-    Bun.spawn([...command], { stdio: [other.number, other.number, "inherit"], env: process.env }).unref();
+    Bun.spawn([...command], { stdio: [other.number, other.number, errors.stderr], env: process.env }).unref();
   } catch (error) {
-    ours.close();
+    fd.close();
+    errors.close();
     throw new ErrnoError("ENOENT", `Cannot run ${command[0]}`, { cause: error });
   }
-  return ours;
+  errors.follow();
+  return { fd, errors };
 }

@@ -2,6 +2,7 @@
 // has its priority with the facility "daemon", which clients of LogMessage get (org.freedesktop.import1(5)).
 import { writeSync } from "node:fs";
 import { LOG_LEVELS, type LogLevel } from "../../base/log.ts";
+import { withoutControls } from "../../base/text/control-characters.ts";
 
 const DAEMON_FACILITY = 3 << 3;
 const STDERR = 2;
@@ -16,13 +17,16 @@ function leastLevel(): number {
 /** Names and passwords in URLs: everybody on the host may read the log of a transfer. */
 const URL_LOGIN = /(\bhttps?:\/\/)[^\s/\\?#]*@/gi;
 
-/** Writes one event to standard error; errors are ignored, as there is nowhere to report them. */
+/**
+ * Writes one event to standard error, with control characters escaped; errors are ignored, as there is nowhere to
+ * report them.
+ */
 export function log(level: LogLevel, message: string): void {
   const priority = LOG_LEVELS.indexOf(level);
   if (priority > leastLevel()) return;
   const prefixed = process.env["SYSTEMD_LOG_TARGET"] === "console-prefixed";
   const prefix = prefixed ? `<${DAEMON_FACILITY | priority}>` : "";
-  const text = message
+  const text = withoutControls(message)
     .replace(URL_LOGIN, "$1")
     .split("\n")
     .map((line) => `${prefix}${line}\n`)

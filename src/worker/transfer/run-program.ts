@@ -5,6 +5,7 @@ import { ErrnoError, errnoNameOf, firstError, MachinedError } from "../../base/e
 import { helpWidth, layOutHelp } from "../../base/text/help-text.ts";
 import { versionText } from "../../kernel/process/host-systemd.ts";
 import { isTerminal } from "../../kernel/terminal/is-terminal.ts";
+import { print } from "../../kernel/terminal/print.ts";
 import { abandonAll, canGoOnLater, keepForLater } from "../program/abandon.ts";
 import { parseCommandLine } from "../program/command-line.ts";
 import { optionEntries } from "../program/help.ts";
@@ -114,7 +115,7 @@ function fail(text: string, hint: string | null = null): number {
 }
 
 function say(text: string): number {
-  process.stdout.write(text);
+  print(text);
   return 0;
 }
 

@@ -7,9 +7,9 @@ import { runMachinectl } from "../../../src/cli/program/machinectl.ts";
 import { ALPHA_ONLINE, type FakeMachine, HOST } from "./fake-machines.ts";
 import { FakeProcess } from "./fake-world.ts";
 
-/** Title, colour, 8-bit colour, return, bell, backspace, delete, NUL. */
-const EVIL = "\u001b]0;title\u0007\u001b[31m\u009b31m\r\u0008\u007f\u0000x";
-const HARMLESS = "\\x1b]0;title\\x07\\x1b[31m\\x9b31m\\x0d\\x08\\x7f\\x00x";
+/** Title, colour, 8-bit colour, return, bell, backspace, delete, NUL, and the next characters from right to left. */
+const EVIL = "\u001b]0;title\u0007\u001b[31m\u009b31m\r\u0008\u007f\u0000x\u202e\u2067gpj.exe";
+const HARMLESS = "\\x1b]0;title\\x07\\x1b[31m\\x9b31m\\x0d\\x08\\x7f\\x00x\\u202e\\u2067gpj.exe";
 
 const HOSTILE: FakeMachine = {
   ...ALPHA_ONLINE,
@@ -59,7 +59,7 @@ describe("text from others", () => {
         const text = process.stdout + process.stderr;
         expect(text.length).toBeGreaterThan(0);
         const left = where === "on a coloured terminal" ? withoutOurs(process.screen) : text;
-        expect(left.replaceAll(/[\n\t]/g, "")).not.toMatch(/\p{Cc}/u);
+        expect(left.replaceAll(/[\n\t]/g, "")).not.toMatch(/[\p{Cc}\p{Bidi_Control}]/u);
         // Not even a colour that the client uses itself. The colours of journal entries are chosen by journalctl.
         expect(text.replace(/\njournal.*/, "")).not.toContain("\u001b[31m");
       });
@@ -88,6 +88,13 @@ describe("the client's own escape sequences", () => {
       "\u001b[0;1;31mred\u001b[0m \\x1b]0;t\\x07",
     );
   });
+});
+
+test("colours in a program's output end with their line", () => {
+  const printed = (text: string) => asWritten(withColours(text));
+  expect(printed("a \u001b[8mhidden\nb \u001b[1;31mc\u001b[0m\nd \u001b[38;5;0me\nf")).toBe(
+    "a \u001b[8mhidden\u001b[0m\nb \u001b[1;31mc\u001b[0m\nd \u001b[38;5;0me\u001b[0m\nf",
+  );
 });
 
 test("only Output, and the pseudo terminal of a session, write to the terminal", () => {

@@ -54,7 +54,7 @@ async function roadOf(transport: Transport, scope: Settings["scope"], caller: Ca
   } catch (error) {
     return (error as ErrnoError).errnoName;
   }
-  if (target.kind === "login" || target.kind === "ssh") return bridgeCommand(target).join(" ");
+  if (target.kind === "login" || target.kind === "ssh") return (await bridgeCommand(target)).join(" ");
   return target.kind === "machine" ? `socket ${target.name}` : `bus ${target.kind}`;
 }
 

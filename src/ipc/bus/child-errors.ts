@@ -1,0 +1,98 @@
+// The standard error of a child whose other end is not trusted: ssh(1) passes on what the other host writes there. On a
+// terminal it is printed with control characters escaped. The child gets a terminal of its own for it, because ssh(1)
+// shows some prompts ("Confirm user presence") on a terminal only.
+import { type Watch, watch } from "../../kernel/event/poller.ts";
+import { readSome } from "../../kernel/file/byte-io.ts";
+import { type Fd, setNonblocking } from "../../kernel/file/fd.ts";
+import { openPipe } from "../../kernel/process/pipe.ts";
+import { isTerminal } from "../../kernel/terminal/is-terminal.ts";
+import { printError } from "../../kernel/terminal/print.ts";
+import { openPty, openPtyPeer } from "../../kernel/terminal/pty.ts";
+
+/** Returns the end that we read, and the child's. */
+function openEnds(): [ours: Fd, theirs: Fd] {
+  try {
+    const { master } = openPty();
+    try {
+      setNonblocking(master);
+      return [master, openPtyPeer(master)];
+    } catch (error) {
+      master.close();
+      throw error;
+    }
+  } catch {
+    // No devpts, or no terminal is left in it.
+    return openPipe();
+  }
+}
+
+/** What may be the beginning of an end of line. */
+const INCOMPLETE = /\r+$/;
+
+export class ChildErrors {
+  /** The child's standard error, for its start. */
+  readonly stderr: number | "inherit";
+  #ours: Fd | null = null;
+  #theirs: Fd | null = null;
+  #watch: Watch | null = null;
+  readonly #decoder = new TextDecoder();
+  #rest = "";
+  readonly #atExit = () => this.flush();
+
+  /** Where standard error is no terminal, the child inherits it: it is read by a program. */
+  constructor() {
+    if (!isTerminal(2)) {
+      this.stderr = "inherit";
+      return;
+    }
+    [this.#ours, this.#theirs] = openEnds();
+    this.stderr = this.#theirs.number;
+  }
+
+  /** Prints from now on what the child writes; to be called when it was started. */
+  follow(): void {
+    this.#theirs?.close();
+    this.#theirs = null;
+    if (this.#ours === null) return;
+    this.#watch = watch(this.#ours, { read: true }, () => this.flush());
+    process.on("exit", this.#atExit);
+  }
+
+  /** Prints what the child has written: before a message about its end. */
+  flush(): void {
+    while (this.#ours !== null) {
+      const part = this.#read(this.#ours);
+      if (part === null) return;
+      if (part.length === 0) this.close();
+      else this.#print(this.#decoder.decode(part, { stream: true }));
+    }
+  }
+
+  /** Ends the printing. */
+  close(): void {
+    this.#watch?.stop();
+    this.#theirs?.close();
+    this.#ours?.close();
+    this.#theirs = this.#ours = null;
+    process.off("exit", this.#atExit);
+    this.#print(this.#decoder.decode());
+    printError(this.#rest);
+    this.#rest = "";
+  }
+
+  /** Returns the next bytes, none at the end; null where there are none yet. */
+  #read(ours: Fd): Buffer | null {
+    try {
+      return readSome(ours);
+    } catch {
+      return Buffer.alloc(0); // EIO: nobody has the terminal open any more
+    }
+  }
+
+  /** Prints a text. The ends of its lines become those of our terminal: ssh(1) and terminals add carriage returns. */
+  #print(text: string): void {
+    const whole = this.#rest + text;
+    this.#rest = INCOMPLETE.exec(whole)?.[0] ?? "";
+    printError(whole.slice(0, whole.length - this.#rest.length).replace(/\r+\n/g, "\n"));
+  }
+}
