@@ -7,9 +7,8 @@ import { Fd, OPEN_FLAGS, openPath } from "../file/fd.ts";
 import { CallApart } from "../syscall/apart.ts";
 import { AT_FDCWD, EINTR } from "../syscall/constants.ts";
 import { cstring, pin } from "../syscall/mem.ts";
-import { check, SyscallError, trySys } from "../syscall/sys.ts";
-import { startTicksOf } from "./process-file.ts";
-import { isAsleep } from "./uninterruptible-sleep.ts";
+import { check, SyscallError, trySys, unlessSyscallError } from "../syscall/sys.ts";
+import { processStatus, startTicksOf } from "./process-file.ts";
 
 type LinkMode = "read" | "path" | "directory";
 
@@ -75,6 +74,11 @@ export async function startTicksPatiently(pid: number): Promise<bigint> {
   const size = call.result ?? 0;
   if (size <= 0) throw new SyscallError("process", "ESRCH", String(pid));
   return startTicksOf(buffer.bytes.subarray(0, size).toString("latin1"));
+}
+
+/** Whether a process is in an uninterruptible sleep; false where it has ended. */
+function isAsleep(pid: number): boolean {
+  return unlessSyscallError(() => processStatus(pid, "State").startsWith("D"), false);
 }
 
 /** Whether an earlier call for the process hangs still. */

@@ -23,15 +23,6 @@ export function uninterruptibleSleep(process: PidRef, threads: Threads = "all"):
   }
 }
 
-/** Whether the main thread of a process is in an uninterruptible sleep; false where there is no such process. */
-export function isAsleep(pid: number): boolean {
-  try {
-    return sleepsOf(`/proc/${pid}/task`, [String(pid)]) !== null;
-  } catch {
-    return false;
-  }
-}
-
 function sleepsOf(directory: string, threads: readonly string[]): string | null {
   const sleeps: string[] = [];
   for (const thread of threads) {
