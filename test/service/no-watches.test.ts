@@ -60,9 +60,7 @@ describe.skipIf(!can)(`without watches${reason}`, () => {
       {
         await using _ = await withoutWatches(daemon.pid, errno);
         for (let i = 0; i < MANY; i++) expect(await failureOf(path)).not.toBe(null);
-        const client = await daemon.connect();
-        await expect(manager(client, "ListMachines")).rejects.toThrow();
-        client.close();
+        await expect(daemon.connect().then((client) => manager(client, "ListMachines"))).rejects.toThrow();
       }
       expect(await failureOf(path)).toBe(null);
       (await daemon.connect()).close();
