@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-# python3 file-on-bus.py SOCKET FILE HELLO CALL COUNT: connects to a bus, and sends the messages HELLO, and COUNT times CALL
-# with a descriptor of FILE (both messages in hexadecimal). Prints "answered" when all were answered with an error, and waits
-# until its standard input ends.
+# python3 file-on-bus.py SOCKET FILE HELLO CALL COUNT: connects to a bus, and sends the messages HELLO, and COUNT times
+# CALL with a descriptor of FILE (both messages in hexadecimal). Prints "answered" when all were answered with an error,
+# and waits until its standard input ends.
 import array
 import os
 import socket

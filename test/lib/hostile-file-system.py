@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-# python3 hostile-file-system.py DIR NAME...: a FUSE file system with the file DIR/image, which answers close(2) (FLUSH) of
-# processes with these names only. Mounts itself on DIR and prints "mounted", and "flush PID" for each request that it
-# does not answer. Such a process cannot be killed, not even with SIGKILL, until this one ends. Needs root.
+# python3 hostile-file-system.py DIR NAME...: a FUSE file system with the file DIR/image, which answers close(2) (FLUSH)
+# of processes with these names only. Mounts itself on DIR and prints "mounted", and "flush PID" for each request that
+# it does not answer. Such a process cannot be killed, not even with SIGKILL, until this one ends. Needs root.
 import ctypes
 import os
 import struct

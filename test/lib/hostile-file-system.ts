@@ -1,5 +1,5 @@
-// Mounts the FUSE file system of hostile-file-system.py, on whose files our processes wait for ever in close(2); a broker,
-// and programs that send them, do not. Needs root and python3.
+// Mounts the FUSE file system of hostile-file-system.py, on whose files our processes wait for ever in close(2); a
+// broker, and programs that send them, do not. Needs root and python3.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 

@@ -1,6 +1,6 @@
 // Closes a descriptor whose close(2) may block, in a process of its own that shares our table of descriptors and our
-// memory, but is none of our threads: clone(2) with CLONE_FILES and CLONE_VM. close(2) first takes the descriptor out of
-// the table, and then waits for the file system: a program that is started from then on gets no copy of it, and this
+// memory, but is none of our threads: clone(2) with CLONE_FILES and CLONE_VM. close(2) first takes the descriptor out
+// of the table, and then waits for the file system: a program that is started from then on gets no copy of it, and this
 // process can exit, for which it would have to wait for its threads.
 //
 // The process runs the few instructions below and nothing else. It writes no memory, not even to the stack, which is
@@ -59,7 +59,7 @@ const FLAGS = 0x100 | 0x400; // CLONE_VM | CLONE_FILES
 const [SIG_SETMASK, MASK_BYTES] = [2, 8];
 const [P_PID, WNOHANG, WEXITED, WALL] = [1, 1, 4, 0x4000_0000];
 const F_GETFD = 1;
-/** How often the processor is given to others until the descriptor has left the table: a limit that is never reached. */
+/** How often the processor is given to others until the descriptor has left the table; never reached. */
 const YIELDS = 100_000;
 
 const all = pinForever(MASK_BYTES);
