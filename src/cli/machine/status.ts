@@ -78,7 +78,7 @@ function reportMissing({ settings, report }: Session, { processFailure, leader }
   const isHidden = settings.transport.kind === "local" && leader?.name === null && isHiddenProcess(leader.pid);
   if (processFailure !== null) {
     report.error(`Failed to dump process list: ${isHidden ? PROC_HIDES : processFailure}`);
-  } else if (isHidden) report.warning(`The names of processes are not shown: ${PROC_HIDES}.`);
+  } else if (isHidden) report.warning(`The names of the leader and the supervisor are not shown: ${PROC_HIDES}.`);
 }
 
 async function page(session: Session, name: string, zone: Zone, separator: string): Promise<void> {
