@@ -33,6 +33,7 @@ export class PrivateBus {
     this.#acceptor = new Acceptor(listenAt(path, 0o600), {
       welcome: (socket) => this.#welcome(socket),
       failed: (error) => log.debug(`Cannot accept peers on the private bus for now: ${error.message}`),
+      closed: (error) => log.warning(`A connection to the private bus cannot be served: ${error.message}`),
     });
   }
 
@@ -60,17 +61,24 @@ export class PrivateBus {
 
   #welcome(socket: Fd): void {
     const caller = callerOnSocket(socket);
-    const place = isPrivileged(caller) ? this.#limits.admit(caller, (reason) => peer.close(reason)) : null;
+    let peer: PrivatePeer | null = null;
+    const place = isPrivileged(caller) ? this.#limits.admit(caller, (reason) => peer?.close(reason)) : null;
     if (place === null) {
       this.#log.debug(`Refused a peer of user ${caller.uid} on the private bus.`);
       socket.close();
       return;
     }
     const handshake = new ServerHandshake(caller.uid, this.#guid);
-    const peer = new PrivatePeer(socket, { caller, place, handshake }, this.#limits.turns, this.#server, (error) => {
-      this.#peers.delete(peer);
+    const ended = (error?: Error) => {
+      if (peer !== null) this.#peers.delete(peer);
       if (error !== undefined) this.#logEnd(error, caller.pid);
-    });
+    };
+    try {
+      peer = new PrivatePeer(socket, { caller, place, handshake }, this.#limits.turns, this.#server, ended);
+    } catch (error) {
+      place.leave();
+      throw error;
+    }
     this.#peers.add(peer);
   }
 }

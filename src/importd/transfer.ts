@@ -80,7 +80,10 @@ export class Transfer {
   /** Starts the worker. Throws an error with errno where it cannot be started. */
   start({ program, args }: WorkerCommand, files: TransferFiles, options: SpawnOptions): void {
     const [log, workerEnd] = openPipe();
+    const lines = new LogLines((line) => this.#line(line));
     try {
+      // Before the worker is started, which nobody would wait for where this fails.
+      watch(log, { read: true }, () => drain(log, lines));
       this.#child = spawnSelf(program, args, {
         ...options,
         stdin: files.input ?? "ignore",
@@ -97,9 +100,7 @@ export class Transfer {
     }
     const { pidRef, exited } = this.#child;
     this.#log = log;
-    this.#lines = new LogLines((line) => this.#line(line));
-    const lines = this.#lines;
-    watch(log, { read: true }, () => drain(log, lines));
+    this.#lines = lines;
     void exited.then((status) => {
       this.#end(status);
       pidRef?.[Symbol.dispose]();

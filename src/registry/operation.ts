@@ -105,8 +105,15 @@ export class Operations {
     if (subject !== undefined) this.requireResponsive(subject);
     this.requireRoom(undefined, subject);
     const [read, write] = openPipe();
+    let touch = () => {};
     let child: Child;
+    let last: Promise<Line | null>;
     try {
+      // Before the worker is started, which nobody would wait for where this fails.
+      last = lastLine(read, (progress) => {
+        touch();
+        request.onProgress?.(progress);
+      });
       const fds = { ...request.fds, [RESULT_FD]: write };
       child = this.#spawn("machined-worker", [request.program, ...request.args], {
         fds,
@@ -119,11 +126,6 @@ export class Operations {
     } finally {
       write.close();
     }
-    let touch = () => {};
-    const last = lastLine(read, (progress) => {
-      touch();
-      request.onProgress?.(progress);
-    });
     const done = Promise.all([last, child.exited]).finally(() => child.pidRef?.[Symbol.dispose]());
     const abandoned = Promise.withResolvers<never>();
     const abandon = () => this.#abandon(running, abandoned.reject);

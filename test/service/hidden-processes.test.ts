@@ -1,6 +1,6 @@
 // Clients of users who may not see the processes of others: /proc is mounted with hidepid=2.
 import { describe, expect, test } from "bun:test";
-import { chmodSync } from "node:fs";
+import { chmodSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { isRoot, manager, register, TestDaemon } from "../lib/daemon.ts";
 import { hasBusDaemon, TestBus } from "../lib/private-bus.ts";
@@ -38,6 +38,51 @@ describe.skipIf(!can)(`where /proc hides processes${reason}`, () => {
       expect(errors).toContain(
         "Cannot read the resource usage of machine 'seen': /proc hides the processes of other users",
       );
+    }
+    client.close();
+  });
+
+  test("list, status and doctor say what is missing", async () => {
+    await using bus = await TestBus.start();
+    chmodSync(bus.directory, 0o755);
+    await using daemon = await TestDaemon.start({ DBUS_SYSTEM_BUS_ADDRESS: bus.address });
+    const client = await bus.connect();
+    await waitFor(() => manager(client, "ListMachines"), "the daemon on the bus");
+    await register(client, "seen", await daemon.leader());
+    expect(machinectl(bus, "list")).toMatchObject({ exitCode: 0, errors: "" });
+    const HIDES = "/proc hides the processes of other users from this one";
+    const list = machinectl(bus, "list", "--columns=machine,memory");
+    expect([list.exitCode, list.errors]).toEqual([0, `The memory of machines is not shown: ${HIDES}.\n`]);
+    const status = machinectl(bus, "status", "seen");
+    expect([status.exitCode, status.errors]).toEqual([0, `Failed to dump process list: ${HIDES}\n`]);
+    const { output } = machinectl(bus, "doctor");
+    expect(output).toMatch(new RegExp(`^unknown +systemd-machined +could not be checked: ${HIDES}$`, "m"));
+    expect(output).toMatch(/^ok +message bus +answers$/m);
+    expect(output).not.toContain("could not be checked: No such file or directory");
+    client.close();
+  });
+
+  test("stats names the machines that it leaves out", async () => {
+    await using bus = await TestBus.start();
+    chmodSync(bus.directory, 0o755);
+    await using daemon = await TestDaemon.start({ DBUS_SYSTEM_BUS_ADDRESS: bus.address });
+    const client = await bus.connect();
+    await waitFor(() => manager(client, "ListMachines"), "the daemon on the bus");
+    const own = Bun.spawn(["sh", "-c", `${AS_NOBODY} sleep 1000`], { stdio: ["ignore", "ignore", "ignore"] });
+    try {
+      await waitFor(() => {
+        if (readFileSync(`/proc/${own.pid}/comm`, "utf8") !== "sleep\n") throw new Error("not started");
+      }, "a process of nobody");
+      await register(client, "own", own.pid);
+      await register(client, "seen", await daemon.leader());
+      const { exitCode, output, errors } = machinectl(bus, "stats");
+      expect([exitCode, errors]).toEqual([
+        0,
+        "Not shown: seen: /proc hides the processes of other users from this one.\n",
+      ]);
+      expect(output).toContain("own ");
+    } finally {
+      own.kill("SIGKILL");
     }
     client.close();
   });

@@ -1,7 +1,7 @@
 // Gathers facts about the daemons and related units from the bus broker and the service manager. Nothing is started: a
 // daemon that does not run is not called.
 
-import { readFileSync, readlinkSync, realpathSync } from "node:fs";
+import { existsSync, readFileSync, readlinkSync, realpathSync } from "node:fs";
 import { basename } from "node:path";
 import { Broker } from "../../api/peers.ts";
 import { unlessNoFile, unlessNoProcess } from "../../base/absence.ts";
@@ -9,7 +9,8 @@ import { BROKER, BROKER_PATH, SYSTEMD1_MANAGER, SYSTEMD1_PATH } from "../../base
 import { type CallArguments, type CallResult, callTyped, type Member } from "../../ipc/bus/typed-call.ts";
 import { processCmdline } from "../../kernel/process/process-file.ts";
 import type { ServiceName } from "../../setup/init/services.ts";
-import { isBusFailure } from "../session/failure.ts";
+import { Failure, isBusFailure } from "../session/failure.ts";
+import { isHiddenProcess, PROC_HIDES } from "../session/hidden-processes.ts";
 import type { Session } from "../session/session.ts";
 import { managerDirectory } from "../session/target.ts";
 import { unitInterface, unitPath } from "../unit/processes.ts";
@@ -57,6 +58,7 @@ function programAt(called: string): OwnerFacts["program"] {
 
 /** Identifies the program by the path in its command line, which all users may read, unlike /proc/PID/exe. */
 function ownerOf(pid: number): OwnerFacts {
+  if (isHiddenProcess(pid)) throw new Failure(PROC_HIDES);
   const path = processCmdline(pid)[0] ?? "";
   return { pid, path, program: programAt(path), isReplaced: isReplaced(pid) };
 }
@@ -84,7 +86,9 @@ async function runningOwner(session: Session, name: string): Promise<OwnerFacts 
 }
 
 function isSystemdHost(): boolean {
-  return readFileSync("/proc/1/comm", "utf8").startsWith("systemd");
+  // As sd_booted(3), where /proc hides process 1.
+  const name = unlessNoFile(() => readFileSync("/proc/1/comm", "utf8"), null);
+  return name === null ? existsSync("/run/systemd/system") : name.startsWith("systemd");
 }
 
 /** The script of the bus on hosts with sysvinit or OpenRC. */

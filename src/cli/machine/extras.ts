@@ -3,6 +3,7 @@
 import { dirname } from "node:path";
 import { unlessNoProcess } from "../../base/absence.ts";
 import { IMAGE_SEARCH_PATHS } from "../../base/vocabulary/image-class.ts";
+import { isHiddenProcess, PROC_HIDES } from "../session/hidden-processes.ts";
 import { inParallel } from "../session/in-parallel.ts";
 import type { Session } from "../session/session.ts";
 import { type ExtraFacts, type Extras, NO_EXTRAS } from "./columns.ts";
@@ -78,6 +79,13 @@ async function ownerOf({ settings }: Session, { uid }: ExtraFacts): Promise<stri
   return (accountInFile(uid, "/etc/passwd") ?? accountOfLibrary(uid))?.name ?? String(uid);
 }
 
+/** Says why the memory of machines is missing where this user may not see their processes. */
+function reportHidden({ settings, report }: Session, machines: readonly (ExtraFacts | null)[]): void {
+  if (settings.transport.kind !== "local") return;
+  const isHidden = machines.some((facts) => facts !== null && isHiddenProcess(facts.leaderPid));
+  if (isHidden) report.warning(`The memory of machines is not shown: ${PROC_HIDES}.`);
+}
+
 /**
  * Returns the extras of machines in the order of their facts; for facts that are null, NO_EXTRAS. `needs` selects them.
  */
@@ -86,6 +94,7 @@ export function extrasOf(
   machines: readonly (ExtraFacts | null)[],
   needs: ReadonlySet<string>,
 ): Promise<Extras[]> {
+  if (needs.has("memory")) reportHidden(session, machines);
   return inParallel(machines, AT_ONCE, async (facts) => {
     if (facts === null) return NO_EXTRAS;
     const [hostname, memoryBytes, owner] = await Promise.all([

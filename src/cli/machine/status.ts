@@ -1,8 +1,10 @@
 // `machinectl status`: prints a page about each machine, or a JSON object (machinectl(1), "status").
+
 import { onOneLine } from "../../base/text/control-characters.ts";
 import { formatRelative, formatTimestamp, type Zone } from "../../base/text/format.ts";
 import { formatJson, type Json } from "../format/json.ts";
 import { drawElsewhere, drawTree, treeJson } from "../format/process-tree.ts";
+import { isHiddenProcess, PROC_HIDES } from "../session/hidden-processes.ts";
 import type { Session } from "../session/session.ts";
 import { type MachineDetails, machineDetails, machineFacts, type NamedProcess } from "./details.ts";
 import { unitJournal, unitJournalEntries } from "./journal.ts";
@@ -71,11 +73,19 @@ function tree(session: Session, details: MachineDetails): string {
   return inside + drawElsewhere(details.elsewhere, form);
 }
 
+/** Says which processes are not shown, and why. */
+function reportMissing({ settings, report }: Session, { processFailure, leader }: MachineDetails): void {
+  const isHidden = settings.transport.kind === "local" && leader?.name === null && isHiddenProcess(leader.pid);
+  if (processFailure !== null) {
+    report.error(`Failed to dump process list: ${isHidden ? PROC_HIDES : processFailure}`);
+  } else if (isHidden) report.warning(`The names of the leader and the supervisor are not shown: ${PROC_HIDES}.`);
+}
+
 async function page(session: Session, name: string, zone: Zone, separator: string): Promise<void> {
   const facts = await machineFacts(session, name);
   const [details, journal] = await Promise.all([machineDetails(session, facts), unitJournal(session, facts)]);
   session.output.write(separator + head(details, { zone, nowUsec: session.ports.nowUsec() }));
-  if (details.processFailure !== null) session.report.error(`Failed to dump process list: ${details.processFailure}`);
+  reportMissing(session, details);
   session.output.write(tree(session, details));
   if (journal !== "") session.output.write(`\n${journal}`);
 }

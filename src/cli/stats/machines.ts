@@ -1,4 +1,5 @@
 // Measures the resource usage of several machines, all or those that the user names, while machines start and end.
+
 import { errnoNameOf } from "../../base/error.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
 import { monotonicUsec } from "../../kernel/syscall/time.ts";
@@ -7,6 +8,7 @@ import { type Reading, type Stats, statsOf } from "../../stats/rates.ts";
 import { type MachineFacts, machineFacts } from "../machine/details.ts";
 import { chosenMachines } from "../machine/names.ts";
 import { attempt, Failure, meansNoMachine } from "../session/failure.ts";
+import { PROC_HIDES } from "../session/hidden-processes.ts";
 import type { Session } from "../session/session.ts";
 
 /** A machine that is measured; `last` is the reading before, from which rates are computed. */
@@ -20,12 +22,9 @@ interface Measured {
 /** The leader runs, and this user may not see it. */
 class Hidden extends Failure {
   constructor(name: string) {
-    super(
-      `Cannot read the resource usage of machine '${name}': /proc hides the processes of other users from this one`,
-      {
-        hint: "Run it as root, which sees all processes.",
-      },
-    );
+    super(`Cannot read the resource usage of machine '${name}': ${PROC_HIDES}`, {
+      hint: "Run it as root, which sees all processes.",
+    });
   }
 }
 
@@ -34,6 +33,7 @@ export class MeasuredMachines implements Disposable {
   readonly #session: Session;
   readonly #names: readonly string[];
   readonly #machines = new Map<string, Measured>();
+  readonly #hidden = new Set<string>();
   #refreshing: Promise<void> | null = null;
   /** Whether a call of refresh() has succeeded. */
   #hasBegun = false;
@@ -66,7 +66,10 @@ export class MeasuredMachines implements Disposable {
         await this.#measure(name);
       } catch (error) {
         if (!this.#hasBegun && this.#names.length > 0) throw error;
-        if (error instanceof Hidden) hidden = error;
+        if (error instanceof Hidden) {
+          hidden = error;
+          this.#hidden.add(name);
+        }
         // The machine has ended since the list was queried, or since it was named.
         if (meansNoMachine(error)) this.#drop(name);
       }
@@ -92,6 +95,11 @@ export class MeasuredMachines implements Disposable {
       leader[Symbol.dispose]();
       throw isHidden ? new Hidden(name) : error;
     }
+  }
+
+  /** The machines that are left out because this user may not see their processes. */
+  get hidden(): readonly string[] {
+    return [...this.#hidden];
   }
 
   /** Reads the usage of each machine, with rates since the last call; sorted by name. */

@@ -4,6 +4,7 @@ import { type Plan, planOf } from "../list/plan.ts";
 import { printList, printsColumns } from "../list/print.ts";
 import type { Extra } from "../machine/columns.ts";
 import { extrasOf } from "../machine/extras.ts";
+import { PROC_HIDES } from "../session/hidden-processes.ts";
 import type { Session } from "../session/session.ts";
 import { MeasuredMachines } from "./machines.ts";
 import { STATS_COLUMNS, type StatsRow } from "./table.ts";
@@ -28,6 +29,8 @@ export async function stats(session: Session, names: readonly string[]): Promise
   const plan = planOf(session.settings, STATS_COLUMNS);
   using machines = new MeasuredMachines(session, names);
   await machines.refresh();
+  const { hidden } = machines;
+  if (hidden.length > 0) session.report.warning(`Not shown: ${hidden.join(", ")}: ${PROC_HIDES}.`);
   machines.read();
   const interrupt = session.ports.interrupted();
   let isInterrupted = false;

@@ -65,6 +65,7 @@ export class HttpServer {
       new Acceptor(listener, {
         welcome: (socket, isShort) => this.#welcome(socket, isShort),
         failed: (error) => this.#options.debug(`Cannot accept HTTP connections for now: ${error.message}`),
+        closed: (error) => this.#options.bug(error, "the start of an HTTP connection"),
       }),
     );
   }

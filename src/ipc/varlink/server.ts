@@ -25,6 +25,7 @@ export class VarlinkServer {
       new Acceptor(listener, {
         welcome: (socket, isShort) => this.#welcome(socket, isShort),
         failed: (error) => this.options.debug(`Cannot accept Varlink connections for now: ${error.message}`),
+        closed: (error) => this.options.bug(error, "the start of a Varlink connection"),
       }),
     );
   }
@@ -41,17 +42,24 @@ export class VarlinkServer {
 
   #welcome(socket: Fd, isShort: boolean): void {
     const caller = callerOnSocket(socket);
+    let connection: ServerConnection | null = null;
+    const ended = () => {
+      if (connection !== null) this.#connections.delete(connection);
+    };
     // The PID of a peer in a foreign PID namespace is 0 here: it cannot be identified.
-    const place = caller.pid <= 0 ? null : this.options.peers.admit(caller, (reason) => connection.close(reason));
+    const place = caller.pid <= 0 ? null : this.options.peers.admit(caller, (reason) => connection?.close(reason));
     if (place === null || (isShort && !place.isPrivileged)) {
       this.options.debug(`Refused a connection of user ${caller.uid}.`);
       place?.leave();
       socket.close();
       return;
     }
-    const connection = new ServerConnection(socket, caller, place, this.options, () =>
-      this.#connections.delete(connection),
-    );
+    try {
+      connection = new ServerConnection(socket, caller, place, this.options, ended);
+    } catch (error) {
+      place.leave();
+      throw error;
+    }
     this.#connections.add(connection);
   }
 }

@@ -63,7 +63,13 @@ const callbacks = new Map<number, Callback>();
 let nextToken = 1;
 let epoll = -1;
 let thread: Worker | null = null;
+/** Whether the thread runs. */
+let threadRuns = false;
+/** Whether the thread waits for `epoll`, or has posted a wake-up that was not handled yet. */
 let threadIsReady = false;
+/** When the thread is told to wait again, where that failed, ms. */
+let nextArmMs = 0;
+const ARM_AGAIN_MS = 1000;
 let turnIsPlanned = false;
 let startedAtMs = 0;
 /** The epoll the thread blocks on. It holds `epoll`, armed for one wake-up at a time. */
@@ -133,7 +139,7 @@ function startThread(): void {
   thread = new Worker(threadSource(), { smol: true });
   thread.onmessage = (event: { data: unknown }) => {
     if (event.data === "ready") {
-      threadIsReady = true;
+      threadRuns = true;
       arm(EPOLL_CTL_ADD);
     }
     turn(0);
@@ -144,10 +150,14 @@ function startThread(): void {
   thread.postMessage(request);
 }
 
-/** Lets the thread send one wake-up: at once if events are pending. */
+/**
+ * Lets the thread send one wake-up: at once if events are pending. Where that fails (fs.epoll.max_user_watches), the
+ * main thread waits by itself, and tries again.
+ */
 function arm(operation: number): void {
   one.view.setUint32(0, EPOLLIN | EPOLLONESHOT, true);
-  check(trySys("epoll_ctl", outer, operation, epoll, one), "epoll_ctl");
+  threadIsReady = trySys("epoll_ctl", outer, operation, epoll, one) === 0;
+  nextArmMs = performance.now() + ARM_AGAIN_MS;
 }
 
 function planTurn(waitUs: number): void {
@@ -176,10 +186,15 @@ function turn(waitUs: number): void {
   }
   if (!threadIsReady) {
     if (callbacks.size === 0) return;
-    if (thread === null && performance.now() - startedAtMs > threadAfterMs) startThread();
-    planTurn(FIRST_WAIT_US);
+    const now = performance.now();
+    if (thread === null && now - startedAtMs > threadAfterMs) startThread();
+    else if (threadRuns && now > nextArmMs) arm(EPOLL_CTL_ADD);
+    if (!threadIsReady) planTurn(FIRST_WAIT_US);
   } else if (hadEvents) planTurn(MORE_WAIT_US);
-  else arm(EPOLL_CTL_MOD);
+  else {
+    arm(EPOLL_CTL_MOD);
+    if (!threadIsReady) planTurn(FIRST_WAIT_US);
+  }
 }
 
 function wait(timeoutUs: number): number {

@@ -148,10 +148,17 @@ export class PidRef implements Disposable {
     if (this.pidfd === null) return this.#onExitByTimer(callback);
     // A descriptor of its own, because a descriptor can be watched only once, and the watch may outlive this reference.
     const own = this.pidfd.duplicate();
-    watch(own, { read: true }, () => {
+    try {
+      watch(own, { read: true }, () => {
+        own.close();
+        callback();
+      });
+    } catch (error) {
       own.close();
-      callback();
-    });
+      // The limit of epoll, or no memory.
+      if (!isErrno(error, "ENOSPC", "ENOMEM")) throw error;
+      return this.#onExitByTimer(callback);
+    }
     const stop = () => own.close();
     return { stop, [Symbol.dispose]: stop };
   }

@@ -12,8 +12,12 @@ const FIRST_WAIT_MS = 20;
 const LONGEST_WAIT_MS = 500;
 /** After this time, a shortage counts as lasting: then a connection is accepted on the reserved descriptor. */
 const LASTING_MS = 1_000;
+/** The shortest time between two reports of connections that were closed because they cannot be served. */
+const REPORT_MS = 10_000;
 /** No free descriptor in this process or in the system, or no memory. */
 const SHORTAGES = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"];
+/** The poller can watch no further descriptor: fs.epoll.max_user_watches, or no memory. */
+const NO_WATCH = ["ENOSPC", "ENOMEM"];
 
 interface AcceptorHandlers {
   /**
@@ -23,18 +27,24 @@ interface AcceptorHandlers {
   welcome(socket: Fd, isShort: boolean): void;
   /** Called for the first failure of accept(2) after a success; it is retried. */
   failed?(error: Error): void;
+  /**
+   * Called where a connection was closed because `welcome` threw, or where the listening socket cannot be watched now:
+   * the limit of epoll, for example. At most once in ten seconds.
+   */
+  closed?(error: Error): void;
 }
 
 /** Accepts on a listening socket, which it owns. */
 export class Acceptor implements Disposable {
   readonly #listener: Fd;
   readonly #handlers: AcceptorHandlers;
-  readonly #watch: Watch;
+  #watch: Watch | null = null;
   #reserve: Fd | null = null;
   #isPlanned = false;
   #timer: ReturnType<typeof setTimeout> | null = null;
   #waitMs = FIRST_WAIT_MS;
   #shortSinceMs: number | null = null;
+  #reportAtMs = 0;
 
   constructor(listener: Fd, handlers: AcceptorHandlers) {
     this.#listener = listener;
@@ -42,11 +52,11 @@ export class Acceptor implements Disposable {
     // receiveBytes() takes any control data for descriptors, so the socket must not get others, such as credentials.
     passNothing(listener);
     this.#keepReserve();
-    this.#watch = watch(listener, { read: true }, () => this.#accept());
+    this.#start();
   }
 
   close(): void {
-    this.#watch.stop();
+    this.#watch?.stop();
     this.#listener.close();
     this.#reserve?.close();
     if (this.#timer !== null) clearTimeout(this.#timer);
@@ -54,6 +64,27 @@ export class Acceptor implements Disposable {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /** Watches the listening socket; tries again by a timer where that is not possible now. */
+  #start(): void {
+    try {
+      this.#watch = watch(this.#listener, { read: true }, () => this.#accept());
+    } catch (error) {
+      if (!isErrno(error, ...NO_WATCH)) throw error;
+      this.#report(error);
+      this.#timer = setTimeout(() => {
+        this.#timer = null;
+        this.#start();
+      }, LONGEST_WAIT_MS);
+    }
+  }
+
+  #report(error: Error): void {
+    const nowMs = performance.now();
+    if (nowMs < this.#reportAtMs) return;
+    this.#reportAtMs = nowMs + REPORT_MS;
+    this.#handlers.closed?.(error);
   }
 
   #accept(): void {
@@ -88,7 +119,7 @@ export class Acceptor implements Disposable {
     } catch (error) {
       socket.close();
       if (!(error instanceof SyscallError)) throw error;
-      this.#handlers.failed?.(error);
+      this.#report(error);
     }
   }
 

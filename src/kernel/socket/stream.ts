@@ -49,7 +49,7 @@ export interface StreamHandlers {
 interface StreamOptions {
   /**
    * The limit of descriptors in one message; more end the stream with `EXFULL`. 0 unless given. Only for trusted peers:
-   * while a file whose file system does not answer is being closed, no child that is started can execute its program.
+   * while a file whose file system does not answer is open, no child that is started can execute its program.
    */
   readonly takesDescriptors?: number;
 }

@@ -49,6 +49,7 @@ export class NameSocket {
     this.#acceptor = new Acceptor(listener, {
       welcome: (socket, isShort) => this.#welcome(socket, isShort),
       failed: (error) => this.#daemon.log.debug(`Cannot accept queries for names for now: ${error.message}`),
+      closed: (error) => this.#daemon.log.warning(`A query for names cannot be served: ${error.message}`),
     });
   }
 
@@ -59,14 +60,16 @@ export class NameSocket {
 
   #welcome(socket: Fd, isShort: boolean): void {
     const caller = callerOnSocket(socket);
-    const place = this.#shares.admit(caller, () => peer.close());
+    let opened: SocketStream | null = null;
+    const close = () => opened?.close();
+    const place = this.#shares.admit(caller, close);
     if (place === null || (isShort && !place.isPrivileged)) {
       place?.leave();
       socket.close();
       return;
     }
     let line = "";
-    const timer = setTimeout(() => peer.close(), PATIENCE_MS);
+    const timer = setTimeout(close, PATIENCE_MS);
     const handlers: StreamHandlers = {
       data: (bytes) => {
         line += bytes.toString("latin1", 0, LINE_LIMIT_BYTES + 1);
@@ -81,7 +84,14 @@ export class NameSocket {
         this.#peers.delete(peer);
       },
     };
-    const peer = new SocketStream(socket, handlers);
+    try {
+      opened = new SocketStream(socket, handlers);
+    } catch (error) {
+      clearTimeout(timer);
+      place.leave();
+      throw error;
+    }
+    const peer = opened;
     this.#peers.add(peer);
   }
 

@@ -33,8 +33,8 @@ interface Change {
   readonly identity: string;
   readonly companions: readonly Companion[];
   /**
-   * Whether the image replaces another one of the name, and the companions, under hidden names, those of that one:
-   * where it has the name they get theirs, and replace files.
+   * Whether the image replaces another one of the name, and the companions, under hidden names, are to replace those of
+   * that one: they get their names where the image has its own.
    */
   readonly isReplacement?: boolean;
 }
