@@ -59,8 +59,11 @@ describe.skipIf(!can)(
         "the namespace of the leader",
       );
       const leader = PidRef.of(child.pid);
-      const machine = { name: "m", class: "container", started: true, leader } as unknown as Machine;
-      const registry = { list: () => [machine], find: () => machine };
+      // The maps of a leader are remembered: another attempt asks about another one.
+      const leaders = Array.from({ length: 64 }, () => leader.duplicate());
+      const machine = () =>
+        ({ name: "m", class: "container", started: true, leader: leaders.pop() ?? leader }) as unknown as Machine;
+      const registry = { list: () => [machine()], find: machine };
       return { daemon: { registry } as unknown as Daemon, leader };
     }
 
