@@ -36,6 +36,17 @@ function childrenOf(pid: number): string[] {
 }
 
 /** The targets of a process's descriptors. */
+/**
+ * Expects that one of the processes waits for the mute file system of a machine, and cannot be killed: its server has
+ * read the request, and waits for the next one.
+ */
+function expectHung(mute: TestMachine, pids: readonly (string | undefined)[]): void {
+  const placesOf = (processes: readonly (string | undefined)[]) =>
+    processes.map((pid) => readFileSync(`/proc/${pid}/wchan`, "latin1")).join();
+  expect(placesOf(pids)).toContain("request_wait_answer");
+  expect(placesOf(childrenOf(mute.pid))).toContain("fuse_dev");
+}
+
 function descriptorsOf(pid: number): string[] {
   return readdirSync(`/proc/${pid}/fd`).map((number) => {
     try {
@@ -291,7 +302,7 @@ describe.skipIf(!canRun)(canRun ? "machined-exec" : "machined-exec (left out: ne
     const reply = run(limited);
     await waitFor(() => {
       const [reader] = childrenOf(Number(childrenOf(pid)[0]));
-      expect(readFileSync(`/proc/${reader}/wchan`, "latin1")).toContain("request_wait_answer");
+      expectHung(mute, [reader]);
     }, "the user database to be read");
     const client = await connectVarlink(path);
     await client.call("io.machined.Exec.Signal", { id: "one", signal: 2 });
@@ -317,7 +328,7 @@ describe.skipIf(!canRun)(canRun ? "machined-exec" : "machined-exec (left out: ne
     const reply = client.call("io.machined.Exec.Run", parameters, { descriptors, timeoutMs: GUARD_MS });
     const helper = await waitFor(() => {
       const found = childrenOf(Number(childrenOf(pid)[0]))[0];
-      expect(readFileSync(`/proc/${found}/wchan`, "latin1")).toContain("request_wait_answer");
+      expectHung(mute, [found]);
       return found;
     }, "the command to hang");
     expect(helper).toBeDefined();
@@ -359,11 +370,7 @@ describe.skipIf(!canRun)(canRun ? "machined-exec" : "machined-exec (left out: ne
     const started = run({ id: "held", machine: "mute", command: ["/run/mute/x"], detach: true });
     await waitFor(() => {
       const [supervisor] = childrenOf(pid);
-      const waiting = childrenOf(Number(supervisor)).map((child) => readFileSync(`/proc/${child}/wchan`, "latin1"));
-      expect(waiting.join()).toContain("request_wait_answer");
-      // The server waits for the next request: it has read this one, so that the program cannot be killed any more.
-      const servers = childrenOf(mute.pid).map((child) => readFileSync(`/proc/${child}/wchan`, "latin1"));
-      expect(servers.join()).toContain("fuse_dev");
+      expectHung(mute, childrenOf(Number(supervisor)));
     }, "the program to hang");
     const client = await connectVarlink(path);
     await client.call("io.machined.Exec.Signal", { id: "held", signal: 2 });
