@@ -47,7 +47,9 @@ let hasPreciseWait = true;
 /** The thread is started after this time, so that short programs do not pay for it. */
 let threadAfterMs = 20;
 /** How long the main thread waits in the kernel in each turn while there is no thread. */
-const FIRST_WAIT_US = 1000;
+let firstWaitUs = 1000;
+/** The same for a program that has little else to do. */
+const LONGER_WAIT_US = 10_000;
 /**
  * How long the main thread waits for further events after it has dispatched some: a client often calls again as soon as
  * it has its reply, and waking the thread in between costs more than the call.
@@ -85,7 +87,7 @@ export function watch(fd: Fd | number, interest: Interest, callback: Callback): 
   check(trySys("epoll_ctl", epoll, EPOLL_CTL_ADD, number, one), "epoll_ctl");
   callbacks.set(token, callback);
   thread?.ref();
-  if (!threadIsReady) planTurn(FIRST_WAIT_US);
+  if (!threadIsReady) planTurn(firstWaitUs);
   const stop = () => {
     if (!callbacks.delete(token)) return;
     if (typeof fd !== "number") fd.onClose(undefined);
@@ -104,6 +106,15 @@ const SHORT_LIFE_MS = 500;
  */
 export function expectShortLife(): void {
   threadAfterMs = SHORT_LIFE_MS;
+}
+
+/**
+ * As expectShortLife(), for a program that waits for watched descriptors and signals only: it waits for longer in each
+ * turn, in which timers and sockets of the engine wait, too.
+ */
+export function expectShortWait(): void {
+  threadAfterMs = SHORT_LIFE_MS;
+  firstWaitUs = LONGER_WAIT_US;
 }
 
 /** Returns the number of watches. With none, the poller does not keep the process alive. */
@@ -177,7 +188,7 @@ function turn(waitUs: number): void {
   if (!threadIsReady) {
     if (callbacks.size === 0) return;
     if (thread === null && performance.now() - startedAtMs > threadAfterMs) startThread();
-    planTurn(FIRST_WAIT_US);
+    planTurn(firstWaitUs);
   } else if (hadEvents) planTurn(MORE_WAIT_US);
   else arm(EPOLL_CTL_MOD);
 }
