@@ -1,5 +1,5 @@
-// The parts of absolute paths without a slash at the end. node:path can do the same for all paths; loading it takes longer
-// than a short program may take.
+// The parts of absolute paths without a slash at the end. node:path can do the same for all paths; loading it takes
+// longer than a short program may take.
 
 /** Returns the path of the directory that has the last name of `path`. */
 export function parentOf(path: string): string {

@@ -2,8 +2,9 @@
 //
 // journalctl cannot print "the last N entries since the machine was started" in order. It prints the last N entries
 // newest first, with the cursor of the oldest; they are printed in reverse. When the oldest is from before that start,
-// which a machine that was restarted may have, a second run returns the times of all. Where the output mode does not show
-// where an entry ends, the first run returns the times, and the second one prints from the oldest entry that is wanted.
+// which a machine that was restarted may have, a second run returns the times of all. Where the output mode does not
+// show where an entry ends, the first run returns the times, and the second one prints from the oldest entry that is
+// wanted.
 import type { Json } from "../format/json.ts";
 import { withColours } from "../format/own-sequence.ts";
 import type { Session } from "../session/session.ts";
@@ -92,7 +93,7 @@ const TIMED_MODES: ReadonlySet<OutputMode> = new Set<OutputMode>([
   "short-unix",
   "with-unit",
 ]);
-/** Where an entry begins: months of some languages begin with a space, the further lines of an entry with 16 and more. */
+/** Where an entry begins: months of some languages begin with a space, further lines of an entry with 16 and more. */
 const ENTRY = /(?<=\n)(?! {4})/;
 const LAST_LINE = /(?<=^|\n)-- cursor: (.*)\n$/;
 /** The part of a cursor with the time of its entry. */
