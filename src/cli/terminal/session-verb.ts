@@ -32,6 +32,8 @@ export async function runTerminal(
 ): Promise<SessionResult> {
   const { machine, kind } = request;
   await startPolkitAgent(session);
+  const { expectShortLife, expectShortWait } = await import("../../kernel/event/poller.ts");
+  if (request.runsProgram) expectShortLife();
   let machineIsGone = false;
   let whenGone = () => {};
   const follow = (bus: Bus) =>
@@ -49,6 +51,8 @@ export async function runTerminal(
     env: session.ports.env,
     finish: (result) => finishLine(session, result, isSilent(session, request)),
   });
+  // Most programs on a command line end soon.
+  if (request.runsProgram) expectShortWait();
   whenGone = () => forward.expectHangup();
   if (machineIsGone) whenGone();
   const result = await forward.run();

@@ -2,7 +2,7 @@
 // descriptor becomes ready, and must read or write until EAGAIN. A thread waits for that epoll (poller-thread.ts) and
 // posts a wake-up; the main thread then collects the events from the epoll without waiting.
 import type { Fd } from "../file/fd.ts";
-import { EINTR, O_CLOEXEC } from "../syscall/constants.ts";
+import { EEXIST, EINTR, O_CLOEXEC } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
 import type { WaitRequest } from "./poller-thread.ts";
@@ -47,7 +47,9 @@ let hasPreciseWait = true;
 /** The thread is started after this time, so that short programs do not pay for it. */
 let threadAfterMs = 20;
 /** How long the main thread waits in the kernel in each turn while there is no thread. */
-const FIRST_WAIT_US = 1000;
+let firstWaitUs = 1000;
+/** The same for a program that has little else to do. */
+const LONGER_WAIT_US = 10_000;
 /**
  * How long the main thread waits for further events after it has dispatched some: a client often calls again as soon as
  * it has its reply, and waking the thread in between costs more than the call.
@@ -91,7 +93,7 @@ export function watch(fd: Fd | number, interest: Interest, callback: Callback): 
   check(trySys("epoll_ctl", epoll, EPOLL_CTL_ADD, number, one), "epoll_ctl");
   callbacks.set(token, callback);
   thread?.ref();
-  if (!threadIsReady) planTurn(FIRST_WAIT_US);
+  if (!threadIsReady) planTurn(firstWaitUs);
   const stop = () => {
     if (!callbacks.delete(token)) return;
     if (typeof fd !== "number") fd.onClose(undefined);
@@ -110,6 +112,15 @@ const SHORT_LIFE_MS = 500;
  */
 export function expectShortLife(): void {
   threadAfterMs = SHORT_LIFE_MS;
+}
+
+/**
+ * As expectShortLife(), for a program that waits for watched descriptors and signals only: it waits for longer in each
+ * turn, in which timers and sockets of the engine wait, too.
+ */
+export function expectShortWait(): void {
+  threadAfterMs = SHORT_LIFE_MS;
+  firstWaitUs = LONGER_WAIT_US;
 }
 
 /** Returns the number of watches. With none, the poller does not keep the process alive. */
@@ -156,7 +167,9 @@ function startThread(): void {
  */
 function arm(operation: number): void {
   one.view.setUint32(0, EPOLLIN | EPOLLONESHOT, true);
-  threadIsReady = trySys("epoll_ctl", outer, operation, epoll, one) === 0;
+  let result = trySys("epoll_ctl", outer, operation, epoll, one);
+  if (result === EEXIST) result = trySys("epoll_ctl", outer, EPOLL_CTL_MOD, epoll, one);
+  threadIsReady = result === 0;
   nextArmMs = performance.now() + ARM_AGAIN_MS;
 }
 
@@ -189,11 +202,11 @@ function turn(waitUs: number): void {
     const now = performance.now();
     if (thread === null && now - startedAtMs > threadAfterMs) startThread();
     else if (threadRuns && now > nextArmMs) arm(EPOLL_CTL_ADD);
-    if (!threadIsReady) planTurn(FIRST_WAIT_US);
+    if (!threadIsReady) planTurn(firstWaitUs);
   } else if (hadEvents) planTurn(MORE_WAIT_US);
   else {
     arm(EPOLL_CTL_MOD);
-    if (!threadIsReady) planTurn(FIRST_WAIT_US);
+    if (!threadIsReady) planTurn(firstWaitUs);
   }
 }
 
