@@ -27,17 +27,16 @@ export function waitForInterrupt(orReader?: "or-reader-left"): { promise: Promis
 function whenReaderLeaves(left: () => void): () => void {
   let isStopped = false;
   let watched: { stop(): void } | null = null;
-  void import("../../kernel/event/poller.ts").then(({ watch }) => {
+  const start = async () => {
+    const { watch } = await import("../../kernel/event/poller.ts");
     if (isStopped) return;
-    try {
-      // The kernel reports this for any interest.
-      watched = watch(1, {}, ({ hangup, error }) => {
-        if (hangup || error) left();
-      });
-    } catch {
-      // A regular file, which nobody has to read; or standard output is closed.
-    }
-  });
+    // The kernel reports this for any interest.
+    watched = watch(1, {}, ({ hangup, error }) => {
+      if (hangup || error) left();
+    });
+  };
+  // It fails for a regular file, which nobody has to read, and where standard output is closed.
+  start().catch(() => {});
   return () => {
     isStopped = true;
     watched?.stop();

@@ -2,7 +2,7 @@
 // each has to end by itself, because the others wait for it.
 
 /** Where ssh(1) connects to. */
-export interface SshHost {
+interface SshHost {
   readonly host: string;
   readonly port?: string;
   /** Whether this is one of several hosts. */
@@ -37,8 +37,8 @@ const CONFIGURATION_MS = 5000;
 const CONFIGURATION_BYTES = 1 << 20;
 
 /**
- * Returns the option for the time that a connection may take, none where the user's configuration has a time: options on
- * the command line would override that, so that ssh(1) is asked for it (`-G`).
+ * Returns the option for the time that a connection may take, none where the user's configuration has a time: an option
+ * on the command line would override that, so that ssh(1) is asked for it (`-G`).
  */
 async function connectTimeout(place: readonly string[]): Promise<string[]> {
   return /^connecttimeout \d+$/im.test(await configuration(place)) ? [] : ["-o", `ConnectTimeout=${CONNECT_SECONDS}`];
