@@ -8,6 +8,7 @@ import { connectVarlink } from "../../src/ipc/varlink/connect.ts";
 import { attachProcess, cgroupOfProcess, cgroupRoot, writeAttribute } from "../../src/kernel/cgroup/cgroup.ts";
 import { readSome, writeSome } from "../../src/kernel/file/byte-io.ts";
 import type { Fd } from "../../src/kernel/file/fd.ts";
+import { openPipe } from "../../src/kernel/process/pipe.ts";
 import { connectUnix } from "../../src/kernel/socket/unix.ts";
 import { isRoot, manager, needsRoot, register, TestDaemon } from "../lib/daemon.ts";
 import { expectNothingLeft, openDescriptors } from "../lib/descriptors.ts";
@@ -16,6 +17,7 @@ import { havePrograms } from "../lib/programs.ts";
 import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 import { TestImportd } from "./import-support.ts";
 
+const MAIN = join(import.meta.dir, "../../src/main.ts");
 /** How many machines start and end at the same time. */
 const LANES = 8;
 const hasIp = havePrograms("addresses of machines", "ip", "unshare");
@@ -469,6 +471,22 @@ describe.skipIf(!isRoot)(`events${needsRoot}`, () => {
         await again.end();
         expect(again.text).toBe("5 of 5");
       }, "room");
+    },
+    GUARD_MS,
+  );
+
+  test(
+    "the client ends when nobody reads its output any more, without waiting for the next event",
+    async () => {
+      const host = await started();
+      const [read, write] = openPipe();
+      const child = Bun.spawn([process.execPath, MAIN, "machinectl", "events"], {
+        stdio: ["ignore", write.number, "inherit"],
+        env: { ...process.env, MACHINED_RUNTIME_DIRECTORY: host.runtime },
+      });
+      write.close();
+      read.close();
+      expect(await child.exited).toBe(0);
     },
     GUARD_MS,
   );

@@ -577,3 +577,30 @@ for (const [when, isThen] of [
     expectNothingLeft();
   });
 }
+
+rootTest("a pool that is full or read-only is named as the reason, and nothing of the push is left", async () => {
+  fresh();
+  const small = scratch.root();
+  mkdirSync(small, { recursive: true });
+  const mount = (...words: string[]) => expect(Bun.spawnSync(["mount", ...words, small]).exitCode).toBe(0);
+  const pushed = async () => {
+    const args = ["oci", `--image-root=${small}`, "web", `${registry.host}/team/small:1`];
+    const { code, log } = await runWorker("systemd-export", args, ENV);
+    expect(readdirSync(small).filter((name) => name.startsWith(".#"))).toEqual([]);
+    return code === 0 ? "pushed" : log;
+  };
+  mount("-t", "tmpfs", "-o", "size=4M", "tmpfs");
+  try {
+    mkdirSync(join(small, "web"));
+    writeFileSync(join(small, "web/noise"), randomBytes(LARGE));
+    const where = `Cannot pack the layer to push in a temporary file in '${small}'`;
+    expect(await pushed()).toContain(`${where}: No space left on device`);
+    writeFileSync(join(small, "web/noise"), "");
+    mount("-o", "remount,ro");
+    expect(await pushed()).toContain(`${where}: Read-only file system`);
+    mount("-o", "remount,rw");
+    expect(await pushed()).toBe("pushed");
+  } finally {
+    Bun.spawnSync(["umount", "-l", small]);
+  }
+});

@@ -101,7 +101,7 @@ export async function events(session: Session, words: readonly string[]): Promis
   if (printsColumns(session, EVENT_COLUMNS)) return 0;
   const form = eventForm(session);
   const wanted = await wantedEvents(session, words);
-  const interrupt = session.ports.interrupted();
+  const interrupt = session.ports.interrupted("or-reader-left");
   const { promise: over, resolve } = Promise.withResolvers<null>();
   void interrupt.promise.then(() => resolve(null));
   const timer = wanted.follows ? endAt(wanted.untilUsec, Number(session.ports.nowUsec()), () => resolve(null)) : null;

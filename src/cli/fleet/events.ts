@@ -132,7 +132,7 @@ export async function events(session: Session, words: readonly string[]): Promis
   }
   const hosts = chosenHosts(session);
   const reader = new Reader(session, await wantedEvents(session, words), hosts);
-  const interrupt = session.ports.interrupted();
+  const interrupt = session.ports.interrupted("or-reader-left");
   try {
     await Promise.race([follow(reader, session), interrupt.promise]);
   } finally {

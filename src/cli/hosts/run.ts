@@ -35,7 +35,7 @@ export async function runOnHosts(session: Session, order: ManyHostsOrder, named:
   const isGiven = options.some(({ name }) => name === "parallel");
   const template = await HostsTemplate.of(session, verb);
   const all = new Runs(session, order, hosts, template);
-  const interrupt = ports.interrupted();
+  const interrupt = ports.interrupted(verb.hosts === "events" ? "or-reader-left" : undefined);
   void interrupt.promise.then(() => all.stopAll());
   let results: HostResult[];
   try {

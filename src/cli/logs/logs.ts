@@ -69,7 +69,7 @@ class LogView {
     this.#session = session;
     this.#name = name;
     this.#follower = new Follower(session, name);
-    this.#interrupt = session.ports.interrupted();
+    this.#interrupt = session.ports.interrupted("or-reader-left");
     void this.#interrupt.promise.then(() => {
       this.#interrupted = true;
     });

@@ -76,8 +76,11 @@ export interface Ports {
    * Throws an error with errno.
    */
   openFile(file: string | number, use?: FileUse): Promise<Fd>;
-  /** The promise resolves at the first SIGINT or SIGTERM; until `stop` is called, these do not end the process. */
-  interrupted(): { readonly promise: Promise<void>; stop(): void };
+  /**
+   * The promise resolves at the first SIGINT or SIGTERM, or also when nobody reads standard output any more; until
+   * `stop` is called, these signals do not end the process.
+   */
+  interrupted(orReader?: "or-reader-left"): { readonly promise: Promise<void>; stop(): void };
   /** Calls the listener whenever the terminal has been resized; returns a function that removes the listener. */
   onResize(listener: () => void): () => void;
 }

@@ -8,7 +8,22 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Prints a line to standard error, with control characters replaced by '?'. */
+/*
+ * Returns the length of a character that acts on a terminal: a control character or a mark of text direction
+ * (src/base/text/control-characters.ts); 0 for others. `text` ends with NUL, in UTF-8.
+ */
+static int acting_length(const unsigned char *text) {
+        if (text[0] < ' ' || text[0] == 0x7f) return 1;
+        if (text[0] == 0xc2 && text[1] >= 0x80 && text[1] < 0xa0) return 2; /* U+0080 to U+009F */
+        if (text[0] == 0xd8 && text[1] == 0x9c) return 2; /* U+061C */
+        if (text[0] != 0xe2 || (text[1] != 0x80 && text[1] != 0x81)) return 0;
+        /* U+200E, U+200F, U+2028 to U+202E; U+2066 to U+206F */
+        unsigned char last = text[2];
+        bool acts = text[1] == 0x81 ? last >= 0xa6 && last <= 0xaf : last == 0x8e || last == 0x8f || (last >= 0xa8 && last <= 0xae);
+        return acts ? 3 : 0;
+}
+
+/* Prints a line to standard error, with characters that act on a terminal replaced by '?'. */
 void say(const char *format, ...) {
         char text[1024];
         va_list arguments;
@@ -17,7 +32,11 @@ void say(const char *format, ...) {
         va_end(arguments);
         if (length < 0) return;
         if ((size_t) length > sizeof text - 2) length = sizeof text - 2;
-        for (int i = 0; i < length; i++) if ((unsigned char) text[i] < ' ' || text[i] == 0x7f) text[i] = '?';
+        text[length] = 0;
+        for (int i = 0, acting; i < length; i += acting > 0 ? acting : 1) {
+                acting = acting_length((unsigned char *) text + i);
+                memset(text + i, '?', (size_t) acting);
+        }
         text[length] = '\n';
         ssize_t written = write(STDERR_FILENO, text, (size_t) length + 1);
         (void) written;

@@ -37,7 +37,7 @@ const CONFIGURATION_MS = 5000;
 const CONFIGURATION_BYTES = 1 << 20;
 
 /**
- * Returns the option for the time that a connection may take, none where the user's configuration has a time: options
+ * Returns the option for the time that a connection may take, none where the user's configuration has a time: an option
  * on the command line would override that, so that ssh(1) is asked for it (`-G`).
  */
 async function connectTimeout(place: readonly string[]): Promise<string[]> {

@@ -1,7 +1,9 @@
 // Packs a tree as a layer of a container image: a compressed archive in a temporary file, and the digests of the
 // archive and the file.
 import { writeSync } from "node:fs";
-import { ErrnoError } from "../../base/error.ts";
+import { errnoText } from "../../base/errno.ts";
+import { ErrnoError, errnoNameOf } from "../../base/error.ts";
+import { pathOf } from "../../kernel/file/attributes.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { textOf } from "../../kernel/tree/tree.ts";
 import { Stage } from "../image/stage.ts";
@@ -53,6 +55,18 @@ export function layerPolicy(): PackPolicy {
   };
 }
 
+/** Calls `work`, which makes or writes the file of a layer. An error of the disk says what it is for, and where. */
+function inPool<T>(root: Fd, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    const errno = errnoNameOf(error);
+    if (errno === null || error instanceof ErrnoError) throw error;
+    const place = `a temporary file in '${pathOf(root)}'`;
+    throw new ErrnoError(errno, `Cannot pack the layer to push in ${place}: ${errnoText(errno)}`, { cause: error });
+  }
+}
+
 /** Compresses an archive into a file in `root`. Throws EFBIG for one that is larger than a layer may be. */
 export async function packLayer(
   archive: Iterable<Buffer>,
@@ -61,12 +75,15 @@ export async function packLayer(
 ): Promise<PackedLayer> {
   const [plain, packed] = [new Bun.CryptoHasher("sha256"), new Bun.CryptoHasher("sha256")];
   let size = 0;
-  const stage = await Stage.file(root, "oci").filledBy(async (file) => {
+  const empty = inPool(root, () => Stage.file(root, "oci"));
+  const stage = await empty.filledBy(async (file) => {
     const spending = transferBudget.part(root);
     for await (const chunk of compress(hashed(archive, plain), compression)) {
       spending.wrote(chunk.length);
       packed.update(chunk);
-      for (let at = 0; at < chunk.length; ) at += writeSync(file.number, chunk, at, chunk.length - at, size + at);
+      inPool(root, () => {
+        for (let at = 0; at < chunk.length; ) at += writeSync(file.number, chunk, at, chunk.length - at, size + at);
+      });
       size += chunk.length;
     }
   });

@@ -270,6 +270,18 @@ describe.skipIf(!canRun)(
     );
 
     test(
+      "a message has no characters that act on a terminal",
+      async () => {
+        await using machine = await startNamespaced(["--mount"]);
+        using leader = PidRef.of(machine.pid);
+        const command = ["/a\u001b\u009b\u202e\u2066\u061c\u200f\u00e9\u2070\u200b"];
+        const { err } = await enter(leader, { command });
+        expect(err).toStartWith("Cannot run '/a??????????????\u00e9\u2070\u200b' in machine");
+      },
+      GUARD_MS,
+    );
+
+    test(
       "a detached command that cannot be executed is an error for the caller, and its output is discarded",
       async () => {
         await using machine = await startNamespaced(["--mount"]);
