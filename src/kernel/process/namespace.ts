@@ -15,18 +15,39 @@ const NS_GET_PARENT = 0xb702;
 const NS_GET_OWNER_UID = 0xb704;
 const MAX_USER_NAMESPACE_LEVELS = 16;
 
+/** ioctl(2) on a pidfd: opens a namespace of its process (Linux 6.11), also of one that is executing a program. */
+const PIDFD_GET_NAMESPACE: Readonly<Record<NamespaceKind, number>> = {
+  cgroup: 0xff01,
+  ipc: 0xff02,
+  mnt: 0xff03,
+  net: 0xff04,
+  pid: 0xff05,
+  user: 0xff09,
+  uts: 0xff0a,
+};
+
 /**
  * Opens a namespace of a process (`"self"`: of this thread). Throws `ENOENT` where the process has ended or the kernel
  * lacks the kind, `ETIMEDOUT` where the process hangs.
  */
 export function openNamespace(pid: number | "self", kind: NamespaceKind): Fd {
-  return pid === "self" ? openPath(`/proc/thread-self/ns/${kind}`, "read") : openProcessLink(pid, `ns/${kind}`, "read");
+  if (pid === "self") return openPath(`/proc/thread-self/ns/${kind}`, "read");
+  return byPidFd(pid, kind) ?? openProcessLink(pid, `ns/${kind}`, "read");
+}
+
+/** Returns null where the kernel cannot, or refuses it. */
+function byPidFd(pid: number, kind: NamespaceKind): Fd | null {
+  const pidfd = trySys("pidfd_open", pid, 0);
+  if (pidfd < 0) return null;
+  const result = trySys("ioctl", pidfd, PIDFD_GET_NAMESPACE[kind], 0);
+  trySys("close", pidfd);
+  return result < 0 ? null : Fd.adopt(result);
 }
 
 /** Returns an identifier of a namespace, which is equal for two processes only if they share it. */
 export function namespaceId(pid: number | "self", kind: NamespaceKind): string {
   if (pid === "self") return readLinkAt(null, `/proc/thread-self/ns/${kind}`);
-  using namespace = openProcessLink(pid, `ns/${kind}`, "path");
+  using namespace = openNamespace(pid, kind);
   return `${kind}:[${statFd(namespace).ino}]`;
 }
 
