@@ -11,7 +11,7 @@ interface HostileFileSystem extends Disposable {
 }
 
 /** A process that waits for ever while it executes a program; it goes on when the file system has ended. */
-export class HungProcess implements AsyncDisposable {
+export class HungProcess implements Disposable {
   readonly #child: Bun.Subprocess<"pipe", "pipe", "inherit">;
 
   private constructor(file: string) {
@@ -42,9 +42,9 @@ os.execv("/bin/sleep", ["sleep", "1000"])`;
     this.#child.stdin.flush();
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Kills it; it ends when the file system has ended. */
+  [Symbol.dispose](): void {
     this.#child.kill("SIGKILL");
-    await this.#child.exited;
   }
 }
 
