@@ -2,15 +2,15 @@
 import { Fd } from "../file/fd.ts";
 import { openNamespace } from "../process/namespace.ts";
 import type { PidRef } from "../process/pidref.ts";
-import { AT_EMPTY_PATH, AT_RECURSIVE, CLONE_NEWNS, O_CLOEXEC } from "../syscall/constants.ts";
+import { AT_EMPTY_PATH, AT_RECURSIVE, O_CLOEXEC } from "../syscall/constants.ts";
 import { pinForever, scratchString } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
+import { moveToMountNamespace } from "./mount-namespace.ts";
 
 const OPEN_TREE_CLONE = 0x1;
 const OPEN_TREE_CLOEXEC = O_CLOEXEC;
 const MOVE_MOUNT_F_EMPTY_PATH = 0x04;
 const MOVE_MOUNT_T_EMPTY_PATH = 0x40;
-const CLONE_FS = 0x200;
 const MNT_DETACH = 0x2;
 const UMOUNT_NOFOLLOW = 0x8;
 
@@ -63,14 +63,8 @@ export function unmount(path: string, when: "now" | "lazy" = "now"): void {
   check(trySys("umount2", scratchString(path), flags), "umount", path);
 }
 
-/**
- * Moves this thread into the mount namespace of `process`. Only for short-lived workers, and only synchronous calls may
- * follow: the engine's other threads stay outside, and an asynchronous read may run on one of them. Throws `ESRCH`
- * where the process has ended.
- */
+/** Moves this thread into the mount namespace of a process, as moveToMountNamespace() does. Throws `ESRCH` where the process has ended. */
 export function enterMountNamespace(process: PidRef): void {
   using namespace = process.verified(() => openNamespace(process.pid, "mnt"));
-  // setns(2) refuses a thread that shares root and working directory with others.
-  check(trySys("unshare", CLONE_FS), "unshare");
-  check(trySys("setns", namespace.number, CLONE_NEWNS), "setns");
+  moveToMountNamespace(namespace);
 }

@@ -8,7 +8,7 @@ import { randomHex } from "../../base/random-hex.ts";
 import { unlink } from "../../kernel/file/directory-entry.ts";
 import { type Fd, openAt, openInRoot, openPath, statFd } from "../../kernel/file/fd.ts";
 import { attachMount, cloneMount, unmount } from "../../kernel/mount/mount.ts";
-import { currentMountNamespace, returnToMountNamespace } from "../../kernel/mount/mount-namespace.ts";
+import { currentMountNamespace, moveToMountNamespace } from "../../kernel/mount/mount-namespace.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 import { createDirectory, createFile, removeEmpty } from "../../kernel/tree/link.ts";
 
@@ -62,7 +62,7 @@ export class BindTunnel implements Disposable {
 
   /** Returns to the host's mount namespace and unmounts the host's end, which unmounts that in the machine. */
   [Symbol.dispose](): void {
-    returnToMountNamespace(this.#host);
+    moveToMountNamespace(this.#host);
     this.#host.close();
     unmount(`${this.#path}/${this.#name}`, "lazy");
     using directory = openPath(this.#path, "directory");

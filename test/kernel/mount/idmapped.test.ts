@@ -47,7 +47,7 @@ rootTest("a thread can leave a mount namespace again", async () => {
   const { stdout, stderr } = await runScript(`
     import { readdirSync } from "node:fs";
     import { enterMountNamespace } from "./kernel/mount/mount.ts";
-    import { currentMountNamespace, returnToMountNamespace } from "./kernel/mount/mount-namespace.ts";
+    import { currentMountNamespace, moveToMountNamespace } from "./kernel/mount/mount-namespace.ts";
     import { PidRef } from "./kernel/process/pidref.ts";
     const host = currentMountNamespace();
     const look = () => readdirSync(${JSON.stringify(mark)}).join();
@@ -55,7 +55,7 @@ rootTest("a thread can leave a mount namespace again", async () => {
     for (let i = 0; i < 1000; i++) {
       enterMountNamespace(PidRef.of(${machine.pid}));
       if (i === 0) out += "-" + look();
-      returnToMountNamespace(host);
+      moveToMountNamespace(host);
     }
     console.log(out + "-" + look());
   `);
