@@ -63,7 +63,10 @@ export function unmount(path: string, when: "now" | "lazy" = "now"): void {
   check(trySys("umount2", scratchString(path), flags), "umount", path);
 }
 
-/** Moves this thread into the mount namespace of a process, as moveToMountNamespace() does. Throws `ESRCH` where the process has ended. */
+/**
+ * Moves this thread into the mount namespace of a process, as moveToMountNamespace() does. Throws `ESRCH` where the
+ * process has ended.
+ */
 export function enterMountNamespace(process: PidRef): void {
   using namespace = process.verified(() => openNamespace(process.pid, "mnt"));
   moveToMountNamespace(namespace);
