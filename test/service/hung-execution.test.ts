@@ -45,7 +45,7 @@ test.skipIf(!can)(`a leader and a caller that hang while they execute a program 
     const results = [
       () => void openProcessLink(leader.pid, "root", "path").close(),
       () => void openProcessLink(leader.pid, "ns/net", "read").close(),
-      () => startTicksPatiently(leader.pid),
+      () => startTicksPatiently(leader.pid, 100),
     ];
     for (const read of results) {
       try {

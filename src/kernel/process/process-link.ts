@@ -53,15 +53,15 @@ export function openProcessLink(pid: number, name: string, mode: LinkMode): Fd {
 
 /**
  * Returns the start time of a process in clock ticks since boot. Throws `ESRCH` where it has ended, `ETIMEDOUT` where
- * it hangs while it executes a program.
+ * it hangs for `limitMs` while it executes a program.
  */
-export async function startTicksPatiently(pid: number): Promise<bigint> {
+export async function startTicksPatiently(pid: number, limitMs = START_TIME_MS): Promise<bigint> {
   const path = `/proc/${pid}/stat`;
   using file = openPath(path, "read");
   const buffer = pin(STAT_BYTES);
   const call = CallApart.begin("read", file.number, buffer, buffer.size);
   if (call === null) throw new SyscallError("clone", "EAGAIN", path);
-  const end = performance.now() + START_TIME_MS;
+  const end = performance.now() + limitMs;
   // Usually the call has ended before the first millisecond is over.
   for (let waitMs = 1; !call.hasEnded(waitMs); waitMs = 0) {
     if (performance.now() > end) {
