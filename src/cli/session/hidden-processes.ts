@@ -1,5 +1,4 @@
 // Processes of other users where /proc is mounted with hidepid=: they run, but this user does not find them there.
-import { existsSync } from "node:fs";
 import { errnoNameOf } from "../../base/error.ts";
 
 /** Why data about processes of others is missing. */
@@ -7,6 +6,8 @@ export const PROC_HIDES = "/proc hides the processes of other users from this on
 
 /** Whether the process runs and /proc does not have it for this user. */
 export function isHiddenProcess(pid: number): boolean {
+  // Not imported: clients that print a list would load the module, too.
+  const { existsSync } = process.getBuiltinModule("node:fs");
   if (pid <= 0 || existsSync(`/proc/${pid}`) || !existsSync("/proc/self")) return false;
   try {
     return process.kill(pid, 0);
