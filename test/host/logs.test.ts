@@ -54,7 +54,7 @@ describe.skipIf(isStock)(isStock ? "logs (left out: a feature of machined)" : "l
 
   // An entry of several lines about a unit is written as a core dump of it is.
   const LOG_LINES = `import socket, struct, sys
-message = "two lines:\\n   \\u2028\\n\\n    -- cursor: m=1".encode()
+message = "two lines:\\n   \\u00e9\\n\\n    -- cursor: m=1".encode()
 entry = f"MESSAGE_ID=fc2e22bc6ee647b6b90729ab34a250b1\\nCOREDUMP_UNIT={sys.argv[1]}.service\\nPRIORITY=3\\nMESSAGE\\n".encode()
 entry += struct.pack("<Q", len(message)) + message + b"\\n"
 socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(entry, "/run/systemd/journal/socket")`;
