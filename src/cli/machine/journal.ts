@@ -80,19 +80,13 @@ async function printed(session: Session, unit: string, lines: number, rest: read
 }
 
 /**
- * The output modes in which each entry begins with a line with its time, and further lines of it are indented by the
- * width of time, host and program. `short-delta` is none of them: it prints the time since the entry before.
+ * Whether each entry begins with a line with its time, and further lines of it are indented by the width of time, host
+ * and program. `short-delta` prints the time since the entry before instead.
  */
-const TIMED_MODES: ReadonlySet<OutputMode> = new Set<OutputMode>([
-  "short",
-  "short-full",
-  "short-iso",
-  "short-iso-precise",
-  "short-precise",
-  "short-monotonic",
-  "short-unix",
-  "with-unit",
-]);
+function isTimed(mode: OutputMode): boolean {
+  return mode === "with-unit" || (mode.startsWith("short") && mode !== "short-delta");
+}
+
 /**
  * Where an entry begins: months of some languages begin with a space, the further lines of an entry with 16 and more.
  */
@@ -121,7 +115,7 @@ function isSinceStart({ cursor }: Printed, { sinceMonotonicUsec }: JournalTopic)
 
 /** Returns the entries since the machine was started as journalctl prints them, oldest first. */
 async function printedSinceStart(session: Session, topic: JournalTopic): Promise<string> {
-  const last = TIMED_MODES.has(session.settings.output) ? await printedNewestFirst(session, topic) : undefined;
+  const last = isTimed(session.settings.output) ? await printedNewestFirst(session, topic) : undefined;
   if (last === null) return "";
   if (last !== undefined && isSinceStart(last, topic)) return last.entries.toReversed().join("");
   const times = await newestFirst(session, topic, ["--output-fields=PRIORITY"]);
