@@ -15,6 +15,7 @@ import {
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { openPath } from "../../src/kernel/file/fd.ts";
+import { lockWhole } from "../../src/kernel/file/lock.ts";
 import { isErrno } from "../../src/kernel/syscall/sys.ts";
 import { copyTree } from "../../src/kernel/tree/copy.ts";
 import { removeImage } from "../../src/registry/image/change.ts";
@@ -144,6 +145,16 @@ describe.skipIf(!isRoot)(`the source of a copy is locked${needsRoot}`, () => {
     reader.close();
     expect(readdirSync(tree).length).toBe(MEMBERS);
     expect(statSync(fifo).isFIFO()).toBe(true);
+  });
+
+  test("an export of a tree that is being replaced or removed fails and says so", async () => {
+    const host = new ImageHost("/dev/shm");
+    const tree = join(host.pool, "source");
+    mkdirSync(tree);
+    using removed = openPath(tree, "directory");
+    expect(lockWhole(removed)).toBe(true);
+    const { code, log } = await host.run("systemd-export", ["tar", "source", join(host.path, "out")]);
+    expect([code, log]).toEqual([1, expect.stringContaining(`'${tree}' is being replaced or removed.`)]);
   });
 
   test("an operation fails when a program that ignores locks has removed its source", () => {

@@ -220,7 +220,8 @@ describe.skipIf(!isRoot)(`machines of several hosts${needsRoot}`, () => {
       await near.call({ ...call, member: "UnregisterMachine", signature: "s", body: ["ev"] });
       expect([...seen].sort()).toEqual(["a", "b"]);
       expect([...lines].sort()).toEqual(["a ended", "a started", "b ended", "b started"]);
-    }, "events of both hosts");
+      expect(failures).toHaveLength(1);
+    }, "events of both hosts, and the failure of the third");
     child.kill("SIGINT");
     byTemplate.kill("SIGINT");
     await Promise.all([read, readLines]);
@@ -289,6 +290,19 @@ test("a host that accepts connections and is silent is given up, after the time 
     expect(own).toMatch(/ -- patient /);
     expect(own).not.toContain("ConnectTimeout");
   }
+});
+
+test("a verb that waits prints the failure of a host while it waits for the others, and once", async () => {
+  const child = start("machinectl", ["-H", "hung-wait,dead", "wait", "--for=running", "web"]);
+  const decoder = new TextDecoder();
+  let stderr = "";
+  for await (const chunk of child.stderr) {
+    stderr += decoder.decode(chunk, { stream: true });
+    // The other host never answers.
+    if (stderr.includes("\n")) child.kill("SIGINT");
+  }
+  expect(stderr).toMatch(DEAD);
+  expect(await child.exited).toBe(130);
 });
 
 test("text that the login shell of a host prints is named as the reason", async () => {

@@ -109,6 +109,7 @@ export class Runs {
     const [text, stderr] = await Promise.all([stdout, collected(child.stderr)]);
     const status = await child.exited();
     if (status !== 0 && hosts === "events") return this.#failedEvents(host, status, stderr);
+    if (status !== 0 && hosts === "silent") return this.#failedSilently(host, status, stderr);
     if (status !== 0) return { host, text, status, error: reasonOf(stderr, status) };
     // ssh(1) ends its lines with CR LF.
     for (const line of stderr.split(/\r?\n/)) if (line !== "") report.warning(`${host}: ${line}`);
@@ -123,6 +124,12 @@ export class Runs {
     const mode = tableJsonMode(settings);
     if (mode !== null) output.write(formatJson({ host, error }, mode, terminal.paint));
     report.error(`${host}: ${error}`);
+    return { host, text: "", status, error: null };
+  }
+
+  /** Prints the failure of a host at once, because what other hosts were asked for, as `wait`, may take long. */
+  #failedSilently(host: string, status: number, stderr: string): HostResult {
+    if (!this.isInterrupted) this.#session.report.error(`${host}: ${reasonOf(stderr, status)}`);
     return { host, text: "", status, error: null };
   }
 

@@ -2,7 +2,7 @@
 // another host (systemd-stdio-bridge(1)).
 import { ErrnoError } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
-import { connectUnix, socketPair } from "../../kernel/socket/unix.ts";
+import { connectUnix, endConnection, socketPair } from "../../kernel/socket/unix.ts";
 import { busAddresses, unixAddressOf } from "./address.ts";
 import { ChildErrors } from "./child-errors.ts";
 import type { Handshake } from "./handshake.ts";
@@ -119,7 +119,10 @@ function bridge(command: readonly string[]): Transport {
   const errors = new ChildErrors();
   try {
     // The current environment: variables that our own parent set for us have been removed from it.
-    Bun.spawn([...command], { stdio: [other.number, other.number, errors.stderr], env: process.env }).unref();
+    const child = Bun.spawn([...command], { stdio: [other.number, other.number, errors.stderr], env: process.env });
+    child.unref();
+    // What the program has started may hold the connection open when it has exited.
+    void child.exited.then(() => fd.isOpen && endConnection(fd));
   } catch (error) {
     fd.close();
     errors.close();

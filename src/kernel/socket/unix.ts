@@ -34,6 +34,7 @@ const SO = {
   PEERPIDFD: 77,
 } as const;
 const LONGEST_PATH = 107;
+const SHUT_RDWR = 2;
 
 function newSocket(type: SocketType): Fd {
   return Fd.adopt(sys("socket", AF_UNIX, SOCKET_TYPES[type] | SOCK_NONBLOCK_CLOEXEC));
@@ -149,6 +150,14 @@ function connectTo(address: Pinned, name: string, type: SocketType): Fd {
   check(result, "connect", name);
   // From now on there may be descriptors in its queue.
   return Fd.adopt(socket.take(), closeConnection);
+}
+
+/**
+ * Ends a connection in both directions, also where other processes hold its other side open: what was received before
+ * can still be read, then comes end of file.
+ */
+export function endConnection(socket: Fd): void {
+  trySys("shutdown", socket.number, SHUT_RDWR);
 }
 
 /** Returns an unbound datagram socket, for sending. */

@@ -21,7 +21,7 @@ let depth = 0;
 
 /**
  * Runs `work`, which must be synchronous, and returns its value; SIGTERM and SIGINT end the process meanwhile. For
- * workers only.
+ * workers only, before they have made anything: on an open file, attemptOn() does this only where the call may hang.
  */
 export function mortal<Value>(work: () => Value): Value {
   if (depth++ === 0) {

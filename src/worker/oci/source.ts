@@ -6,9 +6,9 @@ import { ErrnoError } from "../../base/error.ts";
 import { isOciDigest } from "../../base/vocabulary/oci-reference.ts";
 import { isDownloadUrl } from "../../base/vocabulary/transfer.ts";
 import { type Fd, openInRoot, reopen, statFd } from "../../kernel/file/fd.ts";
+import { attemptOn } from "../../kernel/file/foreign-answer.ts";
 import { openForeign } from "../../kernel/file/foreign-file.ts";
 import { readFileIn } from "../../kernel/file/regular-file.ts";
-import { mortal } from "../../kernel/syscall/mortal.ts";
 import { type OciAddress, requireDigest } from "../../oci/reference.ts";
 import { type Get, type HttpRequest, httpGet } from "../download/http.ts";
 import { fetchMain } from "../download/job.ts";
@@ -121,7 +121,8 @@ const LAYOUT_FILE = "oci-layout";
 
 /** A folder in the OCI image layout; `tag` selects one of several images in it. The folder is not trusted. */
 export function layoutSource(folder: Fd, name: string, tag: string | null): OciSource {
-  const read = (path: string) => mortal(() => readFileIn(folder, path, DOCUMENT_LIMIT_BYTES));
+  const attempt = attemptOn(folder);
+  const read = (path: string) => attempt(() => readFileIn(folder, path, DOCUMENT_LIMIT_BYTES));
   const blobPath = (digest: string) => {
     if (!isOciDigest(digest)) throw new ErrnoError("EPROTO", "Image manifest is not valid: unknown digest");
     return join("blobs/sha256", digest.slice("sha256:".length));
@@ -133,7 +134,7 @@ export function layoutSource(folder: Fd, name: string, tag: string | null): OciS
     root: async () => ({ bytes: pickTag(read("index.json"), tag), contentType: INDEX_TYPES[0] as string }),
     document: async ({ digest }) => ({ bytes: read(blobPath(digest)), contentType: null }),
     blob: async ({ digest }, { take }) => {
-      using file = mortal(() => openBlob(folder, blobPath(digest), digest));
+      using file = attempt(() => openBlob(folder, blobPath(digest), digest));
       await take(readChunks(file));
     },
   };

@@ -2,7 +2,7 @@
 import { dirname, isAbsolute, join } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
 import { type Fd, openPath } from "../../kernel/file/fd.ts";
-import { SyscallError } from "../../kernel/syscall/sys.ts";
+import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
 import { isSubvolume, setSubvolumeReadOnly } from "../../kernel/tree/btrfs.ts";
 import { isImageName } from "../../registry/image/image.ts";
 import { HeldImage } from "../../registry/image/lock.ts";
@@ -37,7 +37,7 @@ export class HeldTree implements Disposable {
   static open(path: string): HeldTree {
     using owner = new DisposableStack();
     // Locked, because an archive of an image that is removed meanwhile would be incomplete.
-    const held = owner.use(HeldImage.open(null, path, "directory"));
+    const held = owner.use(openHeld(path));
     const frozen = freeze(held.fd, path, owner);
     return new HeldTree(held, owner.move(), frozen);
   }
@@ -55,6 +55,16 @@ export class HeldTree implements Disposable {
 
   [Symbol.dispose](): void {
     this.#owner[Symbol.dispose]();
+  }
+}
+
+/** Locks the tree against removal; machines may run from it. Throws `EBUSY` while another process removes it. */
+function openHeld(path: string): HeldImage {
+  try {
+    return HeldImage.open(null, path, "directory");
+  } catch (error) {
+    if (!isErrno(error, "EBUSY")) throw error;
+    throw new ErrnoError("EBUSY", `'${path}' is being replaced or removed.`, { cause: error });
   }
 }
 

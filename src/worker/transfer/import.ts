@@ -99,7 +99,7 @@ async function importRaw(line: CommandLine): Promise<void> {
   sweepOrphans(root, options.locks);
   using _reserved = new Reservation(root, name, ".raw", options);
   using stage = await stageRaw(input, root, options);
-  if (input.size !== null) mortal(() => copyOrigin(input.file, stage.file));
+  if (input.size !== null) attemptOn(input.file)(() => copyOrigin(input.file, stage.file));
   stage.install(`${name}.raw`, options);
 }
 
@@ -139,7 +139,7 @@ function isPlain({ file, size }: Input): boolean {
   const [SEEK_CUR] = [1];
   if (sys("lseek", file.number, 0, SEEK_CUR) !== 0) return false;
   const head = Buffer.alloc(MAGIC_BYTES);
-  const count = mortal(() => readSync(file.number, head, 0, MAGIC_BYTES, 0));
+  const count = attemptOn(file)(() => readSync(file.number, head, 0, MAGIC_BYTES, 0));
   return detectCompression(head.subarray(0, count)) === "uncompressed";
 }
 
