@@ -70,6 +70,15 @@ export class TestImportd implements AsyncDisposable {
     return this.#process?.exited ?? Promise.resolve(0);
   }
 
+  /** Awaits a promise; rejects with the daemon's log where the daemon ends before it. */
+  async whileRunning<Value>(promise: Promise<Value>): Promise<Value> {
+    const ended = this.exited.then(async (code) => {
+      await this.#logRead;
+      throw new Error(`systemd-importd has exited with ${code}:\n${this.#log}`);
+    });
+    return await Promise.race([promise, ended]);
+  }
+
   /** Starts the daemon (again) in the same directory. */
   async run(): Promise<void> {
     const env = { ...PLAYED, MACHINED_IMAGE_ROOT: this.images, ...this.#env, MACHINED_RUNTIME_DIRECTORY: this.runtime };

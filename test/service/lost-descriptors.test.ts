@@ -35,13 +35,12 @@ describe.skipIf(!can)(`a daemon that may open no more descriptors${reason}`, () 
     expect(await importTo(bus, device)).toBe("InvalidArgs: Invalid argument");
     expect(await errorOf(manager(bus, "ListTransfers", "h", device))).toContain("Invalid arguments 'h'");
     // Taken again before each call: the daemon's engine closes descriptors of its own.
-    const isLost = () =>
-      waitFor(async () => {
-        takeAllDescriptors(daemon.pid);
-        expect(await importTo(bus, device)).toBe(lost);
-      }, "no free descriptor");
+    const isLost = async () => {
+      takeAllDescriptors(daemon.pid);
+      expect(await importTo(bus, device)).toBe(lost);
+    };
     for (let i = 0; i < 4; i++) {
-      await isLost();
+      await daemon.whileRunning(waitFor(isLost, "no free descriptor"));
       // A method that takes no descriptor does not miss it.
       expect(await errorOf(manager(bus, "ListTransfers", "h", device))).toContain("Invalid arguments 'h'");
       expect(await manager(bus, "ListTransfers")).toEqual([[]]);
