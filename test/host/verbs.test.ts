@@ -17,8 +17,8 @@ beforeAll(async () => {
 
 afterAll(() => bed.stop(), GUARD_MS);
 
-/** Runs a command on its own terminal, made by `script`. */
-const onTerminal = (line: string) => `script -qec ${JSON.stringify(line)} /dev/null </dev/null`;
+/** Runs a command on its own terminal, made by `script`. It may show as ^@ what script(1) writes at its end. */
+const onTerminal = (line: string) => `script -qec ${JSON.stringify(line)} /dev/null </dev/null | sed 's/\\^@//'`;
 
 interface Case {
   readonly statements: string;
