@@ -45,7 +45,7 @@ interface BuildOptions {
  */
 const JIT_POLICY = 16;
 
-/** Returns the arguments of `bun build`. The second entry point is a worker thread. */
+/** Returns the arguments of `bun build`.  */
 function buildArguments(outfile: string, nssModule: string, { machine, metafile }: BuildOptions = {}): string[] {
   return [
     "build",
@@ -60,7 +60,6 @@ function buildArguments(outfile: string, nssModule: string, { machine, metafile 
     "--external=x11",
     `--define=NSS_MODULE=${JSON.stringify(nssModule)}`,
     join(top, "src/main.ts"),
-    join(top, "src/kernel/event/poller-thread.ts"),
     "--outfile",
     outfile,
     ...(machine === undefined ? [] : [`--target=${machine.bunTarget}`, `--compile-executable-path=${machine.bun}`]),

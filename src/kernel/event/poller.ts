@@ -1,11 +1,12 @@
 // Readiness of descriptors as callbacks. One epoll(7) holds every descriptor, edge-triggered: a callback runs when a
-// descriptor becomes ready, and must read or write until EAGAIN. A thread waits for that epoll (poller-thread.ts) and
-// posts a wake-up; the main thread then collects the events from the epoll without waiting.
-import type { Fd } from "../file/fd.ts";
-import { EEXIST, EINTR, O_CLOEXEC } from "../syscall/constants.ts";
+// descriptor becomes ready, and must read or write until EAGAIN. A thread waits for that epoll (waiting-thread.ts) and
+// writes to a socket of the engine; the main thread then collects the events from the epoll without waiting.
+import type { Socket } from "bun";
+import { Fd } from "../file/fd.ts";
+import { AF_UNIX, EEXIST, EINTR, O_CLOEXEC, SOCK_NONBLOCK_CLOEXEC } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
-import { check, trySys } from "../syscall/sys.ts";
-import type { WaitRequest } from "./poller-thread.ts";
+import { check, SyscallError, sys, trySys } from "../syscall/sys.ts";
+import { startWaitingThread } from "./waiting-thread.ts";
 
 /** What became possible. `hangup` and `error` are reported even if not requested; a read returns the details. */
 export interface Ready {
@@ -39,6 +40,9 @@ const DATA = EVENT_SIZE - 8;
 const BATCH = 64;
 const batch = pinForever(EVENT_SIZE * BATCH);
 const one = pinForever(EVENT_SIZE);
+const SOCK_STREAM = 1;
+// int[2]
+const ends = pinForever(8);
 // struct timespec { long tv_sec; long tv_nsec; }
 const timeout = pinForever(16);
 /** Whether epoll_pwait2(2) works: from Linux 5.11 on, unless a system call filter forbids it. */
@@ -64,18 +68,20 @@ type Callback = (ready: Ready) => void;
 const callbacks = new Map<number, Callback>();
 let nextToken = 1;
 let epoll = -1;
-let thread: Worker | null = null;
-/** Whether the thread runs. */
-let threadRuns = false;
-/** Whether the thread waits for `epoll`, or has posted a wake-up that was not handled yet. */
+/** The engine's end of the socket to which the thread writes; null while there is no thread. */
+let wakeUps: Socket | null = null;
+let threadIsStarting = false;
+/** Whether the thread waits for `epoll`, or has sent a wake-up that was not handled yet. */
 let threadIsReady = false;
-/** When the thread is told to wait again, where that failed, ms. */
-let nextArmMs = 0;
-const ARM_AGAIN_MS = 1000;
+/** When the thread is started, or told to wait, again where that failed, ms. */
+let nextAttemptMs = 0;
+const ATTEMPT_AGAIN_MS = 1000;
 let turnIsPlanned = false;
 let startedAtMs = 0;
 /** The epoll the thread blocks on. It holds `epoll`, armed for one wake-up at a time. */
 let outer = -1;
+/** The descriptors of the thread. */
+let ofThread: DisposableStack | null = null;
 
 /**
  * Calls `callback` whenever `fd` becomes ready for what `interest` names, on its peer's hang-up, and on errors; where
@@ -92,13 +98,13 @@ export function watch(fd: Fd | number, interest: Interest, callback: Callback): 
   one.view.setUint32(DATA + 4, Math.floor(token / 2 ** 32), true);
   check(trySys("epoll_ctl", epoll, EPOLL_CTL_ADD, number, one), "epoll_ctl");
   callbacks.set(token, callback);
-  thread?.ref();
+  wakeUps?.ref();
   if (!threadIsReady) planTurn(firstWaitUs);
   const stop = () => {
     if (!callbacks.delete(token)) return;
     if (typeof fd !== "number") fd.onClose(undefined);
     trySys("epoll_ctl", epoll, EPOLL_CTL_DEL, number, one);
-    if (callbacks.size === 0) thread?.unref();
+    if (callbacks.size === 0) wakeUps?.unref();
   };
   if (typeof fd !== "number") fd.onClose(stop);
   return { stop, [Symbol.dispose]: stop };
@@ -135,30 +141,45 @@ function start(): void {
 }
 
 /**
- * Returns the location of the thread's program. In the executable it has the path that it has below src/, the folder
- * that all entry points of the build have in common; this module itself is bundled into another file.
+ * Starts the thread. Where a descriptor or the thread is not available (EMFILE, EAGAIN), the main thread continues to
+ * wait by itself, and tries again.
  */
-function threadSource(): string | URL {
-  const isCompiled = import.meta.path.startsWith("/$bunfs/");
-  return isCompiled ? "/$bunfs/root/kernel/event/poller-thread.js" : new URL("./poller-thread.ts", import.meta.url);
+async function startThread(): Promise<void> {
+  threadIsStarting = true;
+  nextAttemptMs = performance.now() + ATTEMPT_AGAIN_MS;
+  using made = new DisposableStack();
+  try {
+    const inner = made.use(Fd.adopt(sys("epoll_create1", O_CLOEXEC)));
+    sys("socketpair", AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK_CLOEXEC, 0, ends);
+    const theirs = made.use(Fd.adopt(ends.view.getInt32(4, true)));
+    // The types of the engine's sockets lack `fd`. The engine closes it.
+    const options = { fd: ends.view.getInt32(0, true), socket: { data: () => turn(0), close: forgetThread } };
+    const socket = await Bun.connect(options as never);
+    if (!startWaitingThread(inner.number, theirs.number)) {
+      socket.terminate();
+      return;
+    }
+    outer = inner.number;
+    ofThread = made.move();
+    wakeUps = socket;
+    if (callbacks.size === 0) socket.unref();
+    arm(EPOLL_CTL_ADD);
+  } catch (error) {
+    if (!(error instanceof SyscallError)) reportError(error);
+  } finally {
+    threadIsStarting = false;
+    turn(0);
+  }
 }
 
-/** Starts the thread. Where no descriptor is available (EMFILE), the main thread continues to wait by itself. */
-function startThread(): void {
-  outer = trySys("epoll_create1", O_CLOEXEC);
-  if (outer < 0) return;
-  thread = new Worker(threadSource(), { smol: true });
-  thread.onmessage = (event: { data: unknown }) => {
-    if (event.data === "ready") {
-      threadRuns = true;
-      arm(EPOLL_CTL_ADD);
-    }
-    turn(0);
-  };
-  // Without the thread no event would be seen any more.
-  thread.onerror = (event) => reportError(new Error(`The poller's thread failed: ${event.message}`));
-  const request: WaitRequest = { epoll: outer };
-  thread.postMessage(request);
+/** The thread has ended, because a call of it failed; it is started again. */
+function forgetThread(): void {
+  if (wakeUps === null) return;
+  wakeUps = null;
+  threadIsReady = false;
+  ofThread?.dispose();
+  reportError(new Error("The poller's thread has ended"));
+  planTurn(firstWaitUs);
 }
 
 /**
@@ -170,7 +191,7 @@ function arm(operation: number): void {
   let result = trySys("epoll_ctl", outer, operation, epoll, one);
   if (result === EEXIST) result = trySys("epoll_ctl", outer, EPOLL_CTL_MOD, epoll, one);
   threadIsReady = result === 0;
-  nextArmMs = performance.now() + ARM_AGAIN_MS;
+  nextAttemptMs = performance.now() + ATTEMPT_AGAIN_MS;
 }
 
 function planTurn(waitUs: number): void {
@@ -200,8 +221,9 @@ function turn(waitUs: number): void {
   if (!threadIsReady) {
     if (callbacks.size === 0) return;
     const now = performance.now();
-    if (thread === null && now - startedAtMs > threadAfterMs) startThread();
-    else if (threadRuns && now > nextArmMs) arm(EPOLL_CTL_ADD);
+    const isTimely = now > nextAttemptMs && !threadIsStarting;
+    if (wakeUps !== null && isTimely) arm(EPOLL_CTL_ADD);
+    else if (isTimely && now - startedAtMs > threadAfterMs) void startThread();
     if (!threadIsReady) planTurn(firstWaitUs);
   } else if (hadEvents) planTurn(MORE_WAIT_US);
   else {
