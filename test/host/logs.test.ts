@@ -65,14 +65,22 @@ socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(entry, "/run/systemd/jou
       const text = await run(`${startBusybox("twice")}
         systemctl stop twice; systemctl reset-failed twice 2>/dev/null
         ${startBusybox("twice")}; ${startBusybox("once")}
+        until [[ $(journalctl -q -u once -u twice | grep -c ': hello from ') == 3 ]]; do sleep .1; done
         for unit in twice once; do python3 -c '${LOG_LINES}' $unit; done; journalctl --sync
-        for machine in once twice; do for mode in short short-iso short-monotonic with-unit short-delta; do
+        compare() {
+          for program in "env SYSTEMD_URLIFY=0 /usr/bin/machinectl" "${OURS}"; do
+            $program status $machine -o $mode $words | sed -n '/^$/,$p' >"/tmp/status of \${program##*/}"
+          done
+          cmp /tmp/status* || {
+            # Again, if an entry has come between the two programs.
+            local before=$entries; entries=$(journalctl -q -u $machine | wc -l)
+            [[ $entries != $before ]] && compare
+          }
+        }
+        for machine in once twice; do entries=$(journalctl -q -u $machine | wc -l); for mode in short short-iso short-monotonic with-unit short-delta; do
           for words in "-n 1" "-n 2" "-n 3" "-n 100"; do for colours in 0 1; do
             export SYSTEMD_COLORS=$colours
-            for program in "env SYSTEMD_URLIFY=0 /usr/bin/machinectl" "${OURS}"; do
-              $program status $machine -o $mode $words | sed -n '/^$/,$p' >"/tmp/status of \${program##*/}"
-            done
-            cmp /tmp/status* || echo "$machine -o $mode $words, colours $colours"
+            compare >/tmp/differ || { cat /tmp/differ /tmp/status*; echo "$machine -o $mode $words, colours $colours"; }
         done; done; done; done
         journalctl -q -u twice | grep -c ': hello from twice'; ${OURS} status twice -n 100 | grep -c ': hello from twice'
         ${OURS} status twice -n 100 | grep -c 'two lines:'; systemctl stop once twice`);
