@@ -98,6 +98,8 @@ async function lastLines(session: Session, unit: string, sinceUsec: bigint): Pro
     `--since=@${(Number(sinceUsec) / 1e6).toFixed(6)}`,
     `_SYSTEMD_UNIT=${unit}`,
   ] as const;
+  // The journal may not have read the last lines yet. Only root may ask it for that.
+  await session.ports.run({ argv: ["journalctl", "--sync"] });
   const text = await session.ports.run({ argv: journal });
   const lines = (text ?? "").split("\n").filter((line) => line !== "");
   // What systemd-nspawn of newer releases announces at each start is no reason.
