@@ -5,7 +5,8 @@
 // The process runs the few instructions below and nothing else: it loads the arguments from memory, makes the call,
 // stores the result and exits. It does not use its stack, which is the one of the calling thread, and has all signals
 // blocked, because it would run our handlers. At its end the kernel sets the word `tid` to 0 and wakes who waits for
-// it. It is killed at the end of this process, whose descriptors it would keep open.
+// it. It is killed at the end of this process, whose descriptors it would keep open; where that has ended before the
+// process could ask for this, its parent is another one, and it makes no call.
 import { CFunction, FFIType } from "bun:ffi";
 import { pin, pinForever } from "./mem.ts";
 import { numberOf, type SyscallName } from "./numbers.ts";
@@ -29,6 +30,10 @@ const X64 = [
   0xbe, 0x09, 0x00, 0x00, 0x00, // mov esi, 9        SIGKILL
   0xb8, 0x9d, 0x00, 0x00, 0x00, // mov eax, 157      prctl
   0x0f, 0x05,                   // syscall
+  0xb8, 0x6e, 0x00, 0x00, 0x00, // mov eax, 110      getppid
+  0x0f, 0x05,                   // syscall
+  0x48, 0x3b, 0x43, 0x28,       // cmp rax, [rbx+40]
+  0x75, 0x19,                   // jne end
   0x48, 0x8b, 0x03,             // mov rax, [rbx]
   0x48, 0x8b, 0x7b, 0x08,       // mov rdi, [rbx+8]
   0x48, 0x8b, 0x73, 0x10,       // mov rsi, [rbx+16]
@@ -36,6 +41,7 @@ const X64 = [
   0x4c, 0x8b, 0x53, 0x20,       // mov r10, [rbx+32]
   0x0f, 0x05,                   // syscall
   0x48, 0x89, 0x43, 0x38,       // mov [rbx+56], rax
+  // end:
   0x31, 0xff,                   // xor edi, edi
   0xb8, 0x3c, 0x00, 0x00, 0x00, // mov eax, 60       exit
   0x0f, 0x05,                   // syscall
@@ -59,6 +65,11 @@ const ARM64 = [
   0x21, 0x01, 0x80, 0xd2, // mov x1, #9        SIGKILL
   0xe8, 0x14, 0x80, 0xd2, // mov x8, #167      prctl
   0x01, 0x00, 0x00, 0xd4, // svc #0
+  0xa8, 0x15, 0x80, 0xd2, // mov x8, #173      getppid
+  0x01, 0x00, 0x00, 0xd4, // svc #0
+  0x61, 0x16, 0x40, 0xf9, // ldr x1, [x19, #40]
+  0x1f, 0x00, 0x01, 0xeb, // cmp x0, x1
+  0x01, 0x01, 0x00, 0x54, // b.ne end
   0x68, 0x02, 0x40, 0xf9, // ldr x8, [x19]
   0x60, 0x06, 0x40, 0xf9, // ldr x0, [x19, #8]
   0x61, 0x0a, 0x40, 0xf9, // ldr x1, [x19, #16]
@@ -66,6 +77,7 @@ const ARM64 = [
   0x63, 0x12, 0x40, 0xf9, // ldr x3, [x19, #32]
   0x01, 0x00, 0x00, 0xd4, // svc #0
   0x60, 0x1e, 0x00, 0xf9, // str x0, [x19, #56]
+  // end:
   0x00, 0x00, 0x80, 0xd2, // mov x0, #0
   0xa8, 0x0b, 0x80, 0xd2, // mov x8, #93       exit
   0x01, 0x00, 0x00, 0xd4, // svc #0
@@ -80,8 +92,8 @@ const FUTEX_WAIT = 0;
 const SIGKILL = 9;
 const NO_RESULT = -(2n ** 63n);
 
-// struct { 0 long number; 8 long arguments[4]; 56 long result; 64 int tid; }
-const [RESULT, TID, SIZE] = [56, 64, 72];
+// struct { 0 long number; 8 long arguments[4]; 40 long parent; 56 long result; 64 int tid; }
+const [PARENT, RESULT, TID, SIZE] = [40, 56, 64, 72];
 
 const all = pinForever(MASK_BYTES);
 all.bytes.fill(0xff);
@@ -102,6 +114,7 @@ export class CallApart {
   private constructor(name: SyscallName, args: readonly SyscallArgument[]) {
     const { view, address } = this.#memory;
     view.setBigInt64(0, BigInt(numberOf(name)), true);
+    view.setBigInt64(PARENT, BigInt(process.pid), true);
     view.setBigInt64(RESULT, NO_RESULT, true);
     for (const [index, argument] of args.entries()) {
       view.setBigInt64(8 + 8 * index, BigInt(typeof argument === "object" ? argument.address : argument), true);

@@ -43,3 +43,15 @@ process.kill(process.pid, "SIGKILL");`;
   // Standard output is open as long as one of the two processes has it.
   expect(await child.stdout.text()).toBe("false\n");
 });
+
+test("the process ends at once where ours was killed before it ran", async () => {
+  const script = `import { CallApart } from ${JSON.stringify(APART)};
+CallApart.begin("ppoll", 0, 0, 0, 0);
+process.kill(process.pid, "SIGKILL");`;
+  // On one processor, a new process of this policy runs when its parent blocks or ends.
+  for (let i = 0; i < 10; i++) {
+    const command = ["chrt", "--batch", "0", "taskset", "--cpu-list", "0", process.execPath, "-e", script];
+    const child = Bun.spawn(command, { stdio: ["ignore", "pipe", "inherit"] });
+    expect(await child.stdout.text()).toBe("");
+  }
+});
