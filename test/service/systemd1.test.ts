@@ -53,8 +53,13 @@ describe.skipIf(!can)(`on a bus with a service manager${reason}`, () => {
     const stop = await bus.subscribe({ member: "MachineNew" }, async ([, path]) => {
       states.push(await getProperty(bus, path as string, "org.freedesktop.machine1.Machine", "State"));
     });
-    const [path] = (await create("opening")) as [string];
+    systemd.answer = () => ({ result: "done", isHeld: true });
+    const creating = create("opening");
     await waitFor(() => expect(states).toEqual(["opening"]), "the state");
+    expect(Bun.peek.status(creating)).toBe("pending");
+    systemd.answer = () => ({ result: "done" });
+    systemd.finishHeld();
+    const [path] = (await creating) as [string];
     expect(await getProperty(bus, path, "org.freedesktop.machine1.Machine", "State")).toBe("running");
     await stop();
   });
