@@ -189,8 +189,8 @@ describe.skipIf(!V1)(
         const lines = await runIn(bed, "machinectl exec deb1 cat /proc/self/cgroup");
         expect(lines).toMatch(/:name=systemd:\/\.machined-exec-\d+-0$/m);
         expect(lines).not.toMatch(/:memory:\/\.machined/);
-        // systemd in a container is not told when a cgroup of version 1 is empty: it may wait for the process that removes
-        // the cgroup of the command, until the time limit of the script's unit, which then counts as failed.
+        // systemd in a container is not told when a cgroup of version 1 is empty: it may wait for the process that
+        // removes the cgroup of the command, until the time limit of the script's unit, which then counts as failed.
         const { output } = await bed.exec("machinectl exec --detach deb1 sleep 4303; echo $?");
         expect(output).toMatch(/\n0\n$/);
         expect(output).toMatch(
