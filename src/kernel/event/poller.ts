@@ -151,10 +151,10 @@ async function startThread(): Promise<void> {
   try {
     const inner = made.use(Fd.adopt(sys("epoll_create1", O_CLOEXEC)));
     sys("socketpair", AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK_CLOEXEC, 0, ends);
+    const ours = made.use(Fd.adopt(ends.view.getInt32(0, true)));
     const theirs = made.use(Fd.adopt(ends.view.getInt32(4, true)));
-    // The types of the engine's sockets lack `fd`. The engine closes it.
-    const options = { fd: ends.view.getInt32(0, true), socket: { data: () => turn(0), close: forgetThread } };
-    const socket = await Bun.connect(options as never);
+    const socket = await engineSocket(ours);
+    if (socket === null) return;
     if (!startWaitingThread(inner.number, theirs.number)) {
       socket.terminate();
       return;
@@ -169,6 +169,20 @@ async function startThread(): Promise<void> {
   } finally {
     threadIsStarting = false;
     turn(0);
+  }
+}
+
+/** Gives the engine a socket; returns null where it cannot watch it (fs.epoll.max_user_watches). */
+async function engineSocket(ours: Fd): Promise<Socket | null> {
+  try {
+    // The types of the engine's sockets lack `fd`.
+    const options = { fd: ours.number, socket: { data: () => turn(0), close: forgetThread } };
+    const socket: Socket = await Bun.connect(options as never);
+    ours.take();
+    return socket;
+  } catch {
+    // It has told no reason, and has not closed the socket.
+    return null;
   }
 }
 

@@ -205,6 +205,29 @@ test("process.exit() ends a process whose thread is waiting", async () => {
   expect({ stdout, exitCode }).toEqual({ stdout: "", exitCode: 7 });
 });
 
+test("where the engine cannot watch the thread's socket, the thread starts later, and nothing stays open", async () => {
+  const run = (failures: number) =>
+    runScript(`
+      import { readdirSync } from "node:fs";
+      import { socketPair } from "./kernel/socket/unix.ts";
+      import { writeSome } from "./kernel/file/byte-io.ts";
+      import { watch } from "./kernel/event/poller.ts";
+      const connect = Bun.connect;
+      let failures = ${failures};
+      Bun.connect = (options) => (failures-- > 0 ? Promise.reject(new Error("Failed to connect")) : connect(options));
+      const [a, b] = socketPair();
+      watch(a, { read: true }, () => {
+        console.log(failures, readdirSync("/proc/self/fd").length);
+        process.exit();
+      });
+      ${whenThreadWaits('writeSome(b, Buffer.from("1"));')}
+    `);
+  const usual = await run(0);
+  const later = await run(1);
+  expect(usual).toMatchObject({ stdout: expect.stringMatching(/^-1 \d+\n$/), stderr: "" });
+  expect(later).toMatchObject({ stdout: usual.stdout, stderr: "" });
+});
+
 test(
   "a compiled executable can start its poller thread",
   async () => {
