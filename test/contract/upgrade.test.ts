@@ -32,9 +32,27 @@ describe.skipIf(!isRoot)(`an upgrade under a running daemon${needsRoot}`, () => 
     "rm without a new file": (path) => rmSync(path),
   };
 
+  /** Returns the workers of the daemon, and not its processes for single system calls, which end at any time. */
   function workers(daemon: TestDaemon): string[] {
     const children = readFileSync(`/proc/${daemon.pid}/task/${daemon.pid}/children`, "utf8").trim().split(" ");
-    return children.filter((pid) => pid !== "");
+    return children.filter((pid) => ofWorker(pid, "cmdline").includes("machined-worker"));
+  }
+
+  /** Returns the content of a file of a process; "" where the process has ended. */
+  function ofWorker(pid: string, file: string): string {
+    try {
+      return readFileSync(`/proc/${pid}/${file}`, "utf8");
+    } catch {
+      return "";
+    }
+  }
+
+  function stop(pid: string): void {
+    try {
+      process.kill(Number(pid), "SIGSTOP");
+    } catch {
+      // It has ended.
+    }
   }
 
   test.each(Object.keys(ways))("by %s does not change the workers", async (way) => {
@@ -51,11 +69,11 @@ describe.skipIf(!isRoot)(`an upgrade under a running daemon${needsRoot}`, () => 
 
     // One worker runs during the upgrade.
     const timer = setInterval(() => {
-      for (const pid of workers(daemon)) process.kill(Number(pid), "SIGSTOP");
+      for (const pid of workers(daemon)) stop(pid);
     }, 1);
     const running = copy("/run/before");
     const [worker = ""] = await waitFor(() => {
-      const stopped = workers(daemon).filter((pid) => /^State:\tT/m.test(readFileSync(`/proc/${pid}/status`, "utf8")));
+      const stopped = workers(daemon).filter((pid) => /^State:\tT/m.test(ofWorker(pid, "status")));
       expect(stopped).toHaveLength(1);
       return stopped;
     }, "a stopped worker");
@@ -79,7 +97,7 @@ describe.skipIf(!isRoot)(`an upgrade under a running daemon${needsRoot}`, () => 
     await register(bus, "m", machine.pid);
     const seen = new Set<string>();
     const timer = setInterval(() => {
-      for (const pid of workers(daemon)) seen.add(readFileSync(`/proc/${pid}/comm`, "utf8").trim());
+      for (const pid of workers(daemon)) seen.add(ofWorker(pid, "comm").trim());
     }, 1);
     await waitFor(async () => {
       await manager(bus, "CopyToMachineWithFlags", "ssst", "m", join(scratch, "file"), "/run/file", 1n);
