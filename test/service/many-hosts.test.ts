@@ -59,7 +59,8 @@ beforeAll(async () => {
   // The programs `machined` and `machinectl` of the other host.
   program("bin/machined", `exec ${process.execPath} ${MAIN} "$@"`);
   program("bin/machinectl", `exec ${process.execPath} ${MAIN} machinectl "$@"`);
-  // Hosts differ by name; `together` waits until all four of them run.
+  // Hosts differ by name: `hung-NAME-N` writes a mark into the directory `hung-NAME`, and `together` waits until all
+  // four of them run.
   program(
     "ssh",
     `case $1 in -G) for host; do :; done
@@ -72,7 +73,7 @@ beforeAll(async () => {
     noisy) echo 'Welcome, all!' ;;
     reader) cat >${directory}/input; exit 0 ;;
     halfway) (sleep infinity) & exit 255 ;;
-    hung*) mkdir -p ${directory}/hung; echo $$ >${directory}/hung/$$; exec sleep infinity ;;
+    hung-*) mkdir -p ${directory}/\${host%-*}; echo $$ >${directory}/\${host%-*}/$$; exec sleep infinity ;;
     together*) mkdir -p ${directory}/together; : >${directory}/together/$host
       until [ "$(ls ${directory}/together | wc -l)" = 4 ]; do sleep .1; done ;;
     liar) echo '{"columns":["machine"],"noun":"machines","descending":[],"rows":[{"cells":[7]}]}'; exit 0 ;;
@@ -293,7 +294,7 @@ test("a host that accepts connections and is silent is given up, after the time 
 });
 
 test("a verb that waits prints the failure of a host while it waits for the others, and once", async () => {
-  const child = start("machinectl", ["-H", "hung-wait,dead", "wait", "--for=running", "web"]);
+  const child = start("machinectl", ["-H", "hung-wait-1,dead", "wait", "--for=running", "web"]);
   const decoder = new TextDecoder();
   let stderr = "";
   for await (const chunk of child.stderr) {
@@ -332,14 +333,15 @@ test("hosts are asked at the same time, or with --parallel=1 one after the other
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   test(`${signal} ends the connections to all hosts, also an ssh that still connects`, async () => {
-    const child = start("machinectl", ["-H", "hung1,hung2,dead", "list"]);
-    await waitFor(() => expect(marks("hung")).toHaveLength(2), "two that hang");
+    // The marks have a name of their own: a test before this one may have left some.
+    const name = `hung-${signal}`;
+    const child = start("machinectl", ["-H", `${name}-1,${name}-2,dead`, "list"]);
+    await waitFor(() => expect(marks(name)).toHaveLength(2), "two that hang");
     child.kill(signal);
     expect(await child.exited).toBe(130);
     await waitFor(() => {
-      for (const pid of marks("hung")) expect(existsSync(`/proc/${pid}`)).toBe(false);
+      for (const pid of marks(name)) expect(existsSync(`/proc/${pid}`)).toBe(false);
     }, "their end");
-    rmSync(join(directory, "hung"), { recursive: true });
   });
 }
 
