@@ -243,6 +243,10 @@ RULES
     expect(await run("machinectl run --rm --name=nb --bind=/nope deb1 true 2>&1 || :")).toMatch(
       /^Cannot run image 'deb1' as machine 'nb': Failed to [^\n]*\/nope/,
     );
+    // journald knows the unit of what comes by a stream, also after the end of the process.
+    expect(await run("journalctl -q -o cat _TRANSPORT=stdout _SYSTEMD_UNIT=machined-run-nb.service")).toMatch(
+      /^Failed to [^\n]*\/nope/m,
+    );
     expect(await run("machinectl run -V --port=80 deb1 || :")).toBe("--port= is for containers: leave it or -V out");
     // Without systemd-vmspawn, or because a tree of a container has no kernel.
     expect(await run("machinectl run -V deb1 || :")).toMatch(

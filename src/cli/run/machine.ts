@@ -114,9 +114,15 @@ async function putKeeper(directory: string): Promise<string> {
   return path;
 }
 
-/** Returns the environment without $RUNTIME_DIRECTORY, where systemd-nspawn would leave mounts when it is killed. */
+/**
+ * Returns the environment of the runner. It lacks $RUNTIME_DIRECTORY, where systemd-nspawn would leave mounts when it
+ * is killed. The runner logs to its standard error: of a message to the journal's own socket, journald learns the unit
+ * from the sender's process, which may have ended by then, and `run` looks for the reason of a failure by the unit.
+ * The level of the messages is lost: journald does not understand the prefix that systemd's programs write.
+ */
 function runnerEnvironment({ ports }: Session): Readonly<Record<string, string | undefined>> {
-  return Object.fromEntries(Object.entries(ports.env).filter(([name]) => name !== "RUNTIME_DIRECTORY"));
+  const { RUNTIME_DIRECTORY: _, JOURNAL_STREAM: __, ...env } = ports.env;
+  return { SYSTEMD_LOG_TARGET: "console", ...env };
 }
 
 /**
