@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { build } from "../../install/build.ts";
 import { isRoot, manager, needsRoot, register, TestDaemon } from "../lib/daemon.ts";
 import { waitFor } from "../lib/wait-for.ts";
+import { processFile, workersOf } from "../lib/workers.ts";
 import { TestMachine } from "../service/open-support.ts";
 
 const BUILD_TIMEOUT_MS = 120_000;
@@ -32,24 +33,9 @@ describe.skipIf(!isRoot)(`an upgrade under a running daemon${needsRoot}`, () => 
     "rm without a new file": (path) => rmSync(path),
   };
 
-  /** Returns the workers of the daemon, and not its processes for single system calls, which end at any time. */
-  function workers(daemon: TestDaemon): string[] {
-    const children = readFileSync(`/proc/${daemon.pid}/task/${daemon.pid}/children`, "utf8").trim().split(" ");
-    return children.filter((pid) => ofWorker(pid, "cmdline").includes("machined-worker"));
-  }
-
-  /** Returns the content of a file of a process; "" where the process has ended. */
-  function ofWorker(pid: string, file: string): string {
+  function stop(pid: number): void {
     try {
-      return readFileSync(`/proc/${pid}/${file}`, "utf8");
-    } catch {
-      return "";
-    }
-  }
-
-  function stop(pid: string): void {
-    try {
-      process.kill(Number(pid), "SIGSTOP");
+      process.kill(pid, "SIGSTOP");
     } catch {
       // It has ended.
     }
@@ -69,11 +55,11 @@ describe.skipIf(!isRoot)(`an upgrade under a running daemon${needsRoot}`, () => 
 
     // One worker runs during the upgrade.
     const timer = setInterval(() => {
-      for (const pid of workers(daemon)) stop(pid);
+      for (const pid of workersOf(daemon.pid)) stop(pid);
     }, 1);
     const running = copy("/run/before");
-    const [worker = ""] = await waitFor(() => {
-      const stopped = workers(daemon).filter((pid) => /^State:\tT/m.test(ofWorker(pid, "status")));
+    const [worker = 0] = await waitFor(() => {
+      const stopped = workersOf(daemon.pid).filter((pid) => /^State:\tT/m.test(processFile(pid, "status")));
       expect(stopped).toHaveLength(1);
       return stopped;
     }, "a stopped worker");
@@ -97,7 +83,7 @@ describe.skipIf(!isRoot)(`an upgrade under a running daemon${needsRoot}`, () => 
     await register(bus, "m", machine.pid);
     const seen = new Set<string>();
     const timer = setInterval(() => {
-      for (const pid of workers(daemon)) seen.add(ofWorker(pid, "comm").trim());
+      for (const pid of workersOf(daemon.pid)) seen.add(processFile(pid, "comm").trim());
     }, 1);
     await waitFor(async () => {
       await manager(bus, "CopyToMachineWithFlags", "ssst", "m", join(scratch, "file"), "/run/file", 1n);

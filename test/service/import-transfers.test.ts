@@ -9,6 +9,7 @@ import { openPipe } from "../../src/kernel/process/pipe.ts";
 import { O_PATH } from "../../src/kernel/syscall/constants.ts";
 import { errorOf, isRoot, needsRoot } from "../lib/daemon.ts";
 import { waitFor } from "../lib/wait-for.ts";
+import { workersOf } from "../lib/workers.ts";
 import { Announcements, manager, object, pull, TestImportd, TRANSFER } from "./import-support.ts";
 
 const O_RDWR = 2;
@@ -317,7 +318,7 @@ describe.skipIf(!isRoot)(`transfers${needsRoot}`, () => {
     const events = await Announcements.of(client);
     await events.line(await pull(client, "polite"), "ready");
     await pull(client, "wait");
-    const workers = childrenOf(other.pid);
+    const workers = workersOf(other.pid);
     expect(workers.length).toBe(2);
     expect(await other.kill()).toBe(0);
     for (const pid of workers) expect(existsSync(`/proc/${pid}`)).toBe(false);
@@ -351,7 +352,7 @@ describe.skipIf(!isRoot)(`transfers${needsRoot}`, () => {
     const root = join(other.images, "var/lib/machines");
     const stage = /^\.#tar[0-9a-f]{16}$/;
     await waitFor(() => expect(readdirSync(root).some((name) => stage.test(name))).toBe(true), "the worker's tree");
-    process.kill(childrenOf(other.pid)[0] as number, "SIGKILL");
+    process.kill(workersOf(other.pid)[0] as number, "SIGKILL");
     expect(await events.result(id as number)).toBe("failed");
     await waitFor(() => expect(readdirSync(root).some((name) => stage.test(name))).toBe(false), "the sweep");
   });
@@ -365,17 +366,12 @@ describe.skipIf(!isRoot)(`transfers${needsRoot}`, () => {
     await manager(client, "ImportTar", "hsbb", fifo, "never", false, false);
     const root = join(other.images, "var/lib/machines");
     await waitFor(() => expect(readdirSync(root).length).toBeGreaterThan(0), "the worker's first file");
-    const [worker] = childrenOf(other.pid);
+    const [worker] = workersOf(other.pid);
     await other.kill("SIGKILL");
     await waitFor(() => expect(existsSync(`/proc/${worker}`)).toBe(false), "the end of the worker");
     expect(readdirSync(root)).toEqual([]);
   });
 });
-
-function childrenOf(pid: number): number[] {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").trim();
-  return children === "" ? [] : children.split(" ").map(Number);
-}
 
 function refusal(bus: BusClient, member: string, fd: Fd): Promise<string> {
   return errorOf(manager(bus, member, "hsbb", fd, "x", false, false));

@@ -8,6 +8,7 @@ import type { BusClient } from "../../src/ipc/bus/client.ts";
 import type { VarlinkClient } from "../../src/ipc/varlink/client.ts";
 import { errorOf, isRoot, manager, needsRoot, object, register, TestDaemon } from "../lib/daemon.ts";
 import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
+import { workersOf } from "../lib/workers.ts";
 import { TestMachine } from "./open-support.ts";
 
 const SHIFT = 700_000;
@@ -21,14 +22,6 @@ async function failure(call: Promise<unknown>): Promise<string> {
     return `${id.replace("org.varlink.service.", "")} ${JSON.stringify(parameters)}`;
   }
   throw new Error("the call succeeded");
-}
-
-function commandOf(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, "latin1");
-  } catch {
-    return "";
-  }
 }
 
 describe.skipIf(!isRoot)(`files of machines${needsRoot}`, () => {
@@ -173,9 +166,8 @@ describe.skipIf(!isRoot)(`files of machines${needsRoot}`, () => {
 
   /** Workers of the daemon, each stopped as soon as it runs. */
   function stopWorkers(): number {
-    const children = readFileSync(`/proc/${daemon.pid}/task/${daemon.pid}/children`, "utf8").trim().split(" ");
-    const workers = children.filter((pid) => pid !== "" && commandOf(pid).includes("machined-worker"));
-    for (const pid of workers) process.kill(Number(pid), "SIGSTOP");
+    const workers = workersOf(daemon.pid);
+    for (const pid of workers) process.kill(pid, "SIGSTOP");
     return workers.length;
   }
 

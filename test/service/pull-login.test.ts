@@ -6,6 +6,7 @@ import type { BusClient } from "../../src/ipc/bus/client.ts";
 import type { VarlinkClient } from "../../src/ipc/varlink/client.ts";
 import { isRoot, needsRoot } from "../lib/daemon.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
+import { workersOf } from "../lib/workers.ts";
 import { Announcements, manager, TestImportd } from "./import-support.ts";
 
 setDefaultTimeout(GUARD_MS);
@@ -70,8 +71,7 @@ describe.skipIf(!isRoot)(`pulls with a login in the URL${needsRoot}`, () => {
     seen.push(await manager(bus, "ListTransfers"), await manager(bus, "ListTransfersEx", "st", "", 0n));
     const other = await daemon.varlink();
     seen.push(await other.callAll("io.systemd.Import.ListTransfers"));
-    const children = readFileSync(`/proc/${daemon.pid}/task/${daemon.pid}/children`, "utf8").trim().split(" ");
-    for (const pid of children)
+    for (const pid of workersOf(daemon.pid))
       for (const file of ["cmdline", "environ"]) seen.push(readFileSync(`/proc/${pid}/${file}`, "latin1"));
     server.release();
     await following;
