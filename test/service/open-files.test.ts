@@ -199,7 +199,10 @@ describe.skipIf(!isRoot)(`files of machines${needsRoot}`, () => {
       process.kill(leader, "SIGKILL");
       expect(new Set(await Promise.all(copies))).toEqual(new Set(["System.Error.ESHUTDOWN: Child died abnormally."]));
       await waitFor(() => expect(stopWorkers()).toBe(0), "the end of the workers");
-      expect(readdirSync(target)).toEqual([]);
+      // A worker that was stopped between the end of its copy and its own has left the whole file.
+      const left = readdirSync(target).map((name) => readFileSync(join(target, name), "utf8"));
+      expect(left.filter((text) => text !== "hello\n")).toEqual([]);
+      expect(left.length).toBeLessThan(64);
       await copyTo("plain", join(here, "file"), "/run/afterwards");
     },
     GUARD_MS,
