@@ -83,7 +83,8 @@ describe.skipIf(isStock)(`run${onlyOurs}`, () => {
         machinectl run --rm ${SMALL} /etc/passwd 2> /dev/null; echo "$?"
         machinectl run --rm ${SMALL} sh -c 'kill -9 $$'; echo "$?"
         machinectl run --rm -E A=b --uid=root --chdir=/tmp ${SMALL} sh -c 'id -u; pwd; echo $A'
-        gone once && echo nothing; machinectl list-images --no-legend | grep -c small-1-`);
+        if gone once; then echo nothing; else ls -A /var/lib/machines /run/machined-run; journalctl -n 30; fi
+        machinectl list-images --no-legend | grep -c small-1-`);
       expect(output).toBe("127\ninput\n7\n/work\nhello world\n7\nerror\n127\n126\n137\n0\n/tmp\nb\nnothing\n1");
     },
     GUARD_MS,

@@ -79,17 +79,24 @@ export class TestImportd implements AsyncDisposable {
     return await Promise.race([promise, ended]);
   }
 
-  /** Starts the daemon (again) in the same directory. */
+  /** Starts the daemon (again) in the same directory. One that exits when idle may exit before it is connected to. */
   async run(): Promise<void> {
+    const exitsWhenIdle = this.#env["MACHINED_IDLE_MS"] !== undefined;
+    const first = await waitFor(async () => {
+      if (this.#process === null || (exitsWhenIdle && this.#process.exitCode === 0)) this.#spawn();
+      return await this.#open();
+    }, "the daemon's private socket");
+    if (exitsWhenIdle) this.#first = this.keep(first);
+    else first.close();
+  }
+
+  #spawn(): void {
     const env = { ...PLAYED, MACHINED_IMAGE_ROOT: this.images, ...this.#env, MACHINED_RUNTIME_DIRECTORY: this.runtime };
     this.#process = Bun.spawn([process.execPath, MAIN, "systemd-importd", ...this.#args], {
       env: { PATH: process.env["PATH"] ?? "", ...env },
       stdio: ["ignore", "ignore", "pipe"],
     });
     this.#logRead = this.#read(this.#process.stderr);
-    const first = await waitFor(() => this.#open(), "the daemon's private socket");
-    if (this.#env["MACHINED_IDLE_MS"] === undefined) first.close();
-    else this.#first = this.keep(first);
   }
 
   async #read(stream: ReadableStream<Uint8Array>): Promise<void> {
