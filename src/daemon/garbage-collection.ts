@@ -4,12 +4,12 @@ import { readFileSync } from "node:fs";
 
 /** Long enough to collect once for a burst of calls, short enough that an idle daemon frees its memory soon. */
 const DELAY_MS = 3_000;
-/** Above this private memory (some hundred machines), compiled code is freed as well. */
-const LIMIT_BYTES = 24 << 20;
+/** Above this private memory (some hundred machines), compiled code is freed as well. An idle daemon has 9 MiB. */
+const LIMIT_BYTES = 12 << 20;
 
 let isPlanned = false;
 
-/** Plans a collection in DELAY_MS, unless one is planned; to be called for each call that was served. */
+/** Plans a collection in DELAY_MS, unless one is planned; to be called after work: a call, a signal, the start. */
 export function collectGarbageSoon(): void {
   if (isPlanned) return;
   isPlanned = true;

@@ -155,6 +155,8 @@ export class ServiceShell {
     const signal = signalMessage(path, table, member, values);
     this.#bus.send(signal);
     this.#privateBus?.broadcast(signal);
+    // What is announced, such as the end of a thousand machines, was work for which nobody has called.
+    collectGarbageSoon();
   }
 
   /** Restarts the timer of the idle exit. */
@@ -217,6 +219,7 @@ export class ServiceShell {
     this.#served.opened();
     feedWatchdog();
     this.touch();
+    collectGarbageSoon();
   }
 
   async #connect(): Promise<void> {

@@ -95,8 +95,9 @@ for (const machine of ["deb1", "nu"]) {
           wait_for "terminated."
           expect eof`;
         const output = await run(`cat >/tmp/login.exp <<'X'\n${script}\nX\nexpect /tmp/login.exp`);
-        // The unit of the prompt resets its terminal at its end, and the next shell's terminal may have the same number.
-        const units = `systemctl -M ${machine} list-units --no-legend --state=active,activating,deactivating "container-getty@*"`;
+        // The unit of the prompt resets its terminal at its end; the next shell's terminal may have the same number.
+        const states = "active,activating,deactivating";
+        const units = `systemctl -M ${machine} list-units --no-legend --state=${states} "container-getty@*"`;
         await run(`wait_for sh -c '! ${units} | grep -q .' || { ${units}; false; }`);
         expect(output).toContain("IN-42");
         expect(output).toMatch(/\/dev\/pts\/\d/);

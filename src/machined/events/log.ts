@@ -1,50 +1,30 @@
-// The log of events: the last 10 000, each with a cursor, in memory and (store.ts) on disk for the next daemon.
+// The log of events: the last 10 000, each with a cursor, in memory (history.ts) and on disk for the next daemon
+// (store.ts).
 // Appending costs one object and wakes the readers in the next turn of the loop; each reader continues from its own
 // position at its own pace. A reader whose position is older than the log gets the number of events that it missed.
 
 import type { IoMachinedEvents } from "../../api/varlink/io-machined-events.ts";
 import type { VarlinkResult } from "../../api/varlink-table.ts";
 import { randomHex } from "../../base/random-hex.ts";
-import type { EventType } from "../../base/vocabulary/event.ts";
 import { realtimeUsec } from "../../kernel/syscall/time.ts";
 import type { Log } from "../../registry/ports.ts";
 import { formatCursor, type Place, parseCursor } from "./cursor.ts";
-import { EventStore, type StoredSegment } from "./store.ts";
+import { BLOCK_ENTRIES, ENTRIES_LIMIT, type Entry, History, parseEntry } from "./history.ts";
+import { EventStore, type Head, readHead, type Stored } from "./store.ts";
 
 /** An event as readers get it. */
 export type EventReply = VarlinkResult<typeof IoMachinedEvents, "Subscribe">;
 /** An event to append; the log adds cursor and time. */
 export type EventFacts = Omit<EventReply, "cursor" | "time">;
 
-export interface Entry {
-  readonly epoch: number;
-  readonly sequence: number;
-  readonly timeUsec: number;
-  readonly type: EventType;
-  /** The machine or image of the event; "" for none. */
-  readonly subject: string;
-  /** The whole event as JSON. */
-  readonly text: string;
-}
-
-const ENTRIES_LIMIT = 10_000;
-/** The limit of an event's length: long names and many addresses must not fill the memory. */
-const LENGTH_LIMIT = 16 << 20;
-
 /** Microseconds since 1970. */
 export function nowUsec(): number {
   return Number(realtimeUsec());
 }
 
-const LINE =
-  /^\{"cursor":"([0-9a-f-]+)","time":(\d+),"type":"([a-z]+)","event":"([a-z-]+)"(?:,"(?:machine|image|local)":("(?:[^"\\]|\\.)*"))?(?:.*,"leader":(\d+))?/;
-
 export class EventLog {
   readonly #store: EventStore;
-  readonly #entries: Entry[] = [];
-  /** How many entries at the beginning have been dropped; they are removed from the array from time to time. */
-  #dropped = 0;
-  #length = 0;
+  readonly #history = new History();
   #id = randomHex(8);
   #epoch = 1;
   #next = 1;
@@ -66,11 +46,17 @@ export class EventLog {
 
   /** Reads the log of an earlier daemon, once, before anything is appended. Returns false where there was none. */
   open(): boolean {
-    const segments = this.#store.load();
-    for (const segment of segments) this.#restore(segment);
-    if (segments.length > 0) this.#epoch++;
-    this.#store.begin(this.#entries.slice(this.#dropped).map(({ text }) => text));
-    return segments.length > 0;
+    const stored = this.#store.load();
+    if (stored === null) {
+      this.#store.begin(0, []);
+      return false;
+    }
+    const isWhole = this.#adopt(stored);
+    if (!isWhole) this.#readAll(stored);
+    this.#epoch++;
+    if (isWhole && stored.younger !== null) this.#store.continue(stored.younger);
+    else this.#store.begin(this.#history.size, this.#history.texts());
+    return true;
   }
 
   /** Writes the pending events now; otherwise a timer does. */
@@ -91,7 +77,7 @@ export class EventLog {
       ...{ cursor: formatCursor(place), time: timeUsec, type, event, machine, image, local },
       ...rest,
     });
-    this.#keep({ epoch: this.#epoch, sequence: this.#next, timeUsec, type, subject, text });
+    this.#history.push({ epoch: this.#epoch, sequence: this.#next, timeUsec, type, subject, text });
     this.#next++;
     if (type === "machine" && machine !== undefined) this.#count(event, machine, Number(facts.leader ?? 0));
     this.#store.append(text);
@@ -105,12 +91,12 @@ export class EventLog {
 
   /** The number of the oldest event that is kept; that of the next event while there is none. */
   get oldest(): number {
-    return this.#entries[this.#dropped]?.sequence ?? this.#next;
+    return this.#history.oldest ?? this.#next;
   }
 
   /** Returns the event of that number, which must not be older than the oldest; undefined for the next one. */
   at(sequence: number): Entry | undefined {
-    return this.#entries[this.#dropped + sequence - this.oldest];
+    return this.#history.at(sequence);
   }
 
   /** Returns the cursor of the event of that number, or of the position before the oldest one. */
@@ -148,20 +134,6 @@ export class EventLog {
     return low - 1;
   }
 
-  #keep(entry: Entry): void {
-    this.#entries.push(entry);
-    this.#length += entry.text.length;
-    while (this.#entries.length - this.#dropped > ENTRIES_LIMIT || this.#length > LENGTH_LIMIT) {
-      this.#length -= (this.#entries[this.#dropped] as Entry).text.length;
-      this.#dropped++;
-    }
-    // The array is cut rarely, because each cut moves all entries.
-    if (this.#dropped >= ENTRIES_LIMIT) {
-      this.#entries.splice(0, this.#dropped);
-      this.#dropped = 0;
-    }
-  }
-
   #count(event: string, machine: string, leader: number): void {
     if (event === "started") this.running.set(machine, leader);
     else if (event === "ended") this.running.delete(machine);
@@ -179,36 +151,65 @@ export class EventLog {
     });
   }
 
-  #restore({ head, lines }: StoredSegment): void {
-    if (head.log !== this.#id) this.#clear();
+  /**
+   * Takes over the files without reading each line: the last head says what the events before it have led to. Returns
+   * false where they are not the events of one log without a gap.
+   */
+  #adopt({ head, before: { bytes, starts }, after }: Stored): boolean {
+    const wanted = Math.min(starts.length, ENTRIES_LIMIT);
+    const first = starts.length - wanted;
+    const loose = first + wanted - (wanted % BLOCK_ENTRIES);
+    const endOf = (index: number) => (starts[index + 1] ?? bytes.length) - 1;
+    for (let index = first; index < loose; index += BLOCK_ENTRIES) {
+      const lines = bytes.subarray(starts[index], endOf(index + BLOCK_ENTRIES - 1));
+      if (!this.#history.adopt(lines, head.log)) return false;
+    }
+    for (let index = loose; index < starts.length; index++) {
+      const entry = parseEntry(bytes.toString("utf8", starts[index], endOf(index)));
+      const { end } = this.#history;
+      if (entry === null || entry.log !== head.log || (end !== undefined && entry.sequence !== end)) return false;
+      this.#history.push(entry);
+    }
+    if ((this.#history.end ?? head.next) !== head.next) return false;
+    this.#continueFrom(head);
+    for (const line of after) this.#restoreLine(line);
+    return true;
+  }
+
+  /** Reads each line of the files. */
+  #readAll(stored: Stored): void {
+    this.#history.clear();
+    for (const line of stored.lines()) {
+      const head = readHead(line);
+      if (head === null) {
+        this.#restoreLine(line);
+        continue;
+      }
+      if (head.log !== this.#id) this.#history.clear();
+      const next = this.#history.size === 0 ? head.next : this.#next;
+      this.#continueFrom({ ...head, next });
+    }
+  }
+
+  #continueFrom(head: Head): void {
     this.#id = head.log;
     this.#epoch = head.epoch;
-    if (this.#entries.length === 0) this.#next = head.next;
+    this.#next = head.next;
     this.running.clear();
     for (const [name, leader] of Object.entries(head.running)) this.running.set(name, leader);
     this.paused.clear();
     for (const name of head.paused) this.paused.add(name);
-    for (const line of lines) this.#restoreLine(line);
   }
 
   /**
    * Adds a line of a file. A line whose number does not follow the one before starts the log anew: the log has no gaps.
    */
   #restoreLine(text: string): void {
-    const [, cursor = "", time, type, event = "", quoted, leader] = LINE.exec(text) ?? [];
-    const place = parseCursor(cursor);
-    if (place === null || place.log !== this.#id) return;
-    const subject = quoted === undefined ? "" : (JSON.parse(quoted) as string);
-    if (place.sequence !== this.#next) this.#clear();
-    const { epoch, sequence } = place;
-    this.#keep({ epoch, sequence, timeUsec: Number(time), type: type as EventType, subject, text });
-    this.#next = sequence + 1;
-    if (type === "machine") this.#count(event, subject, Number(leader ?? 0));
-  }
-
-  #clear(): void {
-    this.#entries.length = 0;
-    this.#dropped = 0;
-    this.#length = 0;
+    const entry = parseEntry(text);
+    if (entry === null || entry.log !== this.#id) return;
+    if (entry.sequence !== this.#next) this.#history.clear();
+    this.#history.push(entry);
+    this.#next = entry.sequence + 1;
+    if (entry.type === "machine") this.#count(entry.event, entry.subject, entry.leader);
   }
 }

@@ -1,6 +1,7 @@
 // One reader of the log: its position and its next reply.
 import { invalidArgument } from "../../base/error.ts";
-import { type Entry, type EventLog, type EventReply, nowUsec } from "./log.ts";
+import type { Entry } from "./history.ts";
+import { type EventLog, type EventReply, nowUsec } from "./log.ts";
 
 /** The request of a reader. */
 export interface Wanted {

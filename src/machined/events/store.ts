@@ -1,8 +1,9 @@
 // The log of events on disk, for the next daemon: two files of JSON lines below the runtime directory, EVENTS and
-// EVENTS.old. The first line of each is its head; the others are events as readers get them. The younger file is
-// appended to in batches, by a timer, so that no registration waits for it. When it is full it is renamed to the older
-// one: no line is written twice, and there are at most two files. A last line that a kill cut short is ignored; a batch
-// that could not be written completely (full /run) is cut off and retried.
+// EVENTS.old. The first line of each is a head; the others are events as readers get them, and further heads, which
+// each daemon writes at its start and at its end, so that the next one need not read the events before. The younger
+// file is appended to in batches, by a timer, so that no registration waits for it. When it is full it is renamed to
+// the older one: no line is written twice, and there are at most two files. A last line that a kill cut short is
+// ignored; a batch that could not be written completely (full /run) is cut off and retried.
 import {
   closeSync,
   ftruncateSync,
@@ -16,8 +17,8 @@ import {
 import { errnoNameOf } from "../../base/error.ts";
 import type { Log } from "../../registry/ports.ts";
 
-/** The first line of a file. */
-interface Head {
+/** What the log is and which machines run, where the line stands. */
+export interface Head {
   /** The log's id: a cursor is valid only in the log of its id. */
   readonly log: string;
   /** Counts the daemons that wrote the log. */
@@ -30,16 +31,33 @@ interface Head {
   readonly paused: readonly string[];
 }
 
-/** A file as it was read: its head, and the lines after it. */
-export interface StoredSegment {
+interface Younger {
+  readonly events: number;
+  /** Its length without a head at the end, which the next head replaces. */
+  readonly bytes: number;
+}
+
+/** The files of an earlier daemon. */
+export interface Stored {
+  /** The last head. */
   readonly head: Head;
-  readonly lines: readonly string[];
+  /** The lines of the events before it: the bytes, and where each line begins. */
+  readonly before: { readonly bytes: Buffer; readonly starts: readonly number[] };
+  /** The lines of the events after it. */
+  readonly after: readonly string[];
+  /** The younger file; null where it has no head, and cannot be continued. */
+  readonly younger: Younger | null;
+  /** All lines, heads and events, oldest first. */
+  lines(): Iterable<string>;
 }
 
 const BATCH_MS = 100;
 const RETRY_LIMIT_MS = 30_000;
 const SEGMENT_LINES = 10_000;
 const SEGMENT_BYTES = 8 << 20;
+const LINE_END = 0x0a;
+/** The third byte of a head, `{"log":`, and of no event, `{"cursor":`. */
+const HEAD_MARK = 0x6c;
 
 export class EventStore {
   readonly #path: string;
@@ -48,6 +66,10 @@ export class EventStore {
   #file: number | null = null;
   #lines = 0;
   #bytes = 0;
+  /** Whether a head is to be written before the next events. */
+  #wantsHead = false;
+  /** Whether the last line of the file is a head. */
+  #isSettled = false;
   #pending: string[] = [];
   #timer: ReturnType<typeof setTimeout> | null = null;
   #retryMs = BATCH_MS;
@@ -60,20 +82,40 @@ export class EventStore {
     this.#head = head;
   }
 
-  /** Reads the files of an earlier daemon, the older one first. */
-  load(): StoredSegment[] {
-    return [`${this.#path}.old`, this.#path].flatMap((path) => this.#read(path) ?? []);
+  /** Reads the files of an earlier daemon; null where there are none with a head. */
+  load(): Stored | null {
+    return storedIn(this.#read(`${this.#path}.old`), this.#read(this.#path));
   }
 
-  /** Begins a new file with these lines, and removes earlier ones. */
-  begin(lines: readonly string[]): void {
+  /** Continues the younger file, as load() has returned it, with a head. */
+  continue({ events, bytes }: Younger): void {
+    this.#lines = events;
+    this.#bytes = bytes;
+    this.#wantsHead = true;
     this.#attempt(() => {
-      const text = this.#text(lines.length, lines);
+      this.#file = openSync(this.#path, "a");
+      ftruncateSync(this.#file, this.#bytes);
+      this.#write();
+    });
+  }
+
+  /** Begins a new file with all events of the log, of which there are `count`, and removes earlier files. */
+  begin(count: number, parts: Iterable<readonly string[]>): void {
+    this.#attempt(() => {
       const temporary = `${this.#path}.new`;
-      writeFileSync(temporary, text, { mode: 0o600 });
+      const file = openSync(temporary, "w", 0o600);
+      let bytes = 0;
+      try {
+        bytes += writeAll(file, this.#headText(count));
+        for (const lines of parts) bytes += writeAll(file, textOf(lines));
+        bytes += writeAll(file, this.#headText(0));
+      } finally {
+        closeSync(file);
+      }
       renameSync(temporary, this.#path);
       rmSync(`${this.#path}.old`, { force: true });
-      this.#open(lines.length, Buffer.byteLength(text));
+      this.#open(count, bytes);
+      this.#isSettled = true;
     });
   }
 
@@ -98,6 +140,8 @@ export class EventStore {
 
   close(): void {
     this.flush();
+    this.#wantsHead ||= !this.#isSettled;
+    if (this.#file !== null && this.#wantsHead) this.#attempt(() => this.#write());
     this.#isClosed = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
@@ -117,15 +161,16 @@ export class EventStore {
   #write(): void {
     if (this.#file === null || this.#lines >= SEGMENT_LINES || this.#bytes >= SEGMENT_BYTES) this.#turn();
     const file = this.#file as number;
-    const bytes = Buffer.from(this.#pending.map((line) => `${line}\n`).join(""));
+    const head = this.#wantsHead ? this.#headText(this.#pending.length) : "";
     try {
-      if (writeSync(file, bytes) < bytes.length) throw Object.assign(new Error("no room"), { code: "ENOSPC" });
+      this.#bytes += writeAll(file, head + textOf(this.#pending));
     } catch (error) {
       ftruncateSync(file, this.#bytes);
       throw error;
     }
+    this.#isSettled = this.#pending.length === 0;
+    this.#wantsHead = false;
     this.#lines += this.#pending.length;
-    this.#bytes += bytes.length;
     this.#pending = [];
   }
 
@@ -136,9 +181,10 @@ export class EventStore {
       this.#file = null;
       renameSync(this.#path, `${this.#path}.old`);
     }
-    const text = this.#text(this.#pending.length, []);
+    const text = this.#headText(this.#pending.length);
     writeFileSync(this.#path, text, { mode: 0o600 });
     this.#open(0, Buffer.byteLength(text));
+    this.#wantsHead = false;
   }
 
   #open(lines: number, bytes: number): void {
@@ -149,28 +195,24 @@ export class EventStore {
   }
 
   /**
-   * Returns the text of a file whose lines are the last of the present events, this many. Its head names the machines
-   * that run now, and lines about their starts follow: reading them twice changes nothing.
+   * Returns a head that is followed by the last of the present events, this many. It names the machines that run now,
+   * and lines about their starts follow: reading them twice changes nothing.
    */
-  #text(events: number, lines: readonly string[]): string {
+  #headText(events: number): string {
     const head = this.#head();
-    return `${[JSON.stringify({ ...head, next: head.next - events }), ...lines].join("\n")}\n`;
+    return `${JSON.stringify({ ...head, next: head.next - events })}\n`;
   }
 
-  #read(path: string): StoredSegment | null {
-    let text: string;
+  /** Returns the whole lines of a file: the text after the last line end was cut short. Null where there are none. */
+  #read(path: string): Buffer | null {
     try {
-      text = readFileSync(path, "utf8");
+      const bytes = readFileSync(path);
+      return bytes.subarray(0, bytes.lastIndexOf(LINE_END) + 1);
     } catch (error) {
       if (errnoNameOf(error) !== "ENOENT")
         this.#log.warning(`Cannot read the log of events: ${(error as Error).message}`);
       return null;
     }
-    // The text after the last line end was cut short.
-    const [first = "", ...lines] = text.slice(0, text.lastIndexOf("\n") + 1).split("\n");
-    lines.pop();
-    const head = readHead(first);
-    return head === null ? null : { head, lines };
   }
 
   /** Runs `work`; returns false where a system call fails, after a warning for the first time. */
@@ -188,7 +230,70 @@ export class EventStore {
   }
 }
 
-function readHead(line: string): Head | null {
+function textOf(lines: readonly string[]): string {
+  return lines.map((line) => `${line}\n`).join("");
+}
+
+/** Writes a text to a file and returns its length in bytes. Throws where not all of it can be written. */
+function writeAll(file: number, text: string): number {
+  const bytes = Buffer.from(text);
+  if (writeSync(file, bytes) < bytes.length) throw Object.assign(new Error("no room"), { code: "ENOSPC" });
+  return bytes.length;
+}
+
+/** Returns what the files contain; null where none begins with a head. */
+function storedIn(older: Buffer | null, younger: Buffer | null): Stored | null {
+  const files = [older, younger].filter((bytes) => bytes !== null && readHead(firstLine(bytes)) !== null) as Buffer[];
+  const pieces: Buffer[] = [];
+  const starts: number[] = [];
+  let length = 0;
+  let head: Head | null = null;
+  let countBefore = 0;
+  let last: Younger = { events: 0, bytes: 0 };
+  for (const bytes of files) {
+    const countOlder = starts.length;
+    let lastHead = 0;
+    // The first byte of the events that follow each other here.
+    let piece = 0;
+    const endPiece = (at: number) => {
+      pieces.push(bytes.subarray(piece, at));
+      length += at - piece;
+    };
+    for (let [at, end] = [0, 0]; at < bytes.length; at = end + 1) {
+      end = bytes.indexOf(LINE_END, at);
+      if (bytes[at + 2] !== HEAD_MARK) {
+        starts.push(length + at - piece);
+        continue;
+      }
+      endPiece(at);
+      piece = end + 1;
+      lastHead = at;
+      head = readHead(bytes.toString("utf8", at, end)) ?? head;
+      countBefore = starts.length;
+    }
+    endPiece(bytes.length);
+    // A head at the beginning stays: a file without one would be ignored if the daemon were killed now.
+    const isSettled = lastHead > 0 && piece === bytes.length;
+    last = { events: starts.length - countOlder, bytes: isSettled ? lastHead : bytes.length };
+  }
+  if (head === null) return null;
+  const bytes = Buffer.concat(pieces);
+  const textFrom = (at: number) => bytes.toString("utf8", at).split("\n").slice(0, -1);
+  return {
+    head,
+    before: { bytes, starts: starts.slice(0, countBefore) },
+    after: countBefore === starts.length ? [] : textFrom(starts[countBefore] as number),
+    younger: younger !== null && files.at(-1) === younger ? last : null,
+    lines: () => files.flatMap((file) => file.toString().split("\n").slice(0, -1)),
+  };
+}
+
+function firstLine(bytes: Buffer): string {
+  return bytes.toString("utf8", 0, Math.max(bytes.indexOf(LINE_END), 0));
+}
+
+/** Reads a head; null for any other line. */
+export function readHead(line: string): Head | null {
   try {
     const { log, epoch, next, running, paused = [] } = JSON.parse(line) as Partial<Head>;
     const areNumbers = Number.isSafeInteger(epoch) && Number.isSafeInteger(next);

@@ -1,6 +1,15 @@
 // The log of events: cursors, how much is kept, and what the next daemon reads.
 import { afterAll, beforeEach, expect, test } from "bun:test";
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { IoMachinedEvents } from "../../../../src/api/varlink/io-machined-events.ts";
@@ -76,6 +85,28 @@ test("the last 10 000 events are kept, and a later reader gets the number of eve
   expect(seen.slice(0, 3)).toEqual(["begin", "missed 15000", "m15000"]);
   expect(seen.length).toBe(10_002);
   expect(read(log).slice(0, 2)).toEqual(["begin", "m15000"]);
+});
+
+test("events that are no longer among the newest are read as they were appended, by several readers at a time", () => {
+  const log = opened();
+  const names = Array.from({ length: 3000 }, (_, i) => `"\\n\u00e9\u{1f600} ${i}`);
+  for (const [i, name] of names.entries()) {
+    if (i % 2 === 0) log.append({ type: "image", event: "added", image: name });
+    else start(log, name, i);
+  }
+  const follower = { ...ALL, follows: true };
+  const readers = [0, 700, 1400].map((seen) => new Reader(log, { ...follower, cursor: log.cursorOf(seen) }, () => {}));
+  for (const reader of readers) reader.next();
+  for (let i = 0; i < 1600; i++) {
+    for (const [k, reader] of readers.entries()) {
+      const { machine, image } = JSON.parse(reader.next() ?? "null");
+      expect(machine ?? image).toBe(names[i + 700 * k]);
+    }
+  }
+  const only = new Reader(log, { ...ALL, names: new Set([names[5] as string]), types: new Set(["machine"]) }, () => {});
+  only.next();
+  expect(JSON.parse(only.next() ?? "null")).toMatchObject({ machine: names[5], leader: 5 });
+  expect(only.next()).toBeNull();
 });
 
 test("the next daemon continues the log, its cursors and the list of running machines", () => {
@@ -174,6 +205,43 @@ test("the size of the files is limited", () => {
   const lines = [path, `${path}.old`].map((file) => readFileSync(file, "utf8").split("\n").length);
   expect(Math.max(...lines)).toBeLessThan(17_000);
   expect(opened().next - opened().oldest).toBe(10_000);
+});
+
+test("daemons that log nothing do not let the file grow, and each has an epoch of its own", () => {
+  const first = opened();
+  for (let i = 0; i < 3000; i++) start(first, `machine-${i}`);
+  first.close();
+  const { size } = statSync(path);
+  const epochs = Array.from({ length: 5 }, () => {
+    const log = opened();
+    const [, epoch] = log.cursorOf(log.next).split("-");
+    log.close();
+    return epoch;
+  });
+  expect(epochs).toEqual(["2", "3", "4", "5", "6"]);
+  expect(statSync(path).size).toBe(size);
+  expect(opened().running.size).toBe(3000);
+});
+
+test("what a daemon appends after a start is read by the next one, also after kills", () => {
+  const names: string[] = [];
+  for (let round = 0; round < 12; round++) {
+    const log = opened();
+    for (let i = 0; i < 300; i++) {
+      names.push(`m${round}-${i}`);
+      start(log, names.at(-1) as string);
+    }
+    if (round > 0) end(log, `m${round - 1}-7`);
+    if (round % 3 === 0) log.flush();
+    else log.close();
+    const machines = read(log).filter((name) => name !== "begin");
+    expect(machines.length).toBe(names.length + round);
+  }
+  const log = opened();
+  expect(log.running.size).toBe(names.length - 11);
+  expect(read(log).filter((name) => name !== "begin").length).toBe(names.length + 11);
+  // Each daemon has read the files without a line that it could not use.
+  expect(readFileSync(path, "utf8").match(/^\{"log"/gm)?.length).toBeGreaterThan(12);
 });
 
 test("events that cannot be written cause a warning, are kept, and are written later", () => {
