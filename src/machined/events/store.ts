@@ -281,7 +281,7 @@ function storedIn(older: Buffer | null, younger: Buffer | null): Stored | null {
   const textFrom = (at: number) => bytes.toString("utf8", at).split("\n").slice(0, -1);
   return {
     head,
-    before: { bytes, starts: starts.slice(0, countBefore) },
+    before: { bytes: bytes.subarray(0, starts[countBefore] ?? bytes.length), starts: starts.slice(0, countBefore) },
     after: countBefore === starts.length ? [] : textFrom(starts[countBefore] as number),
     younger: younger !== null && files.at(-1) === younger ? last : null,
     lines: () => files.flatMap((file) => file.toString().split("\n").slice(0, -1)),

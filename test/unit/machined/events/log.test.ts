@@ -223,26 +223,31 @@ test("daemons that log nothing do not let the file grow, and each has an epoch o
   expect(opened().running.size).toBe(3000);
 });
 
-test("what a daemon appends after a start is read by the next one, also after kills", () => {
-  const names: string[] = [];
-  for (let round = 0; round < 12; round++) {
-    const log = opened();
-    for (let i = 0; i < 300; i++) {
-      names.push(`m${round}-${i}`);
-      start(log, names.at(-1) as string);
+test.each([3, 300])(
+  "what a daemon appends after a start is read by the next one, also after kills (%i events)",
+  (each) => {
+    const names: string[] = [];
+    for (let round = 0; round < 12; round++) {
+      const log = opened();
+      for (let i = 0; i < each; i++) {
+        names.push(`m${round}-${i}`);
+        start(log, names.at(-1) as string);
+      }
+      if (round > 0) {
+        names.push(`m${round - 1}-0`);
+        end(log, names.at(-1) as string);
+      }
+      if (round % 3 === 0) log.flush();
+      else log.close();
+      expect(read(log)).toEqual(["begin", ...names]);
     }
-    if (round > 0) end(log, `m${round - 1}-7`);
-    if (round % 3 === 0) log.flush();
-    else log.close();
-    const machines = read(log).filter((name) => name !== "begin");
-    expect(machines.length).toBe(names.length + round);
-  }
-  const log = opened();
-  expect(log.running.size).toBe(names.length - 11);
-  expect(read(log).filter((name) => name !== "begin").length).toBe(names.length + 11);
-  // Each daemon has read the files without a line that it could not use.
-  expect(readFileSync(path, "utf8").match(/^\{"log"/gm)?.length).toBeGreaterThan(12);
-});
+    const log = opened();
+    expect(log.running.size).toBe(12 * each - 11);
+    expect(read(log)).toEqual(["begin", ...names]);
+    // The next daemon need not read what the others have written.
+    expect(readFileSync(path, "utf8").match(/^\{"log"/gm)?.length).toBeGreaterThan(12);
+  },
+);
 
 test("events that cannot be written cause a warning, are kept, and are written later", () => {
   mkdirSync(path);
