@@ -157,9 +157,11 @@ describe.skipIf(!isRoot)(`events${needsRoot}`, () => {
       const missed = slow.find(({ event }) => event === "missed") as Seen;
       expect(slow[0]?.event).toBe("begin");
       expect(slow.filter(({ type }) => type === "machine").length + (missed.count ?? 0)).toBe(20_001);
-      const behind = slow.slice(slow.indexOf(missed) + 1).map(({ event, machine }) => `${event} ${machine}`);
+      const after = slow.slice(slow.indexOf(missed) + 1);
+      // Images of this host may have changed meanwhile.
+      const behind = after.filter(({ type }) => type === "machine").map(({ event, machine }) => `${event} ${machine}`);
       expect(behind).toEqual(machines.slice(-behind.length));
-      expect(behind.length).toBe(10_000);
+      expect(after.length).toBe(10_000);
     },
     GUARD_MS,
   );

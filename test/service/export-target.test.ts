@@ -111,6 +111,26 @@ describe.skipIf(!isRoot)(`the target of an export${needsRoot}`, () => {
     expect(lstatSync(at("fifo")).isFIFO()).toBe(true);
   });
 
+  test("an import waits for the writer of a fifo, and the wait can be cancelled", async () => {
+    const fifo = at("input");
+    Bun.spawnSync(["mkfifo", fifo]);
+    const importing = async () => {
+      const child = host.start("systemd-import", ["raw", fifo, "copy"]);
+      await waitFor(() => {
+        const states = Bun.spawnSync(["sh", "-c", `cat /proc/${child.pid}/task/*/wchan`]).stdout.toString();
+        expect(states).toMatch(/wait_for_partner|fifo/);
+      }, "the import to wait for a writer");
+      return child;
+    };
+    const cancelled = await importing();
+    cancelled.kill("SIGTERM");
+    expect((await finished(cancelled)).code).toBe(4);
+    const child = await importing();
+    writeFileSync(fifo, content);
+    expect((await finished(child)).code).toBe(0);
+    expect(readFileSync(join(host.pool, "copy.raw")).equals(content)).toBe(true);
+  });
+
   test("devices are written to, and not replaced", async () => {
     Bun.spawnSync(["mknod", at("null"), "c", "1", "3"]);
     for (const kind of ["raw", "tar"]) expect((await exported(at("null"), kind)).code).toBe(0);

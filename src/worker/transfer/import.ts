@@ -1,6 +1,7 @@
 // systemd-import tar|raw FILE [NAME]: makes an image of a file or of standard input (systemd-importd.service(8)).
 
-import { readSync } from "node:fs";
+import { constants, readSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { basename } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
 import { pathOf } from "../../kernel/file/attributes.ts";
@@ -48,8 +49,14 @@ function openInput(path: string | undefined): Input {
   });
 }
 
+/** Waits for a writer of a fifo, as open(2) does on another thread; until there is one, a read would return its end. */
+async function waitForWriter(file: Fd): Promise<void> {
+  const opened = await open(`/proc/self/fd/${file.number}`, constants.O_RDONLY | constants.O_NOCTTY);
+  await opened.close();
+}
+
 /** Opens the input of an import and returns it with the name of the image; logs both. */
-function begin({ options, words }: CommandLine, kind: "tar" | "raw"): { input: Input; name: string } {
+async function begin({ options, words }: CommandLine, kind: "tar" | "raw"): Promise<{ input: Input; name: string }> {
   const [path, given] = words;
   const hasFile = path !== undefined && path !== "-" && path !== "";
   const derived = hasFile ? nameOfFile(basename(path), kind) : UNNAMED;
@@ -60,6 +67,7 @@ function begin({ options, words }: CommandLine, kind: "tar" | "raw"): { input: I
   }
   const input = openInput(hasFile ? path : undefined);
   log("info", `Importing '${hasFile ? path : pathOf(input.file)}', saving as '${name}'.`);
+  if (hasFile && kindOfFd(input.file) === "fifo") await waitForWriter(input.file);
   return { input, name };
 }
 
@@ -73,7 +81,7 @@ function inputProgress({ size }: Input): (total: number) => void {
 
 async function importTar(line: CommandLine): Promise<void> {
   const { options } = line;
-  const { input, name } = begin(line, "tar");
+  const { input, name } = await begin(line, "tar");
   const source = readChunks(input.file, inputProgress(input));
   if (options.direct) return importTarDirect(source, directPath(name, options), options);
   using root = openImageRoot(imageRootOf(options));
@@ -93,7 +101,7 @@ async function importTarDirect(source: Chunks, path: string, options: WorkerOpti
 
 async function importRaw(line: CommandLine): Promise<void> {
   const { options } = line;
-  const { input, name } = begin(line, "raw");
+  const { input, name } = await begin(line, "raw");
   if (options.direct) return importRawDirect(input, directPath(name, options), options);
   using root = openImageRoot(imageRootOf(options));
   sweepOrphans(root, options.locks);
