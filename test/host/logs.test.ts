@@ -20,7 +20,8 @@ until machinectl show ${name} >/dev/null 2>&1; do
       /usr/bin/busybox sh -c 'echo hello from ${name}; exec busybox sleep 100000'; }
   sleep .1
 done
-until journalctl -q -u ${name} | grep -q 'hello from ${name}'; do sleep .1; done`;
+# The line about its start has the text, too, in the command line.
+until journalctl -q -u ${name} | grep -q ': hello from ${name}'; do sleep .1; done`;
 
 /** Waits until deb1 has booted, for scripts. */
 const BOOTED =

@@ -2,7 +2,7 @@
 // have finished.
 import { expect } from "bun:test";
 import { randomBytes } from "node:crypto";
-import { closeSync, lstatSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, lstatSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
 import { OCI_REPOSITORIES_FILE } from "../../src/base/vocabulary/temporary.ts";
@@ -141,19 +141,25 @@ interface End {
   readonly code: number | null;
   /** Whether a signal ended it. */
   readonly isKilled: boolean;
+  /** What it reported: a result or an error of a worker of machined. */
+  readonly report: string;
 }
+
+let reports = 0;
 
 /** A worker in its own process group, so that its children are included. */
 export class Killable {
   readonly #child: Bun.Subprocess;
   readonly #since = performance.now();
   readonly name: string;
+  readonly #report: string;
 
   constructor(name: string, command: readonly string[], host: ImageHost) {
     const [program = "", ...args] = command;
     const isTransfer = /^systemd-(import|import-fs|pull)$/.test(program);
     const [verb = "", ...rest] = args;
-    const result = openSync("/dev/null", "w");
+    this.#report = join(host.path, `report-${reports++}`);
+    const result = openSync(this.#report, "w");
     const env = {
       PATH: process.env["PATH"] ?? "",
       SYSTEMD_IMPORT_SYNC: "no",
@@ -179,7 +185,9 @@ export class Killable {
     const ran = performance.now() - this.#since;
     if (timer !== null) clearTimeout(timer);
     await waitFor(() => expect(this.#isGroupThere()).toBe(false), `the end of the children of ${this.name}`);
-    return { ran, code: this.#child.exitCode, isKilled: this.#child.signalCode !== null };
+    const report = readFileSync(this.#report, "utf8");
+    rmSync(this.#report);
+    return { ran, code: this.#child.exitCode, isKilled: this.#child.signalCode !== null, report };
   }
 
   #isGroupThere(): boolean {
