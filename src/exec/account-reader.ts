@@ -67,10 +67,14 @@ function accountIn(text: string, machine: string): Account {
   throw new ErrnoError(result.errno, result.message);
 }
 
-/** The work of the reading process: looks up the account and writes the result for `accountInTime()`. */
-export function reportAccount(wanted: AccountRequest): void {
+/**
+ * The work of the reading process: looks up the account and writes the result for `accountInTime()`. `request` throws
+ * an error where the machine has ended.
+ */
+export function reportAccount(request: () => AccountRequest): void {
   let result: Result;
   try {
+    const wanted = request();
     result = { account: wanted.leader.verified(() => accountOf(wanted)) };
   } catch (error) {
     result = { errno: errnoNameOf(error) ?? "EIO", message: (error as Error).message };

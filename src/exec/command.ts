@@ -2,9 +2,10 @@
 // machined-enter and executes that program. With the argument `account` it reads the machine's user database
 // (account-reader.ts).
 import { readFileSync, writeSync } from "node:fs";
-import { errnoNameOf } from "../base/error.ts";
+import { ErrnoError, errnoNameOf } from "../base/error.ts";
 import { Fd } from "../kernel/file/fd.ts";
 import { PidRef } from "../kernel/process/pidref.ts";
+import { isErrno } from "../kernel/syscall/error.ts";
 import { printError } from "../kernel/terminal/print.ts";
 import type { AccountRequest } from "./account.ts";
 import { READER_FDS, READER_WORD, reportAccount } from "./account-reader.ts";
@@ -21,6 +22,16 @@ function inheritedWords<Words>(number: number): Words {
   return JSON.parse(readFileSync(words.number, "utf8"));
 }
 
+/** Returns the machine's leader, whose pidfd is inherited. Throws `ESRCH` where the machine has ended meanwhile. */
+function inheritedLeader(number: number, machine: string): PidRef {
+  try {
+    return PidRef.fromPidFd(Fd.inherited(number));
+  } catch (error) {
+    if (!isErrno(error, "ESRCH")) throw error;
+    throw new ErrnoError("ESRCH", `Machine '${machine}' has ended`, { cause: error });
+  }
+}
+
 /**
  * Returns the request of inherited words; receives the command's standard streams first where they are still to come.
  */
@@ -34,21 +45,20 @@ function requestOf(words: CommandWords, leader: PidRef): EnterRequest {
 /** Runs the program; returns an exit code only where the command could not be started. */
 export async function main(args: string[]): Promise<number> {
   if (args.length === 1 && args[0] === READER_WORD && process.ppid !== 1) {
-    const leader = PidRef.fromPidFd(Fd.inherited(READER_FDS.leader));
-    reportAccount({ ...inheritedWords<Omit<AccountRequest, "leader">>(READER_FDS.wanted), leader });
+    const wanted = inheritedWords<Omit<AccountRequest, "leader">>(READER_FDS.wanted);
+    reportAccount(() => ({ ...wanted, leader: inheritedLeader(READER_FDS.leader, wanted.machine) }));
     return 0;
   }
   if (args.length > 0 || process.ppid === 1) {
     printError("machined-exec-command: started by machined-exec and machinectl, not by hand\n");
     return 1;
   }
-  const leader = PidRef.fromPidFd(Fd.inherited(COMMAND_FDS.leader));
   const words = inheritedWords<CommandWords>(COMMAND_FDS.request);
   // Close-on-exec: executing machined-enter closes them, and the parent reads the end of file as success.
   using failure = Fd.inherited(COMMAND_FDS.failure);
   using life = Fd.inherited(COMMAND_FDS.life);
   try {
-    const request = requestOf(words, leader);
+    const request = requestOf(words, inheritedLeader(COMMAND_FDS.leader, words.machine));
     return await becomeCommand(request, programFile(), BigInt(words.sinceUsec), life);
   } catch (error) {
     if (errnoNameOf(error) === null) throw error;

@@ -10,6 +10,7 @@ import { connectVarlink } from "../../src/ipc/varlink/connect.ts";
 import { type VarlinkCall, VarlinkServer } from "../../src/ipc/varlink/server.ts";
 import { readSome, writeSome } from "../../src/kernel/file/byte-io.ts";
 import { type Fd, openPath, setNonblocking } from "../../src/kernel/file/fd.ts";
+import { sealedFile } from "../../src/kernel/file/memory-file.ts";
 import { PidRef } from "../../src/kernel/process/pidref.ts";
 import { openPipe, readToEnd } from "../../src/kernel/process/pipe.ts";
 import { SocketStream } from "../../src/kernel/socket/stream.ts";
@@ -111,6 +112,24 @@ describe.skipIf(!canRun)(canRun ? "machined-exec" : "machined-exec (left out: ne
     expect(await run({ machine: "good", command: ["sh", "-c", "exit 43"] })).toEqual({ exitStatus: 43, text: "" });
     mute.signal("SIGKILL");
     expect(await held).toMatchObject({ exitStatus: 125, text: "", message: expect.any(String) });
+  });
+
+  test("a machine that has ended before the command's process looks is reported as such", async () => {
+    const ended = Bun.spawn(["sleep", "1000"], { stdio: ["ignore", "ignore", "ignore"] });
+    using leader = PidRef.of(ended.pid);
+    ended.kill("SIGKILL");
+    await ended.exited;
+    using words = sealedFile("test", Buffer.from(JSON.stringify({ machine: "gone", left: null, sinceUsec: "0" })));
+    const [failure, writeEnd] = openPipe();
+    const [life, held] = openPipe();
+    const fds = [writeEnd, leader.pidfd as Fd, words, life].map(({ number }) => number);
+    const child = Bun.spawn([process.execPath, MAIN, "machined-exec-command"], {
+      stdio: ["ignore", "ignore", "inherit", ...fds],
+    });
+    expect(await child.exited).toBe(125);
+    writeEnd.close();
+    expect((await readToEnd(failure, 1000)).toString()).toBe("Machine 'gone' has ended");
+    for (const fd of [life, held]) fd.close();
   });
 
   test.skipIf(!hasPython)(
