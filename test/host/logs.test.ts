@@ -12,14 +12,9 @@ const startBusybox = (name: string) => `
 mkdir -p /var/lib/machines/${name}/{usr/bin,proc,sys,dev,tmp,run,etc}
 ln -sf usr/bin /var/lib/machines/${name}/bin
 cp /bin/busybox /var/lib/machines/${name}/usr/bin/busybox
-# Again, while the service manager or machined has not yet forgotten an earlier one of the name.
-until machinectl show ${name} >/dev/null 2>&1; do
-  systemctl is-active -q ${name} || { systemctl reset-failed ${name} 2>/dev/null
-    systemd-run --unit=${name} -q -p KillMode=mixed systemd-nspawn -q --keep-unit --register=yes -M ${name} \\
-      -D /var/lib/machines/${name} --private-network \\
-      /usr/bin/busybox sh -c 'echo hello from ${name}; exec busybox sleep 100000'; }
-  sleep .1
-done
+systemd-run --unit=${name} -q -p KillMode=mixed systemd-nspawn -q --keep-unit --register=yes -M ${name} -D /var/lib/machines/${name} \\
+  --private-network /usr/bin/busybox sh -c 'echo hello from ${name}; exec busybox sleep 100000'
+until machinectl show ${name} >/dev/null 2>&1; do sleep .1; done
 # The line about its start has the text, too, in the command line.
 until journalctl -q -u ${name} | grep -q ': hello from ${name}'; do sleep .1; done`;
 
