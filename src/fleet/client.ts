@@ -138,8 +138,9 @@ export class FleetClient {
    * them: an agent that connects again meanwhile makes the older records of its machines invalid.
    */
   async #readAll(hostFilter: string, machineFilter: string): Promise<Records> {
-    const hosts = await this.#records(HOSTS_BUCKET, hostFilter, readHost);
-    return { hosts, machines: livingMachines(await this.#records(MACHINES_BUCKET, machineFilter, readMachine), hosts) };
+    const hosts = await this.#hostRecords(hostFilter);
+    const machines = await this.#records(MACHINES_BUCKET, machineFilter, readMachine);
+    return { hosts, machines: livingMachines(present(machines), hosts) };
   }
 
   /** Reads the records of a host by their keys: with a filter, the server would search the records of all hosts. */
@@ -163,10 +164,10 @@ export class FleetClient {
     const { names } = there;
     const machines =
       names === null
-        ? await this.#records(MACHINES_BUCKET, `${token}.*`, readMachine)
+        ? present(await this.#records(MACHINES_BUCKET, `${token}.*`, readMachine))
         : await Promise.all([...new Set(names)].map((name) => this.#machine(token, name)));
-    const present = machines.filter((record) => record !== null);
-    return { hosts: [there], machines: livingMachines(present, [there]) };
+    const known = machines.filter((record) => record !== null);
+    return { hosts: [there], machines: livingMachines(known, [there]) };
   }
 
   async #machine(hostToken: string, name: string): Promise<MachineRecord | null> {
@@ -183,12 +184,45 @@ export class FleetClient {
 
   /** Returns the hosts whose agents run. Throws a FleetError. */
   hosts(): Promise<HostRecord[]> {
-    return this.#records(HOSTS_BUCKET, ">", readHost);
+    return this.#hostRecords(">");
   }
 
-  async #records<T>(bucket: string, filter: string, read: (key: string, text: string) => T | null): Promise<T[]> {
+  /**
+   * Reads the records of hosts. The names of the present ones are asked for afterwards, and what was missed because its
+   * agent wrote it meanwhile is read alone. Machines that are missed are noticed by the names in their host's record.
+   */
+  async #hostRecords(filter: string): Promise<HostRecord[]> {
+    const seen = await this.#records(HOSTS_BUCKET, filter, readHost);
+    const missed = (await this.#keys(HOSTS_BUCKET, filter)).filter((key) => !seen.has(key));
+    const more = await Promise.all(missed.map((key) => this.#records(HOSTS_BUCKET, key, readHost)));
+    return [seen, ...more].flatMap(present);
+  }
+
+  /** Returns the keys of a bucket that fit a filter. */
+  async #keys(bucket: string, filter: string): Promise<string[]> {
+    const prefix = `$KV.${bucket}.`;
+    const { jetstreamManager } = await import("@nats-io/jetstream");
+    const manager = await jetstreamManager(this.nats, { checkAPI: false, timeout: SERVER_MS });
+    const options = { subjects_filter: prefix + filter };
+    return this.#reading(async () => {
+      const { state } = await manager.streams.info(`KV_${bucket}`, options);
+      return Object.keys(state.subjects ?? {}).map((subject) => subject.slice(prefix.length));
+    });
+  }
+
+  /** Reads the records that fit a filter. Returns them by their keys; invalid and deleted ones are null. */
+  #records<T>(
+    bucket: string,
+    filter: string,
+    read: (key: string, text: string) => T | null,
+  ): Promise<Map<string, T | null>> {
+    return this.#reading((timeoutMs) => this.#readRecords({ bucket, filter, timeoutMs }, read));
+  }
+
+  /** Reads patiently; throws a FleetError. */
+  async #reading<T>(read: (timeoutMs: number) => Promise<T>): Promise<T> {
     try {
-      return await this.#patiently((timeoutMs) => this.#readRecords({ bucket, filter, timeoutMs }, read));
+      return await this.#patiently(read);
     } catch (error) {
       throw fleetError("Cannot read the records of the fleet", error);
     }
@@ -197,18 +231,16 @@ export class FleetClient {
   async #readRecords<T>(
     { bucket, filter, timeoutMs }: { bucket: string; filter: string; timeoutMs: number },
     read: (key: string, text: string) => T | null,
-  ): Promise<T[]> {
+  ): Promise<Map<string, T | null>> {
     const prefix = `$KV.${bucket}.`;
-    const found = new Map<string, T>();
+    const found = new Map<string, T | null>();
     const start = { filter_subject: prefix + filter, deliver_policy: "last_per_subject" };
     for await (const message of storedMessages(this.nats, `KV_${bucket}`, start, timeoutMs)) {
       const key = message.subject.slice(prefix.length);
-      const record = message.headers?.get("KV-Operation") ? null : read(key, message.string());
-      // A record that is written while it is read arrives again.
-      if (record === null) found.delete(key);
-      else found.set(key, record);
+      // A record that is written while it is read may arrive again.
+      found.set(key, message.headers?.get("KV-Operation") ? null : read(key, message.string()));
     }
-    return [...found.values()];
+    return found;
   }
 
   /** Reads again after errors that may pass. Throws a LostConnection where the connection has ended. */
@@ -316,6 +348,11 @@ export class FleetClient {
       return isPassingForStream(error);
     }
   }
+}
+
+/** Returns the records that are valid. */
+function present<T>(records: ReadonlyMap<string, T | null>): T[] {
+  return [...records.values()].filter((record) => record !== null);
 }
 
 function startOptions(start: EventStart): object {

@@ -47,9 +47,12 @@ async function consumerOf(
 }
 
 /**
- * Yields the present messages of a stream that fit a filter. Each message has the number of those that follow: reading
- * ends at 0. A fixed sequence number would be wrong, because a record that is written meanwhile moves to the end.
- * Throws an error of NATS, ReadingStopped, or `connectionEnded()`.
+ * Yields the present messages of a stream that fit a filter, and perhaps some that are written meanwhile. Reading ends
+ * with a message that none follows, or that is not older than the last one that the stream had before: the server's
+ * number of messages that follow is wrong where records are written meanwhile, and may never be 0.
+ *
+ * Of `last_per_subject`, a record that is written meanwhile may be missing: its older message is no longer there, and
+ * its new one comes after the end. Throws an error of NATS, ReadingStopped, or `connectionEnded()`.
  */
 export async function* storedMessages(
   nats: NatsConnection,
@@ -57,7 +60,12 @@ export async function* storedMessages(
   start: object,
   timeoutMs = SERVER_MS,
 ): AsyncGenerator<JsMsg> {
-  const { consumer, pending } = await consumerOf(nats, stream, start, timeoutMs);
+  const { jetstreamManager } = await import("@nats-io/jetstream");
+  const manager = await jetstreamManager(nats, { checkAPI: false, timeout: timeoutMs });
+  const [{ state }, { consumer, pending }] = await Promise.all([
+    manager.streams.info(stream),
+    consumerOf(nats, stream, start, timeoutMs),
+  ]);
   try {
     if (pending === 0) return;
     const messages = await consumer.consume();
@@ -66,7 +74,7 @@ export async function* storedMessages(
       for await (const message of messages) {
         timer.refresh();
         yield message;
-        if (message.info.pending === 0) return;
+        if (message.info.pending === 0 || message.seq >= state.last_seq) return;
       }
       if (nats.isClosed()) throw connectionEnded();
       await consumer.info().catch((error: unknown) => {
