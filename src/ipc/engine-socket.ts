@@ -35,6 +35,8 @@ export async function connectEngineSocket(path: string): Promise<OpenStream> {
 class EngineStream implements ByteStream {
   readonly #socket: Socket;
   #rest = Buffer.alloc(0);
+  /** Whether the bytes are written at the end of this turn: messages that are sent together are one system call. */
+  #isHeld = false;
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -52,10 +54,13 @@ class EngineStream implements ByteStream {
     for (const descriptor of descriptors) descriptor[Symbol.dispose]();
     if (descriptors.length > 0) throw new Error("A socket of the engine passes no descriptors");
     this.#rest = this.#rest.length === 0 ? Buffer.from(bytes) : Buffer.concat([this.#rest, bytes]);
-    this.flush();
+    if (this.#isHeld) return;
+    this.#isHeld = true;
+    queueMicrotask(() => this.flush());
   }
 
   flush(): void {
+    this.#isHeld = false;
     if (this.#rest.length > 0) this.#rest = this.#rest.subarray(Math.max(this.#socket.write(this.#rest), 0));
   }
 
@@ -68,10 +73,12 @@ class EngineStream implements ByteStream {
   }
 
   finish(): void {
+    this.flush();
     this.#socket.end();
   }
 
   close(): void {
+    this.flush();
     this.#socket.terminate();
   }
 }

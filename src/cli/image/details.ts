@@ -1,10 +1,11 @@
 // Collects the data about one image that `image-status` prints, by concurrent calls (org.freedesktop.machine1(5),
 // "Image Objects").
+import { IMAGE_PATH } from "../../api/machine1.ts";
+import { busLabelEscape } from "../../base/names.ts";
 import { UINT64_MAX } from "../../base/text/format.ts";
-import { attempt, orNull } from "../session/failure.ts";
+import { orNull } from "../session/failure.ts";
+import { objectProperties, type Properties } from "../session/object-properties.ts";
 import type { Session } from "../session/session.ts";
-
-type Properties = Awaited<ReturnType<Session["properties"]>>;
 
 /** Data about one image, as org.freedesktop.machine1 returns it. */
 export interface ImageDetails {
@@ -28,9 +29,12 @@ export interface ImageDetails {
 }
 
 /** Returns the properties of an image's D-Bus object. Throws a Failure. */
-export async function imageProperties(session: Session, name: string): Promise<Properties> {
-  const { image } = await attempt("Could not get path to image", () => session.manager("GetImage", { name }));
-  return attempt("Could not get properties", () => session.properties(image));
+export function imageProperties(session: Session, name: string): Promise<Properties> {
+  return objectProperties(session, {
+    expected: `${IMAGE_PATH}/${busLabelEscape(name)}`,
+    attempted: "Could not get path to image",
+    find: async () => (await session.manager("GetImage", { name })).image,
+  });
 }
 
 function hex(value: Uint8Array): string {
@@ -39,24 +43,23 @@ function hex(value: Uint8Array): string {
 }
 
 /** Collects the details of one image. Throws a Failure if the manager does not know the image. */
-export async function imageDetails(session: Session, wantedName: string): Promise<ImageDetails> {
-  const properties = await imageProperties(session, wantedName);
+export async function imageDetails(session: Session, name: string): Promise<ImageDetails> {
+  // The calls for metadata fail while the image is in use.
+  const [properties, hostname, id, info, release] = await Promise.all([
+    imageProperties(session, name),
+    orNull(session.manager("GetImageHostname", { name })),
+    orNull(session.manager("GetImageMachineID", { name })),
+    orNull(session.manager("GetImageMachineInfo", { name })),
+    orNull(session.manager("GetImageOSRelease", { name })),
+  ]);
   const value = (key: string) => properties.get(key)?.value;
   const text = (key: string) => (typeof value(key) === "string" ? String(value(key)) : "");
   const number = (key: string, otherwise: bigint) => {
     const found = value(key);
     return typeof found === "bigint" ? found : otherwise;
   };
-  const name = text("Name") || wantedName;
-  // These calls fail while the image is in use.
-  const [hostname, id, info, release] = await Promise.all([
-    orNull(session.manager("GetImageHostname", { name })),
-    orNull(session.manager("GetImageMachineID", { name })),
-    orNull(session.manager("GetImageMachineInfo", { name })),
-    orNull(session.manager("GetImageOSRelease", { name })),
-  ]);
   return {
-    name,
+    name: text("Name") || name,
     path: text("Path"),
     type: text("Type"),
     isReadOnly: value("ReadOnly") === true,

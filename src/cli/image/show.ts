@@ -13,9 +13,11 @@ export async function showImage(session: Session, names: readonly string[]): Pro
   if (names.length === 0) return show(session, []);
   await session.openPager();
   session.holdOutput();
-  const zone = await session.ports.zone();
+  // Read while the daemon is asked.
+  const zone = session.ports.zone();
   for (const [index, name] of names.entries()) {
-    printProperties(session, await imageProperties(session, name), { zone, separator: index === 0 ? "" : "\n" });
+    const properties = await imageProperties(session, name);
+    printProperties(session, properties, { zone: await zone, separator: index === 0 ? "" : "\n" });
   }
   return 0;
 }

@@ -99,12 +99,13 @@ export async function imageStatus(session: Session, names: readonly string[]): P
   await session.openPager();
   session.holdOutput();
   if (names.length === 0) await pool(session);
-  const zone = await ports.zone();
+  // Read while the daemon is asked.
+  const zone = ports.zone();
   for (const [index, name] of names.entries()) {
     const details = await imageDetails(session, name);
     if (settings.json !== "off") output.write(formatJson(json(details), settings.json, terminal.paint));
     else {
-      const moment = { zone, nowUsec: ports.nowUsec(), paint: terminal.paint };
+      const moment = { zone: await zone, nowUsec: ports.nowUsec(), paint: terminal.paint };
       output.write((index === 0 ? "" : "\n") + page(details, moment));
     }
   }

@@ -3,9 +3,10 @@
 import { formatAddress } from "../../base/ip-address.ts";
 import { type ProcessTree, processTree, type UnitProcess } from "../format/process-tree.ts";
 import { orNull, reasonOf } from "../session/failure.ts";
+import type { Properties } from "../session/object-properties.ts";
 import type { Session } from "../session/session.ts";
 import { unitProcesses } from "../unit/processes.ts";
-import { machineProperties, type Properties } from "./properties.ts";
+import { machineProperties } from "./properties.ts";
 
 /** A process with its name; null if the name cannot be read. */
 export interface NamedProcess {

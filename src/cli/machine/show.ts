@@ -66,14 +66,15 @@ export function printProperties(
 export async function show(session: Session, names: readonly string[]): Promise<number> {
   await session.openPager();
   session.holdOutput();
-  const zone = await session.ports.zone();
-  const print = (properties: Properties, separator: string) =>
-    printProperties(session, properties, { zone, separator });
+  // Read while the daemon is asked.
+  const zone = session.ports.zone();
+  const print = async (properties: Properties, separator: string) =>
+    printProperties(session, properties, { zone: await zone, separator });
   if (names.length === 0) {
-    print(await attempt("Could not get properties", () => session.properties(MANAGER_PATH)), "");
+    await print(await attempt("Could not get properties", () => session.properties(MANAGER_PATH)), "");
   }
   for (const [index, name] of names.entries()) {
-    print(await machineProperties(session, name), index === 0 ? "" : "\n");
+    await print(await machineProperties(session, name), index === 0 ? "" : "\n");
   }
   return 0;
 }

@@ -81,10 +81,10 @@ function reportMissing({ settings, report }: Session, { processFailure, leader }
   } else if (isHidden) report.warning(`The names of the leader and the supervisor are not shown: ${PROC_HIDES}.`);
 }
 
-async function page(session: Session, name: string, zone: Zone, separator: string): Promise<void> {
+async function page(session: Session, name: string, zone: Promise<Zone>, separator: string): Promise<void> {
   const facts = await machineFacts(session, name);
   const [details, journal] = await Promise.all([machineDetails(session, facts), unitJournal(session, facts)]);
-  session.output.write(separator + head(details, { zone, nowUsec: session.ports.nowUsec() }));
+  session.output.write(separator + head(details, { zone: await zone, nowUsec: session.ports.nowUsec() }));
   reportMissing(session, details);
   session.output.write(tree(session, details));
   if (journal !== "") session.output.write(`\n${journal}`);
@@ -127,7 +127,8 @@ export async function status(session: Session, names: readonly string[]): Promis
     for (const name of names) output.write(formatJson(await json(session, name), settings.json, terminal.paint));
     return 0;
   }
-  const zone = await ports.zone();
+  // Read while the daemon is asked.
+  const zone = ports.zone();
   for (const [index, name] of names.entries()) await page(session, name, zone, index === 0 ? "" : "\n");
   return 0;
 }

@@ -7,6 +7,8 @@ const MAX_LINE_BYTES = 16 << 10;
 export interface Handshake {
   /** The bytes to send first. */
   begin(): Buffer;
+  /** Whether messages may follow `begin()` before the peer has answered; descriptors are not passed then. */
+  readonly sendsAhead: boolean;
   /**
    * Takes bytes of the peer. Returns the answer, and the bytes after the handshake once it is complete (else null).
    * Throws an Error when the peer violates the protocol or refuses us.
@@ -49,6 +51,7 @@ class Lines {
 
 /** The client's side: all lines are sent at once, then the two answers are read. */
 export class ClientHandshake implements Handshake {
+  readonly sendsAhead: boolean;
   readonly #lines = new Lines();
   readonly #uid: number;
   readonly #passesDescriptors: boolean;
@@ -61,6 +64,7 @@ export class ClientHandshake implements Handshake {
   constructor(uid: number = process.geteuid?.() ?? 0, options: { passesDescriptors?: boolean } = {}) {
     this.#uid = uid;
     this.#passesDescriptors = options.passesDescriptors ?? true;
+    this.sendsAhead = !this.#passesDescriptors;
   }
 
   begin(): Buffer {
@@ -90,6 +94,7 @@ export class ClientHandshake implements Handshake {
  * descriptors.
  */
 export class ServerHandshake implements Handshake {
+  readonly sendsAhead = false;
   readonly #lines = new Lines();
   readonly #uid: number | null;
   readonly #guid: string;

@@ -120,12 +120,15 @@ export class BusStream {
     this.#socket.resume();
   }
 
-  /** Sends a message; descriptors are duplicated, so that the caller keeps its own. Waits for authentication. */
+  /**
+   * Sends a message; descriptors are duplicated, so that the caller keeps its own. Waits for authentication, unless the
+   * handshake allows messages before its end.
+   */
   send(message: Outgoing): void {
     if (this.#ended) return;
     const encoded = encodeMessage(message);
     const descriptors = encoded.descriptors.map((descriptor) => (descriptor as Fd).duplicate());
-    if (this.#ready) this.#write(encoded.bytes, descriptors);
+    if (this.#ready || this.#handshake.sendsAhead) this.#write(encoded.bytes, descriptors);
     else this.#waiting.push({ bytes: encoded.bytes, descriptors });
   }
 

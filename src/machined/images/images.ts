@@ -27,6 +27,8 @@ export class Images {
   readonly operations: Operations;
   readonly #log: Log;
   readonly #disks: DiskMetadata;
+  /** The readings of metadata that begin at the end of this turn, by path. */
+  readonly #readings = new Map<string, Promise<ImageMetadata>>();
   #again: ReturnType<typeof setTimeout> | undefined;
   /** Called when an operation has ended, with or without success. */
   operated: () => void = () => {};
@@ -71,8 +73,21 @@ export class Images {
 
   /**
    * Returns the metadata of an image. Rejects with an errno while it is in use ("Failed to read image metadata: …").
+   * Calls that arrive together, as those of `image-status`, share a reading, which begins after them.
    */
-  async metadata(image: Image): Promise<ImageMetadata> {
+  metadata(image: Image): Promise<ImageMetadata> {
+    const { path } = image;
+    const known = this.#readings.get(path);
+    if (known !== undefined) return known;
+    const reading = Promise.resolve().then(() => {
+      this.#readings.delete(path);
+      return this.#readMetadata(image);
+    });
+    this.#readings.set(path, reading);
+    return reading;
+  }
+
+  async #readMetadata(image: Image): Promise<ImageMetadata> {
     try {
       using _lock = lockImage(this.layout.locks, image.path, "shared");
       if (!image.isTree) return await this.#diskMetadata(image);

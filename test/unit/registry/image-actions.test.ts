@@ -1,6 +1,6 @@
 // What is checked before polkit is asked, in which order, and which permission is asked for.
 import { afterAll, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Access } from "../../../src/api/access.ts";
@@ -89,4 +89,17 @@ test("the permission for the pool is manage-machines over D-Bus and manage-image
     { action: pool, details: { verb: "set_pool_limit" } },
     { action: pool, details: { verb: "clean_pool", mode: "all" } },
   ]);
+});
+
+test("calls for the metadata of an image that arrive together share a reading, which begins after them", async () => {
+  const image = images.get("one");
+  const etc = join(image.path, "etc");
+  const first = images.metadata(image);
+  mkdirSync(etc, { recursive: true });
+  writeFileSync(join(etc, "hostname"), "early\n");
+  const second = images.metadata(image);
+  expect((await first).hostname).toBe("early");
+  expect(await second).toBe(await first);
+  writeFileSync(join(etc, "hostname"), "late\n");
+  expect((await images.metadata(image)).hostname).toBe("late");
 });

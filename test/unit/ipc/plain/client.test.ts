@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { Variant } from "../../../../src/base/variant.ts";
 import { ServerHandshake } from "../../../../src/ipc/bus/handshake.ts";
 import { BusStream, type Incoming } from "../../../../src/ipc/bus/stream.ts";
+import { encodeMessage } from "../../../../src/ipc/message/message.ts";
 import { connectPlainBus } from "../../../../src/ipc/plain/client.ts";
 import { type Fd, openPath } from "../../../../src/kernel/file/fd.ts";
 import { Acceptor } from "../../../../src/kernel/socket/acceptor.ts";
@@ -180,4 +181,40 @@ test("a call that cannot be encoded fails at once, and no call stays pending", a
   const call = client.call({ ...CALL, signature: "i", body: [2 ** 40] });
   expect(await call.catch((error: unknown) => error)).toBeInstanceOf(Error);
   end();
+});
+
+test("calls are sent before the peer has answered the authentication, and those of one turn at once", async () => {
+  const path = join(directory, `bus-${servers++}`);
+  const handshake = new ServerHandshake(process.geteuid?.() ?? 0, "00");
+  const pieces: number[] = [];
+  let answer: Buffer | null = null;
+  let end = () => {};
+  const acceptor = new Acceptor(listenUnix(path), {
+    welcome(socket: Fd) {
+      const open = streamOn(socket);
+      const stream = open(
+        {
+          data(bytes) {
+            pieces.push(bytes.length);
+            if (answer === null) answer = handshake.feed(Buffer.from(bytes)).reply;
+            else stream.write(answer);
+          },
+          end: () => {},
+        },
+        { takesDescriptors: 0 },
+      );
+      end = () => stream.close();
+    },
+  });
+  const client = await connectPlainBus({ kind: "private", path });
+  await until(() => pieces.length === 1, "the authentication");
+  const calls = [1, 2, 3].map(() => client.call(CALL).catch((error: { errorName: string }) => error.errorName));
+  await until(() => pieces.length === 2, "the calls");
+  const [, first = 0] = pieces;
+  const message = { type: 1, flags: 0, serial: 1, ...CALL };
+  expect(first).toBe(3 * encodeMessage(message).bytes.length);
+  client.close();
+  expect(await Promise.all(calls)).toEqual(Array(3).fill("org.freedesktop.DBus.Error.Disconnected"));
+  end();
+  acceptor[Symbol.dispose]();
 });
