@@ -144,18 +144,28 @@ export class FleetClient {
   }
 
   /** Reads the records of a host by their keys: with a filter, the server would search the records of all hosts. */
-  async #recordsOf(host: string): Promise<Records> {
+  #recordsOf(host: string): Promise<Records> {
     const token = String(tokenOf(host));
+    return this.#byKey(
+      () => this.#recordsByName(token),
+      () => this.#readAll(token, `${token}.*`),
+    );
+  }
+
+  /**
+   * Reads records by their keys; for a user of NATS who may make consumers, but may not read single records, by a
+   * filter.
+   */
+  async #byKey<T>(read: () => Promise<T>, filtered: () => Promise<T>): Promise<T> {
     try {
-      return await this.#patiently(() => this.#recordsByName(token));
+      return await this.#patiently(read);
     } catch (error) {
       if (error instanceof FleetError) throw error;
-      // This user of NATS may make consumers, but may not read single records.
       if (refusedSubject(error)?.startsWith("$JS.API.DIRECT.GET.") !== true) {
         throw fleetError("Cannot read the records of the fleet", error);
       }
     }
-    return this.#readAll(token, `${token}.*`);
+    return filtered();
   }
 
   async #recordsByName(token: string): Promise<Records> {
@@ -194,8 +204,13 @@ export class FleetClient {
   async #hostRecords(filter: string): Promise<HostRecord[]> {
     const seen = await this.#records(HOSTS_BUCKET, filter, readHost);
     const missed = (await this.#keys(HOSTS_BUCKET, filter)).filter((key) => !seen.has(key));
-    const more = await Promise.all(missed.map((key) => this.#records(HOSTS_BUCKET, key, readHost)));
-    return [seen, ...more].flatMap(present);
+    const more = missed.map((key) =>
+      this.#byKey(
+        () => this.#record(HOSTS_BUCKET, key, readHost),
+        async () => present(await this.#records(HOSTS_BUCKET, key, readHost))[0] ?? null,
+      ),
+    );
+    return [...present(seen), ...(await Promise.all(more)).filter((record) => record !== null)];
   }
 
   /** Returns the keys of a bucket that fit a filter. */

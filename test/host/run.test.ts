@@ -71,6 +71,8 @@ describe.skipIf(isStock)(`run${onlyOurs}`, () => {
 
   const SMALL = `oci:${REGISTRY}/small:1`;
   const NOTHING_LEFT = `gone() { ! ls -A /var/lib/machines | grep -q "$1" && [ -z "$(ls -A /run/machined-run)" ]; }`;
+  /** The service manager removes a unit's runtime directory after it has reported the end of the job that stops it. */
+  const UNITS_GONE = `wait_for sh -c '[ -z "$(ls -A /run/machined-run)" ]'`;
 
   test(
     "a command in an image without an init has streams, user, directory, variables and exit status; no files are left of it",
@@ -83,6 +85,7 @@ describe.skipIf(isStock)(`run${onlyOurs}`, () => {
         machinectl run --rm ${SMALL} /etc/passwd 2> /dev/null; echo "$?"
         machinectl run --rm ${SMALL} sh -c 'kill -9 $$'; echo "$?"
         machinectl run --rm -E A=b --uid=root --chdir=/tmp ${SMALL} sh -c 'id -u; pwd; echo $A'
+        ${UNITS_GONE}
         if gone once; then echo nothing; else ls -A /var/lib/machines /run/machined-run; journalctl -n 30; fi
         machinectl list-images --no-legend | grep -c small-1-`);
       expect(output).toBe("127\ninput\n7\n/work\nhello world\n7\nerror\n127\n126\n137\n0\n/tmp\nb\nnothing\n1");

@@ -318,8 +318,9 @@ describe.skipIf(!isRoot)(`transfers${needsRoot}`, () => {
     const events = await Announcements.of(client);
     await events.line(await pull(client, "polite"), "ready");
     await pull(client, "wait");
+    // A worker that was just started may not have executed its program yet.
+    await waitFor(() => expect(workersOf(other.pid).length).toBe(2), "the workers");
     const workers = workersOf(other.pid);
-    expect(workers.length).toBe(2);
     expect(await other.kill()).toBe(0);
     for (const pid of workers) expect(existsSync(`/proc/${pid}`)).toBe(false);
     expect(other.log).toContain("Transfer aborted.");
