@@ -1,6 +1,7 @@
 // `machinectl events`: prints events of machines, images and transfers, one line each (docs/events.md).
 import { formatJson, type Json } from "../format/json.ts";
 import { printsColumns } from "../list/print.ts";
+import { Failure } from "../session/failure.ts";
 import { fittingLines } from "../session/print-table.ts";
 import type { Session } from "../session/session.ts";
 import { tableJsonMode } from "../session/settings.ts";
@@ -96,7 +97,7 @@ function endAt(untilUsec: number | null, nowUsec: number, end: () => void): Retu
   return leftMs > LONGEST_WAIT_MS ? null : setTimeout(end, leftMs);
 }
 
-/** The verb `events`. */
+/** The verb `events`. Throws a Failure where the time of --until= comes before a connection. */
 export async function events(session: Session, words: readonly string[]): Promise<number> {
   if (printsColumns(session, EVENT_COLUMNS)) return 0;
   const form = eventForm(session);
@@ -104,7 +105,12 @@ export async function events(session: Session, words: readonly string[]): Promis
   const interrupt = session.ports.interrupted("or-reader-left");
   const { promise: over, resolve } = Promise.withResolvers<null>();
   void interrupt.promise.then(() => resolve(null));
-  const timer = wanted.follows ? endAt(wanted.untilUsec, Number(session.ports.nowUsec()), () => resolve(null)) : null;
+  let isTimeOver = false;
+  const endInTime = () => {
+    isTimeOver = true;
+    resolve(null);
+  };
+  const timer = wanted.follows ? endAt(wanted.untilUsec, Number(session.ports.nowUsec()), endInTime) : null;
   const show = (event: SeenEvent) => {
     if (isShown(event, wanted, form)) print(session, form, event);
   };
@@ -116,5 +122,6 @@ export async function events(session: Session, words: readonly string[]): Promis
     if (timer !== null) clearTimeout(timer);
     interrupt.stop();
   }
+  if (isTimeOver && !session.isConnected) throw new Failure("There was no connection before the time of '--until='");
   return 0;
 }

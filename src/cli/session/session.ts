@@ -219,6 +219,11 @@ export class Session {
     if (!this.terminal.stdoutIsTty) this.output.hold();
   }
 
+  /** Whether a connection was made. */
+  get isConnected(): boolean {
+    return this.#opened.length > 0;
+  }
+
   /** Registers something that close() closes; returns it. */
   keep<T extends { close(): void }>(thing: T): T {
     this.#opened.push(thing);

@@ -101,6 +101,16 @@ describe("machinectl events", () => {
     expect([columns.code, columns.asked]).toEqual([0, []]);
   });
 
+  test("where there is no connection before the time of --until=, that is an error, not a time without events", async () => {
+    class SilentProcess extends FakeProcess {
+      override connectPlainVarlink = () => new Promise<Varlink>(() => {});
+      override connectBus = () => new Promise<never>(() => {});
+    }
+    const process = new SilentProcess(ONE, {});
+    expect(await runMachinectl(["events", "--until=+10ms"], process)).toBe(1);
+    expect(process.stderr).toBe("There was no connection before the time of '--until='\n");
+  });
+
   test("with --json each line is an object, also the one about missed events", async () => {
     const { stdout, stderr } = await run(["--json=short"], [BEGIN, STARTED, MISSED, END]);
     expect(
