@@ -28,7 +28,7 @@ export async function* signalledEvents(session: Session, wanted: WantedEvents): 
   const waiting: SeenEvent[] = [];
   let missed = 0;
   let wake = () => {};
-  const bus = await session.managerConnection();
+  const bus = await session.managerConnection("signals");
   const enqueue = (event: string) => (body: readonly unknown[]) => {
     waiting.push({ time: Number(ports.nowUsec()), type: "machine", event, machine: String(body[0]) });
     if (waiting.length > WAITING_LIMIT) missed += waiting.splice(0, waiting.length - WAITING_LIMIT).length;

@@ -78,7 +78,7 @@ class Wait {
 
   /** Subscribes to the signals about the machine; `ended` is the exit status if it ends. */
   async #watch(ended: number): Promise<void> {
-    const bus = await this.#session.managerConnection();
+    const bus = await this.#session.managerConnection("signals");
     const arg0 = this.#name;
     await bus.subscribe({ ...MANAGER, member: "MachineNew", arg0 }, () => this.#came.resolve());
     await bus.subscribe({ ...MANAGER, member: "MachineRemoved", arg0 }, () => this.#ended.resolve(ended));

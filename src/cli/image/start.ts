@@ -25,7 +25,7 @@ export async function start(session: Session, names: readonly string[]): Promise
   for (const name of names) {
     await checkImage(session, name);
     // Signals are subscribed before the first job exists, so that its end cannot be missed.
-    watch ??= await attempt("Could not watch jobs", async () => JobWatch.start(await session.bus()));
+    watch ??= await attempt("Could not watch jobs", async () => JobWatch.start(await session.bus("signals")));
     jobs.push(await startUnit(session, unitOf(session, name)));
   }
   if (watch === null) return 0;

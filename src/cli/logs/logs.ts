@@ -34,7 +34,7 @@ class Follower {
 
   /** Subscribes to starts of the machine. */
   async watch(): Promise<void> {
-    const bus = await this.#session.managerConnection();
+    const bus = await this.#session.managerConnection("signals");
     await bus.subscribe({ ...MANAGER, member: "MachineNew", arg0: this.#name }, () => this.#started.resolve("started"));
   }
 

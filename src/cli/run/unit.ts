@@ -114,7 +114,7 @@ async function lastLines(session: Session, unit: string, sinceUsec: bigint): Pro
 export async function startRun(session: Session, order: RunOrder, life: Fd | null): Promise<void> {
   const unit = unitOfRun(order.machine);
   const failure = `Cannot run image '${order.image}' as machine '${order.machine}'`;
-  const watch = await attempt(failure, async () => JobWatch.start(await session.bus()));
+  const watch = await attempt(failure, async () => JobWatch.start(await session.bus("signals")));
   const begin = session.ports.nowUsec();
   const properties = propertiesOf(session, order, life);
   const { job } = await attempt(failure, async () => {
@@ -134,7 +134,7 @@ export async function startRun(session: Session, order: RunOrder, life: Fd | nul
 
 /** Stops the unit and waits for the end of the job. Throws error replies. */
 export async function stopRun(session: Session, machine: string): Promise<void> {
-  const watch = await JobWatch.start(await session.bus());
+  const watch = await JobWatch.start(await session.bus("signals"));
   const { job } = await session.serviceManager("StopUnit", { name: unitOfRun(machine), mode: "replace" });
   await watch.wait([job]);
 }

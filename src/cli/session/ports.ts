@@ -14,6 +14,9 @@ import type { PagerPipe, WriteBrief, WriteSome } from "./output.ts";
 /** A D-Bus connection, to a message bus or directly to one peer. */
 export type Bus = Pick<BusClient, "call" | "subscribe" | "onClose" | "close">;
 
+/** What a connection to a bus is for: calls alone, calls with descriptors in their replies, or signals as well. */
+export type BusUse = "calls" | "descriptors" | "signals";
+
 /** A connection to a Varlink service. */
 export type Varlink = Pick<VarlinkClient, "call" | "callAll" | "callMore" | "descriptors" | "close">;
 
@@ -49,7 +52,8 @@ export interface Ports {
   readonly writeBrief: WriteBrief;
   nowUsec(): bigint;
   zone(): Promise<Zone>;
-  connectBus(target: BusTarget): Promise<Bus>;
+  /** Connects to a bus; `use` is what the connection is for: with less, it is made faster. */
+  connectBus(target: BusTarget, use: BusUse): Promise<Bus>;
   connectVarlink(path: string): Promise<Varlink>;
   /** Connects to the same kind of service faster, but cannot pass descriptors. */
   connectPlainVarlink(path: string): Promise<Varlink>;

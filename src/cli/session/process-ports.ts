@@ -31,7 +31,10 @@ export function processPorts(): Ports {
     writeSome: (fd, bytes) => streams().writeSome(fd, bytes),
     nowUsec: () => BigInt(Date.now()) * 1000n,
     zone: async () => (await import("../format/time-zone.ts")).localZone(process.env["TZ"]),
-    connectBus: async (target) => (await import("../../ipc/plain/client.ts")).connectPlainBus(target),
+    connectBus: async (target, use) =>
+      use === "signals"
+        ? (await import("../../ipc/bus/client.ts")).connectBus(target)
+        : (await import("../../ipc/plain/client.ts")).connectPlainBus(target, use === "descriptors"),
     connectVarlink: async (path) => (await import("../../ipc/varlink/connect.ts")).connectVarlink(path),
     connectPlainVarlink: async (path) => (await import("../../ipc/varlink/plain.ts")).connectPlainVarlink(path),
     processName: async (pid) => (await import("../local/names.ts")).localProcessName(pid),

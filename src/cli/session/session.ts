@@ -16,7 +16,7 @@ import { adviceOn, busName, hintOn, MANAGER_NAME } from "./bus-words.ts";
 import { Failure, failed, isBusFailure } from "./failure.ts";
 import { Output } from "./output.ts";
 import { Patience } from "./patience.ts";
-import type { Bus, Ports, Varlink } from "./ports.ts";
+import type { Bus, BusUse, Ports, Varlink } from "./ports.ts";
 import { Report } from "./report.ts";
 import type { Settings } from "./settings.ts";
 import { busTarget, managerDirectory, meansLocalSockets } from "./target.ts";
@@ -120,28 +120,31 @@ export class Session {
    * Calls any object of the machine manager: over the bus, or over the private socket if the manager is not on the bus.
    */
   async callManager(call: PeerCall): Promise<unknown[]> {
-    this.#manager ??= this.#openManager();
+    this.#manager ??= this.#openManager("calls");
     const connection = await this.#manager;
     try {
       return await connection.call(this.#authorized(call));
     } catch (error) {
       if (!isBusFailure(error, ...NO_SUCH_SERVICE)) throw error;
-      const peer = await this.#openPrivate();
+      const peer = await this.#openPrivate("calls");
       if (peer === null) throw error;
       this.#manager = Promise.resolve(peer);
       return await peer.call(this.#authorized(call));
     }
   }
 
-  /** Returns the connection that is used for calls to the machine manager. */
-  managerConnection(): Promise<Bus> {
-    this.#manager ??= this.#openManager();
+  /**
+   * Returns the connection that is used for calls to the machine manager. `use` is for the first call: a later one for
+   * more makes another connection to the same bus.
+   */
+  managerConnection(use: BusUse = "calls"): Promise<Bus> {
+    this.#manager ??= this.#openManager(use);
     return this.#manager;
   }
 
-  /** Returns the connection to the message bus, for peers other than the machine manager. */
-  bus(): Promise<Bus> {
-    this.#bus ??= this.#openBus();
+  /** Returns the connection to the message bus, for peers other than the machine manager; `use` as above. */
+  bus(use: BusUse = "calls"): Promise<Bus> {
+    this.#bus ??= this.#openBus(use);
     return this.#bus;
   }
 
@@ -195,8 +198,8 @@ export class Session {
    * Connects to a bus or peer. A connection through ssh or systemd-run has no time limit, because these programs may
    * ask the user for a password first.
    */
-  async connectBus(target: BusTarget): Promise<Bus> {
-    const open = () => this.#connections.connectBus(target);
+  async connectBus(target: BusTarget, use: BusUse = "calls"): Promise<Bus> {
+    const open = () => this.#connections.connectBus(target, use);
     const isBridge = target.kind === "ssh" || target.kind === "login";
     const bus = isBridge ? await open() : await this.#patience.connect(busName(target), open);
     return this.#patience.bus(this.keep(bus));
@@ -243,16 +246,16 @@ export class Session {
   /**
    * Connects to the bus, or to the private socket: if $MACHINED_RUNTIME_DIRECTORY names the manager, or if no bus runs.
    */
-  async #openManager(): Promise<Bus> {
+  async #openManager(use: BusUse): Promise<Bus> {
     if (this.ports.env["MACHINED_RUNTIME_DIRECTORY"]) {
-      const peer = await this.#openPrivate();
+      const peer = await this.#openPrivate(use);
       if (peer !== null) return peer;
     }
     try {
-      return await this.bus();
+      return await this.bus(use);
     } catch (error) {
       const cause = error instanceof Error ? error.cause : undefined;
-      const peer = NO_BUS.includes(errnoNameOf(cause) ?? "") ? await this.#openPrivate() : null;
+      const peer = NO_BUS.includes(errnoNameOf(cause) ?? "") ? await this.#openPrivate(use) : null;
       if (peer === null) throw error;
       return peer;
     }
@@ -261,23 +264,23 @@ export class Session {
   /**
    * Connects to the manager's private D-Bus socket; returns null if that is not possible or another manager is meant.
    */
-  async #openPrivate(): Promise<Bus | null> {
+  async #openPrivate(use: BusUse): Promise<Bus | null> {
     const { scope } = this.settings;
     const directory = scope === "system" ? managerDirectory(scope, this.ports.env) : null;
     if (directory === null || !meansLocalSockets(this.settings, this.ports.env)) return null;
     try {
-      return await this.connectBus({ kind: "private", path: `${directory}/private` });
+      return await this.connectBus({ kind: "private", path: `${directory}/private` }, use);
     } catch {
       return null;
     }
   }
 
-  async #openBus(): Promise<Bus> {
+  async #openBus(use: BusUse): Promise<Bus> {
     const { scope, transport } = this.settings;
     let target: BusTarget | null = null;
     try {
       target = await busTarget(this.settings, () => this.ports.account());
-      return await this.connectBus(target);
+      return await this.connectBus(target, use);
     } catch (error) {
       if (this.#patience.isOver) throw error;
       const attempt = `Failed to connect to ${scope} scope bus via ${transport.kind} transport`;

@@ -5,13 +5,16 @@ import type { Fd } from "../../kernel/file/fd.ts";
 import { own } from "../format/own-sequence.ts";
 import type { Environment, Terminal } from "../format/terminal.ts";
 import { startPolkitAgent } from "../session/agents.ts";
-import { Failure, failed } from "../session/failure.ts";
+import { Failure, failed, isBusFailure } from "../session/failure.ts";
 import type { Bus } from "../session/ports.ts";
 import type { Session } from "../session/session.ts";
 import type { SessionEnd, SessionResult } from "./pty-forward.ts";
 
 const NAME = "org.freedesktop.machine1";
 const LOCAL_HOST = ".host";
+const NO_SUCH_MACHINE = `${NAME}.NoSuchMachine`;
+/** The signals about a machine are subscribed to after this time, while a program of the command line runs. */
+const BRIEF_MS = 500;
 
 /** How a verb opens its terminal. */
 interface TerminalRequest {
@@ -41,7 +44,7 @@ export async function runTerminal(
       machineIsGone = true;
       whenGone();
     });
-  const master = await openTerminal(session, request, follow, opened);
+  const master = await openTerminal(session, request, request.runsProgram ? null : follow, opened);
   if (!session.settings.quiet) session.report.info(greeting(machine));
   const context = isSilent(session, request) ? "" : await startContext(session, machine);
   const { PtySession } = await import("./pty-forward.ts");
@@ -55,7 +58,11 @@ export async function runTerminal(
   if (request.runsProgram) expectShortWait();
   whenGone = () => forward.expectHangup();
   if (machineIsGone) whenGone();
+  const later = request.runsProgram
+    ? setTimeout(() => void followLater(session, machine, follow, whenGone), BRIEF_MS)
+    : null;
   const result = await forward.run();
+  if (later !== null) clearTimeout(later);
   if (!session.settings.quiet) session.report.info(farewell(machine, kind, result.end, machineIsGone));
   session.output.write(context);
   return result;
@@ -70,26 +77,59 @@ function isSilent({ settings }: Session, { runsProgram }: TerminalRequest): bool
 }
 
 /**
- * Opens the terminal. Subscribes to the machine's end before that, because the machine may end at once. Throws a
- * Failure.
+ * Subscribes to the machine's end while its program runs already; calls `whenGone` if the machine has ended before. A
+ * terminal that no process has opened does not hang up with its machine.
+ */
+async function followLater(
+  session: Session,
+  machine: string,
+  follow: (bus: Bus) => Promise<unknown>,
+  whenGone: () => void,
+): Promise<void> {
+  try {
+    await follow(await session.managerConnection());
+    await session.manager("GetMachine", { name: machine });
+  } catch (error) {
+    // Without a bus, the terminal's end is still seen.
+    if (isBusFailure(error, NO_SUCH_MACHINE)) whenGone();
+  }
+}
+
+/**
+ * Opens the terminal. Subscribes to the machine's end before that, if `follow` is given, because the machine may end at
+ * once. Throws a Failure.
  */
 async function openTerminal(
   session: Session,
   request: TerminalRequest,
-  follow: (bus: Bus) => Promise<unknown>,
+  follow: ((bus: Bus) => Promise<unknown>) | null,
   opened: (path: string) => void,
 ): Promise<Fd> {
   try {
-    const connection = await session.managerConnection();
-    await follow(connection);
-    const { pty, pty_path } = await request.open(session);
+    const connection = await session.managerConnection(follow === null ? "descriptors" : "signals");
+    // Sent before the call that opens the terminal.
+    const followed = follow?.(connection) ?? Promise.resolve();
+    const { pty, pty_path } = await openFollowed(request.open(session), followed);
     // The call may have moved to the manager's private socket.
     const other = await session.managerConnection();
-    if (other !== connection) await follow(other);
+    if (other !== connection) await follow?.(other);
     opened(pty_path);
     return pty;
   } catch (error) {
     throw error instanceof Failure ? error : failed(`Failed to get ${request.kind} PTY`, error);
+  }
+}
+
+/** Waits for the terminal, and for the subscription; closes the terminal where that fails. */
+async function openFollowed(opening: ReturnType<TerminalRequest["open"]>, followed: Promise<unknown>) {
+  followed.catch(() => {});
+  const terminal = await opening;
+  try {
+    await followed;
+    return terminal;
+  } catch (error) {
+    terminal.pty.close();
+    throw error;
   }
 }
 

@@ -93,6 +93,6 @@ export class ShellStatus {
 
 /** Connects to the bus on which the service manager of the machine is. */
 async function connect(session: Session, machine: string): Promise<Bus> {
-  if (machine === ".host") return session.bus();
-  return session.connectBus({ kind: "machine", name: machine });
+  if (machine === ".host") return session.bus("signals");
+  return session.connectBus({ kind: "machine", name: machine }, "signals");
 }

@@ -43,11 +43,17 @@ interface Subscription {
   readonly handler: SignalHandler;
 }
 
+/** A match rule that the broker was told, once for all subscriptions that have it. */
+interface AddedRule {
+  users: number;
+  readonly added: Promise<unknown>;
+}
+
 export class BusClient {
   readonly #connection: BusConnection;
   readonly #peerToPeer: boolean;
   readonly #subscriptions = new Set<Subscription>();
-  readonly #rules = new Map<string, number>();
+  readonly #rules = new Map<string, AddedRule>();
   readonly #owners = new Map<string, string>();
   readonly #closeHandlers = new Set<(error?: Error) => void>();
   #callHandler: ((message: Incoming) => void) | null = null;
@@ -135,37 +141,50 @@ export class BusClient {
    * Calls `handler` for each signal that fits the rule, from now on; returns a function that ends the subscription.
    * A rule with a well-known name as sender accepts only signals of the owner of that name, because any peer may send
    * us signals.
+   *
+   * What the broker is asked for is sent before this returns, and the broker keeps the order: a call that is sent next
+   * causes no signal that is missed.
    */
   async subscribe(rule: MatchRule, handler: SignalHandler): Promise<() => Promise<void>> {
     const subscription = { rule, handler };
     this.#subscriptions.add(subscription);
-    try {
-      if (rule.sender !== undefined) await this.#followOwner(rule.sender);
-      await this.#addRule(matchText(rule));
-    } catch (error) {
-      this.#subscriptions.delete(subscription);
-      throw error;
-    }
-    return async () => {
+    const followed = rule.sender === undefined ? null : this.#followOwner(rule.sender);
+    const added = this.#addRule(matchText(rule));
+    const end = async () => {
       if (this.#subscriptions.delete(subscription)) await this.#removeRule(matchText(rule));
     };
+    const results = await Promise.allSettled([added, followed]);
+    const failure = results.find((result) => result.status === "rejected");
+    if (failure === undefined) return end;
+    if (results[0].status === "rejected") this.#subscriptions.delete(subscription);
+    else void end();
+    throw failure.reason;
   }
 
   async #addRule(text: string): Promise<void> {
     if (this.#peerToPeer) return;
-    const count = this.#rules.get(text) ?? 0;
-    this.#rules.set(text, count + 1);
-    if (count === 0) await this.driver("AddMatch", "s", [text]);
+    const rule = this.#rules.get(text) ?? { users: 0, added: this.driver("AddMatch", "s", [text]) };
+    rule.users++;
+    this.#rules.set(text, rule);
+    try {
+      await rule.added;
+    } catch (error) {
+      this.#leaveRule(text);
+      throw error;
+    }
+  }
+
+  /** Returns whether this was the rule's last user. */
+  #leaveRule(text: string): boolean {
+    const rule = this.#rules.get(text);
+    if (rule === undefined || --rule.users > 0) return false;
+    this.#rules.delete(text);
+    return true;
   }
 
   async #removeRule(text: string): Promise<void> {
     if (this.#peerToPeer || this.#closed !== null) return;
-    const count = (this.#rules.get(text) ?? 1) - 1;
-    if (count > 0) this.#rules.set(text, count);
-    else {
-      this.#rules.delete(text);
-      await this.driver("RemoveMatch", "s", [text]).catch(() => {});
-    }
+    if (this.#leaveRule(text)) await this.driver("RemoveMatch", "s", [text]).catch(() => {});
   }
 
   async #followOwner(name: string): Promise<void> {
@@ -173,17 +192,30 @@ export class BusClient {
     this.#owners.set(name, "");
     const rule = { sender: BROKER, interface: BROKER, member: "NameOwnerChanged", arg0: name };
     let hasChanged = false;
-    await this.subscribe(rule, ([, , owner]) => {
+    const subscribed = this.subscribe(rule, ([, , owner]) => {
       hasChanged = true;
       this.#owners.set(name, owner as string);
     });
+    const asked = this.#ownerOf(name);
+    try {
+      const [owner] = await Promise.all([asked, subscribed]);
+      // A change that follows the reply in the same read is handled before this.
+      if (!hasChanged) this.#owners.set(name, owner);
+    } catch (error) {
+      // The next subscription asks again.
+      this.#owners.delete(name);
+      throw error;
+    }
+  }
+
+  /** Returns "" where nobody owns the name yet: NameOwnerChanged will report its owner. */
+  async #ownerOf(name: string): Promise<string> {
     try {
       const [owner] = await this.driver("GetNameOwner", "s", [name]);
-      // A change that follows the reply in the same read is handled before this.
-      if (!hasChanged) this.#owners.set(name, owner as string);
+      return owner as string;
     } catch (error) {
-      // Nobody owns the name yet: NameOwnerChanged will report its owner.
       if (!(error instanceof BusError)) throw error;
+      return "";
     }
   }
 

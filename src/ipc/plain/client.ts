@@ -46,13 +46,14 @@ function passesDescriptors(call: BusCall): boolean {
 type Calls = Pick<BusClient, "call" | "subscribe" | "onClose" | "close">;
 
 /**
- * Connects to a bus or peer. Throws an error with errno where there is none, BusError where it refuses us. Descriptors
- * among the values of a reply belong to the caller.
+ * Connects to a bus or peer, also for descriptors where calls with such are expected. Throws an error with errno where
+ * there is none, BusError where it refuses us. Descriptors among the values of a reply belong to the caller.
  */
-export async function connectPlainBus(target: BusTarget): Promise<Calls> {
+export async function connectPlainBus(target: BusTarget, expectsDescriptors = false): Promise<Calls> {
   // A connection through a program is made only once, because ssh(1) may ask for a password.
   if (target.kind === "ssh" || target.kind === "login") return connectWhole(target);
-  return PlainBus.greeted(target, (await engineSocket(target)) ?? (await ownSocket(target)));
+  const plain = expectsDescriptors ? null : await engineSocket(target);
+  return PlainBus.greeted(target, plain ?? (await ownSocket(target)));
 }
 
 async function ownSocket(target: BusTarget): Promise<PlainSocket> {

@@ -96,7 +96,8 @@ describe("shell", () => {
     expect(asked).toEqual([]);
   });
 
-  test("the client subscribes to the end of the machine before it opens anything", async () => {
+  test("the client subscribes to the end of the machine before it opens a shell, and not at once for a program", async () => {
+    expect((await run(["shell", "alpha", "/bin/true"])).rules).toEqual([]);
     const { rules } = await run(["shell", "alpha"]);
     expect(rules).toEqual([
       {

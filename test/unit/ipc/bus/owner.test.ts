@@ -6,6 +6,7 @@ import { BusStream, type Incoming } from "../../../../src/ipc/bus/stream.ts";
 import { encodeMessage } from "../../../../src/ipc/message/message.ts";
 import { SocketStream } from "../../../../src/kernel/socket/stream.ts";
 import { socketPair } from "../../../../src/kernel/socket/unix.ts";
+import { until } from "../../../kernel/support.ts";
 
 const DRIVER = "org.freedesktop.DBus";
 const WHERE = { path: "/", interface: "a.b" };
@@ -20,8 +21,17 @@ const reply = ({ serial: to }: Incoming, text?: string) =>
 const changed = (...body: string[]) =>
   bytes({ type: 4, path: "/", interface: DRIVER, member: "NameOwnerChanged", signature: "sss", body });
 
-/** A client whose broker answers GetNameOwner with `answer`. */
-async function connected(answer: (question: Incoming) => Buffer) {
+const refusal = ({ serial: to }: Incoming) =>
+  bytes({
+    type: 3,
+    replySerial: to,
+    errorName: `${DRIVER}.Error.LimitsExceeded`,
+    signature: "s",
+    body: ["too many rules"],
+  });
+
+/** A client whose broker answers GetNameOwner with `answer`, and other calls with `others`. */
+async function connected(answer: (question: Incoming) => Buffer, others: (call: Incoming) => Buffer = reply) {
   const [ours, theirs] = socketPair();
   const uid = process.geteuid?.() ?? 0;
   let socket: SocketStream | null = null;
@@ -33,7 +43,7 @@ async function connected(answer: (question: Incoming) => Buffer) {
     Hello: (message) => reply(message, ":1.7"),
     GetNameOwner: answer,
   };
-  const message = (call: Incoming) => socket?.write((answers[call.member ?? ""] ?? reply)(call));
+  const message = (call: Incoming) => socket?.write((answers[call.member ?? ""] ?? others)(call));
   const peer = new BusStream(open, { message, end: () => {} }, { handshake: new ServerHandshake(uid, "00") });
   const client = await BusClient.open(ours);
   const close = () => {
@@ -57,4 +67,43 @@ test.each([
   await promise;
   close();
   expect(seen).toEqual([":1.2"]);
+});
+
+test("a subscription, and a call after it, are sent at once, in this order", async () => {
+  const held: Incoming[] = [];
+  const hold = (call: Incoming) => {
+    held.push(call);
+    return Buffer.alloc(0);
+  };
+  const { client, send, close } = await connected(hold, hold);
+  const subscribed = client.subscribe({ sender: "x.y", member: "S" }, () => {});
+  const called = client.call({ destination: "x.y", ...WHERE, member: "Start" });
+  const expected = ["AddMatch", "GetNameOwner", "AddMatch", "Start"];
+  await until(() => held.length === expected.length, "the calls");
+  expect(held.map(({ member }) => member ?? "")).toEqual(expected);
+  for (const call of held) send(reply(call, call.member === "GetNameOwner" ? ":1.1" : undefined));
+  await Promise.all([subscribed, called]);
+  close();
+});
+
+test("after a refused subscription, the next one of the same rule asks the broker again", async () => {
+  let isRefusing = true;
+  const rules: string[] = [];
+  const add = (call: Incoming) => {
+    const [rule] = call.values();
+    const isRefused = isRefusing && String(rule).includes("member='S'");
+    rules.push(`${call.member}${isRefused ? " refused" : ""}`);
+    return isRefused ? refusal(call) : reply(call);
+  };
+  const { client, send, close } = await connected((question) => reply(question, ":1.1"), add);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const rule = { sender: "x.y", member: "S" };
+  await expect(client.subscribe(rule, () => {})).rejects.toThrow("too many rules");
+  isRefusing = false;
+  const end = await client.subscribe(rule, () => resolve());
+  send(bytes({ type: 4, ...WHERE, member: "S", sender: ":1.1" }));
+  await promise;
+  await end();
+  expect(rules).toEqual(["AddMatch", "AddMatch refused", "AddMatch", "RemoveMatch"]);
+  close();
 });
