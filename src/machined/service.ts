@@ -129,8 +129,7 @@ export class Service implements Daemon, Served {
   }
 
   async connected(bus: BusClient): Promise<void> {
-    await this.#systemd?.attach(bus);
-    const version = (await this.#systemd?.version()) ?? null;
+    const version = (await this.#systemd?.attach(bus)) ?? null;
     if (version !== null) this.hostVersion = version;
     else if (this.#systemd !== null)
       this.log.warning("systemd reports no version: users need the permissions of its newest release");

@@ -38,8 +38,11 @@ export class Systemd1 implements ServiceManager, UnitFiles {
     this.#scopes = new SystemdScopes(this.#calls, this.#jobs, scope === "system");
   }
 
-  /** Subscribes to the manager's signals on this bus; called again after the bus was lost. */
-  async attach(bus: BusClient): Promise<void> {
+  /**
+   * Subscribes to the manager's signals on this bus; called again after the bus was lost. Returns the manager's version,
+   * or null where it reports none.
+   */
+  async attach(bus: BusClient): Promise<number | null> {
     bus.onClose(() => this.#calls.forget(bus));
     const rule = { sender: SYSTEMD1_NAME, path: SYSTEMD_MANAGER.path, interface: SYSTEMD_MANAGER.interface };
     const owner = {
@@ -48,7 +51,7 @@ export class Systemd1 implements ServiceManager, UnitFiles {
       member: "NameOwnerChanged",
       arg0: SYSTEMD1_NAME,
     };
-    await Promise.all([
+    const subscribed = Promise.all([
       bus.subscribe({ ...rule, member: "JobRemoved" }, ([, job, unit, result]) => {
         this.#jobs.removed(job as string, result as string);
         if (unit === SHUTDOWN && result !== "done") this.#events.stopping(false);
@@ -61,10 +64,13 @@ export class Systemd1 implements ServiceManager, UnitFiles {
       bus.subscribe(owner, ([, , newOwner]) => {
         if (newOwner !== "") void this.#subscribe(bus).then(() => this.#lookUpAll());
       }),
+      this.#subscribe(bus),
     ]);
-    await this.#subscribe(bus);
+    // Calls from now on follow the subscriptions on the connection, whose order broker and manager keep.
     this.#calls.use(bus);
+    const [version] = await Promise.all([systemdVersion((call) => this.#calls.ask(call)), subscribed]);
     this.#lookUpAll();
+    return version;
   }
 
   async #subscribe(bus: BusClient): Promise<void> {
@@ -153,11 +159,6 @@ export class Systemd1 implements ServiceManager, UnitFiles {
     const cgroup = cgroupOfProcess(pid);
     const found = unitOfCgroup(this.#scope === "user" ? belowUserManager(cgroup) : cgroup);
     return found === null ? null : { unit: found.unit, subgroup: found.subgroup, cgroup };
-  }
-
-  /** Returns the manager's version, or null where it reports none. */
-  version(): Promise<number | null> {
-    return systemdVersion((call) => this.#calls.ask(call));
   }
 }
 
