@@ -7,7 +7,7 @@ const MAX_LINE_BYTES = 16 << 10;
 export interface Handshake {
   /** The bytes to send first. */
   begin(): Buffer;
-  /** Whether messages may follow `begin()` before the peer has answered; descriptors are not passed then. */
+  /** Whether messages without descriptors may follow `begin()` before the peer has answered. */
   readonly sendsAhead: boolean;
   /**
    * Takes bytes of the peer. Returns the answer, and the bytes after the handshake once it is complete (else null).
@@ -59,12 +59,16 @@ export class ClientHandshake implements Handshake {
 
   /**
    * `uid` is the user as the server sees us; that differs from our own inside another user namespace. Unless
-   * descriptors are passed, the server is not asked whether it takes any, and sends none.
+   * descriptors are passed, the server is not asked whether it takes any, and sends none. Brokers and our own daemons
+   * read messages that they get with the handshake; programs between us and a bus may lose them.
    */
-  constructor(uid: number = process.geteuid?.() ?? 0, options: { passesDescriptors?: boolean } = {}) {
+  constructor(
+    uid: number = process.geteuid?.() ?? 0,
+    options: { passesDescriptors?: boolean; sendsAhead?: boolean } = {},
+  ) {
     this.#uid = uid;
     this.#passesDescriptors = options.passesDescriptors ?? true;
-    this.sendsAhead = !this.#passesDescriptors;
+    this.sendsAhead = options.sendsAhead ?? false;
   }
 
   begin(): Buffer {

@@ -122,13 +122,14 @@ export class BusStream {
 
   /**
    * Sends a message; descriptors are duplicated, so that the caller keeps its own. Waits for authentication, unless the
-   * handshake allows messages before its end.
+   * handshake allows messages before its end. Messages keep their order.
    */
   send(message: Outgoing): void {
     if (this.#ended) return;
     const encoded = encodeMessage(message);
     const descriptors = encoded.descriptors.map((descriptor) => (descriptor as Fd).duplicate());
-    if (this.#ready || this.#handshake.sendsAhead) this.#write(encoded.bytes, descriptors);
+    const isAhead = this.#handshake.sendsAhead && descriptors.length === 0 && this.#waiting.length === 0;
+    if (this.#ready || isAhead) this.#write(encoded.bytes, descriptors);
     else this.#waiting.push({ bytes: encoded.bytes, descriptors });
   }
 

@@ -5,7 +5,7 @@ import type { Fd } from "../../kernel/file/fd.ts";
 import { connectUnix, endConnection, socketPair } from "../../kernel/socket/unix.ts";
 import { busAddresses, unixAddressOf } from "./address.ts";
 import { ChildErrors } from "./child-errors.ts";
-import type { Handshake } from "./handshake.ts";
+import { ClientHandshake, type Handshake } from "./handshake.ts";
 import { sshDestination, sshProgram } from "./ssh-options.ts";
 
 export type BusTarget =
@@ -52,7 +52,7 @@ export async function openTransport(target: BusTarget): Promise<Transport> {
   switch (target.kind) {
     case "system":
     case "user":
-      return { fd: connectBusOf(target.kind) };
+      return { fd: connectBusOf(target.kind), handshake: new ClientHandshake(undefined, { sendsAhead: true }) };
     case "private":
       return { fd: connectUnix(target.path), peerToPeer: true };
     case "machine":

@@ -39,8 +39,8 @@ export class Systemd1 implements ServiceManager, UnitFiles {
   }
 
   /**
-   * Subscribes to the manager's signals on this bus; called again after the bus was lost. Returns the manager's version,
-   * or null where it reports none.
+   * Subscribes to the manager's signals on this bus; called again after the bus was lost. Returns the manager's
+   * version, or null where it reports none.
    */
   async attach(bus: BusClient): Promise<number | null> {
     bus.onClose(() => this.#calls.forget(bus));
