@@ -5,7 +5,7 @@ import { dirname } from "node:path";
 import { errnoNameOf } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import { FileLock } from "../kernel/file/lock.ts";
-import { NameTaken } from "./system-bus.ts";
+import { NameTaken, PREDECESSOR_MS, PREDECESSOR_POLL_MS } from "./system-bus.ts";
 
 /**
  * The exit status where another daemon serves already (EX_UNAVAILABLE of sysexits.h); units do not restart after it.
@@ -22,19 +22,29 @@ class AlreadyRunning extends Error {
 }
 
 /**
- * Takes the lock at `path` until it is disposed. Throws AlreadyRunning where another daemon holds it. Logs a warning
- * and returns null where the lock file cannot be made (disk full, a file in place of the directory).
+ * Takes the lock at `path` until it is disposed. Waits for PREDECESSOR_MS for another daemon that holds it, and then
+ * throws AlreadyRunning. Logs a warning and returns null where the lock file cannot be made (disk full, a file in place
+ * of the directory).
  */
-export function lockInstance(path: string, log: Log): Disposable | null {
-  try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-    return FileLock.take(path, "exclusive");
-  } catch (error) {
-    const errno = errnoNameOf(error);
-    if (errno === null) throw error;
-    if (errno === "EBUSY") throw new AlreadyRunning(`Another daemon runs already: it has locked ${path}`);
-    log.warning(`Cannot lock ${path}: ${(error as Error).message}`);
-    return null;
+export async function lockInstance(path: string, log: Log): Promise<Disposable | null> {
+  const deadline = performance.now() + PREDECESSOR_MS;
+  for (let isWaiting = false; ; await Bun.sleep(PREDECESSOR_POLL_MS)) {
+    try {
+      mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+      return FileLock.take(path, "exclusive");
+    } catch (error) {
+      const errno = errnoNameOf(error);
+      if (errno === null) throw error;
+      if (errno !== "EBUSY") {
+        log.warning(`Cannot lock ${path}: ${(error as Error).message}`);
+        return null;
+      }
+      if (performance.now() > deadline) {
+        throw new AlreadyRunning(`Another daemon runs already: it has locked ${path}`);
+      }
+      if (!isWaiting) log.info(`Another daemon has locked ${path}, waiting for its end.`);
+      isWaiting = true;
+    }
   }
 }
 

@@ -206,7 +206,7 @@ export class ServiceShell {
    */
   async #start(): Promise<void> {
     const { busPatienceMs } = this.#options;
-    this.#lock = lockInstance(this.#options.lock, this.log);
+    this.#lock = await lockInstance(this.#options.lock, this.log);
     const connecting = this.#connect();
     await (busPatienceMs === undefined ? connecting : Promise.race([connecting, Bun.sleep(busPatienceMs)]));
     // A bus that answers after the wait may still report that the name is taken.

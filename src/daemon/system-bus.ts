@@ -15,8 +15,12 @@ const RETRY_MS = 1_000;
 const RETRY_LIMIT_MS = 30_000;
 /** Results of RequestName(): primary owner, already owner. */
 const NAME_IS_OURS = new Set([1, 4]);
-const NAME_PATIENCE_MS = 2_000;
-const NAME_POLL_MS = 50;
+/**
+ * How long a starting daemon waits for one that ends: a daemon that was just killed owns its name until the broker
+ * notices, and one that was told to end may have to finish something.
+ */
+export const PREDECESSOR_MS = 5_000;
+export const PREDECESSOR_POLL_MS = 50;
 /** A flag of RequestName(): fail instead of waiting for the name. */
 const DO_NOT_QUEUE = 4;
 
@@ -117,9 +121,9 @@ export class SystemBus {
     for (const message of early.take()) take(message);
   }
 
-  /** Takes the name, with retries: a daemon that was just killed owns it until the broker notices the end. */
+  /** Takes the name, which a daemon that ends may still own. */
   async #takeName(bus: BusClient): Promise<void> {
-    for (const deadline = performance.now() + NAME_PATIENCE_MS; ; await Bun.sleep(NAME_POLL_MS)) {
+    for (const deadline = performance.now() + PREDECESSOR_MS; ; await Bun.sleep(PREDECESSOR_POLL_MS)) {
       const [result] = (await bus.driver("RequestName", "su", [this.#name, DO_NOT_QUEUE])) as [number];
       if (NAME_IS_OURS.has(result)) return;
       if (performance.now() > deadline) throw new NameTaken(this.#name);

@@ -1,8 +1,9 @@
 // Two daemons for one runtime directory or one bus, and a bus that is restarted.
 import { afterEach, describe, expect, test } from "bun:test";
-import { readdirSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { openPath } from "../../src/kernel/file/fd.ts";
+import { FileLock } from "../../src/kernel/file/lock.ts";
 import { isRoot, manager, needsRoot, TestDaemon } from "../lib/daemon.ts";
 import { descriptorsTo } from "../lib/descriptors.ts";
 import { hasBusDaemon, TestBus } from "../lib/private-bus.ts";
@@ -36,6 +37,17 @@ describe.skipIf(!isRoot)(`a second daemon${needsRoot}`, () => {
     expect((await manager(await daemon.bus(), "ListMachines"))[0]).toHaveLength(1);
     await daemon.kill("SIGKILL");
     await daemon.run();
+    expect((await manager(await daemon.bus(), "ListMachines"))[0]).toHaveLength(1);
+  });
+
+  test("in the same directory takes over from one that ends", async () => {
+    await using daemon = TestDaemon.prepare();
+    mkdirSync(join(daemon.runtime, "machine"));
+    const lock = FileLock.take(join(daemon.runtime, "machine/lock"), "exclusive");
+    const started = daemon.run();
+    await waitFor(() => expect(daemon.log).toContain("waiting for its end"), "the new daemon to wait");
+    lock[Symbol.dispose]();
+    await started;
     expect((await manager(await daemon.bus(), "ListMachines"))[0]).toHaveLength(1);
   });
 });
