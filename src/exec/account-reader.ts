@@ -6,6 +6,7 @@ import { sealedFile } from "../kernel/file/memory-file.ts";
 import type { PidRef } from "../kernel/process/pidref.ts";
 import { spawnSelf } from "../kernel/process/spawn.ts";
 import { type Account, type AccountRequest, accountAtOnce, accountOf } from "./account.ts";
+import { whileRunning } from "./ended.ts";
 
 /**
  * Descriptors of the reading process: pipe for the result, pidfd of the leader, file with the request, and `life`,
@@ -75,7 +76,7 @@ export function reportAccount(request: () => AccountRequest): void {
   let result: Result;
   try {
     const wanted = request();
-    result = { account: wanted.leader.verified(() => accountOf(wanted)) };
+    result = { account: whileRunning(wanted.machine, wanted.leader, () => accountOf(wanted)) };
   } catch (error) {
     result = { errno: errnoNameOf(error) ?? "EIO", message: (error as Error).message };
   }

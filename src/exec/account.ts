@@ -12,6 +12,7 @@ import { processGid, processUid } from "../kernel/process/process-file.ts";
 import { openProcessLink } from "../kernel/process/process-link.ts";
 import { openPathCached } from "../registry/machine/open-cached.ts";
 import { HOST_ID_END, type IdKind, idMapsOf, mapInward, mapOutward } from "../registry/machine/uid-map.ts";
+import { whileRunning } from "./ended.ts";
 
 /** The machine and user whose account is looked up. */
 export interface AccountRequest {
@@ -173,7 +174,8 @@ export function accountOf(request: AccountRequest, read: ReadFile = readWaiting(
 /** As `accountOf()`, but returns null where reading might block. Throws `ESRCH` also where the leader has ended. */
 export function accountAtOnce(request: AccountRequest): Account | null {
   try {
-    return request.leader.verified(() => accountOf(request, readAtOnce(request.leader)));
+    const { machine, leader } = request;
+    return whileRunning(machine, leader, () => accountOf(request, readAtOnce(leader)));
   } catch (error) {
     if (error instanceof NotAtOnce) return null;
     throw error;

@@ -1,14 +1,15 @@
 // machined-exec-command: the child process that run.ts starts for a command. It prepares the arguments of
 // machined-enter and executes that program. With the argument `account` it reads the machine's user database
 // (account-reader.ts).
+
 import { readFileSync, writeSync } from "node:fs";
-import { ErrnoError, errnoNameOf } from "../base/error.ts";
+import { errnoNameOf } from "../base/error.ts";
 import { Fd } from "../kernel/file/fd.ts";
 import { PidRef } from "../kernel/process/pidref.ts";
-import { isErrno } from "../kernel/syscall/error.ts";
 import { printError } from "../kernel/terminal/print.ts";
 import type { AccountRequest } from "./account.ts";
 import { READER_FDS, READER_WORD, reportAccount } from "./account-reader.ts";
+import { openLeader } from "./ended.ts";
 import type { EnterRequest } from "./enter.ts";
 import { programFile } from "./program-file.ts";
 import { becomeCommand, COMMAND_FDS, type CommandWords } from "./run.ts";
@@ -24,12 +25,7 @@ function inheritedWords<Words>(number: number): Words {
 
 /** Returns the machine's leader, whose pidfd is inherited. Throws `ESRCH` where the machine has ended meanwhile. */
 function inheritedLeader(number: number, machine: string): PidRef {
-  try {
-    return PidRef.fromPidFd(Fd.inherited(number));
-  } catch (error) {
-    if (!isErrno(error, "ESRCH")) throw error;
-    throw new ErrnoError("ESRCH", `Machine '${machine}' has ended`, { cause: error });
-  }
+  return openLeader(machine, () => PidRef.fromPidFd(Fd.inherited(number)));
 }
 
 /**

@@ -1,8 +1,10 @@
 // Prepares a command inside a machine: the arguments of machined-enter (src/exec/enter) and the command's environment.
+
 import { ErrnoError } from "../base/error.ts";
 import { cgroupHierarchies } from "../kernel/cgroup/mount.ts";
 import type { WindowSize } from "../kernel/terminal/pty.ts";
 import { type Account, type AccountRequest, accountOf, outerId } from "./account.ts";
+import { whileRunning } from "./ended.ts";
 
 export interface EnterRequest extends AccountRequest {
   /** The working directory; null for the user's home, or "/" where there is none. */
@@ -70,7 +72,7 @@ export function enterCommand(
 ): EnterCommand {
   const { leader, machine } = request;
   requireAgreement(request);
-  return leader.verified(() => {
+  return whileRunning(machine, leader, () => {
     const { uid, gid, groups, entry } = account ?? accountOf(request);
     const home = entry?.home.startsWith("/") ? entry.home : null;
     const words: Record<string, string | number | null> = {

@@ -1,5 +1,7 @@
 // Queries systemd-machined for the machine in which a command is to run.
+
 import { ERRORS, ErrnoError, MachinedError } from "../base/error.ts";
+import { MachineEnded, openLeader } from "../exec/ended.ts";
 import { runtimeDirectory } from "../ipc/runtime-directory.ts";
 import { VarlinkError } from "../ipc/varlink/client.ts";
 import { connectVarlink } from "../ipc/varlink/connect.ts";
@@ -61,13 +63,13 @@ export async function holdMachine(name: string): Promise<HeldMachine> {
   }
   const pid = described.leader?.pid ?? 0;
   if (pid <= 0) throw new ErrnoError("ESRCH", `Machine '${name}' has no leader`);
-  const leader = PidRef.of(pid);
+  const leader = openLeader(name, () => PidRef.of(pid));
   if (isLeader(leader, described)) {
     const { class: kind, UID: ownerUid = 0 } = described;
     return { name: described.name, class: kind, ownerUid, leader, [Symbol.dispose]: () => leader[Symbol.dispose]() };
   }
   leader[Symbol.dispose]();
-  throw new ErrnoError("ESRCH", `Machine '${name}' has ended`);
+  throw new MachineEnded(name);
 }
 
 /** Returns whether the name still belongs to this machine; to be called after waiting. */

@@ -1,11 +1,13 @@
 // io.machined.Exec.Run: runs a command for a caller that polkit has authorized, as a child of this service. The child,
 // not the service, receives the caller's descriptors: closing one whose file system does not answer would block the
 // service.
+
 import { IoMachinedExec } from "../api/varlink/io-machined-exec.ts";
 import { ErrnoError, errnoNameOf, MachinedError } from "../base/error.ts";
 import { type Grant, permissionsOf } from "../daemon/permission/access.ts";
 import type { Authority } from "../daemon/permission/authority.ts";
 import { authorize } from "../daemon/permission/polkit.ts";
+import { MachineEnded } from "../exec/ended.ts";
 import { startForCaller } from "../exec/run.ts";
 import { noStreams } from "../exec/streams.ts";
 import { invalidParameter } from "../ipc/varlink/schema.ts";
@@ -83,7 +85,7 @@ async function authorized(call: VarlinkCall, machine: HeldMachine, parameters: R
   const grant = grantFor(machine, user, command[0] ?? "");
   await authorize(around.authority, call, permissionsOf(IoMachinedExec.methods.Run.access, grant, ANY_HOST));
   // Authorization may have taken minutes.
-  if (!(await isStill(machine))) throw new ErrnoError("ESRCH", `Machine '${machine.name}' has ended`);
+  if (!(await isStill(machine))) throw new MachineEnded(machine.name);
 }
 
 async function runHere(call: VarlinkCall, parameters: RunParameters, around: RunContext): Promise<number> {

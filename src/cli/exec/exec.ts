@@ -1,7 +1,9 @@
 // `machinectl exec`: runs a command in a machine with the caller's own standard input, output and error, not on a
 // terminal of the machine. Root enters the machine itself; for other users machined-exec does; virtual machines and
 // other hosts are reached over ssh.
+
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
+import { MachineEnded } from "../../exec/ended.ts";
 import type { EnterRequest } from "../../exec/enter.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
 import type { JsonMode } from "../format/json.ts";
@@ -137,6 +139,7 @@ export async function runOne(session: Session, order: ExecOrder): Promise<number
     return await enter(session, target, order, entry ?? loadEntry());
   } catch (error) {
     if (error instanceof Failure || (errnoNameOf(error) === null && !isBusFailure(error))) throw error;
+    if (error instanceof MachineEnded) throw new Failure(error.message, { cause: error });
     const attempt = `Cannot run '${command[0] ?? "a shell"}' in machine '${machine}'`;
     // An ErrnoError of this project has a message that says more than the text of its errno.
     if (error instanceof ErrnoError) throw new Failure(`${attempt}: ${error.message}`, { cause: error });

@@ -3,7 +3,6 @@
 // another host, no such machine), it is asked over D-Bus, whose errors are printed.
 import type { PidRef } from "../../kernel/process/pidref.ts";
 import { machineFacts } from "../machine/details.ts";
-import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 
 /** What is known of a machine before it is entered. */
@@ -66,11 +65,14 @@ export async function execTarget(session: Session, name: string, meanwhile: Mean
 
 /**
  * Opens a pidfd of the machine's leader, so that a later process with the same number cannot be taken for it. The
- * caller disposes of it. Throws a Failure if the machine has ended.
+ * caller disposes of it. Throws MachineEnded if the machine has ended.
  */
 export async function holdLeader(session: Session, target: ExecTarget): Promise<PidRef> {
-  const { PidRef } = await import("../../kernel/process/pidref.ts");
-  const leader = PidRef.of(target.leaderPid);
+  const [{ PidRef }, { MachineEnded, openLeader }] = await Promise.all([
+    import("../../kernel/process/pidref.ts"),
+    import("../../exec/ended.ts"),
+  ]);
+  const leader = openLeader(target.name, () => PidRef.of(target.leaderPid));
   try {
     if (target.leaderId !== null && leader.id !== null) {
       if (target.leaderId === leader.id) return leader;
@@ -79,7 +81,7 @@ export async function holdLeader(session: Session, target: ExecTarget): Promise<
       const again = await execTarget(session, target.name, () => {});
       if (again.leaderPid === target.leaderPid && again.machineId === target.machineId) return leader;
     }
-    throw new Failure(`Machine '${target.name}' has ended`);
+    throw new MachineEnded(target.name);
   } catch (error) {
     leader[Symbol.dispose]();
     throw error;
