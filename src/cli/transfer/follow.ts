@@ -89,7 +89,7 @@ export async function follow(
 ): Promise<number> {
   await startPolkitAgent(session);
   return attempt("Failed to transfer image", () =>
-    withTransferDaemon(session, async (bus) => {
+    withTransferDaemon(session, "signals", async (bus) => {
       const cancel = async (id: number) => {
         await callFirstKnown(session, bus, [{ member: "CancelTransfer", args: { transfer_id: id } }]);
       };

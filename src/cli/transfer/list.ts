@@ -12,7 +12,7 @@ import { callFirstKnown, type ManagerCall, withTransferDaemon } from "./service.
 
 /** Calls the transfer manager by the first of the calls that it has. */
 function callManager<Name extends ManagerCall["member"]>(session: Session, calls: readonly ManagerCall<Name>[]) {
-  return withTransferDaemon(session, (bus) => callFirstKnown(session, bus, calls));
+  return withTransferDaemon(session, "calls", (bus) => callFirstKnown(session, bus, calls));
 }
 
 async function transfersOf(session: Session): Promise<ListedTransfer[]> {

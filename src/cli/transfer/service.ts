@@ -4,7 +4,7 @@ import { IMPORT1_NAME, IMPORT1_PATH, ImportManager } from "../../api/import1.ts"
 import { errnoNameOf } from "../../base/error.ts";
 import { type CallArguments, type CallResult, callTyped, type Member } from "../../ipc/bus/typed-call.ts";
 import { isBusFailure } from "../session/failure.ts";
-import type { Bus } from "../session/ports.ts";
+import type { Bus, BusUse } from "../session/ports.ts";
 import type { Session } from "../session/session.ts";
 import { managerDirectory, meansLocalSockets } from "../session/target.ts";
 
@@ -54,14 +54,14 @@ const ANSWER_TIMEOUT_MS = 0x7fff_ffff;
  * Calls `work` with the connection to the bus; if the daemon is not there, calls it again with the daemon's private
  * socket. $MACHINED_RUNTIME_DIRECTORY makes the private socket the first choice.
  */
-export async function withTransferDaemon<T>(session: Session, work: (bus: Bus) => Promise<T>): Promise<T> {
+export async function withTransferDaemon<T>(session: Session, use: BusUse, work: (bus: Bus) => Promise<T>): Promise<T> {
   const isNamed = Boolean(session.ports.env["MACHINED_RUNTIME_DIRECTORY"]);
-  const first = isNamed ? await openPrivate(session) : null;
+  const first = isNamed ? await openPrivate(session, use) : null;
   if (first !== null) return work(first);
   try {
-    return await work(await session.bus());
+    return await work(await session.bus(use));
   } catch (error) {
-    const peer = isAbsent(error) ? await openPrivate(session) : null;
+    const peer = isAbsent(error) ? await openPrivate(session, use) : null;
     if (peer === null) throw error;
     return work(peer);
   }
@@ -72,12 +72,12 @@ function isAbsent(error: unknown): boolean {
   return isBusFailure(error, ...NO_SUCH_SERVICE) || NO_BUS.includes(errnoNameOf(cause) ?? "");
 }
 
-async function openPrivate(session: Session): Promise<Bus | null> {
+async function openPrivate(session: Session, use: BusUse): Promise<Bus | null> {
   const { settings, ports } = session;
   const directory = managerDirectory(settings.scope, ports.env)?.replace(/machine$/, "import");
   if (directory === undefined || !meansLocalSockets(settings, ports.env)) return null;
   try {
-    return await session.connectBus({ kind: "private", path: `${directory}/private` });
+    return await session.connectBus({ kind: "private", path: `${directory}/private` }, use);
   } catch {
     return null;
   }
