@@ -32,6 +32,13 @@ const SETTLED_MS = 1000;
 const SSH_PORT = 22;
 const SSH_TIMEOUT_MS = 2000;
 const SERVICE_MANAGERS = ["systemd", "init"];
+/**
+ * The names that a leader has before it has executed its init: those of the programs that have started it. On a busy
+ * host that takes longer than SETTLED_MS. A container whose own program is one of these counts as booted after
+ * STARTING_MS.
+ */
+const RUNNERS = ["systemd-nspawn", "lxc-start", "libvirt_lxc"];
+const STARTING_MS = 60_000;
 
 const MANAGER = { sender: "org.freedesktop.machine1", path: "/org/freedesktop/machine1" } as const;
 
@@ -120,7 +127,10 @@ class Wait {
   async #hasBooted(facts: MachineFacts): Promise<boolean> {
     const name = await this.#session.ports.processName(facts.leaderPid);
     const isManager = facts.class === "container" && name !== null && SERVICE_MANAGERS.includes(name);
-    if (!isManager) return Date.now() - Number(facts.sinceUsec / 1000n) >= SETTLED_MS;
+    if (!isManager) {
+      const isStarting = facts.class === "container" && name !== null && RUNNERS.includes(name);
+      return Date.now() - Number(facts.sinceUsec / 1000n) >= (isStarting ? STARTING_MS : SETTLED_MS);
+    }
     const { state, error, status } = await this.#systemState();
     if (status === 126 || status === 127) return true; // an init without systemctl
     // If the machine has ended in the meantime, the next poll finds that.

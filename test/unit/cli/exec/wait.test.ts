@@ -80,6 +80,19 @@ describe("wait --any", () => {
   });
 });
 
+test("a container whose leader is still the program that starts it has not booted", async () => {
+  const names = ["systemd-nspawn", "systemd-nspawn", "sleep"];
+  const asked: string[] = [];
+  const since = BigInt(Date.now() - 5000) * 1000n;
+  const process = new SignalledProcess([{ ...MINI, since, leaderName: "" }], 1);
+  process.processName = async () => {
+    asked.push(names.shift() ?? "sleep");
+    return asked.at(-1) ?? null;
+  };
+  expect(await runMachinectl(["wait", "--for=booted", "mini"], process)).toBe(0);
+  expect(asked).toEqual(["systemd-nspawn", "systemd-nspawn", "sleep"]);
+});
+
 describe("wait for all", () => {
   test("the first machine that ends without meeting the condition ends the wait, and is named", async () => {
     const process = new SignalledProcess([], 2);
