@@ -57,16 +57,23 @@ describe.skipIf(!isRoot)(`pushes${needsRoot}`, () => {
 
   test("a caller can follow a push to its end, with log and progress, and signals announce it to everyone", async () => {
     registry.forget();
-    const all = await replies({});
+    const sent = Promise.withResolvers<void>();
+    // The daemon may see the end of a worker before its last report: the registry waits until that was announced.
+    registry.before = async ({ method, path }) => {
+      if (method === "PUT" && path.includes("/manifests/")) await sent.promise;
+      return null;
+    };
+    const all: Record<string, unknown>[] = [];
+    for await (const one of varlink.callMore(PUSH, { local: "web", remote: remote() })) {
+      all.push(one);
+      if (one["progress"] === 0.95) sent.resolve();
+    }
     expect(Object.keys(all[0] ?? {})).toEqual(["id"]);
     expect(all.at(-1)).toEqual({});
     expect(all.map(({ log }) => (log as { message?: string } | undefined)?.message ?? "").join("\n")).toMatch(
       /Pushed '.*\/team\/web:1' as sha256:/,
     );
-    // Which of the worker's steps are announced depends on how fast they follow each other.
-    const steps = all.flatMap(({ progress }) => (typeof progress === "number" ? [progress] : []));
-    expect(steps.length).toBeGreaterThan(0);
-    expect(steps.filter((step) => step < 0 || step > 1)).toEqual([]);
+    expect(all.some(({ progress }) => progress === 0.95)).toBe(true);
     expect(await heard.result(Number(all[0]?.["id"]))).toBe("done");
     expect(registry.manifests.has("1")).toBe(true);
   });
