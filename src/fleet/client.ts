@@ -186,8 +186,7 @@ export class FleetClient {
   }
 
   async #record<T>(bucket: string, key: string, read: (key: string, text: string) => T | null): Promise<T | null> {
-    const { jetstreamManager } = await import("@nats-io/jetstream");
-    const manager = await jetstreamManager(this.nats, { checkAPI: false, timeout: SERVER_MS });
+    const manager = await this.#manager();
     const stored = await manager.direct.getMessage(`KV_${bucket}`, { last_by_subj: `$KV.${bucket}.${key}` });
     return stored === null || stored.header.get("KV-Operation") ? null : read(key, stored.string());
   }
@@ -213,11 +212,16 @@ export class FleetClient {
     return [...present(seen), ...(await Promise.all(more)).filter((record) => record !== null)];
   }
 
+  /** Returns the interface for questions about streams. */
+  async #manager() {
+    const { jetstreamManager } = await import("@nats-io/jetstream");
+    return jetstreamManager(this.nats, { checkAPI: false, timeout: SERVER_MS });
+  }
+
   /** Returns the keys of a bucket that fit a filter. */
   async #keys(bucket: string, filter: string): Promise<string[]> {
     const prefix = `$KV.${bucket}.`;
-    const { jetstreamManager } = await import("@nats-io/jetstream");
-    const manager = await jetstreamManager(this.nats, { checkAPI: false, timeout: SERVER_MS });
+    const manager = await this.#manager();
     const options = { subjects_filter: prefix + filter };
     return this.#reading(async () => {
       const { state } = await manager.streams.info(`KV_${bucket}`, options);
@@ -282,9 +286,8 @@ export class FleetClient {
    * FleetError.
    */
   async streamState(stream: string = EVENTS_STREAM): Promise<{ sequence: number; first: number; createdMs: number }> {
-    const { jetstreamManager } = await import("@nats-io/jetstream");
     try {
-      const manager = await jetstreamManager(this.nats, { checkAPI: false, timeout: SERVER_MS });
+      const manager = await this.#manager();
       const { state, created } = await this.#patiently(() => manager.streams.info(stream));
       return { sequence: state.last_seq, first: state.first_seq, createdMs: Date.parse(created) };
     } catch (error) {
