@@ -16,9 +16,9 @@ CALLERS = 4
 SERVICE = "systemd-machined.service"
 
 
-def manager(bus):
-    proxy = bus.get_object(NAME, "/org/freedesktop/machine1", introspect=False)
-    return dbus.Interface(proxy, NAME + ".Manager")
+def ask_manager(bus, method, signature="", *arguments):
+    # By the service's name: an object of the library looks up its owner first, which may be killed before the call.
+    return bus.call_blocking(NAME, "/org/freedesktop/machine1", NAME + ".Manager", method, signature, arguments)
 
 
 def call(outcomes, lock, work):
@@ -44,7 +44,7 @@ def kill(count):
     def ask():
         bus = dbus.bus.BusConnection(dbus.bus.BusConnection.TYPE_SYSTEM)
         while not end.is_set():
-            call(outcomes, lock, lambda: manager(bus).ListMachines())
+            call(outcomes, lock, lambda: ask_manager(bus, "ListMachines"))
 
     callers = [threading.Thread(target=ask) for _ in range(CALLERS)]
     for caller in callers:
@@ -75,10 +75,9 @@ def reexec(count):
             number += 1
             name = f"life-{index}-{number}"
             leader = subprocess.Popen(["sleep", "infinity"])
-            call(outcomes, lock, lambda: manager(bus).CreateMachine(
-                name, dbus.ByteArray(bytes(16)), "life", "container", dbus.UInt32(leader.pid), "",
-                dbus.Array([], signature="(sv)")))
-            call(outcomes, lock, lambda: manager(bus).TerminateMachine(name))
+            call(outcomes, lock, lambda: ask_manager(
+                bus, "CreateMachine", "sayssusa(sv)", name, bytes(16), "life", "container", leader.pid, "", []))
+            call(outcomes, lock, lambda: ask_manager(bus, "TerminateMachine", "s", name))
             leader.wait()
 
     workers = [threading.Thread(target=work, args=(index,)) for index in range(CALLERS)]
