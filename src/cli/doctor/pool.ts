@@ -28,13 +28,16 @@ function deviceOf(path: string): string | null {
 }
 
 /**
- * Returns the inode numbers of the locked files of a device, or of all where it is null, from the text of /proc/locks.
- * Workers hold a lock on the temporary files that they use. Exported for its test.
+ * Returns the inode numbers of the files of a device, or of all where it is null, that are locked by flock(2), from the
+ * text of /proc/locks. Workers hold such a lock on the temporary files that they use. Other locks do not count: files
+ * in two subvolumes of btrfs have the same device there and may have the same number, and the kernel shows the locks of
+ * open file descriptions (OFDLCK) of all containers, but those of flock(2) only of processes that we see. Exported for
+ * its test.
  */
 export function lockedInodes(locks: string, device: string | null): Set<string> {
   return new Set(
     locks.split("\n").flatMap((line) => {
-      const [, where, inode] = / ([0-9a-f]+:[0-9a-f]+):(\d+) \d+ \S+$/.exec(line) ?? [];
+      const [, where, inode] = / FLOCK .* ([0-9a-f]+:[0-9a-f]+):(\d+) \d+ \S+$/.exec(line) ?? [];
       return inode !== undefined && (device === null || where === device) ? [inode] : [];
     }),
   );

@@ -12,15 +12,17 @@ import { FakeProcess, WORLDS, type World } from "../fake-world.ts";
 
 const LOCKS = `1: FLOCK  ADVISORY  WRITE 4101 00:2f:77 0 EOF
 2: POSIX  ADVISORY  WRITE 811 fd:01:1311 1073741826 1073742335
-2: -> FLOCK  ADVISORY  WRITE 812 103:02:99 0 EOF
+3: OFDLCK ADVISORY  WRITE -1 fd:01:1312 0 EOF
+4: FLOCK  ADVISORY  READ  812 fd:01:1313 0 EOF
+4: -> FLOCK  ADVISORY  WRITE 812 103:02:99 0 EOF
 `;
 
-test("a lock in /proc/locks counts only for the file with its device and inode number", () => {
+test("a lock in /proc/locks counts only if it is of flock(2), and for the file with its device and inode number", () => {
   expect([...lockedInodes(LOCKS, "00:2f")]).toEqual(["77"]);
-  expect([...lockedInodes(LOCKS, "fd:01")]).toEqual(["1311"]);
+  expect([...lockedInodes(LOCKS, "fd:01")]).toEqual(["1313"]);
   expect([...lockedInodes(LOCKS, "103:02")]).toEqual(["99"]);
   expect([...lockedInodes(LOCKS, "08:01")]).toEqual([]);
-  expect([...lockedInodes(LOCKS, null)]).toEqual(["77", "1311", "99"]);
+  expect([...lockedInodes(LOCKS, null)]).toEqual(["77", "1313", "99"]);
 });
 
 const pool = mkdtempSync(join(tmpdir(), "pool-test-"));
