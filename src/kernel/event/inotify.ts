@@ -31,18 +31,13 @@ export interface PathEvent {
 
 type Callback = (event: PathEvent) => void;
 
-interface Watcher {
-  readonly mask: number;
-  readonly callback: Callback;
-}
-
 const IN_MASK_ADD = 0x20000000;
 const IN_UNMOUNT = 0x2000;
 const IN_Q_OVERFLOW = 0x4000;
 const IN_IGNORED = 0x8000;
 
-/** Watchers by watch descriptor. Watches of the same file share a descriptor and the kernel's mask. */
-const watchers = new Map<number, Set<Watcher>>();
+/** Watches by watch descriptor. Watches of the same file share a descriptor and the kernel's mask. */
+const watches = new Map<number, readonly PathWatch[]>();
 let instance: { readonly fd: Fd; readonly watch: Watch } | null = null;
 // struct inotify_event { 0 int wd; 4 u32 mask; 8 u32 cookie; 12 u32 len; 16 char name[]; }
 const HEADER = 16;
@@ -60,12 +55,30 @@ export function watchPath(path: string, events: readonly PathEventKind[], callba
   const result = trySys("inotify_add_watch", fd.number, scratchString(path), mask | IN_MASK_ADD);
   if (result < 0) closeIfIdle();
   const number = check(result, "inotify_add_watch", path);
-  const watcher: Watcher = { mask, callback };
-  const shared = watchers.get(number);
-  if (shared) shared.add(watcher);
-  else watchers.set(number, new Set([watcher]));
-  const stop = () => remove(number, watcher);
-  return { stop, [Symbol.dispose]: stop };
+  const made = new PathWatch(number, mask, callback);
+  watches.set(number, [...(watches.get(number) ?? []), made]);
+  return made;
+}
+
+/** A class instead of closures, because there are several for each machine. */
+class PathWatch implements Watch {
+  readonly mask: number;
+  readonly callback: Callback;
+  readonly #number: number;
+
+  constructor(number: number, mask: number, callback: Callback) {
+    this.#number = number;
+    this.mask = mask;
+    this.callback = callback;
+  }
+
+  stop(): void {
+    remove(this.#number, this);
+  }
+
+  [Symbol.dispose](): void {
+    this.stop();
+  }
 }
 
 function open() {
@@ -78,17 +91,22 @@ function open() {
   return instance;
 }
 
-/** Removes a watcher. The kernel's mask stays as it is while others watch the file: deliver() drops unwanted events. */
-function remove(number: number, watcher: Watcher): void {
-  const shared = watchers.get(number);
-  if (!shared?.delete(watcher) || shared.size > 0) return;
-  watchers.delete(number);
+/** Removes a watch. The kernel's mask stays as it is while others watch the file: deliver() drops unwanted events. */
+function remove(number: number, watch: PathWatch): void {
+  const shared = watches.get(number);
+  if (shared?.includes(watch) !== true) return;
+  if (shared.length > 1) {
+    const others = shared.filter((other) => other !== watch);
+    watches.set(number, others);
+    return;
+  }
+  watches.delete(number);
   if (instance !== null) trySys("inotify_rm_watch", instance.fd.number, number);
   closeIfIdle();
 }
 
 function closeIfIdle(): void {
-  if (watchers.size > 0 || instance === null) return;
+  if (watches.size > 0 || instance === null) return;
   instance.fd.close();
   instance = null;
 }
@@ -117,25 +135,25 @@ function parse(size: number) {
 
 function deliver(number: number, mask: number, name: string | null): void {
   if ((mask & IN_Q_OVERFLOW) !== 0) {
-    for (const shared of [...watchers.values()]) notify(shared, { name: null, kinds: new Set(["overflow"]) });
+    for (const shared of [...watches.values()]) notify(shared, { name: null, kinds: new Set(["overflow"]) });
     return;
   }
-  const shared = watchers.get(number);
+  const shared = watches.get(number);
   if (shared === undefined) return;
   if ((mask & (IN_IGNORED | IN_UNMOUNT)) !== 0) {
-    watchers.delete(number);
+    watches.delete(number);
     notify(shared, { name: null, kinds: new Set(["gone"]) });
     closeIfIdle();
     return;
   }
   const kinds = (Object.keys(MASKS) as PathEventKind[]).filter((kind) => (mask & MASKS[kind]) !== 0);
-  const interested = [...shared].filter((watcher) => (watcher.mask & mask) !== 0);
+  const interested = shared.filter((watch) => (watch.mask & mask) !== 0);
   notify(interested, { name, kinds: new Set(kinds) });
 }
 
 /** Calls all callbacks; reports an error of one as uncaught, and continues. */
-function notify(interested: Iterable<Watcher>, event: PathEvent): void {
-  for (const { callback } of [...interested]) {
+function notify(interested: readonly PathWatch[], event: PathEvent): void {
+  for (const { callback } of interested) {
     try {
       callback(event);
     } catch (error) {

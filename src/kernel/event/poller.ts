@@ -64,8 +64,8 @@ const BATCHES_PER_TURN = 16;
 
 type Callback = (ready: Ready) => void;
 
-/** Callbacks by token. Tokens are never reused, so an event for a stopped watch finds no callback. */
-const callbacks = new Map<number, Callback>();
+/** Watches by token. Tokens are never reused, so an event for a stopped watch finds none. */
+const watches = new Map<number, DescriptorWatch>();
 let nextToken = 1;
 let epoll = -1;
 /** The engine's end of the socket to which the thread writes; null while there is no thread. */
@@ -90,24 +90,43 @@ let ofThread: DisposableStack | null = null;
  */
 export function watch(fd: Fd | number, interest: Interest, callback: Callback): Watch {
   start();
-  const token = nextToken++;
-  const number = typeof fd === "number" ? fd : fd.number;
+  const made = new DescriptorWatch(fd, callback);
+  const { token } = made;
   const wanted = (interest.read ? EPOLLIN | EPOLLRDHUP : 0) | (interest.write ? EPOLLOUT : 0);
   one.view.setUint32(0, (wanted | EPOLLET) >>> 0, true);
   one.view.setUint32(DATA, token >>> 0, true);
   one.view.setUint32(DATA + 4, Math.floor(token / 2 ** 32), true);
-  check(trySys("epoll_ctl", epoll, EPOLL_CTL_ADD, number, one), "epoll_ctl");
-  callbacks.set(token, callback);
+  check(trySys("epoll_ctl", epoll, EPOLL_CTL_ADD, made.number, one), "epoll_ctl");
+  watches.set(token, made);
   wakeUps?.ref();
   if (!threadIsReady) planTurn(firstWaitUs);
-  const stop = () => {
-    if (!callbacks.delete(token)) return;
-    if (typeof fd !== "number") fd.onClose(undefined);
-    trySys("epoll_ctl", epoll, EPOLL_CTL_DEL, number, one);
-    if (callbacks.size === 0) wakeUps?.unref();
-  };
-  if (typeof fd !== "number") fd.onClose(stop);
-  return { stop, [Symbol.dispose]: stop };
+  if (typeof fd !== "number") fd.onClose(made);
+  return made;
+}
+
+/** A class instead of closures, because there is one for each machine: a closure takes a scope object as well. */
+class DescriptorWatch implements Watch {
+  readonly token = nextToken++;
+  readonly number: number;
+  readonly callback: Callback;
+  readonly #fd: Fd | number;
+
+  constructor(fd: Fd | number, callback: Callback) {
+    this.number = typeof fd === "number" ? fd : fd.number;
+    this.callback = callback;
+    this.#fd = fd;
+  }
+
+  stop(): void {
+    if (!watches.delete(this.token)) return;
+    if (typeof this.#fd !== "number") this.#fd.onClose(undefined);
+    trySys("epoll_ctl", epoll, EPOLL_CTL_DEL, this.number, one);
+    if (watches.size === 0) wakeUps?.unref();
+  }
+
+  [Symbol.dispose](): void {
+    this.stop();
+  }
 }
 
 const SHORT_LIFE_MS = 500;
@@ -131,7 +150,7 @@ export function expectShortWait(): void {
 
 /** Returns the number of watches. With none, the poller does not keep the process alive. */
 export function watchCount(): number {
-  return callbacks.size;
+  return watches.size;
 }
 
 function start(): void {
@@ -162,7 +181,7 @@ async function startThread(): Promise<void> {
     outer = inner.number;
     ofThread = made.move();
     wakeUps = socket;
-    if (callbacks.size === 0) socket.unref();
+    if (watches.size === 0) socket.unref();
     arm(EPOLL_CTL_ADD);
   } catch (error) {
     if (!(error instanceof SyscallError)) reportError(error);
@@ -233,7 +252,7 @@ function turn(waitUs: number): void {
     dispatch(count);
   }
   if (!threadIsReady) {
-    if (callbacks.size === 0) return;
+    if (watches.size === 0) return;
     const now = performance.now();
     const isTimely = now > nextAttemptMs && !threadIsStarting;
     if (wakeUps !== null && isTimely) arm(EPOLL_CTL_ADD);
@@ -265,7 +284,7 @@ function dispatch(count: number): void {
   }
   for (const { token, mask } of events) {
     try {
-      callbacks.get(token)?.({
+      watches.get(token)?.callback({
         read: (mask & (EPOLLIN | EPOLLRDHUP)) !== 0,
         write: (mask & EPOLLOUT) !== 0,
         hangup: (mask & EPOLLHUP) !== 0,

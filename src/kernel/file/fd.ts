@@ -49,7 +49,7 @@ function closeNow(number: number): void {
 /** A descriptor that we own. It is closed once; using it afterwards throws `EBADF`. */
 export class Fd implements Disposable {
   #number: number;
-  #beforeClose: (() => void) | undefined;
+  #watch: { stop(): void } | undefined;
   readonly #closeNumber: (number: number) => void;
 
   private constructor(number: number, closeNumber: (number: number) => void) {
@@ -101,11 +101,11 @@ export class Fd implements Disposable {
   }
 
   /**
-   * Sets the function to call before the descriptor is closed or taken; replaces an earlier one. The poller uses it to
-   * stop its watch: a watch that outlives its descriptor would act on the file that gets the number next.
+   * Sets the watch to stop before the descriptor is closed or taken; replaces an earlier one. A watch that outlives its
+   * descriptor would act on the file that gets the number next.
    */
-  onClose(hook: (() => void) | undefined): void {
-    this.#beforeClose = hook;
+  onClose(watch: { stop(): void } | undefined): void {
+    this.#watch = watch;
   }
 
   [Symbol.dispose](): void {
@@ -113,9 +113,9 @@ export class Fd implements Disposable {
   }
 
   #forget(): void {
-    const hook = this.#beforeClose;
-    this.#beforeClose = undefined;
-    hook?.();
+    const watch = this.#watch;
+    this.#watch = undefined;
+    watch?.stop();
     this.#number = -1;
   }
 }

@@ -149,18 +149,13 @@ export class PidRef implements Disposable {
     // A descriptor of its own, because a descriptor can be watched only once, and the watch may outlive this reference.
     const own = this.pidfd.duplicate();
     try {
-      watch(own, { read: true }, () => {
-        own.close();
-        callback();
-      });
+      return new ExitWatch(own, callback);
     } catch (error) {
       own.close();
       // The limit of epoll, or no memory.
       if (!isErrno(error, "ENOSPC", "ENOMEM")) throw error;
       return this.#onExitByTimer(callback);
     }
-    const stop = () => own.close();
-    return { stop, [Symbol.dispose]: stop };
   }
 
   #onExitByTimer(callback: () => void): Watch {
@@ -178,10 +173,35 @@ export class PidRef implements Disposable {
   }
 }
 
+/** Calls `callback` when the process of a pidfd exits. Owns the pidfd. */
+class ExitWatch implements Watch {
+  readonly #pidfd: Fd;
+
+  constructor(pidfd: Fd, callback: () => void) {
+    this.#pidfd = pidfd;
+    watch(pidfd, { read: true }, () => {
+      this.stop();
+      callback();
+    });
+  }
+
+  stop(): void {
+    this.#pidfd.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.stop();
+  }
+}
+
 /** Returns the inode number of a pidfd; null on kernels without pidfs, where it does not identify the process. */
 function pidfdId(pidfd: Fd): bigint | null {
-  return fileSystemOf(pidfd).type === PIDFS_MAGIC ? statFd(pidfd).ino : null;
+  hasPidfs ??= fileSystemOf(pidfd).type === PIDFS_MAGIC;
+  return hasPidfs ? statFd(pidfd).ino : null;
 }
+
+/** Whether pidfds are files of pidfs, which is a property of the kernel; null until the first one was looked at. */
+let hasPidfs: boolean | null = null;
 
 /** Returns the PID that a pidfd refers to, from its fdinfo (proc_pid_fdinfo(5)). */
 function pidOf(pidfd: Fd): number {

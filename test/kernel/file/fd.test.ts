@@ -69,10 +69,10 @@ test("take() moves the descriptor, duplicate() makes another, both close-on-exec
   expect(sys("fcntl", inherited.number, F_GETFD)).toBe(FD_CLOEXEC);
 });
 
-test("the close hook runs before the descriptor is closed, and only once", () => {
+test("the watch is stopped before the descriptor is closed, and only once", () => {
   const seen: string[] = [];
   const fd = openPath("/dev/null", "read");
-  fd.onClose(() => seen.push(targetOf(fd.number)));
+  fd.onClose({ stop: () => seen.push(targetOf(fd.number)) });
   fd.close();
   fd.close();
   expect(seen).toEqual(["/dev/null"]);
