@@ -1,5 +1,7 @@
 // Runs the garbage collector after work: the engine collects only when it allocates, so an idle daemon would keep the
-// garbage of its last calls.
+// garbage of its last calls. The engine does not move objects: those that stay hold the pages of the garbage that was
+// made beside them.
+import { edenGC } from "bun:jsc";
 import { readFileSync } from "node:fs";
 
 /** Long enough to collect once for a burst of calls, short enough that an idle daemon frees its memory soon. */
@@ -7,7 +9,20 @@ const DELAY_MS = 3_000;
 /** Above this private memory (some hundred machines), compiled code is freed as well. An idle daemon has 9 MiB. */
 const LIMIT_BYTES = 12 << 20;
 
+/** Machines between two collections of young objects. */
+const MACHINES = 64;
+
 let isPlanned = false;
+let machines = 0;
+
+/**
+ * Counts a machine that was registered or restored, and collects the young objects of some of them, which takes less
+ * than a millisecond. Without this, a thousand machines are scattered over 8 MiB more.
+ */
+export function collectAmongMachines(): void {
+  machines++;
+  if (machines % MACHINES === 0) edenGC();
+}
 
 /** Plans a collection in DELAY_MS, unless one is planned; to be called after work: a call, a signal, the start. */
 export function collectGarbageSoon(): void {

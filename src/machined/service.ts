@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { MACHINE1_PATH, Manager } from "../api/machine1.ts";
 import { serviceVarlink } from "../daemon/control.ts";
+import { collectAmongMachines } from "../daemon/garbage-collection.ts";
 import { objectTree } from "../daemon/object-tree.ts";
 import type { Authority } from "../daemon/permission/authority.ts";
 import { logUnexpected } from "../daemon/process-events.ts";
@@ -77,6 +78,7 @@ export class Service implements Daemon, Served {
   readonly #events: EventLog;
   readonly #machineEvents: MachineEvents;
   readonly #watches: MachineWatches;
+  readonly #tell = (facts: EventFacts) => this.#events.append(facts);
   readonly #imageEvents: ImageEvents;
   readonly #sampler: Sampler;
   readonly #streams = new Streams();
@@ -179,6 +181,7 @@ export class Service implements Daemon, Served {
     const files = new MachineFiles(this.#scope.machines);
     return new Registry(files, this.#systemd ?? new OwnCgroups(this.log), this.log, {
       machineNew: (machine) => {
+        collectAmongMachines();
         this.#sampler.add(machine);
         this.#watches.add(machine, this.#machineEvents.started(machine));
         this.#announce("MachineNew", machine);
@@ -197,14 +200,12 @@ export class Service implements Daemon, Served {
     });
   }
 
-  #watch(machine: Machine, isNew: boolean): Disposable {
-    const tell = (facts: EventFacts) => this.#events.append(facts);
-    const watches = new DisposableStack();
+  #watch(machine: Machine, isNew: boolean): readonly Disposable[] {
     // A continued log knows whether the machine was paused; it may have been paused or resumed while no daemon ran.
     const wasPaused = isNew || this.#isContinued ? this.#events.paused.has(machine.name) : null;
-    watches.use(watchCgroup(machine.name, machine.place?.cgroup ?? "", tell, wasPaused));
-    watches.use(watchAddresses(machine, this.addresses, tell, isNew));
-    return watches;
+    const ofGroup = watchCgroup(machine.name, machine.place?.cgroup ?? "", this.#tell, wasPaused);
+    const ofAddresses = watchAddresses(machine, this.addresses, this.#tell, isNew);
+    return ofAddresses === null ? ofGroup : [...ofGroup, ofAddresses];
   }
 
   #makeHttp(): HttpServer {

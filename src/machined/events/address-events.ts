@@ -24,32 +24,62 @@ const ADDRESSES_LIMIT = 32;
  */
 const DRAINS = 16;
 
+class AddressWatch implements Disposable {
+  readonly #machine: Machine;
+  readonly #addresses: Addresses;
+  readonly #tell: Tell;
+  readonly #socket: Fd;
+  readonly #paced = new PacedLook(this, PACE);
+  #known: ReadonlyMap<string, LocalAddress>;
+
+  /** Owns the socket. `known`: the addresses that are logged already. */
+  constructor(
+    machine: Machine,
+    { socket, known }: { socket: Fd; known: ReadonlyMap<string, LocalAddress> },
+    addresses: Addresses,
+    tell: Tell,
+  ) {
+    this.#machine = machine;
+    this.#addresses = addresses;
+    this.#tell = tell;
+    this.#socket = socket;
+    this.#known = known;
+    watch(socket, { read: true }, () => this.#paced.changed());
+    // Logs addresses that were added between the first reading and the subscription.
+    this.#paced.changed();
+  }
+
+  look(): number {
+    const isDrained = drain(this.#socket);
+    const now = addressesOf(this.#machine, this.#addresses);
+    if (!isDrained) this.#paced.changed();
+    if (now === null) return FAILURE_EVENTS;
+    const events = differences(this.#machine.name, this.#known, now);
+    this.#known = now;
+    for (const facts of events) this.#tell(facts);
+    return events.length;
+  }
+
+  [Symbol.dispose](): void {
+    this.#paced[Symbol.dispose]();
+    this.#socket.close();
+  }
+}
+
 /**
- * Watches the addresses of a container with a network of its own; returns a function that ends this. The present
- * addresses are logged where `isNew`.
+ * Watches the addresses of a container with a network of its own; returns the watch, which the caller ends, or null for
+ * other machines. The present addresses are logged where `isNew`.
  */
-export function watchAddresses(machine: Machine, addresses: Addresses, tell: Tell, isNew: boolean): Disposable {
-  const watches = new DisposableStack();
+export function watchAddresses(machine: Machine, addresses: Addresses, tell: Tell, isNew: boolean): Disposable | null {
   const first = addressesOf(machine, addresses);
   const socket = first === null ? null : openEvents(machine);
-  if (first === null || socket === null) return watches;
-  let known = isNew ? new Map<string, LocalAddress>() : first;
-  const paced = new PacedLook(() => {
-    const isDrained = drain(socket);
-    const now = addressesOf(machine, addresses);
-    if (!isDrained) paced.changed();
-    if (now === null) return FAILURE_EVENTS;
-    const events = differences(machine.name, known, now);
-    known = now;
-    for (const facts of events) tell(facts);
-    return events.length;
-  }, PACE);
-  watches.defer(() => socket.close());
-  watches.use(watch(socket, { read: true }, paced.changed));
-  watches.use(paced);
-  // Logs addresses that were added between the first reading and the subscription.
-  paced.changed();
-  return watches;
+  if (first === null || socket === null) return null;
+  try {
+    return new AddressWatch(machine, { socket, known: isNew ? new Map() : first }, addresses, tell);
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
 }
 
 /**

@@ -36,23 +36,22 @@ export function numberOf(text: string, key: string): number | null {
   return null;
 }
 
+/** Where the files of a machine's group are read, and its events are logged. */
+interface Group {
+  read(file: string): string;
+  tell(facts: Omit<EventFacts, "machine">): void;
+}
+
 /** Logs the differences between two readings of a file. */
 export class Reading {
   readonly #watched: Watched;
-  readonly #read: () => string;
-  readonly #tell: (facts: Omit<EventFacts, "machine">) => void;
+  readonly #group: Group;
   #known: number | null;
 
-  /** `before`: the values that were logged last; the present ones unless given. */
-  constructor(
-    watched: Watched,
-    read: () => string,
-    tell: (facts: Omit<EventFacts, "machine">) => void,
-    before?: number,
-  ) {
+  /** `before`: the value that was logged last; the present one unless given. */
+  constructor(watched: Watched, group: Group, before?: number) {
     this.#watched = watched;
-    this.#read = read;
-    this.#tell = tell;
+    this.#group = group;
     this.#known = before ?? this.#number();
   }
 
@@ -62,14 +61,14 @@ export class Reading {
     if (now === null) return 0;
     this.#known = now;
     const events = before === null ? [] : this.#watched.eventsOf(before, now);
-    for (const facts of events) this.#tell(facts);
+    for (const facts of events) this.#group.tell(facts);
     return events.length;
   }
 
   /** Returns null for a file that was removed with its group. */
   #number(): number | null {
     try {
-      return numberOf(this.#read(), this.#watched.key);
+      return numberOf(this.#group.read(this.#watched.file), this.#watched.key);
     } catch (error) {
       if (errnoNameOf(error) === null) throw error;
       return null;
@@ -77,37 +76,65 @@ export class Reading {
   }
 }
 
-/**
- * Watches the control group of a machine; returns a function that ends this. Missing files are not watched.
- * `wasFrozen`: the state that was logged last; null where none is known.
- */
-export function watchCgroup(machine: string, cgroup: string, tell: Tell, wasFrozen: boolean | null): Disposable {
-  const watches = new DisposableStack();
-  if (!cgroupRoot().unified || cgroup === "" || cgroup === "/") return watches;
-  for (const watched of WATCHED) {
-    const { file, key } = watched;
-    // The watch is set before the first reading, so that changes in between are noticed.
-    let known: Reading | null = null;
-    const paced = new PacedLook(() => known?.look() ?? 0);
-    const watch = watchFile(`${cgroupDirectory(cgroup)}/${file}`, paced.changed);
-    if (watch === null) continue;
-    watches.use(watch);
-    watches.use(paced);
-    known = new Reading(
-      watched,
-      () => readAttribute(cgroup, file),
-      (facts) => tell({ ...facts, machine }),
-      wasFrozen !== null && key === "frozen" ? Number(wasFrozen) : undefined,
-    );
-    paced.changed();
+class MachineGroup implements Group {
+  readonly #machine: string;
+  readonly #cgroup: string;
+  readonly #tell: Tell;
+
+  constructor(machine: string, cgroup: string, tell: Tell) {
+    this.#machine = machine;
+    this.#cgroup = cgroup;
+    this.#tell = tell;
   }
-  return watches;
+
+  pathOf(file: string): string {
+    return `${cgroupDirectory(this.#cgroup)}/${file}`;
+  }
+
+  read(file: string): string {
+    return readAttribute(this.#cgroup, file);
+  }
+
+  tell(facts: Omit<EventFacts, "machine">): void {
+    this.#tell({ ...facts, machine: this.#machine });
+  }
+}
+
+/** Reads a file again whenever it changes. */
+class FileWatch implements Disposable {
+  readonly #watch: Watch;
+  readonly #paced: PacedLook;
+
+  constructor(watched: Watched, group: MachineGroup, before?: number) {
+    // The watch is set before the first reading, so that changes in between are noticed.
+    this.#watch = watchPath(group.pathOf(watched.file), ["modify"], () => this.#paced.changed());
+    this.#paced = new PacedLook(new Reading(watched, group, before));
+    this.#paced.changed();
+  }
+
+  [Symbol.dispose](): void {
+    this.#watch.stop();
+    this.#paced[Symbol.dispose]();
+  }
+}
+
+/**
+ * Watches the control group of a machine; returns one watch for each file, which the caller ends. Missing files are not
+ * watched. `wasFrozen`: the state that was logged last; null where none is known.
+ */
+export function watchCgroup(machine: string, cgroup: string, tell: Tell, wasFrozen: boolean | null): Disposable[] {
+  if (!cgroupRoot().unified || cgroup === "" || cgroup === "/") return [];
+  const group = new MachineGroup(machine, cgroup, tell);
+  return WATCHED.flatMap((watched) => {
+    const before = wasFrozen !== null && watched.key === "frozen" ? Number(wasFrozen) : undefined;
+    return watchFile(watched, group, before) ?? [];
+  });
 }
 
 /** Returns null where the file is missing, or the host allows no further watch. */
-function watchFile(path: string, changed: () => void): Watch | null {
+function watchFile(watched: Watched, group: MachineGroup, before?: number): Disposable | null {
   try {
-    return watchPath(path, ["modify"], changed);
+    return new FileWatch(watched, group, before);
   } catch (error) {
     if (errnoNameOf(error) === null) throw error;
     return null;

@@ -34,7 +34,7 @@ export class ImageEvents {
   readonly #images: Searched;
   readonly #log: Log;
   readonly #tell: (facts: EventFacts) => void;
-  readonly #look = new PacedLook(() => this.#compare(), PACE);
+  readonly #look = new PacedLook({ look: () => this.#compare() }, PACE);
   readonly #watches = new Map<string, Watch>();
   #known: ReadonlyMap<string, Known> | null = null;
   #isClosed = false;

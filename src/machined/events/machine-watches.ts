@@ -4,8 +4,11 @@
 import type { Machine } from "../../registry/machine/machine.ts";
 import type { Log } from "../../registry/ports.ts";
 
-/** Sets the watches of one machine. `isNew`: it was registered with this daemon, not restored. */
-type SetWatches = (machine: Machine, isNew: boolean) => Disposable;
+/**
+ * Sets the watches of one machine, and returns them; their new owner ends them. `isNew`: it was registered with this
+ * daemon, not restored.
+ */
+type SetWatches = (machine: Machine, isNew: boolean) => readonly Disposable[];
 
 interface Waiting {
   readonly isNew: boolean;
@@ -22,7 +25,7 @@ export class MachineWatches {
   readonly #log: Log;
   readonly #limit: number;
   readonly #waiting = new Map<Machine, Waiting>();
-  readonly #watched = new Map<Machine, Disposable>();
+  readonly #watched = new Map<Machine, readonly Disposable[]>();
   #timer: ReturnType<typeof setTimeout> | null = null;
   #hasWarned = false;
 
@@ -39,7 +42,7 @@ export class MachineWatches {
 
   remove(machine: Machine): void {
     this.#waiting.delete(machine);
-    this.#watched.get(machine)?.[Symbol.dispose]();
+    for (const watch of this.#watched.get(machine) ?? []) watch[Symbol.dispose]();
     this.#watched.delete(machine);
   }
 

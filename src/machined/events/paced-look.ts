@@ -10,25 +10,30 @@ interface Pace {
 
 const PACE: Pace = { pauseMs: 50, perEventMs: 250 };
 
+/** A state that is read again when it may have changed. */
+interface Watched {
+  /** Reads the state; returns how many events it logged. */
+  look(): number;
+}
+
 export class PacedLook implements Disposable {
-  readonly #look: () => number;
+  readonly #watched: Watched;
   readonly #pace: Pace;
   #timer: ReturnType<typeof setTimeout> | null = null;
   #isDue = false;
   #isStopped = false;
 
-  /** `look` reads the state and returns how many events it logged. */
-  constructor(look: () => number, pace: Pace = PACE) {
-    this.#look = look;
+  constructor(watched: Watched, pace: Pace = PACE) {
+    this.#watched = watched;
     this.#pace = pace;
   }
 
   /** Requests a reading: the state has changed. */
-  readonly changed = (): void => {
+  changed(): void {
     if (this.#isStopped) return;
     if (this.#timer !== null) this.#isDue = true;
     else this.#lookNow();
-  };
+  }
 
   [Symbol.dispose](): void {
     this.#isStopped = true;
@@ -41,7 +46,7 @@ export class PacedLook implements Disposable {
     // A pause follows a failed reading, too.
     let events = 0;
     try {
-      events = this.#look();
+      events = this.#watched.look();
     } finally {
       this.#pause(this.#pace.pauseMs + events * this.#pace.perEventMs);
     }

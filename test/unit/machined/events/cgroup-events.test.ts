@@ -14,9 +14,10 @@ function readings(file: string, texts: (string | null)[]): string[] {
     if (text === null) throw new ErrnoError("ENODEV", "gone");
     return text;
   };
-  const reading = new Reading(watched, read, ({ type, event, count }) =>
-    told.push(`${type} ${event} ${count ?? ""}`.trim()),
-  );
+  const reading = new Reading(watched, {
+    read,
+    tell: ({ type, event, count }) => told.push(`${type} ${event} ${count ?? ""}`.trim()),
+  });
   while (texts.length > 0) reading.look();
   return told;
 }
