@@ -1,7 +1,7 @@
 // The manager's calls on a daemon with the embedded service manager, over the private socket: arguments, errors, start
 // and end of machines.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { lstatSync, readdirSync, readFileSync, readlinkSync, watch, writeFileSync } from "node:fs";
+import { lstatSync, readdirSync, readFileSync, readlinkSync, statSync, watch, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseEnvFile } from "../../src/base/text/env-file.ts";
 import type { BusClient } from "../../src/ipc/bus/client.ts";
@@ -361,6 +361,7 @@ describe.skipIf(!isRoot)(`the manager's calls${needsRoot}`, () => {
       join(directory, "old"),
       `# This is private data. Do not parse.\n${old}LEADER=${oldLeader}\nNETIF=1 7\n`,
     );
+    const { ino } = statSync(join(directory, "web-1.a"));
     await daemon.run();
     bus = await daemon.bus();
     expect((await names()).sort()).toEqual([".host", "net1", "old", "user1", "vm1", "web-1.a"]);
@@ -369,6 +370,9 @@ describe.skipIf(!isRoot)(`the manager's calls${needsRoot}`, () => {
     expect(await getProperty(bus, oldPath, MACHINE, "Timestamp")).toBe(1_795_350_833_254_653n);
     expect(await getProperty(bus, oldPath, MACHINE, "NetworkInterfaces")).toEqual([1, 7]);
     expect(readdirSync(directory)).not.toContain("dead");
+    // Only the file of the older release is written again: it lacks the number of the leader's pidfd.
+    expect(statSync(join(directory, "web-1.a")).ino).toBe(ino);
+    expect(readFileSync(join(directory, "old"), "utf8")).toMatch(/^LEADER_PIDFDID=\d+$/m);
     const after = await getProperty(bus, "/org/freedesktop/machine1/machine/web_2d1_2ea", MACHINE, "Timestamp");
     expect(after).toBe(before);
     expect(

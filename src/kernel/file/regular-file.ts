@@ -19,7 +19,7 @@ export function readRegular(fd: Fd, limitBytes: number): Buffer {
     // Reads up to one byte beyond the limit, to detect a file that grew or whose size is unknown.
     const wanted = Math.min(chunk.size, limitBytes + 1 - total);
     const count = check(trySys("pread64", fd.number, chunk, wanted, total), "read");
-    if (count === 0) return Buffer.concat(parts, total);
+    if (count === 0) return parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts, total);
     total += count;
     if (total > limitBytes) throw new SyscallError("read", "EFBIG");
     parts.push(Buffer.from(chunk.bytes.subarray(0, count)));

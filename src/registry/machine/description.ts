@@ -134,6 +134,8 @@ export function withinBounds(description: MachineDescription): MachineDescriptio
   const bounded = { ...description, networkInterfaces: description.networkInterfaces.filter(isInterfaceIndex) };
   bounded.networkInterfaces = bounded.networkInterfaces.slice(0, INTERFACES_LIMIT);
   for (const field of Object.keys(NO_DESCRIPTION) as (keyof MachineDescription)[]) {
+    // A value that is missing in the file needs no check, which takes time for thousands of files.
+    if (bounded[field] === NO_DESCRIPTION[field]) continue;
     if (problemOf(field, bounded[field]) !== null) Object.assign(bounded, { [field]: NO_DESCRIPTION[field] });
   }
   return bounded;

@@ -18,15 +18,15 @@ const FILE_LIMIT_BYTES = 4 << 20;
  */
 const RESERVATION = ".#starting-";
 
-/** The content of the directory. */
-export interface LoadedMachines {
-  readonly machines: readonly SavedMachine[];
-  /** Machines whose scope was requested, but that were not saved as started. */
-  readonly reserved: readonly SavedMachine[];
-  /** Names of files that describe no machine. */
-  readonly broken: readonly string[];
-  readonly unread: readonly { readonly name: string; readonly error: unknown }[];
-}
+/** A file of the directory. */
+export type FoundFile =
+  /** `text`: what the file contains. */
+  | { readonly kind: "machine"; readonly saved: SavedMachine; readonly text: string }
+  /** A machine whose scope was requested, but that was not saved as started. */
+  | { readonly kind: "reserved"; readonly saved: SavedMachine }
+  /** A file that describes no machine. */
+  | { readonly kind: "broken"; readonly name: string }
+  | { readonly kind: "unread"; readonly name: string; readonly error: unknown };
 
 export class MachineFiles {
   readonly #directory: string;
@@ -39,16 +39,20 @@ export class MachineFiles {
     this.#directory = directory;
   }
 
-  /** Writes the file, by the rename that monitors of the directory wait for, and the link of its unit. */
-  save(machine: Machine): void {
-    this.#write(machine.name, machine);
+  /**
+   * Writes the file, by the rename that monitors of the directory wait for, and the link of its unit. `present`: the
+   * text in the file, which is not written again where it is still right.
+   */
+  save(machine: Machine, present?: string): void {
+    const text = formatMachine(machine);
+    if (text !== present) this.#write(machine.name, text);
     if (machine.place !== null) this.#link(machine.place.unit, machine.name);
     this.release(machine.name);
   }
 
   /** Writes a note about a machine whose scope is about to be made, so that the daemon finds it after a crash. */
   reserve(machine: Machine): void {
-    this.#write(`${RESERVATION}${machine.name}`, machine);
+    this.#write(`${RESERVATION}${machine.name}`, formatMachine(machine));
   }
 
   /** Removes the note that `reserve()` made. */
@@ -56,11 +60,11 @@ export class MachineFiles {
     remove(join(this.#directory, `${RESERVATION}${name}`));
   }
 
-  #write(file: string, machine: Machine): void {
+  #write(file: string, text: string): void {
     mkdirSync(this.#directory, { recursive: true, mode: 0o755 });
     const temporary = join(this.#directory, `.#${file}${process.pid.toString(36)}`);
     try {
-      writeFileSync(temporary, formatMachine(machine), { mode: 0o644 });
+      writeFileSync(temporary, text, { mode: 0o644 });
       renameSync(temporary, join(this.#directory, file));
     } catch (error) {
       remove(temporary);
@@ -78,42 +82,57 @@ export class MachineFiles {
     this.release(name);
   }
 
-  /** Reads all files, also when some of them are broken. Throws where there is no directory. */
-  load(): LoadedMachines {
+  /**
+   * Reads the files one after the other, those of started machines first; also when some of them are broken. Throws
+   * where there is no directory. Only one file's content is in memory at a time.
+   */
+  *read(): Generator<FoundFile> {
     mkdirSync(this.#directory, { recursive: true, mode: 0o755 });
-    const found = { machines: [], reserved: [], broken: [], unread: [] } as {
-      machines: SavedMachine[];
-      reserved: SavedMachine[];
-      broken: string[];
-      unread: { name: string; error: unknown }[];
-    };
-    for (const entry of readdirSync(this.#directory, { withFileTypes: true })) {
-      const isReserved = entry.name.startsWith(RESERVATION);
-      if (!isReserved && entry.name.startsWith(".#")) remove(join(this.#directory, entry.name)); // of a killed daemon
-      const name = isReserved ? entry.name.slice(RESERVATION.length) : entry.name;
-      if (!entry.isFile() || !isMachineName(name)) continue;
-      try {
-        const saved = this.#read(entry.name, name);
-        if (saved !== null) found[isReserved ? "reserved" : "machines"].push(saved);
-        else if (isReserved) this.release(name);
-        else found.broken.push(name);
-      } catch (error) {
-        found.unread.push({ name, error });
-      }
+    const names = readdirSync(this.#directory, { withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => entry.name);
+    const reserved = names.filter((name) => name.startsWith(RESERVATION));
+    for (const name of names) {
+      if (isMachineName(name)) yield this.#found(name, name);
+      // Temporary files of a killed daemon.
+      else if (name.startsWith(".#") && !name.startsWith(RESERVATION)) remove(join(this.#directory, name));
     }
-    return found;
+    for (const file of reserved) {
+      const name = file.slice(RESERVATION.length);
+      if (!isMachineName(name)) continue;
+      const found = this.#found(file, name);
+      if (found.kind === "machine") yield { kind: "reserved", saved: found.saved };
+      else if (found.kind === "broken") this.release(name);
+      else yield found;
+    }
   }
 
-  /** Returns null for a file that does not describe `name`, or is longer than any state file. */
-  #read(file: string, name: string): SavedMachine | null {
+  #found(file: string, name: string): FoundFile {
+    try {
+      const text = this.#text(file);
+      const saved = text === null ? null : parseMachine(name, text);
+      return text === null || saved === null ? { kind: "broken", name } : { kind: "machine", saved, text };
+    } catch (error) {
+      return { kind: "unread", name, error };
+    }
+  }
+
+  /** Returns null for a file that is missing, or longer than any state file. */
+  #text(file: string): string | null {
     try {
       using opened = openPath(join(this.#directory, file), "read");
-      return parseMachine(name, readRegular(opened, FILE_LIMIT_BYTES).toString());
+      return readRegular(opened, FILE_LIMIT_BYTES).toString();
     } catch (error) {
       const errno = errnoNameOf(error);
       if (errno === "ENOENT" || errno === "EFBIG" || errno === "EBADF") return null;
       throw error;
     }
+  }
+
+  /** Whether the file describes the machine of that name. */
+  #describes(name: string): boolean {
+    const text = this.#text(name);
+    return text !== null && parseMachine(name, text) !== null;
   }
 
   #linkPath(unit: string): string {
@@ -133,7 +152,7 @@ export class MachineFiles {
   /** Makes the link of a unit. The first machine of a unit keeps the link; a link to a missing file is replaced. */
   #link(unit: string, name: string): void {
     const target = this.#linkTarget(unit);
-    if (target === name || (target !== null && this.#read(target, target) !== null)) return;
+    if (target === name || (target !== null && this.#describes(target))) return;
     if (target !== null) remove(this.#linkPath(unit));
     symlinkSync(name, this.#linkPath(unit));
   }

@@ -139,13 +139,13 @@ export class Registry {
     machine.release();
   }
 
-  /** Publishes the machine: indexes, saves and announces it. */
-  start(machine: Machine): void {
+  /** Publishes the machine: indexes, saves and announces it. `present`: the text of its state file, if it has one. */
+  start(machine: Machine, present?: string): void {
     const { place } = machine;
     if (place !== null) this.#set.addUnit(machine, place.unit);
     machine.startedAt ??= { realtimeUsec: realtimeUsec(), monotonicUsec: monotonicUsec() };
     machine.started = true;
-    this.#saver.save(machine);
+    this.#saver.save(machine, present);
     this.#log.info(`New machine ${machine.name}.`, {
       MESSAGE_ID: MESSAGE_NEW,
       NAME: machine.name,

@@ -6,7 +6,8 @@ import { errnoNameOf } from "../../base/error.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 import type { Log, ServiceManager, UnitPlace } from "../ports.ts";
-import type { LoadedMachines, MachineFiles } from "./file.ts";
+import { descriptionOf } from "./description.ts";
+import type { FoundFile, MachineFiles } from "./file.ts";
 import { type Machine, type MachineFacts, scopeOf } from "./machine.ts";
 import type { MachineSaver } from "./saver.ts";
 import type { MachineSet } from "./set.ts";
@@ -17,7 +18,7 @@ interface Target {
   add(facts: MachineFacts): Machine;
   locate(machine: Machine): void;
   placeOf(leader: PidRef): UnitPlace | null;
-  start(machine: Machine): void;
+  start(machine: Machine, present?: string): void;
   save(machine: Machine): void;
   drop(machine: Machine): void;
   enqueue(machine: Machine): void;
@@ -51,16 +52,18 @@ export class Restoration {
   }
 
   run(): void {
-    const { machines, reserved, broken, unread } = this.#load();
-    for (const { name, error } of unread) {
-      this.#log.warning(`Cannot read the state of machine ${name}, leaving it as it is: ${(error as Error).message}`);
+    for (const found of this.#found()) {
+      if (found.kind === "machine")
+        this.#unlessImpossible(found.saved.name, () => this.#restore(found.saved, found.text));
+      else if (found.kind === "reserved") this.#unlessImpossible(found.saved.name, () => this.#reconcile(found.saved));
+      else if (found.kind === "broken") {
+        this.#log.warning(`The state file of machine ${found.name} is not valid, removing it.`);
+        this.#saver.remove(found.name, null, null);
+      } else {
+        const { name, error } = found;
+        this.#log.warning(`Cannot read the state of machine ${name}, leaving it as it is: ${(error as Error).message}`);
+      }
     }
-    for (const name of broken) {
-      this.#log.warning(`The state file of machine ${name} is not valid, removing it.`);
-      this.#saver.remove(name, null, null);
-    }
-    for (const saved of machines) this.#unlessImpossible(saved.name, () => this.#restore(saved));
-    for (const saved of reserved) this.#unlessImpossible(saved.name, () => this.#reconcile(saved));
     void this.#reportStrays();
   }
 
@@ -83,13 +86,12 @@ export class Restoration {
     }
   }
 
-  #load(): LoadedMachines {
+  *#found(): Generator<FoundFile> {
     try {
-      return this.#files.load();
+      yield* this.#files.read();
     } catch (error) {
       if (errnoNameOf(error) === null) throw error;
       this.#log.warning(`Cannot read the state of machines: ${(error as Error).message}`);
-      return { machines: [], reserved: [], broken: [], unread: [] };
     }
   }
 
@@ -106,7 +108,7 @@ export class Restoration {
     }
   }
 
-  #restore(saved: SavedMachine): void {
+  #restore(saved: SavedMachine, text: string): void {
     const machine = this.#revive(saved);
     if (machine === null) {
       this.#saver.remove(saved.name, saved.unit, null);
@@ -118,7 +120,7 @@ export class Restoration {
     machine.ownsUnit = unit === scopeOf(saved.name);
     machine.job = saved.job;
     if (realtimeUsec !== null && monotonicUsec !== null) machine.startedAt = { realtimeUsec, monotonicUsec };
-    this.#start(machine);
+    this.#start(machine, text);
   }
 
   /**
@@ -134,7 +136,10 @@ export class Restoration {
     owned.use(leader);
     if (isUsable && this.#isSame(saved, leader) && this.#set.withLeader(leader.pid) === null) {
       const supervisor = revive(saved.supervisor, saved.supervisorPidfdId);
-      const machine = this.#registry.add({ ...saved, class: machineClass, leader, supervisor });
+      const machine = this.#registry.add({
+        ...{ name, id: saved.id, class: machineClass, uid: saved.uid, leader, supervisor },
+        ...descriptionOf(saved),
+      });
       machine.hasLostSupervisor = saved.supervisor !== 0 && supervisor === null;
       owned.move();
       return machine;
@@ -142,9 +147,9 @@ export class Restoration {
     return null;
   }
 
-  #start(machine: Machine): void {
+  #start(machine: Machine, present?: string): void {
     this.#registry.locate(machine);
-    this.#registry.start(machine);
+    this.#registry.start(machine, present);
     if (machine.job !== null) {
       void this.#resumeJob(machine, machine.job).catch(() => this.#registry.enqueue(machine));
     }

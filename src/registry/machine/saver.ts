@@ -21,9 +21,12 @@ export class MachineSaver {
     this.#log = log;
   }
 
-  /** Writes the file of a machine; where that fails, retries until it succeeds or the machine ends. */
-  save(machine: Machine): void {
-    const error = this.#attempt(() => this.#files.save(machine));
+  /**
+   * Writes the file of a machine, unless its text is `present`; where that fails, retries until it succeeds or the
+   * machine ends.
+   */
+  save(machine: Machine, present?: string): void {
+    const error = this.#attempt(() => this.#files.save(machine, present));
     if (error === null) this.#unsaved.delete(machine);
     else {
       const text = `Failed to save the state of machine ${machine.name}: ${error}; trying again.`;

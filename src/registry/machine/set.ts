@@ -12,7 +12,8 @@ const PARENT_LIMIT = 64;
 export class MachineSet {
   readonly #manager: ServiceManager;
   readonly #byName = new Map<string, Machine>();
-  readonly #byUnit = new Map<string, Set<Machine>>();
+  /** Arrays, because nearly all units have one machine, and a set of one takes several times as much memory. */
+  readonly #byUnit = new Map<string, Machine[]>();
   readonly #byLeader = new Map<number, Machine>();
 
   constructor(manager: ServiceManager) {
@@ -76,16 +77,18 @@ export class MachineSet {
   /** Indexes the machine by its unit. */
   addUnit(machine: Machine, unit: string): void {
     const machines = this.#byUnit.get(unit);
-    if (machines === undefined) this.#byUnit.set(unit, new Set([machine]));
-    else machines.add(machine);
+    if (machines === undefined) this.#byUnit.set(unit, [machine]);
+    else if (!machines.includes(machine)) machines.push(machine);
   }
 
   delete(machine: Machine): void {
     if (this.#byName.get(machine.name) === machine) this.#byName.delete(machine.name);
     if (this.#byLeader.get(machine.leader.pid) === machine) this.#byLeader.delete(machine.leader.pid);
     const unit = machine.place?.unit;
-    const machines = unit === undefined ? undefined : this.#byUnit.get(unit);
-    if (unit !== undefined && machines?.delete(machine) === true && machines.size === 0) this.#byUnit.delete(unit);
+    if (unit === undefined) return;
+    const others = this.#byUnit.get(unit)?.filter((other) => other !== machine);
+    if (others === undefined || others.length === 0) this.#byUnit.delete(unit);
+    else this.#byUnit.set(unit, others);
   }
 
   /**
