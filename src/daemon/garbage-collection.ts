@@ -6,14 +6,42 @@ import { readFileSync } from "node:fs";
 
 /** Long enough to collect once for a burst of calls, short enough that an idle daemon frees its memory soon. */
 const DELAY_MS = 3_000;
+/** Callers of a daemon that had work more recently than this would wait for a whole collection, of about 10 ms. */
+const QUIET_MS = 1_000;
+/** After so many delays without a quiet moment, all objects are collected in any case. */
+const DELAYS_LIMIT = 10;
 /** Above this private memory (some hundred machines), compiled code is freed as well. An idle daemon has 9 MiB. */
 const LIMIT_BYTES = 12 << 20;
-
 /** Machines between two collections of young objects. */
 const MACHINES = 64;
 
 let isPlanned = false;
+let lastWorkMs = 0;
 let machines = 0;
+
+/** Plans a collection in DELAY_MS, unless one is planned; to be called after work: a call, a signal, the start. */
+export function collectGarbageSoon(): void {
+  lastWorkMs = performance.now();
+  if (!isPlanned) plan(1);
+}
+
+function plan(delays: number): void {
+  isPlanned = true;
+  setTimeout(() => {
+    isPlanned = false;
+    if (performance.now() - lastWorkMs < QUIET_MS && delays < DELAYS_LIMIT) {
+      // Less than a millisecond.
+      edenGC();
+      plan(delays + 1);
+    } else collect();
+  }, DELAY_MS).unref();
+}
+
+function collect(): void {
+  Bun.gc(true);
+  // Frees some MiB of compiled code; compiling it again delays the next call by two or three milliseconds.
+  if (ownMemoryBytes() > LIMIT_BYTES) Bun.shrink();
+}
 
 /**
  * Counts a machine that was registered or restored, and collects the young objects of some of them, which takes less
@@ -22,18 +50,6 @@ let machines = 0;
 export function collectAmongMachines(): void {
   machines++;
   if (machines % MACHINES === 0) edenGC();
-}
-
-/** Plans a collection in DELAY_MS, unless one is planned; to be called after work: a call, a signal, the start. */
-export function collectGarbageSoon(): void {
-  if (isPlanned) return;
-  isPlanned = true;
-  setTimeout(() => {
-    isPlanned = false;
-    Bun.gc(true);
-    // Frees some MiB of compiled code; compiling it again delays the next call by two or three milliseconds.
-    if (ownMemoryBytes() > LIMIT_BYTES) Bun.shrink();
-  }, DELAY_MS).unref();
 }
 
 /** Returns the size of private memory: proc_pid_status(5), RssAnon. */
