@@ -74,6 +74,15 @@ describe.skipIf(!isRoot || !hasOpenssl)(`https${reason}`, () => {
   });
 });
 
+rootTest("a port at which no server listens fails the pull at once, as with the original", async () => {
+  const closed = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => {} } });
+  const { port } = closed;
+  closed.stop(true);
+  const { code, log } = await pull(scratch.root(), `http://127.0.0.1:${port}/t.tar`, {});
+  expect([code, log]).toEqual([1, expect.stringContaining("Connection refused")]);
+  expect(log).not.toContain("trying again");
+});
+
 /** A proxy that records its requests: whole URLs for http, tunnels for https. */
 class TestProxy {
   readonly asked: string[] = [];

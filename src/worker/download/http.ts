@@ -30,6 +30,12 @@ export class TransientError extends ErrnoError {
   }
 }
 
+/**
+ * Nothing serves at the address, and nothing has since this program was started: the address is wrong, or the server is
+ * down for longer. A server that has answered before is probably being restarted, which is a TransientError.
+ */
+export class NoServerError extends TransientError {}
+
 export interface HttpReply {
   readonly status: number;
   readonly headers: Headers;
@@ -43,6 +49,8 @@ export interface HttpReply {
 export type Get = (url: string, request: HttpRequest) => Promise<HttpReply>;
 
 const connections = new Set<AbortController>();
+/** The hosts, with ports, that have answered a request. */
+const answered = new Set<string>();
 
 // An interrupted worker aborts its connections first: bytes that arrive while it saves the download would be lost.
 keepWhenInterrupted({
@@ -123,6 +131,12 @@ function proxyOf(url: URL): string | null {
   return hasExceptions || !URL.canParse(proxy) ? null : new URL(proxy).host;
 }
 
+/** The texts of gai_strerror(3). */
+const RESOLVER_ERRORS: Readonly<Record<string, string>> = {
+  ENOTFOUND: "Name or service not known",
+  EAI_AGAIN: "Temporary failure in name resolution",
+};
+
 function cut(cause: unknown, url: URL): ErrnoError {
   const text = (cause instanceof Error ? cause.message : String(cause)).replace(ADVICE, "");
   const { code } = cause as { code?: unknown };
@@ -133,8 +147,11 @@ function cut(cause: unknown, url: URL): ErrnoError {
   const isErrno = typeof code === "string" && errnoNumber(code) !== undefined;
   const proxy = proxyOf(url);
   const way = proxy === null ? "" : ` through the proxy '${proxy}'`;
-  const reason = isErrno ? errnoText(code) : text;
-  return new TransientError("ECONNRESET", `Connection to '${url.host}'${way} failed: ${reason}`, { cause });
+  const resolver = typeof code === "string" ? RESOLVER_ERRORS[code] : undefined;
+  const reason = isErrno ? errnoText(code) : (resolver ?? text);
+  const isMissing = proxy === null && !answered.has(url.host) && (code === "ECONNREFUSED" || code === "ENOTFOUND");
+  const Kind = isMissing ? NoServerError : TransientError;
+  return new Kind("ECONNRESET", `Connection to '${url.host}'${way} failed: ${reason}`, { cause });
 }
 
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
@@ -236,6 +253,7 @@ async function exchange(url: URL, headers: Headers, limits: HttpLimits, request:
       ...(request.form === undefined ? {} : { method: "POST", body: request.form }),
       ...(url.protocol === "https:" ? { tls: await trustedAuthorities() } : {}),
     });
+    answered.add(url.host);
     const body = new HttpBody(response, abort, limits);
     return { status: response.status, headers: response.headers, url, body };
   } catch (error) {

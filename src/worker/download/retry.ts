@@ -1,6 +1,6 @@
 // Retries after errors that are temporary.
 import { log } from "../program/log.ts";
-import { TransientError } from "./http.ts";
+import { NoServerError, TransientError } from "./http.ts";
 
 export interface RetryLimits {
   readonly tries: number;
@@ -39,7 +39,8 @@ export async function persistently<T>(
     try {
       return await attempt();
     } catch (error) {
-      if (!(error instanceof TransientError) || error instanceof ChangedError) throw error;
+      const isFinal = error instanceof ChangedError || error instanceof NoServerError;
+      if (!(error instanceof TransientError) || isFinal) throw error;
       if (position() - before >= limits.progressBytes) {
         tries = 1;
         pauseMs = limits.firstPauseMs;
