@@ -28,6 +28,8 @@ const NAME_LIMIT = 64 << 10;
 /** The size limit of global headers, which are merged into every later member. */
 const GLOBAL_LIMIT = 16 << 10;
 const ENTRY_LIMIT = 8_000_000;
+/** An archive without members is a record of zeros, usually of 20 blocks. More are the start of a disk image. */
+const EMPTY_BLOCKS = 128;
 
 export class TarReader {
   readonly #target: TarTarget;
@@ -77,11 +79,13 @@ export class TarReader {
   *#archive(): Parse<void> {
     let isFirst = true;
     let isEnded = false;
+    let zeros = 0;
     while (yield* this.#feed.hasMore()) {
       const block = yield* this.#nextBlock(isFirst);
       if (isZeroBlock(block)) {
         // Concatenated archives are read as one, as by tar --ignore-zeros.
         isEnded = true;
+        if (this.#entries === 0 && ++zeros > EMPTY_BLOCKS) throw notTar();
       } else {
         if (!hasValidSum(block)) throw isFirst ? notTar() : damaged("no header where a member begins");
         isEnded = false;

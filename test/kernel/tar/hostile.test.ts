@@ -315,6 +315,9 @@ test("I100: a file that is no archive is refused with that reason", () => {
   for (const bytes of [Buffer.alloc(0), Buffer.from("x"), Buffer.alloc(4096, 0x41), withSum(Buffer.alloc(511))]) {
     expect(unpack(bytes).error?.message).toContain("does not look like a tar archive");
   }
+  // A record of zeros is an archive without members, a disk image of zeros is none.
+  expect(unpack(Buffer.alloc(20 * 512)).error).toBeNull();
+  expect(unpack(Buffer.alloc(1 << 20)).error?.message).toContain("does not look like a tar archive");
 });
 
 test("I61: an archive that ends in the middle of a member is damaged, wherever that is", () => {
