@@ -102,6 +102,11 @@ describe.skipIf(!isRoot)(`registration${needsRoot}`, () => {
     for (const cid of [0, 1, 2, 0xffff_ffff]) expect(await ex("VSockCID", "u", cid)).toStartWith("InvalidArgs: ");
   });
 
+  test("a leader that is named as process 0 is refused over Varlink: it is a variable that was not set", async () => {
+    expect(await overVarlink({ leader: 0 })).toBe(invalid("leader"));
+    expect(await overVarlink({ leader: undefined, leaderProcessId: { pid: 0 } })).toBe(invalid("leaderProcessId"));
+  });
+
   test("all properties of a machine with the largest numbers can be read", async () => {
     const numbers = { ifIndices: [0x7fff_ffff], vSockCid: 0xffff_fffe };
     await varlink.call("io.systemd.Machine.Register", { name: "bounds", class: "container", leader, ...numbers });

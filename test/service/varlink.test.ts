@@ -272,6 +272,21 @@ describe.skipIf(!isRoot)(`Varlink${needsRoot}`, () => {
     expect(await failure(user({ uid: 1_048_576 }))).toContain("NoRecordFound");
   });
 
+  test("the last id of a container's range means none: it is mapped neither to the host nor from it", async () => {
+    const leader = await daemon.leader("--user");
+    for (const kind of ["uid_map", "gid_map"]) writeFileSync(`/proc/${leader}/${kind}`, "0 2097152 65536");
+    await machine.call(`${MACHINE}.Register`, { name: "range", class: "container", leader, allocateUnit: true });
+    const last = 2_097_152 + 65_534;
+    expect(await machine.call(`${MACHINE}.MapTo`, { uid: last })).toEqual({ uid: 65_534, machineName: "range" });
+    expect(await failure(machine.call(`${MACHINE}.MapTo`, { uid: last + 1 }))).toBe(
+      'InvalidParameter {"parameter":"uid"}',
+    );
+    expect(await failure(machine.call(`${MACHINE}.MapFrom`, { name: "range", uid: 65_535 }))).toContain(
+      "InvalidParameter",
+    );
+    await machine.call(`${MACHINE}.Unregister`, { name: "range" });
+  });
+
   const resolve = (name: string, type: number, more: object = {}) =>
     hook.call(`${HOOK}.ResolveRecord`, { question: [{ key: { class: 1, type, name, ...more } }] });
 

@@ -63,8 +63,12 @@ const NAMES = {
   gid: { noun: "group", title: "Group", unknown: "NoSuchGroupMapping", inHost: "GroupInHostRange", range: "GID" },
 } as const;
 
+function isId(id: number): boolean {
+  return id !== 0xffff_ffff && id !== 0xffff;
+}
+
 function checkId(kind: IdKind, id: number): void {
-  if (id === 0xffff_ffff || id === 0xffff) throw invalidArgument(kind, `Invalid ${NAMES[kind].noun} ID ${id}`);
+  if (!isId(id)) throw invalidArgument(kind, `Invalid ${NAMES[kind].noun} ID ${id}`);
 }
 
 /** Returns the host id of a container's id. */
@@ -88,6 +92,8 @@ export function mapTo(daemon: Daemon, kind: IdKind, outer: number): { machine: M
   }
   const found = containerOf(daemon, kind, outer);
   if (found === null) throw new MachinedError(names.unknown, `No matching ${names.noun} mapping for ${outer}.`);
+  // The last id of 16 bits, and of 32, means "none".
+  if (!isId(found.inner)) throw invalidArgument(kind, "Invalid argument");
   return found;
 }
 

@@ -111,7 +111,8 @@ function leaderOfProperties(values: ReadonlyMap<string, unknown>): LeaderName {
   const pid = values.get("LeaderPID") as number | undefined;
   const pidfd = values.get("LeaderPIDFD") as Fd | undefined;
   const pidfdId = values.get("LeaderPIDFDID") as bigint | undefined;
-  if (pidfd === undefined && (pid === undefined) !== (pidfdId === undefined)) {
+  const isCaller = pid === 0 && pidfdId === undefined;
+  if (pidfd === undefined && !isCaller && (pid === undefined) !== (pidfdId === undefined)) {
     throw new ErrnoError("EINVAL", "LeaderPID and LeaderPIDFDID need each other");
   }
   return { pid: pid ?? 0, pidfd, pidfdId };
@@ -142,11 +143,16 @@ export function fromVarlink(p: Parameters): Registration {
   };
 }
 
-/** Returns the leader. `leader` and `leaderProcessId` must agree; without both, it is the caller (pid 0). */
+/**
+ * Returns the leader. `leader` and `leaderProcessId` must agree, and name a process: a caller whose variable is not set
+ * must not become the leader. Without both, it is the caller.
+ */
 function leaderOfVarlink({ leader, leaderProcessId }: Parameters): LeaderName {
   const byNumber = leader === undefined ? undefined : pidOf(leader);
+  if (byNumber === 0) throw invalidArgument("leader", "Invalid leader PID");
   if (leaderProcessId === undefined) return { pid: byNumber ?? 0 };
   const pid = pidOf(leaderProcessId);
+  if (pid === 0) throw invalidArgument("leaderProcessId", "Invalid leader PID");
   if (byNumber !== undefined && byNumber !== pid) throw invalidArgument("leader", "Invalid leader PID");
   const id = typeof leaderProcessId === "object" ? leaderProcessId.pidfdId : undefined;
   return { pid, pidfdId: id === undefined ? undefined : BigInt(id) };
