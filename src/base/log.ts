@@ -1,10 +1,8 @@
 // Log lines for standard error, written through consola. Under a service manager, each line begins with its priority,
 // such as `<3>` (sd-daemon(3)).
 import { type ConsolaInstance, type ConsolaReporter, createConsola, type LogType } from "consola/core";
+import { LOG_LEVELS, type LogLevel } from "./log-level.ts";
 import { withoutControls } from "./text/control-characters.ts";
-
-export const LOG_LEVELS = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** The log for the administrator: one message for each event, with fields for the journal. */
 export interface Log {

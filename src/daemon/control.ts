@@ -4,7 +4,7 @@
 import { LogControl } from "../api/peers.ts";
 import { IoSystemdService } from "../api/varlink/io-systemd-service.ts";
 import { invalidArgument } from "../base/error.ts";
-import { LOG_LEVELS } from "../base/log.ts";
+import { LOG_LEVELS } from "../base/log-level.ts";
 import { type BoundInterface, bindInterface } from "../ipc/bus/binding.ts";
 import { type BoundVarlink, bindVarlink } from "../ipc/varlink/binding.ts";
 import type { LogControlState } from "./log.ts";

@@ -2,7 +2,8 @@
 // can be changed at run time (org.freedesktop.LogControl1(5)).
 import { existsSync, writeSync } from "node:fs";
 import { invalidArgument } from "../base/error.ts";
-import { LineLog, LOG_LEVELS, type Log, type LogLevel } from "../base/log.ts";
+import { LineLog, type Log } from "../base/log.ts";
+import { LOG_LEVELS, type LogLevel, parseLogLevel } from "../base/log-level.ts";
 import { defineStringTable } from "../base/string-table.ts";
 import { withoutControls } from "../base/text/control-characters.ts";
 import type { Fd } from "../kernel/file/fd.ts";
@@ -24,7 +25,6 @@ const TARGETS = defineStringTable([
   "auto",
   "null",
 ]);
-const LEVELS = defineStringTable(LOG_LEVELS);
 
 /** The part of a log that LogControl1 reads and sets. */
 export interface LogControlState {
@@ -50,7 +50,7 @@ export class DaemonLog implements Log, LogControlState {
     this.identifier = identifier;
     this.#facility = FACILITIES[facility];
     this.#lines = new LineLog(isTerminal(2) ? "none" : "priority", (line) => writeSync(2, line));
-    this.#level = LEVELS.parse(process.env["SYSTEMD_LOG_LEVEL"] ?? "") ?? "info";
+    this.#level = parseLogLevel(process.env["SYSTEMD_LOG_LEVEL"] ?? "") ?? "info";
     this.#target = TARGETS.parse(process.env["SYSTEMD_LOG_TARGET"] ?? "") ?? "auto";
     // As in the original, LogControl1 shows the target that "auto" selected.
     if (this.#target === "auto" && process.env["JOURNAL_STREAM"] !== undefined) this.#target = "journal";
@@ -65,7 +65,7 @@ export class DaemonLog implements Log, LogControlState {
   }
 
   setLevel(level: string): void {
-    const known = LEVELS.parse(level);
+    const known = parseLogLevel(level);
     if (known === undefined) throw invalidArgument("level", `Invalid log level '${level}'`);
     this.#level = known;
   }

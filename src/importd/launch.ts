@@ -1,7 +1,6 @@
 // Starts a transfer: its worker, the copy of its log in the daemon's log, and the clean-up after a worker that was
 // killed.
-import type { LogLevel } from "../base/log.ts";
-import { LOG_LEVELS } from "../base/log.ts";
+import { LOG_LEVELS, type LogLevel } from "../base/log-level.ts";
 import type { ExitStatus } from "../kernel/process/spawn.ts";
 import type { ImportDaemon } from "./daemon.ts";
 import { Transfer, type TransferFiles } from "./transfer.ts";

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, constants, existsSync, mkdirSync, openSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { Variant } from "../../src/base/variant.ts";
 import type { BusClient } from "../../src/ipc/bus/client.ts";
 import { Fd } from "../../src/kernel/file/fd.ts";
 import { O_PATH } from "../../src/kernel/syscall/constants.ts";
@@ -99,6 +100,26 @@ describe.skipIf(!can)(`on a bus${reason}`, () => {
     const [identifier] = (await get("SyslogIdentifier")) as [{ value: string }];
     expect(identifier.value).toBe("systemd-importd");
     const set = ["ssv", LOG, "LogLevel", "s", "debug"];
+    const setLevel = (level: string) =>
+      object(
+        bus,
+        "/org/freedesktop/LogControl1",
+        "org.freedesktop.DBus.Properties",
+        "Set",
+        "ssv",
+        LOG,
+        "LogLevel",
+        new Variant("s", level),
+      );
+    // By name or number, as systemctl service-log-level passes it on.
+    for (const [level, name] of [
+      ["7", "debug"],
+      ["info", "info"],
+    ] as const) {
+      await setLevel(level);
+      expect(((await get("LogLevel")) as [{ value: string }])[0].value).toBe(name);
+    }
+    expect(await errorOf(setLevel("8"))).toContain("Invalid log level '8'");
     expect(await asNobody("/org/freedesktop/LogControl1", "org.freedesktop.DBus.Properties", "Set", ...set)).toContain(
       "Access",
     );

@@ -1,22 +1,13 @@
 // Prints messages for the user on stderr in the form of the systemd tools: without a prefix, coloured by priority on a
 // terminal, filtered by $SYSTEMD_LOG_LEVEL, suppressed by $SYSTEMD_LOG_TARGET=null (systemd(1), "Environment").
 
+import { LOG_LEVELS, type LogLevel, parseLogLevel } from "../../base/log-level.ts";
 import { own } from "../format/own-sequence.ts";
 import { type Environment, parseBoolean, type Terminal } from "../format/terminal.ts";
 import type { Output } from "./output.ts";
 
-const LEVELS = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"] as const;
-
 /** Facility "daemon" of syslog(3), which the systemd tools log under. */
 const FACILITY_DAEMON = 3 << 3;
-
-export type Level = (typeof LEVELS)[number];
-
-/** Returns the number of a level given by name or digit (`err` → 3); undefined for other text. */
-function levelNumber(text: string): number | undefined {
-  const number = LEVELS.findIndex((name, index) => name === text || String(index) === text);
-  return number < 0 ? undefined : number;
-}
 
 /** Prints messages, one line each. */
 export class Report {
@@ -31,7 +22,7 @@ export class Report {
     this.#output = output;
     this.#terminal = terminal;
     const target = env["SYSTEMD_LOG_TARGET"];
-    const level = levelNumber(env["SYSTEMD_LOG_LEVEL"] ?? "info") ?? 6;
+    const level = LOG_LEVELS.indexOf(parseLogLevel(env["SYSTEMD_LOG_LEVEL"] ?? "") ?? "info");
     this.#most = target === "null" ? -1 : level;
     this.#prefixed = target === "console-prefixed";
     this.#coloured = parseBoolean(env["SYSTEMD_LOG_COLOR"] ?? "yes") !== false;
@@ -68,8 +59,8 @@ export class Report {
    * Prints one line unless its level is filtered out. On a terminal the line ends with a carriage return as well,
    * because the terminal may be in raw mode.
    */
-  log(level: Level, line: string): void {
-    const number = LEVELS.indexOf(level);
+  log(level: LogLevel, line: string): void {
+    const number = LOG_LEVELS.indexOf(level);
     if (number > this.#most) return;
     const colour = this.#coloured ? this.#colourOf(number) : "";
     const text = colour === "" ? line : `${colour}${line}${this.#terminal.paint.normal}`;

@@ -2,16 +2,16 @@
 // client; the transfer continues (importctl(1)), unless the caller wants it cancelled.
 
 import { IMPORT1_NAME, IMPORT1_PATH, ImportManager, Transfer } from "../../api/import1.ts";
+import type { LogLevel } from "../../base/log-level.ts";
 import { BROKER } from "../../base/vocabulary/bus-peers.ts";
 import { startPolkitAgent } from "../session/agents.ts";
 import { attempt, Failure, isBusFailure } from "../session/failure.ts";
 import type { Bus } from "../session/ports.ts";
-import type { Level } from "../session/report.ts";
 import type { Session } from "../session/session.ts";
 import { ProgressBar } from "./progress.ts";
 import { callFirstKnown, type ManagerCall, withTransferDaemon } from "./service.ts";
 
-const LEVELS: readonly Level[] = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];
+const LEVELS: readonly LogLevel[] = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];
 const PRIORITY_BITS = 7;
 const INFO = 6;
 
@@ -230,6 +230,6 @@ class Following {
     const { settings, report } = this.#session;
     if (settings.quiet && priority >= INFO) return;
     if (priority >= INFO && this.#bar.absorbs(line)) return;
-    this.#bar.above(() => report.log(LEVELS[priority] as Level, line));
+    this.#bar.above(() => report.log(LEVELS[priority] as LogLevel, line));
   }
 }

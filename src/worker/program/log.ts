@@ -1,7 +1,7 @@
 // The log of a transfer worker, on standard error. Under the daemon ($SYSTEMD_LOG_TARGET=console-prefixed) each line
 // has its priority with the facility "daemon", which clients of LogMessage get (org.freedesktop.import1(5)).
 import { writeSync } from "node:fs";
-import { LOG_LEVELS, type LogLevel } from "../../base/log.ts";
+import { LOG_LEVELS, type LogLevel, parseLogLevel } from "../../base/log-level.ts";
 import { withoutControls } from "../../base/text/control-characters.ts";
 
 const DAEMON_FACILITY = 3 << 3;
@@ -9,9 +9,7 @@ const STDERR = 2;
 
 /** The least serious level that is written: $SYSTEMD_LOG_LEVEL by name or number, "info" without it. */
 function leastLevel(): number {
-  const wanted = process.env["SYSTEMD_LOG_LEVEL"] ?? "info";
-  const number = /^[0-7]$/.test(wanted) ? Number(wanted) : LOG_LEVELS.indexOf(wanted as LogLevel);
-  return number < 0 ? LOG_LEVELS.indexOf("info") : number;
+  return LOG_LEVELS.indexOf(parseLogLevel(process.env["SYSTEMD_LOG_LEVEL"] ?? "") ?? "info");
 }
 
 /** Names and passwords in URLs: everybody on the host may read the log of a transfer. */
