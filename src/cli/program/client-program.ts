@@ -27,7 +27,8 @@ async function chooseVerb(session: Session, program: ClientProgram, words: reado
   if (verb === undefined) {
     const { suggest } = await import("../../base/text/suggest.ts");
     const { synonymOf } = await import("../command-line/synonyms.ts");
-    const nearest = synonymOf(name ?? "", program.name) ?? suggest(name ?? "", verbNames(verbs));
+    const typed = (name ?? "").toLowerCase();
+    const nearest = synonymOf(typed, program.name) ?? suggest(typed, [...verbNames(verbs), "help"]);
     throw new Failure(`Unknown command verb '${name}'${nearest === undefined ? "." : `, did you mean '${nearest}'?`}`);
   }
   verb.announce?.(session);

@@ -6,7 +6,7 @@ import { COMPRESSIONS } from "../../base/vocabulary/compression.ts";
 import { IMAGE_CLASSES, type ImageClass } from "../../base/vocabulary/image-class.ts";
 import { VERIFY_MODES } from "../../base/vocabulary/transfer.ts";
 import type { OptionRow, OptionTable } from "../command-line/getopt.ts";
-import { BOOLEAN_HINT, type OptionContext, oneOf } from "../command-line/option-values.ts";
+import { BOOLEAN_HINT, type OptionContext, oneOf, setJson } from "../command-line/option-values.ts";
 import { parseBoolean } from "../format/terminal.ts";
 import { Failure } from "../session/failure.ts";
 import type { Settings } from "../session/settings.ts";
@@ -57,7 +57,14 @@ export const IMPORTCTL_OPTIONS: OptionTable<Settings, OptionContext> = {
   ...shared("user", "Talk to the transfer daemon of the calling user"),
   ...shared("read-only", "Make the image read-only"),
   ...shared("quiet"),
-  ...shared("json", "Print lists as JSON (pretty, short, off)"),
+  json: {
+    ...shared("json", "Print lists as JSON (pretty, short, off)")["json"],
+    // As in the original, also --json=off leaves out heading and summary.
+    apply: (settings, value, context) => {
+      settings.legend = false;
+      return setJson(settings, value, context);
+    },
+  } as Row,
   j: {
     type: "boolean",
     description: "Short for --json=pretty on a terminal, for --json=short elsewhere",

@@ -49,12 +49,14 @@ export function importName(path: string | null, word: string | undefined, payloa
 
 /** Returns the last component of a URL's path, without query and fragment. */
 function urlName(url: string): string {
-  const path = url.replace(/[?#].*$/s, "").replace(/^[a-z]+:\/*/, "");
-  const name = path.replace(/\/+$/, "").split("/").at(-1) ?? "";
-  if (name === "") {
-    const hint = `Give the image a name after '${url}'.`;
-    throw new Failure("Failed to get final component of URL: No such device or address", { hint });
+  const whole = url.replace(/[?#].*$/s, "");
+  const hint = `Give the image a name after '${url}'.`;
+  if (/^https?:\/\/[^/]+\/*$/.test(whole)) {
+    throw new Failure("Failed to get final component of URL: Cannot assign requested address", { hint });
   }
+  const path = whole.replace(/^[a-z]+:\/*/, "");
+  const name = path.replace(/\/+$/, "").split("/").at(-1) ?? "";
+  if (name === "") throw new Failure("Failed to get final component of URL: No such device or address", { hint });
   return name;
 }
 

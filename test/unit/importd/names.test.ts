@@ -105,7 +105,9 @@ describe("names of images", () => {
     expect(pullName("http://h/d/i.tar.gz/", undefined, "tar")).toBe("i");
     expect(pullName("http://h/d", "-", "tar")).toBe("");
     expect(pullName("r.example/library/debian:12", undefined, "oci")).toBe("debian");
-    expect(() => pullName("http://h", undefined, "tar")).not.toThrow();
+    for (const url of ["http://h", "https://h:80/"]) {
+      expect(() => pullName(url, undefined, "tar")).toThrow("final component of URL: Cannot assign requested address");
+    }
     expect(() => pullName("http:///", undefined, "tar")).toThrow("Failed to get final component of URL");
   });
 
