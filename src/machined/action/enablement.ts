@@ -1,6 +1,7 @@
 // Keeps the links of `machinectl enable` (machines.target.wants) in step with images that are renamed or removed.
 // Otherwise a host would start the wrong image at its next boot, or fail to start a missing one.
 import { errnoNameOf } from "../../base/error.ts";
+import { isUnitName } from "../../base/names.ts";
 import type { Log, UnitFiles } from "../../registry/ports.ts";
 
 /** The units that run images: containers and virtual machines. */
@@ -47,6 +48,8 @@ export class Enablement {
     if (files === null) return;
     let hasChanged = false;
     for (const runner of RUNNERS) {
+      // No unit can run an image with a blank or a letter beyond ASCII in its name.
+      if (!isUnitName(unitOf(runner, image))) continue;
       try {
         if (!(await files.isEnabled(unitOf(runner, image)))) continue;
         await act(files, runner);

@@ -41,10 +41,13 @@ function textOf(root: Fd, path: string): string | null {
   }
 }
 
-/** Returns the first line that is no comment, without the characters that a host name cannot have (hostname(5)). */
+/**
+ * Returns the first line that is no comment, without the characters that a host name cannot have (hostname(5)). `?` and
+ * `$` stay: systemd 258 and newer replace them by characters and words when the image is booted.
+ */
 function hostName(text: string): string {
   const lines = text.split("\n").map((line) => line.trim());
   const line = lines.find((candidate) => candidate !== "" && !candidate.startsWith("#")) ?? "";
-  const name = line.replaceAll(/[^A-Za-z0-9.-]/g, "").replace(/\.$/, "");
-  return isHostName(name) ? name : "";
+  const name = line.replaceAll(/[^A-Za-z0-9.?$-]/g, "").replace(/\.$/, "");
+  return isHostName(name.replaceAll(/[?$]/g, "x")) ? name : "";
 }

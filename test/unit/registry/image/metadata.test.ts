@@ -47,6 +47,16 @@ test("host name, machine id, machine-info and os-release are read from an image"
   });
 });
 
+test("a host name can have the patterns of systemd 258", () => {
+  const hostname = (text: string) => metadata(tree({ "etc/hostname": text })).hostname;
+  expect(["web-????\n", "a.$adj-$.b\n", "-?\n", "w?b (x)\n"].map(hostname)).toEqual([
+    "web-????",
+    "a.$adj-$.b",
+    "",
+    "w?bx",
+  ]);
+});
+
 test("M163: missing and invalid values are returned as empty", () => {
   expect(metadata(tree({}))).toEqual(EMPTY);
   const path = tree({ "etc/hostname": "-\n", "etc/machine-id": "uninitialized\n", "etc/machine-info": "nonsense" });
