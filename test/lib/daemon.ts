@@ -24,6 +24,7 @@ export class TestDaemon implements AsyncDisposable {
   readonly #args: readonly string[];
   readonly #command: readonly string[];
   #process: Subprocess | null = null;
+  #isKilled = false;
   readonly #leaders: Subprocess[] = [];
   readonly #clients: { close(): void }[] = [];
 
@@ -63,6 +64,7 @@ export class TestDaemon implements AsyncDisposable {
   /** Starts the daemon in its directory, for the first time or again. */
   async run(): Promise<void> {
     const log = openSync(this.#logFile, "a");
+    this.#isKilled = false;
     this.#process = Bun.spawn([...this.#command, "systemd-machined", ...this.#args], {
       env: {
         PATH: process.env["PATH"] ?? "",
@@ -78,6 +80,7 @@ export class TestDaemon implements AsyncDisposable {
 
   /** Sends a signal that ends the daemon, and waits for its end; returns its exit status. */
   async kill(signal: NodeJS.Signals = "SIGTERM"): Promise<number> {
+    this.#isKilled = true;
     this.#process?.kill(signal);
     return (await this.#process?.exited) ?? 0;
   }
@@ -115,6 +118,7 @@ export class TestDaemon implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const client of this.#clients) client.close();
+    this.#reportEarlyEnd();
     await this.kill();
     for (const leader of this.#leaders) {
       leader.kill("SIGKILL");
@@ -122,6 +126,14 @@ export class TestDaemon implements AsyncDisposable {
     }
     rmSync(this.runtime, { recursive: true, force: true });
     rmSync(this.#logFile, { force: true });
+  }
+
+  /** Where a daemon has ended by itself, its tests fail with errors of their own, which do not show that. */
+  #reportEarlyEnd(): void {
+    if (this.#process === null || this.#isKilled) return;
+    const { exitCode, signalCode } = this.#process;
+    if (exitCode === null && signalCode === null) return;
+    console.error(`A daemon under test has ended by itself, ${signalCode ?? `status ${exitCode}`}:\n${this.log}`);
   }
 }
 
