@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { asWritten } from "../../../../src/cli/format/own-sequence.ts";
 import { unitJournal } from "../../../../src/cli/machine/journal.ts";
 import { defaultSettings, type OutputMode } from "../../../../src/cli/session/settings.ts";
 
@@ -48,6 +49,15 @@ const PRINTED = [
 test("the entries of one run are printed oldest first, each with its lines in order", async () => {
   const { text, runs } = await journal(() => `${PRINTED.join("")}-- cursor: s=1;i=2;b=3;m=10;t=0;x=0\n`);
   expect([text, runs.length]).toEqual([PRINTED.toReversed().join(""), 1]);
+});
+
+test("with -o json-seq, each entry begins with the record separator, which is printed as it is", async () => {
+  const { text } = await journal(
+    (argv) => (argv.includes("--output=json") ? entry(17) : "\u001e{}\n\u001e{}\n"),
+    [],
+    "json-seq",
+  );
+  expect(asWritten(text)).toBe("\u001e{}\n\u001e{}\n");
 });
 
 test("without entries there is one run and no text", async () => {
