@@ -276,8 +276,9 @@ figures["under-load"] = under_load()
 importer = dbus.Interface(bus.get_object("org.freedesktop.import1", "/org/freedesktop/import1", introspect=False),
                           "org.freedesktop.import1.Manager")
 figures["ListTransfers"] = median_ms(importer.ListTransfers, 300, 20)
-# Some seconds after the last call, the daemon has released the memory of the burst.
-time.sleep(5)
+# Some seconds after the last call, the daemon has collected the garbage of the burst; its engine gives the memory back
+# to the system some more seconds later.
+time.sleep(12)
 figures["anonymous-all"] = memory_mib("RssAnon")
 figures["resident-all"] = memory_mib("VmRSS")
 

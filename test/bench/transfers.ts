@@ -22,8 +22,14 @@ const TITLES: Readonly<Record<string, string>> = {
   "copy-sparse": "`copy-to` of a file of 4 GiB with 40 MiB of data, to there",
 };
 const PLACES = { tmpfs: "to a tmpfs", disk: "to the disk" } as const;
+/** The original fills the holes of the file, for which a tmpfs has no room. */
+const ON_DISK_ONLY: readonly string[] = ["copy-sparse"];
 const PREPARE_SECONDS = 300;
 const MEASURE_SECONDS = 120;
+
+function titlesOf(place: string): [string, string][] {
+  return Object.entries(TITLES).filter(([name]) => place === "disk" || !ON_DISK_ONLY.includes(name));
+}
 
 function table(version: number, { stock, ours }: Sides): string {
   const row = (figure: string, title: string, unit: string) => {
@@ -31,7 +37,7 @@ function table(version: number, { stock, ours }: Sides): string {
     return `| ${title} | ${show(theirs)} ${unit} | ${show(own)} ${unit} | ${verdict(theirs, own, "less")} |`;
   };
   const lines = Object.entries(PLACES).flatMap(([place, where]) =>
-    Object.entries(TITLES).map(([name, title]) => row(`${place}-${name}`, `${title}, ${where}`, "s")),
+    titlesOf(place).map(([name, title]) => row(`${place}-${name}`, `${title}, ${where}`, "s")),
   );
   lines.push(row("resident", "the largest worker's resident memory", "MiB"));
   return [`| what | systemd ${version} | machined | machined is |`, "|---|---|---|---|", ...lines].join("\n");
@@ -74,7 +80,7 @@ async function measure(tree: Tree, rounds: number): Promise<Sides> {
     console.log(`== ${tree}: the files`);
     await run("prepare", PREPARE_SECONDS);
     for (const [place, where] of Object.entries(PLACES)) {
-      for (const [name, title] of Object.entries(TITLES)) {
+      for (const [name, title] of titlesOf(place)) {
         const [theirs, own]: [number[], number[]] = [[], []];
         for (let round = 0; round < rounds; round++) {
           theirs.push(await take(stock, place, name));
