@@ -23,6 +23,14 @@ export function own(sequence: string): string {
   return sequence.replace(CONTROLS, (character) => mark() + character.charCodeAt(0).toString(16).padStart(2, "0"));
 }
 
+/** The character before each entry of a JSON text sequence (RFC 7464). It cannot be part of JSON. */
+const RECORD_SEPARATOR = "\u001e";
+
+/** Marks the separators of entries in the output of a program of this host, so that asWritten() lets them pass. */
+export function withSeparators(text: string): string {
+  return text.replaceAll(RECORD_SEPARATOR, own(RECORD_SEPARATOR));
+}
+
 /** The colour sequences after which nothing is coloured. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: it is the escape character that is looked for
 const NORMAL = /^\u001b\[[0;]*m$/;

@@ -1,11 +1,9 @@
 // Runs journalctl and prints its output line by line, without control characters from the machine.
-import { own, withColours } from "../format/own-sequence.ts";
+import { withColours, withSeparators } from "../format/own-sequence.ts";
 import { linesOf, readLines } from "../local/read-text.ts";
 import type { Session } from "../session/session.ts";
 import type { Invocation } from "./invocation.ts";
 import { EntryFilter, LastBoot, type OverlapFilter, RecentLines, SequenceFilter } from "./overlap.ts";
-
-const RECORD_SEPARATOR = "\u001e";
 
 /** The output mode whose bytes are written unchanged, for programs. */
 const RAW_MODE = "export";
@@ -128,7 +126,7 @@ export class JournalReader {
       if (output.isOver) this.end();
     };
     const show = (lines: readonly string[]) => {
-      const separated = lines.join("").replaceAll(RECORD_SEPARATOR, own(RECORD_SEPARATOR));
+      const separated = withSeparators(lines.join(""));
       output.write(this.#hasColours ? withColours(separated) : separated);
       noted();
       if (this.#isComparable) this.#recent.add(lines.map(keyOf), this.#lastUsec);

@@ -6,12 +6,10 @@
 // show where an entry ends, the first run returns the times, and the second one prints from the oldest entry that is
 // wanted.
 import type { Json } from "../format/json.ts";
-import { own, withColours } from "../format/own-sequence.ts";
+import { withColours, withSeparators } from "../format/own-sequence.ts";
 import type { Session } from "../session/session.ts";
 import type { OutputMode, Settings } from "../session/settings.ts";
 
-/** The character before each entry of a JSON text sequence (RFC 7464). It cannot be part of JSON. */
-const RECORD_SEPARATOR = "\u001e";
 const COREDUMP_MESSAGE_ID = "fc2e22bc6ee647b6b90729ab34a250b1";
 
 /** The unit of a machine, and when the machine was registered (CLOCK_MONOTONIC, µs). */
@@ -133,7 +131,7 @@ async function printedSinceStart(session: Session, topic: JournalTopic): Promise
 export async function unitJournal(session: Session, topic: JournalTopic): Promise<string> {
   if (!isWanted(session, topic)) return "";
   const text = await printedSinceStart(session, topic);
-  if (session.settings.output === "json-seq") return text.replaceAll(RECORD_SEPARATOR, own(RECORD_SEPARATOR));
+  if (session.settings.output === "json-seq") return withSeparators(text);
   return session.terminal.colors === "off" ? text : withColours(text);
 }
 
