@@ -79,15 +79,15 @@ describe.skipIf(!isRoot)(`clients without a bus${needsRoot}`, () => {
 
   test("C134 Ctrl-C: the transfer continues, is listed, and can be cancelled", async () => {
     const child = start("importctl", ["-m", "pull-tar", "http://played/wait.tar"]);
-    const id = await waitFor(async () => {
-      const { stdout } = await run("importctl", "--no-legend", "list-transfers");
-      expect(stdout).toContain("pull-tar machine wait ");
-      return stdout.trim().split(" ")[0] ?? "";
-    }, "the transfer");
-    // The client follows the transfer by now: the transfer exists before that line is printed.
-    await waitFor(async () => child.kill("SIGINT"), "the signal");
-    const stderr = await child.stderr.text();
+    let stderr = "";
+    for await (const chunk of child.stderr) {
+      const isFirst = stderr === "";
+      stderr += new TextDecoder().decode(chunk);
+      // From this line on, the client handles the signal itself.
+      if (isFirst) child.kill("SIGINT");
+    }
     expect(await child.exited).toBe(1);
+    const id = /^Enqueued transfer job (\d+)\. /.exec(stderr)?.[1] ?? "";
     expect(stderr).toContain(`Use "importctl cancel-transfer ${id}" to abort transfer.`);
     const listed = await run("importctl", "--json=short", "list-transfers");
     expect(JSON.parse(listed.stdout)).toEqual([

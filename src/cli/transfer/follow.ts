@@ -180,14 +180,15 @@ class Following {
   /** Prints log and progress until the transfer ends or the user interrupts the client. */
   async run(id: number, path: string, gone: Promise<never>): Promise<number> {
     const { settings, report } = this.#session;
-    if (!settings.quiet && this.#cancel === null) {
-      const advice = `Press C-c to continue ${this.#what} in background.`;
-      this.#bar.above(() => report.info(`Enqueued transfer job ${id}. ${advice}`));
-    }
-    this.#path = path;
-    for (const happening of this.#early.splice(0)) this.handle(happening);
+    // Before the line that promises what Ctrl-C does.
     const interrupted = this.#session.ports.interrupted();
     try {
+      if (!settings.quiet && this.#cancel === null) {
+        const advice = `Press C-c to continue ${this.#what} in background.`;
+        this.#bar.above(() => report.info(`Enqueued transfer job ${id}. ${advice}`));
+      }
+      this.#path = path;
+      for (const happening of this.#early.splice(0)) this.handle(happening);
       const status = await Promise.race([this.#end.promise, gone, interrupted.promise.then(() => this.#interrupt(id))]);
       return this.#isCancelled ? CANCELLED : status;
     } finally {

@@ -1,6 +1,6 @@
 // Attributes of files: the flags of chattr(1), extended attributes, and whether a file can be written. See
 // ioctl_iflags(2), xattr(7), access(2).
-import { ENODATA, EOPNOTSUPP, EPERM, EROFS } from "../syscall/constants.ts";
+import { EBADF, ENODATA, EOPNOTSUPP, EPERM, EROFS } from "../syscall/constants.ts";
 import { pin, pinForever, scratchString } from "../syscall/mem.ts";
 import { check, isErrno, trySys } from "../syscall/sys.ts";
 import { type Fd, ioctl, readLinkAt, statFd } from "./fd.ts";
@@ -104,7 +104,8 @@ export function setAttribute(fd: Fd, name: string, bytes: Uint8Array): void {
  * Returns the names of all extended attributes of a file that are visible to us; none where the file system has none.
  */
 export function attributeNames(fd: Fd): string[] {
-  const size = trySys("listxattr", scratchString(procPath(fd)), value, value.size);
+  let size = trySys("flistxattr", fd.number, value, value.size);
+  if (size === EBADF) size = trySys("listxattr", scratchString(procPath(fd)), value, value.size);
   if (size === EOPNOTSUPP) return [];
   const names = value.bytes.toString("latin1", 0, check(size, "listxattr"));
   return names.split("\0").slice(0, -1);

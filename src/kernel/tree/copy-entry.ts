@@ -16,8 +16,8 @@ import {
 import { pinForever } from "../syscall/mem.ts";
 import { check, SyscallError, trySys } from "../syscall/sys.ts";
 import { copyAttributesAs } from "./copy-attributes.ts";
-import { copyData, setTimes, shareData } from "./copy-file.ts";
-import { makeLike, tryRenameNew } from "./link.ts";
+import { copyData, setTimes, setTimesOf, shareData } from "./copy-file.ts";
+import { createFile, makeLike, type NamedPlace, tryRenameNew } from "./link.ts";
 import { reopenForReading } from "./own-file.ts";
 import { type OwnerPolicy, permissionsFor } from "./owner-policy.ts";
 import { RawStatus } from "./raw-status.ts";
@@ -49,6 +49,25 @@ export class EntryCopier {
     this.#options = options;
   }
 
+  /**
+   * Copies the regular file `entry` (O_PATH), whose status is `status`, to `name` in a directory of a new tree, which
+   * has a temporary name itself until it is complete: the file is made under its own name. Throws `EEXIST` where that
+   * is taken.
+   */
+  copyIntoNewTree(entry: Fd, status: RawStatus, directory: Fd, name: RawName): void {
+    this.#options.onBytes(0);
+    using from = reopenForReading(entry);
+    using to = createFile({ directory, name }, 0o600);
+    try {
+      this.#fill(from, to, status);
+      this.#finish(from, to, status);
+      setTimesOf(to, status);
+    } catch (error) {
+      trySys("unlinkat", directory.number, rawAddress(name), 0);
+      throw error;
+    }
+  }
+
   /** Copies the regular file `entry` (O_PATH), whose status is `status`, to `name` in `directory`. */
   copyRegular(entry: Fd, status: RawStatus, directory: Fd, name: RawName): void {
     this.requireFree(directory, name);
@@ -66,10 +85,9 @@ export class EntryCopier {
     setTimes(directory, name, status);
   }
 
-  /** Copies a symbolic link, fifo, socket or device. */
-  copySpecial(entry: Fd, status: RawStatus, directory: Fd, name: RawName): void {
-    this.requireFree(directory, name);
-    const made = this.#options.replace ? temporaryName() : name;
+  /** Copies a symbolic link, fifo, socket or device. `isNewTree` as for `copyIntoNewTree()`. */
+  copySpecial(entry: Fd, status: RawStatus, { directory, name }: NamedPlace, isNewTree = false): void {
+    const made = this.#nameAtFirst(directory, name, isNewTree);
     makeLike(entry, status, { directory, name: made });
     const { uid, gid } = this.#ownerOf(status);
     check(trySys("fchownat", directory.number, rawAddress(made), uid, gid, AT_SYMLINK_NOFOLLOW), "chown");
@@ -80,11 +98,16 @@ export class EntryCopier {
   }
 
   /** Makes `name` in `directory` a hard link to `first`, a file that was copied before. */
-  link(first: Fd, directory: Fd, name: RawName): void {
-    this.requireFree(directory, name);
-    const made = this.#options.replace ? temporaryName() : name;
+  link(first: Fd, { directory, name }: NamedPlace, isNewTree: boolean): void {
+    const made = this.#nameAtFirst(directory, name, isNewTree);
     check(trySys("linkat", first.number, rawAddress(""), directory.number, rawAddress(made), AT_EMPTY_PATH), "link");
     if (made !== name) this.#place(null, directory, made, name);
+  }
+
+  /** Returns the name under which an entry is made: its own, or a temporary one where it may replace another file. */
+  #nameAtFirst(directory: Fd, name: RawName, isNewTree: boolean): RawName {
+    if (!isNewTree) this.requireFree(directory, name);
+    return this.#options.replace && !isNewTree ? temporaryName() : name;
   }
 
   /** Sets owner, permissions, attributes and times of a directory, after its content was copied. */
@@ -110,10 +133,10 @@ export class EntryCopier {
   /** Copies the content. */
   #fill(from: Fd, to: Fd, status: RawStatus): void {
     if (status.size === 0) copyToEnd(from, to, this.#options);
-    else if (!this.#share(from, to)) copyData(from, to, status, (count) => this.#options.onBytes(count));
-    // The original may have grown meanwhile, but the copy must not be shorter than it was.
-    const { size } = this.#copied.readFd(to);
-    if (size < status.size && this.#copied.readFd(from).size >= status.size) throw new SyscallError("copy", "EIO");
+    if (status.size === 0 || this.#share(from, to)) return;
+    const reached = copyData(from, to, status, (count) => this.#options.onBytes(count));
+    // The original may have been truncated meanwhile; else, the copy must have the size that the original had.
+    if (reached < status.size && this.#copied.readFd(from).size >= status.size) throw new SyscallError("copy", "EIO");
   }
 
   #share(from: Fd, to: Fd): boolean {

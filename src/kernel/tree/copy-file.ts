@@ -128,14 +128,20 @@ const buffer = pinForever(BUFFER_BYTES);
 
 /**
  * Copies the data of `source` into the empty `target`, and keeps holes. Calls `onBytes` after every step with its size.
+ * Returns the size of the copy, which is smaller than `size` where the source was truncated meanwhile.
  */
 export function copyData(
   source: Fd,
   target: Fd,
   { size, allocatedBytes }: { readonly size: number; readonly allocatedBytes: number },
   onBytes: (count: number) => void,
-): void {
-  for (const { copied } of dataSteps(source, target, { size, allocatedBytes }, STEP_BYTES)) onBytes(copied);
+): number {
+  let end = 0;
+  for (const { copied, reached } of dataSteps(source, target, { size, allocatedBytes }, STEP_BYTES)) {
+    onBytes(copied);
+    end = reached;
+  }
+  return allocatedBytes < size ? size : end;
 }
 
 /** A step of a copy: the number of copied bytes, and the offset reached, holes included. */

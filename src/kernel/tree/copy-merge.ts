@@ -25,7 +25,7 @@ export function copyMerging(source: NamedPlace, target: TargetPlace, options: En
   const status = new RawStatus().readFd(entry);
   const copier = new EntryCopier(options);
   if (status.kind === "regular") copier.copyRegular(entry, status, target.directory, target.name);
-  else if (status.kind !== "directory") copier.copySpecial(entry, status, target.directory, target.name);
+  else if (status.kind !== "directory") copier.copySpecial(entry, status, target);
   else if (isDirectory(target)) copyDirectory(source, target, false, copier, options);
   else copyToNew(source, target, copier, options);
 }

@@ -13,7 +13,7 @@ import { pinForever } from "../syscall/mem.ts";
 import { check, isErrno, SyscallError, trySys } from "../syscall/sys.ts";
 import type { EntryCopier, EntryOptions } from "./copy-entry.ts";
 import { DirectoryChain, WALK_DEPTH_LIMIT } from "./directory-chain.ts";
-import { makeDirectory } from "./link.ts";
+import { makeDirectory, type NamedPlace } from "./link.ts";
 import { type FirstName, LinkTable } from "./link-table.ts";
 import { NameStack } from "./name-stack.ts";
 import { RawStatus } from "./raw-status.ts";
@@ -32,6 +32,8 @@ export class TreeMerge implements Disposable {
   readonly #topIdentity: string;
   readonly #from: DirectoryChain;
   readonly #to: DirectoryChain;
+  /** Whether the whole target was made for this copy, under a temporary name. */
+  readonly #isNewTree: boolean;
   /** For each directory of the chains, whether it was made here. */
   readonly #isNew: boolean[];
   /** The first copies of files with several names; the note is the copy's identity. */
@@ -39,10 +41,11 @@ export class TreeMerge implements Disposable {
   readonly #names: NameStack;
   #failure: SyscallError | null = null;
 
-  /** Takes ownership of both directories. `isNew`: `to` was made for this copy. */
+  /** Takes ownership of both directories. `isNew`: `to` was made for this copy, under a temporary name. */
   constructor(from: Fd, to: Fd, isNew: boolean, copier: EntryCopier, options: EntryOptions) {
     this.#copier = copier;
     this.#replace = options.replace;
+    this.#isNewTree = isNew;
     this.#isNew = [isNew];
     this.#top = to.duplicate();
     this.#linked = new LinkTable(this.#top);
@@ -88,13 +91,24 @@ export class TreeMerge implements Disposable {
   }
 
   #copyFile(entry: Fd, name: RawName): void {
+    try {
+      this.#copyFileTo(entry, name, this.#isNewTree);
+    } catch (error) {
+      if (!this.#isNewTree || !isErrno(error, "EEXIST")) throw error;
+      // Names of one directory that are the same in the other (case-insensitive file systems).
+      this.#copyFileTo(entry, name, false);
+    }
+  }
+
+  #copyFileTo(entry: Fd, name: RawName, isNewTree: boolean): void {
     const status = this.#status;
     const { kind, links } = status;
     const first = links > 1 ? this.#linked.find(status) : null;
-    if (first !== null && this.#linkAgain(first, name)) return;
-    const to = this.#to.current;
-    if (kind === "regular") this.#copier.copyRegular(entry, status, to, name);
-    else this.#copier.copySpecial(entry, status, to, name);
+    const place = { directory: this.#to.current, name };
+    if (first !== null && this.#linkAgain(first, place, isNewTree)) return;
+    if (kind !== "regular") this.#copier.copySpecial(entry, status, place, isNewTree);
+    else if (isNewTree) this.#copier.copyIntoNewTree(entry, status, place.directory, name);
+    else this.#copier.copyRegular(entry, status, place.directory, name);
     if (links > 1) this.#remember(name);
   }
 
@@ -142,12 +156,12 @@ export class TreeMerge implements Disposable {
     this.#linked.add(this.#status, { path, note: new RawStatus().readFd(copy).identity });
   }
 
-  /** Makes `name` a hard link to `first`; returns false where that copy has been changed or cannot be linked. */
-  #linkAgain(first: FirstName, name: RawName): boolean {
+  /** Makes `place` a hard link to `first`; returns false where that copy has been changed or cannot be linked. */
+  #linkAgain(first: FirstName, place: NamedPlace, isNewTree: boolean): boolean {
     try {
       using known = openSame(this.#top, first);
       if (known === null) return false;
-      this.#copier.link(known, this.#to.current, name);
+      this.#copier.link(known, place, isNewTree);
       return true;
     } catch (error) {
       if (isErrno(error, "EMLINK", "ENOENT", "ENOTDIR", "ELOOP", "EXDEV", "ENAMETOOLONG")) return false;

@@ -27,14 +27,17 @@ const COPIES = 100;
 interface Wanted {
   readonly replace?: boolean;
   readonly policy?: OwnerPolicy;
+  /** Called before each entry is made. */
+  onEntry?(): void;
 }
 
-function copy(from: string, to: string, { replace = false, policy = KEEP_OWNERS }: Wanted = {}): number {
+function copy(from: string, to: string, { replace = false, policy = KEEP_OWNERS, onEntry }: Wanted = {}): number {
   using source = openPath(dirname(from), "directory");
   using target = openPath(dirname(to), "directory");
   const before = process.umask(0);
   let bytes = 0;
   const onBytes = (count: number) => {
+    if (count === 0) onEntry?.();
     bytes += count;
   };
   try {
@@ -67,6 +70,29 @@ rootTest("a copy has every kind of file, name, owner, mode, time, attribute, lin
   run("cp", "-a", from, join(directory, "all-cp"));
   expect(describeTree(to)).toBe(describeTree(join(directory, "all-cp")));
   expectNothingLeft(before);
+});
+
+rootTest("an entry that exists in a new tree already is kept, or replaced; it may be an entry of the copy", () => {
+  const from = makeTree("taken", { file: "file", "d/file": "file" });
+  symlinkSync("target", join(from, "link"));
+  linkSync(join(from, "file"), join(from, "hard"));
+  for (const replace of [false, true]) {
+    const to = join(directory, `taken-${replace}`);
+    const names = ["file", "link", "hard"];
+    const onEntry = () => {
+      // On a case-insensitive file system, another entry of the copy has that name.
+      for (const name of names.splice(0)) writeFileSync(join(directory, TEMPORARY, name), "other");
+    };
+    // Before the first entry inside the tree: the first call is for the tree itself, unless it may be replaced.
+    let calls = replace ? 1 : 0;
+    copy(from, to, { replace, onEntry: () => calls++ > 0 && onEntry() });
+    expect(names).toEqual([]);
+    expect(readFileSync(join(to, "file"), "utf8")).toBe(replace ? "file" : "other");
+    expect(readFileSync(join(to, "hard"), "utf8")).toBe(replace ? "file" : "other");
+    expect(lstatSync(join(to, "link")).isSymbolicLink()).toBe(replace);
+    expect(readFileSync(join(to, "d/file"), "utf8")).toBe("file");
+    expect(readdirSync(to).sort()).toEqual(["d", "file", "hard", "link"]);
+  }
 });
 
 rootTest("copying again with replace makes the same files again; existing directories keep their times", () => {
