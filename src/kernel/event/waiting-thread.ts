@@ -1,26 +1,11 @@
 // A thread that waits for an epoll and writes a byte to a socket each time it is ready. It runs the instructions below
-// and nothing else. A thread of the engine (Worker) would need 3 MiB, and more time for each wake-up.
-//
-// The thread does not use its stack, which is the one of the calling thread, and has all signals blocked, because
-// handlers would run on it. It ends with the process, and where a call fails, after it has shut down the socket.
-import { CFunction, FFIType } from "bun:ffi";
+// and nothing else (../syscall/clone.ts). A thread of the engine (Worker) would need 3 MiB, and more time for each
+// wake-up. The thread ends with the process, and where a call fails, after it has shut down the socket.
+import { cloneStarter } from "../syscall/clone.ts";
 import { pinForever } from "../syscall/mem.ts";
-import { mapCode, trySys } from "../syscall/sys.ts";
 
 // biome-ignore format: one instruction a line
 const X64 = [
-  0x49, 0x89, 0xf9,                         // mov r9, rdi       the structure
-  0x48, 0x89, 0xf7,                         // mov rdi, rsi      flags
-  0x31, 0xf6,                               // xor esi, esi      the same stack
-  0x31, 0xd2,                               // xor edx, edx
-  0x45, 0x31, 0xd2,                         // xor r10d, r10d
-  0x45, 0x31, 0xc0,                         // xor r8d, r8d
-  0xb8, 0x38, 0x00, 0x00, 0x00,             // mov eax, 56       clone
-  0x0f, 0x05,                               // syscall
-  0x48, 0x85, 0xc0,                         // test rax, rax
-  0x74, 0x01,                               // jz +1
-  0xc3,                                     // ret
-  0x4c, 0x89, 0xcb,                         // mov rbx, r9
   // wait:
   0x8b, 0x3b,                               // mov edi, [rbx]
   0x48, 0x8d, 0x73, 0x10,                   // lea rsi, [rbx+16]
@@ -53,17 +38,6 @@ const X64 = [
 
 // biome-ignore format: one instruction a line
 const ARM64 = [
-  0xe9, 0x03, 0x00, 0xaa, // mov x9, x0         the structure
-  0xe0, 0x03, 0x01, 0xaa, // mov x0, x1         flags
-  0x01, 0x00, 0x80, 0xd2, // mov x1, #0         the same stack
-  0x02, 0x00, 0x80, 0xd2, // mov x2, #0
-  0x03, 0x00, 0x80, 0xd2, // mov x3, #0
-  0x04, 0x00, 0x80, 0xd2, // mov x4, #0
-  0x88, 0x1b, 0x80, 0xd2, // mov x8, #220       clone
-  0x01, 0x00, 0x00, 0xd4, // svc #0
-  0x40, 0x00, 0x00, 0xb4, // cbz x0, +8
-  0xc0, 0x03, 0x5f, 0xd6, // ret
-  0xf3, 0x03, 0x09, 0xaa, // mov x19, x9
   // wait:
   0x60, 0x02, 0x40, 0xb9, // ldr w0, [x19]
   0x61, 0x42, 0x00, 0x91, // add x1, x19, #16
@@ -95,15 +69,9 @@ const ARM64 = [
 
 /** CLONE_VM, CLONE_FS, CLONE_FILES, CLONE_SIGHAND, CLONE_THREAD, CLONE_SYSVSEM. */
 const FLAGS = 0x100 | 0x200 | 0x400 | 0x800 | 0x1_0000 | 0x4_0000;
-const [SIG_SETMASK, MASK_BYTES] = [2, 8];
 
 // struct { 0 int epoll; 8 int socket; 16 struct epoll_event event; }
 const structure = pinForever(32);
-const all = pinForever(MASK_BYTES);
-all.bytes.fill(0xff);
-const usual = pinForever(MASK_BYTES);
-
-let clone: ((structure: number, flags: number) => number | bigint) | null = null;
 
 /**
  * Starts the thread, which writes to `socket` each time `epoll` is ready; both must stay open. Returns whether it could
@@ -112,10 +80,5 @@ let clone: ((structure: number, flags: number) => number | bigint) | null = null
 export function startWaitingThread(epoll: number, socket: number): boolean {
   structure.view.setInt32(0, epoll, true);
   structure.view.setInt32(8, socket, true);
-  const { i64, i64_fast } = FFIType;
-  clone ??= CFunction({ ptr: mapCode(X64, ARM64), args: [i64, i64], returns: i64_fast }) as unknown as typeof clone;
-  trySys("rt_sigprocmask", SIG_SETMASK, all, usual, MASK_BYTES);
-  const thread = Number(clone?.(structure.address, FLAGS));
-  trySys("rt_sigprocmask", SIG_SETMASK, usual, 0, MASK_BYTES);
-  return thread > 0;
+  return cloneStarter({ x64: X64, arm64: ARM64 })(structure.address, FLAGS) > 0;
 }

@@ -2,30 +2,18 @@
 // descriptors, but is none of our threads: clone(2) with CLONE_VM and CLONE_FILES. A descriptor that it opens or closes
 // is ours. Unlike a thread, it can be killed by itself, and this process need not wait for it to exit.
 //
-// The process runs the few instructions below and nothing else: it loads the arguments from memory, makes the call,
-// stores the result and exits. It does not use its stack, which is the one of the calling thread, and has all signals
-// blocked, because it would run our handlers. At its end the kernel sets the word `tid` to 0 and wakes who waits for
-// it. It is killed at the end of this process, whose descriptors it would keep open; where that has ended before the
-// process could ask for this, its parent is another one, and it makes no call.
-import { CFunction, FFIType } from "bun:ffi";
+// The process runs the few instructions below and nothing else (clone.ts): it loads the arguments from memory, makes
+// the call, stores the result and exits. At its end the kernel sets the word `tid` to 0 and wakes who waits for it. It
+// is killed at the end of this process, whose descriptors it would keep open; where that has ended before the process
+// could ask for this, its parent is another one, and it makes no call.
+import { lazy } from "../../base/lazy.ts";
+import { cloneStarter } from "./clone.ts";
 import { pin, pinForever } from "./mem.ts";
 import { numberOf, type SyscallName } from "./numbers.ts";
-import { mapCode, type SyscallArgument, trySys } from "./sys.ts";
+import { type SyscallArgument, trySys } from "./sys.ts";
 
 // biome-ignore format: one instruction a line
 const X64 = [
-  0x49, 0x89, 0xf9,             // mov r9, rdi       the structure
-  0x48, 0x89, 0xf7,             // mov rdi, rsi      flags
-  0x31, 0xf6,                   // xor esi, esi      the same stack
-  0x49, 0x89, 0xd2,             // mov r10, rdx      the word that becomes 0
-  0x31, 0xd2,                   // xor edx, edx
-  0x45, 0x31, 0xc0,             // xor r8d, r8d
-  0xb8, 0x38, 0x00, 0x00, 0x00, // mov eax, 56       clone
-  0x0f, 0x05,                   // syscall
-  0x48, 0x85, 0xc0,             // test rax, rax
-  0x74, 0x01,                   // jz +1
-  0xc3,                         // ret
-  0x4c, 0x89, 0xcb,             // mov rbx, r9
   0xbf, 0x01, 0x00, 0x00, 0x00, // mov edi, 1        PR_SET_PDEATHSIG
   0xbe, 0x09, 0x00, 0x00, 0x00, // mov esi, 9        SIGKILL
   0xb8, 0x9d, 0x00, 0x00, 0x00, // mov eax, 157      prctl
@@ -50,17 +38,6 @@ const X64 = [
 
 // biome-ignore format: one instruction a line
 const ARM64 = [
-  0xe9, 0x03, 0x00, 0xaa, // mov x9, x0        the structure
-  0xe0, 0x03, 0x01, 0xaa, // mov x0, x1        flags
-  0xe4, 0x03, 0x02, 0xaa, // mov x4, x2        the word that becomes 0
-  0x01, 0x00, 0x80, 0xd2, // mov x1, #0        the same stack
-  0x02, 0x00, 0x80, 0xd2, // mov x2, #0
-  0x03, 0x00, 0x80, 0xd2, // mov x3, #0
-  0x88, 0x1b, 0x80, 0xd2, // mov x8, #220      clone
-  0x01, 0x00, 0x00, 0xd4, // svc #0
-  0x40, 0x00, 0x00, 0xb4, // cbz x0, +8
-  0xc0, 0x03, 0x5f, 0xd6, // ret
-  0xf3, 0x03, 0x09, 0xaa, // mov x19, x9
   0x20, 0x00, 0x80, 0xd2, // mov x0, #1        PR_SET_PDEATHSIG
   0x21, 0x01, 0x80, 0xd2, // mov x1, #9        SIGKILL
   0xe8, 0x14, 0x80, 0xd2, // mov x8, #167      prctl
@@ -86,7 +63,6 @@ const ARM64 = [
 
 /** CLONE_VM, CLONE_FILES, CLONE_CHILD_CLEARTID, CLONE_CHILD_SETTID; no signal is sent when the process ends. */
 const FLAGS = 0x100 | 0x400 | 0x20_0000 | 0x100_0000;
-const [SIG_SETMASK, MASK_BYTES] = [2, 8];
 const [P_PID, WEXITED, WALL] = [1, 4, 0x4000_0000];
 const FUTEX_WAIT = 0;
 const SIGKILL = 9;
@@ -95,13 +71,10 @@ const NO_RESULT = -(2n ** 63n);
 // struct { 0 long number; 8 long arguments[4]; 40 long parent; 56 long result; 64 int tid; }
 const [PARENT, RESULT, TID, SIZE] = [40, 56, 64, 72];
 
-const all = pinForever(MASK_BYTES);
-all.bytes.fill(0xff);
-const usual = pinForever(MASK_BYTES);
 // struct timespec { long tv_sec; long tv_nsec; }
 const timeout = pinForever(16);
 
-let code: ((structure: number, flags: number, tid: number) => number | bigint) | null = null;
+const starter = lazy(() => cloneStarter({ x64: X64, arm64: ARM64 }));
 
 /** The calls whose processes have not ended, with what their arguments point to: the processes use this memory. */
 const running = new Map<CallApart, readonly SyscallArgument[]>();
@@ -120,15 +93,7 @@ export class CallApart {
       view.setBigInt64(8 + 8 * index, BigInt(typeof argument === "object" ? argument.address : argument), true);
     }
     view.setInt32(TID, -1, true);
-    const { i64, i64_fast } = FFIType;
-    code ??= CFunction({
-      ptr: mapCode(X64, ARM64),
-      args: [i64, i64, i64],
-      returns: i64_fast,
-    }) as unknown as typeof code;
-    trySys("rt_sigprocmask", SIG_SETMASK, all, usual, MASK_BYTES);
-    this.#pid = Number(code?.(address, FLAGS, address + TID));
-    trySys("rt_sigprocmask", SIG_SETMASK, usual, 0, MASK_BYTES);
+    this.#pid = starter()(address, FLAGS, address + TID);
   }
 
   /** Begins a call with up to four arguments; null where no process can be started. */
