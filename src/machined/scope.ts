@@ -5,6 +5,7 @@ import { type ScopeKind, userRuntimeDirectory } from "../daemon/scope.ts";
 import type { BusTarget } from "../ipc/bus/transport.ts";
 import { runtimeDirectory } from "../ipc/runtime-directory.ts";
 import { type ImageLayout, SYSTEM_LAYOUT, userLayout } from "../registry/image/layout.ts";
+import { MACHINE_SLICE, sliceOf } from "./machines/own-cgroups.ts";
 
 export interface Scope {
   readonly kind: ScopeKind;
@@ -26,6 +27,8 @@ export interface Scope {
   readonly resolveHook: string | null;
   readonly names: string | null;
   readonly socketMode: number;
+  /** The cgroup of machines' scopes where systemd is not the service manager. */
+  readonly slice: string;
   readonly images: ImageLayout;
   /**
    * Whether this runs beside the host's daemon: it uses no service manager, and a bus only where the environment names
@@ -50,6 +53,7 @@ function serviceSockets(
 /** Returns the scope of the whole host. */
 export function systemScope(): Scope {
   const base = runtimeDirectory();
+  const isPrivate = base !== "/run/systemd";
   return {
     kind: "system",
     bus: { kind: "system" },
@@ -58,8 +62,9 @@ export function systemScope(): Scope {
     resolveHook: join(base, "resolve.hook/io.systemd.Machine"),
     names: join(base, "machine/names"),
     socketMode: 0o666,
+    slice: isPrivate ? sliceOf(base) : MACHINE_SLICE,
     images: SYSTEM_LAYOUT,
-    isPrivate: base !== "/run/systemd",
+    isPrivate,
   };
 }
 
@@ -67,14 +72,16 @@ export function systemScope(): Scope {
 export function userScope(): Scope {
   const runtime = userRuntimeDirectory();
   const moved = process.env["MACHINED_RUNTIME_DIRECTORY"];
+  const base = moved || join(runtime, "systemd");
   return {
     kind: "user",
     bus: { kind: "user" },
-    ...serviceSockets(moved || join(runtime, "systemd")),
+    ...serviceSockets(base),
     userDatabase: null,
     resolveHook: null,
     names: null,
     socketMode: 0o600,
+    slice: sliceOf(base),
     images: userLayout(runtime),
     isPrivate: Boolean(moved),
   };

@@ -179,7 +179,7 @@ export class Service implements Daemon, Served {
 
   #makeRegistry(): Registry {
     const files = new MachineFiles(this.#scope.machines);
-    return new Registry(files, this.#systemd ?? new OwnCgroups(this.log), this.log, {
+    return new Registry(files, this.#systemd ?? new OwnCgroups(this.log, this.#scope.slice), this.log, {
       machineNew: (machine) => {
         collectAmongMachines();
         this.#sampler.add(machine);

@@ -7,6 +7,9 @@ import type { Subprocess } from "bun";
 import { type BusClient, connectBus } from "../../src/ipc/bus/client.ts";
 import type { VarlinkClient } from "../../src/ipc/varlink/client.ts";
 import { connectVarlink } from "../../src/ipc/varlink/connect.ts";
+import { removeCgroup } from "../../src/kernel/cgroup/cgroup.ts";
+import { unlessSyscallError } from "../../src/kernel/syscall/sys.ts";
+import { sliceOf } from "../../src/machined/machines/own-cgroups.ts";
 import { waitFor } from "./wait-for.ts";
 
 const MAIN = join(import.meta.dir, "../../src/main.ts");
@@ -59,6 +62,11 @@ export class TestDaemon implements AsyncDisposable {
 
   get pid(): number {
     return this.#process?.pid ?? 0;
+  }
+
+  /** The control group of its machines. */
+  get slice(): string {
+    return sliceOf(this.runtime);
   }
 
   /** Starts the daemon in its directory, for the first time or again. */
@@ -124,6 +132,8 @@ export class TestDaemon implements AsyncDisposable {
       leader.kill("SIGKILL");
       await leader.exited;
     }
+    // A process that the test itself ends later keeps it; an empty cgroup does no harm.
+    unlessSyscallError(() => removeCgroup(this.slice), undefined);
     rmSync(this.runtime, { recursive: true, force: true });
     rmSync(this.#logFile, { force: true });
   }

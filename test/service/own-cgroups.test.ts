@@ -1,10 +1,10 @@
 // Scopes without systemd: which processes a stop ends.
 import { expect, test } from "bun:test";
-import { cgroupOfProcess, removeCgroup } from "../../src/kernel/cgroup/cgroup.ts";
+import { cgroupExists, cgroupOfProcess, removeCgroup } from "../../src/kernel/cgroup/cgroup.ts";
 import { PidRef } from "../../src/kernel/process/pidref.ts";
-import { OwnCgroups } from "../../src/machined/machines/own-cgroups.ts";
+import { MACHINE_SLICE, OwnCgroups } from "../../src/machined/machines/own-cgroups.ts";
 import type { Log, ScopeRequest } from "../../src/registry/ports.ts";
-import { isRoot, needsRoot } from "../lib/daemon.ts";
+import { isRoot, manager, needsRoot, register, TestDaemon } from "../lib/daemon.ts";
 import { waitFor } from "../lib/wait-for.ts";
 
 const log = { debug: () => {} } as unknown as Log;
@@ -26,7 +26,7 @@ test.skipIf(!isRoot)(
       return child;
     };
     const scope = (unit: string, leader: PidRef) => manager.createScope({ unit, leader } as unknown as ScopeRequest);
-    const manager = new OwnCgroups(log, 300);
+    const manager = new OwnCgroups(log, MACHINE_SLICE, 300);
     try {
       const [first, second] = [await startDeaf(), start("sleep", "1000")];
       using firstLeader = PidRef.of(first.pid);
@@ -48,8 +48,29 @@ test.skipIf(!isRoot)(
       for (const child of children) child.kill("SIGKILL");
       await Promise.all(children.map(({ exited }) => exited));
       for (const unit of [UNIT, CONTROL]) {
-        await waitFor(() => removeCgroup(`/machine.slice/${unit}`), "the scope to be empty");
+        await waitFor(() => removeCgroup(`${MACHINE_SLICE}/${unit}`), "the scope to be empty");
       }
     }
+  },
+);
+
+test.skipIf(!isRoot)(
+  `the end of a machine does not end the machine of another daemon that has its name${needsRoot}`,
+  async () => {
+    await using one = await TestDaemon.start();
+    await using two = await TestDaemon.start();
+    const leaders: number[] = [];
+    for (const daemon of [one, two]) {
+      const leader = await daemon.leader();
+      leaders.push(leader);
+      await register(await daemon.bus(), "same", leader, { create: true });
+    }
+    const groups = leaders.map((leader) => cgroupOfProcess(leader));
+    expect(groups[0]).not.toBe(groups[1]);
+    await manager(await one.bus(), "TerminateMachine", "s", "same");
+    await waitFor(() => expect(cgroupExists(groups[0] ?? "")).toBe(false), "the end of the scope");
+    using other = PidRef.of(leaders[1] ?? 0);
+    expect(other.isAlive()).toBe(true);
+    expect(await manager(await two.bus(), "GetMachine", "s", "same")).toHaveLength(1);
   },
 );

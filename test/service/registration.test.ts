@@ -14,7 +14,6 @@ import { waitFor } from "../lib/wait-for.ts";
 const NAME = "org.freedesktop.machine1";
 const PATH = "/org/freedesktop/machine1";
 const NOBODY = 65534;
-const UNIT = `/machine.slice/registration-${process.pid}.service`;
 const LONG = "x".repeat(70_000);
 
 describe.skipIf(!isRoot)(`registration${needsRoot}`, () => {
@@ -39,7 +38,7 @@ describe.skipIf(!isRoot)(`registration${needsRoot}`, () => {
   });
   afterAll(async () => {
     await daemon[Symbol.asyncDispose]();
-    await waitFor(() => removeCgroup(UNIT), "the unit to be empty");
+    await waitFor(() => removeCgroup(daemon.slice), "the unit to be empty");
     await broker[Symbol.asyncDispose]();
     rmSync(root, { recursive: true, force: true });
   });
@@ -140,9 +139,10 @@ describe.skipIf(!isRoot)(`registration${needsRoot}`, () => {
   /** The machine "dead": its leader has ended, another process is left in its unit. Owned by root. */
   async function registerDead(): Promise<void> {
     const child = Bun.spawn(["sleep", "1000"], { stdio: ["ignore", "ignore", "ignore"] });
-    createCgroup(UNIT);
-    attachProcess(UNIT, child.pid);
-    attachProcess(UNIT, await daemon.leader());
+    const unit = `${daemon.slice}/registration.service`;
+    createCgroup(unit);
+    attachProcess(unit, child.pid);
+    attachProcess(unit, await daemon.leader());
     await register(bus, "dead", child.pid);
     child.kill("SIGKILL");
     await child.exited;

@@ -1,6 +1,7 @@
 // ServiceManager on hosts where systemd is not PID 1: scopes are cgroups of our own below /machine.slice. Where no
 // cgroup can be made (none mounted, or read-only), a scope is the leader and its descendants. Scopes are not stored: a
-// scope is found by its name and leader, so that a restart loses nothing.
+// scope is found by its name and leader, so that a restart loses nothing. A daemon beside the host's has a slice of its
+// own, and touches no other: both may have a machine of the same name.
 
 import { readdirSync } from "node:fs";
 import { unlessNoProcess } from "../../base/absence.ts";
@@ -18,7 +19,14 @@ import {
 import { PidRef } from "../../kernel/process/pidref.ts";
 import type { Log, ScopeRequest, ServiceManager, UnitPlace, UnitState } from "../../registry/ports.ts";
 
-const SLICE = "/machine.slice";
+/** The cgroup of the host's machines. */
+export const MACHINE_SLICE = "/machine.slice";
+
+/** Returns the cgroup of the machines of a daemon whose sockets and files are not in the host's directory. */
+export function sliceOf(runtimeDirectory: string): string {
+  return `${MACHINE_SLICE}/machine-${Bun.hash(runtimeDirectory).toString(16)}.slice`;
+}
+
 const SIGTERM = 15;
 const SIGKILL = 9;
 const SIGCONT = 18;
@@ -28,18 +36,20 @@ const STOP_POLL_MS = 50;
 
 export class OwnCgroups implements ServiceManager {
   readonly #log: Log;
+  readonly #slice: string;
   readonly #stopTimeoutMs: number;
   /** Cgroups that are being stopped, by unit. */
   readonly #stopping = new Map<string, CgroupMembers>();
 
-  /** `stopTimeoutMs`: a shorter time for tests. */
-  constructor(log: Log, stopTimeoutMs: number = STOP_TIMEOUT_MS) {
+  /** `slice`: the cgroup of the scopes. `stopTimeoutMs`: a shorter time for tests. */
+  constructor(log: Log, slice: string = MACHINE_SLICE, stopTimeoutMs: number = STOP_TIMEOUT_MS) {
     this.#log = log;
+    this.#slice = slice;
     this.#stopTimeoutMs = stopTimeoutMs;
   }
 
   async createScope({ unit, leader }: ScopeRequest): Promise<{ job: null }> {
-    const path = `${SLICE}/${unit}`;
+    const path = this.#pathOf(unit);
     // The name is free, so that an earlier stop of this unit has nothing left to kill: it must not kill the new
     // processes.
     this.#stopping.get(unit)?.abandon();
@@ -65,7 +75,7 @@ export class OwnCgroups implements ServiceManager {
   }
 
   async stopUnit(unit: string, leader: PidRef): Promise<null> {
-    const members = membersOf(unit, leader);
+    const members = this.#membersOf(unit, leader);
     try {
       if (members instanceof CgroupMembers) this.#stopping.set(unit, members);
       members.signal(SIGTERM);
@@ -93,12 +103,12 @@ export class OwnCgroups implements ServiceManager {
   }
 
   async killUnit(place: UnitPlace, leader: PidRef, signal: number): Promise<void> {
-    using members = membersOf(place.unit, leader);
+    using members = this.#membersOf(place.unit, leader);
     members.signal(signal);
   }
 
   async unitState(unit: string): Promise<UnitState> {
-    return { isActive: isCgroupPopulated(`${SLICE}/${unit}`), job: null };
+    return { isActive: isCgroupPopulated(this.#pathOf(unit)), job: null };
   }
 
   /** Returns none: no command could stop such a cgroup by its name, so that reporting it would not help. */
@@ -111,10 +121,19 @@ export class OwnCgroups implements ServiceManager {
    */
   placeOf(pid: number): UnitPlace {
     const cgroup = cgroupOfProcess(pid);
-    const found = cgroup.startsWith(`${SLICE}/`) ? unitOfCgroup(cgroup) : null;
+    const found = cgroup.startsWith(`${this.#slice}/`) ? unitOfCgroup(cgroup) : null;
     return found === null
       ? { unit: `process-${pid}.scope`, subgroup: "", cgroup: "" }
       : { unit: found.unit, subgroup: found.subgroup, cgroup };
+  }
+
+  #pathOf(unit: string): string {
+    return `${this.#slice}/${unit}`;
+  }
+
+  #membersOf(unit: string, leader: PidRef): Members {
+    const path = this.#pathOf(unit);
+    return cgroupExists(path) ? new CgroupMembers(path, this.#slice) : new Descendants(leader);
   }
 }
 
@@ -126,17 +145,14 @@ interface Members extends Disposable {
   removeGroup(): void;
 }
 
-function membersOf(unit: string, leader: PidRef): Members {
-  const path = `${SLICE}/${unit}`;
-  return cgroupExists(path) ? new CgroupMembers(path) : new Descendants(leader);
-}
-
 class CgroupMembers implements Members {
   readonly #path: string;
+  readonly #slice: string;
   #isAbandoned = false;
 
-  constructor(path: string) {
+  constructor(path: string, slice: string) {
     this.#path = path;
+    this.#slice = slice;
   }
 
   /** Ends the stop of a cgroup whose name belongs to another machine now. */
@@ -156,8 +172,10 @@ class CgroupMembers implements Members {
     if (this.#isAbandoned) return;
     try {
       removeCgroup(this.#path);
+      // A slice of its own ends with the last scope.
+      if (this.#slice !== MACHINE_SLICE) removeCgroup(this.#slice);
     } catch {
-      // A zombie that has not been reaped keeps the cgroup; an empty cgroup does no harm.
+      // A process, or a zombie that has not been reaped, keeps its cgroup; an empty cgroup does no harm.
     }
   }
 
