@@ -1,9 +1,11 @@
 // Names and passwords for registries, from the files of container tools: containers-auth.json(5), docker's config.json,
 // and the programs that these files name.
+
 import { join } from "node:path";
 import { causeOf } from "../base/text/signal-cause.ts";
 import { readSettings } from "../kernel/file/foreign-file.ts";
 import { homeDirectory } from "../kernel/process/account.ts";
+import { programPath } from "../kernel/process/program-path.ts";
 import { isErrno } from "../kernel/syscall/sys.ts";
 
 export interface Credentials {
@@ -132,7 +134,7 @@ const HELPER_TIMEOUT_MS = 30_000;
  * null.
  */
 async function askHelper(name: string, registry: string, warn: Warn): Promise<Credentials | null> {
-  const program = HELPER_NAME.test(name) ? Bun.which(`docker-credential-${name}`) : null;
+  const program = HELPER_NAME.test(name) ? programPath(`docker-credential-${name}`) : null;
   if (program === null) {
     warn(`No credential helper '${name}' on this host.`);
     return null;

@@ -2,6 +2,7 @@
 
 import { statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { programPath } from "../kernel/process/program-path.ts";
 import { print, printError } from "../kernel/terminal/print.ts";
 import { apply, describe, type Say, takeAway } from "./apply.ts";
 import { parseArguments } from "./arguments.ts";
@@ -108,7 +109,7 @@ export function install(options: InstallOptions): void {
   if (nss) installNss(host, say);
   if (diverts) divert(host, program, say, command);
   else mendDiversions(host, program, say, command);
-  const found = host.isLive ? Bun.which("machinectl") : null;
+  const found = host.isLive ? programPath("machinectl") : null;
   // A package manager calls this with a PATH of its own.
   if (found !== null && found !== MACHINECTL && !keepChanges)
     say(`Note: '${found}' precedes '${MACHINECTL}' in your PATH`);

@@ -1,5 +1,7 @@
 // How the installation runs programs of this host, such as systemctl(1).
+
 import { plainEnvironment } from "../base/plain-environment.ts";
+import { programPath } from "../kernel/process/program-path.ts";
 
 /** How a command ended. */
 interface Ended {
@@ -16,7 +18,7 @@ export type Run = (...command: string[]) => Ended;
 /** Runs a command on this host; a program that is not installed returns 127. */
 export const run: Run = (...command) => {
   const [name = ""] = command;
-  if (Bun.which(name) === null) return { code: 127, stdout: "", output: `${name} is not installed` };
+  if (programPath(name) === null) return { code: 127, stdout: "", output: `${name} is not installed` };
   const child = Bun.spawnSync(command, {
     stdin: "ignore",
     stdout: "pipe",

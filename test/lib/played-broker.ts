@@ -53,6 +53,8 @@ export class PlayedBroker implements AsyncDisposable {
   systemdVersion = "262";
   /** Whether replies to GetConnectionCredentials() are held until release(). */
   holdCredentials = false;
+  /** The error with which Hello is refused, by a broker that keeps the connection; null for a reply. */
+  refusal: string | null = null;
   /** Called for each question at once; all are also added to `questions`. */
   onQuestion: (question: Question) => void = () => {};
   #serial = 0;
@@ -198,7 +200,7 @@ export class PlayedBroker implements AsyncDisposable {
     const text = String(values[0]);
     switch (message.member) {
       case "Hello":
-        return reply("s", from);
+        return this.refusal === null ? reply("s", from) : fail(this.refusal);
       case "RequestName":
         this.#owners.set(text, from);
         return reply("u", 1);

@@ -221,6 +221,24 @@ describe.skipIf(!isRoot)(`a failing host${needsRoot}`, () => {
     expect(readdirSync(join(daemon.runtime, "machines"))).toEqual([]);
   });
 
+  test("an incomplete file that cannot be removed does not keep the daemon from reading the machines", async () => {
+    const daemon = prepared();
+    await daemon.run();
+    for (const name of ["a", "b", "c"]) await register(await daemon.bus(), name, await daemon.leader());
+    await daemon.kill("SIGKILL");
+    for (const name of [".#webabc", ".#starting-web"]) {
+      writeFileSync(fileOf(daemon, name), "NAME=");
+      // A mount on it: EBUSY.
+      expect(Bun.spawnSync(["mount", "--bind", fileOf(daemon, name), fileOf(daemon, name)]).exitCode).toBe(0);
+    }
+    try {
+      await daemon.run();
+      expect((await names(daemon)).sort()).toEqual([".host", "a", "b", "c"]);
+    } finally {
+      for (const name of [".#webabc", ".#starting-web"]) Bun.spawnSync(["umount", "-l", fileOf(daemon, name)]);
+    }
+  });
+
   describe.skipIf(!hasBusDaemon)(
     `with a service manager${hasBusDaemon ? "" : " (left out: needs dbus-daemon)"}`,
     () => {

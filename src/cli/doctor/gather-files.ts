@@ -16,6 +16,7 @@ import {
 import { cgroupRoot } from "../../kernel/cgroup/mount.ts";
 import { openInRoot, openPath } from "../../kernel/file/fd.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
+import { programPath } from "../../kernel/process/program-path.ts";
 import { unlessSyscallError } from "../../kernel/syscall/sys.ts";
 import type { Session } from "../session/session.ts";
 import { managerDirectory } from "../session/target.ts";
@@ -46,7 +47,7 @@ function realPath(path: string): string | null {
 export function gatherCaller(session: Session): CallerFacts {
   const installed = installedProgram(session.ports.isThere);
   const own = realpathSync(process.execPath);
-  const found = Bun.which("machined");
+  const found = programPath("machined");
   const isInPath = found !== null && realPath(found) === (installed ?? own);
   return {
     isRoot: session.ports.euid === 0,
@@ -72,7 +73,7 @@ function isOurs(path: string): boolean {
 export async function gatherPath(session: Session): Promise<PathFacts> {
   const directories = [...new Set((session.ports.env["PATH"] ?? "").split(":"))].filter((path) => path !== "");
   const found = directories.map((directory) => join(directory, "machinectl")).filter((path) => existsSync(path));
-  const crontab = Bun.which("crontab") === null ? null : await runProgram(["crontab", "-l"]);
+  const crontab = programPath("crontab") === null ? null : await runProgram(["crontab", "-l"]);
   return {
     found: found.map((path) => ({ path, isOurs: isOurs(path) })),
     isLinked: isOurs("/usr/local/bin/machinectl"),
@@ -199,7 +200,7 @@ const OURS = /machined|importd|machinectl|importctl/;
  */
 export async function gatherDenials(session: Session): Promise<string[]> {
   if (session.ports.euid !== 0) throw new Error("only root can read the messages of the kernel");
-  if (Bun.which("journalctl") === null) throw new Error("journalctl(1) is not installed");
+  if (programPath("journalctl") === null) throw new Error("journalctl(1) is not installed");
   const query = [
     "-b",
     "-q",

@@ -3,6 +3,7 @@
 
 import { ChildErrors } from "../../ipc/bus/child-errors.ts";
 import { sshDestination } from "../../ipc/bus/ssh-options.ts";
+import { programPath } from "../../kernel/process/program-path.ts";
 import { readLines } from "../local/read-text.ts";
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
@@ -273,6 +274,6 @@ async function copyErrors(session: Session, stream: ReadableStream<Uint8Array>):
 
 /** Returns the program if it is installed. */
 function installed(program: string): string {
-  if (Bun.which(program) !== null) return program;
+  if (programPath(program) !== null) return program;
   throw new Failure(`'${program}' is not installed, but the machine can be reached over ssh only`);
 }

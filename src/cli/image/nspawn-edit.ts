@@ -1,8 +1,10 @@
 // `machinectl edit`: edits `.nspawn` files with the user's editor (machinectl(1), "edit"). The editor changes temporary
 // copies in the same directories, which are renamed over the files when it has exited with status 0.
+
 import { chmodSync, mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { randomHex } from "../../base/random-hex.ts";
+import { programPath } from "../../kernel/process/program-path.ts";
 import type { Environment } from "../format/terminal.ts";
 import { Failure, failed } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
@@ -84,12 +86,12 @@ export function editorOf(env: Environment, isInstalled: (program: string) => boo
 }
 
 async function runEditor(session: Session, paths: readonly string[]): Promise<void> {
-  const words = editorOf(session.ports.env, (program) => Bun.which(program) !== null);
+  const words = editorOf(session.ports.env, (program) => programPath(program) !== null);
   if (words === null) {
     throw new Failure("Cannot edit files, no editor available. Please set either $SYSTEMD_EDITOR, $EDITOR or $VISUAL.");
   }
   const [program = ""] = words;
-  if (Bun.which(program) === null) throw new Failure(`Failed to execute '${program}': No such file or directory`);
+  if (programPath(program) === null) throw new Failure(`Failed to execute '${program}': No such file or directory`);
   const child = Bun.spawn([...words, ...paths], { stdio: ["inherit", "inherit", "inherit"] });
   const code = await child.exited;
   if (code !== 0) throw new Failure(`Editor '${program}' failed with exit status ${code}.`);

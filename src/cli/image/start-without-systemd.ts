@@ -1,9 +1,11 @@
 // `machinectl start` on hosts where systemd does not run: starts systemd-nspawn(1) with the command line of
 // systemd-nspawn@.service, in a control group with the name of that unit. It continues when the client ends.
+
 import { closeSync, mkdtempSync, openSync, readSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cgroupDirectory } from "../../kernel/cgroup/cgroup.ts";
+import { programPath } from "../../kernel/process/program-path.ts";
 import { NotifyListener } from "../../kernel/socket/notify-listener.ts";
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
@@ -51,7 +53,7 @@ export function hasUnits({ ports, settings }: Session): boolean {
 function checkHost({ ports, settings }: Session): void {
   const byHand = "start it by hand, and make it known with 'machinectl register NAME --leader=PID'";
   if (settings.runner !== "nspawn") throw new Failure(`systemd does not run here to start virtual machines: ${byHand}`);
-  if (Bun.which(NSPAWN) === null) {
+  if (programPath(NSPAWN) === null) {
     throw new Failure(`systemd does not run here, and there is no ${NSPAWN}(1): install it, or ${byHand}`);
   }
   if (ports.euid !== 0) throw new Failure("Only root can start images where systemd does not run");

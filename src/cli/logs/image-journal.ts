@@ -10,6 +10,7 @@ import { errnoNameOf } from "../../base/error.ts";
 import { listDirectory } from "../../kernel/file/directory-entry.ts";
 import { type Fd, openBeneath, openInRoot, openPath, statPath } from "../../kernel/file/fd.ts";
 import { readFileIn } from "../../kernel/file/regular-file.ts";
+import { programPath } from "../../kernel/process/program-path.ts";
 import { Failure, orNull } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import type { Invocation } from "./invocation.ts";
@@ -134,7 +135,7 @@ export async function findImageJournal(
   if (tree === null || found === null) return null;
   found.directory.close();
   for (const program of ["unshare", "setpriv"]) {
-    if (Bun.which(program) === null)
+    if (programPath(program) === null)
       throw new Failure(`Files of a machine are read with reduced privileges, which needs ${program}(1) of util-linux`);
   }
   return {

@@ -1,5 +1,6 @@
 // `machinectl logs`: prints the log of a machine that runs or has ended; with -f also new entries, over restarts of the
 // machine.
+import { programPath } from "../../kernel/process/program-path.ts";
 import type { MachineFacts } from "../machine/details.ts";
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
@@ -218,7 +219,7 @@ export async function logs(session: Session, [name = ""]: readonly string[]): Pr
   if (settings.transport.kind !== "local") {
     throw new Failure("logs reads journals of machines of this host only: use 'ssh HOST machinectl logs NAME'");
   }
-  if (Bun.which("journalctl") === null) throw new Failure("Cannot read journals: journalctl(1) is not installed");
+  if (programPath("journalctl") === null) throw new Failure("Cannot read journals: journalctl(1) is not installed");
   if (!settings.log.follow) await session.openPager();
   return await new LogView(session, name).run();
 }

@@ -1,5 +1,6 @@
 // `machinectl register` and `unregister`: registers a machine that was not started by a program that registers it
 // itself.
+
 import { existsSync, realpathSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { errnoNameOf } from "../../base/error.ts";
@@ -8,6 +9,7 @@ import { setNonblocking } from "../../kernel/file/fd.ts";
 import { containerInitBelow } from "../../kernel/process/children.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
 import { openPipe } from "../../kernel/process/pipe.ts";
+import { programPath } from "../../kernel/process/program-path.ts";
 import { startPolkitAgent } from "../session/agents.ts";
 import { attempt, Failure, reasonOf } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
@@ -84,7 +86,7 @@ function isFile(program: string): boolean {
 /** Starts the command as the leader of a new machine and waits for its end; returns its exit status. */
 async function registerCommand(session: Session, name: string, command: readonly string[]): Promise<number> {
   const [program = ""] = command;
-  if (Bun.which(program) === null) {
+  if (programPath(program) === null) {
     const isThere = isFile(program);
     const why = isThere ? "it is not executable" : "no such program";
     session.report.error(`Failed to run '${program}' as leader of machine '${name}': ${why}`);

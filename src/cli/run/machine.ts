@@ -9,6 +9,7 @@ import type { ImageType } from "../../base/vocabulary/image-class.ts";
 import { enterProgram } from "../../exec/helper.ts";
 import { openPath } from "../../kernel/file/fd.ts";
 import { readFileIn } from "../../kernel/file/regular-file.ts";
+import { programPath } from "../../kernel/process/program-path.ts";
 import { replaceProcess } from "../../kernel/process/replace-process.ts";
 import { unlessErrno } from "../../kernel/syscall/sys.ts";
 import { attempt, Failure } from "../session/failure.ts";
@@ -155,7 +156,7 @@ interface Runnable {
 
 /** Writes the facts of a virtual machine, which boots whatever the image has, and returns its command. */
 async function virtualMachine(session: Session, order: RunOrder, place: ImagePlace): Promise<Runnable> {
-  const program = Bun.which(VMSPAWN);
+  const program = programPath(VMSPAWN);
   if (program === null) throw new Failure("Cannot run virtual machines: systemd-vmspawn(1) is not installed");
   const help = (await session.ports.run({ argv: [program, "--help", "--no-pager"] })) ?? "";
   const hasVsock = session.ports.isThere("/dev/vhost-vsock");
@@ -167,7 +168,7 @@ async function virtualMachine(session: Session, order: RunOrder, place: ImagePla
 
 /** Inspects the image of a container, writes the facts, and returns its command; `beside` is where its settings are. */
 async function container(session: Session, order: RunOrder, place: ImagePlace, beside: string): Promise<Runnable> {
-  const program = Bun.which(NSPAWN);
+  const program = programPath(NSPAWN);
   if (program === null) throw new Failure("Cannot run containers: systemd-nspawn(1) is not installed");
   const directory = runtimeDirectory(session);
   const settings = settingsBeside(beside, order.image);

@@ -1,5 +1,7 @@
 // Starts password agents as child processes on this client's terminal (pkttyagent(1), "--notify-fd").
+
 import { openPipe, readToEnd } from "../../kernel/process/pipe.ts";
+import { programPath } from "../../kernel/process/program-path.ts";
 import type { Agent, AgentCommand } from "./ports.ts";
 
 /** The limit for data from the notify descriptor. Agents write nothing to it, they only close it. */
@@ -18,7 +20,7 @@ async function startAndWait(argv: readonly string[]): Promise<Bun.Subprocess> {
 
 /** Starts an agent; its stop() sends SIGTERM. Returns null if the program is not installed. */
 export async function startAgentChild({ argv, waitForReady }: AgentCommand): Promise<Agent | null> {
-  if (Bun.which(argv[0]) === null) return null;
+  if (programPath(argv[0]) === null) return null;
   const child = waitForReady
     ? await startAndWait(argv)
     : Bun.spawn([...argv], { stdio: ["inherit", "inherit", "inherit"] });

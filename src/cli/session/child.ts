@@ -4,6 +4,7 @@
 import { unlessNoFile } from "../../base/absence.ts";
 import { errnoNameOf } from "../../base/error.ts";
 import { plainEnvironment } from "../../base/plain-environment.ts";
+import { programPath } from "../../kernel/process/program-path.ts";
 import type { PagerPipe } from "./output.ts";
 import type { Command } from "./ports.ts";
 
@@ -16,7 +17,7 @@ function environment(command: Command): Record<string, string | undefined> {
  * ignored.
  */
 export async function runChild(command: Command): Promise<string | null> {
-  if (Bun.which(command.argv[0]) === null) return null;
+  if (programPath(command.argv[0]) === null) return null;
   const child = Bun.spawn([...command.argv], {
     stdin: "ignore",
     stdout: "pipe",
@@ -30,7 +31,7 @@ export async function runChild(command: Command): Promise<string | null> {
 
 /** Returns a function that starts the first of the pagers that is installed; null if none is. */
 export function findPager(candidates: readonly Command[]): (() => PagerPipe | null) | null {
-  const command = candidates.find(({ argv }) => Bun.which(argv[0]) !== null);
+  const command = candidates.find(({ argv }) => programPath(argv[0]) !== null);
   return command === undefined ? null : () => startPager(command);
 }
 

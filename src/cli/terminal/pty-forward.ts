@@ -6,7 +6,7 @@
 import { watch } from "../../kernel/event/poller.ts";
 import { readSome, writeSome } from "../../kernel/file/byte-io.ts";
 import { copyStandard, type Fd, setNonblocking } from "../../kernel/file/fd.ts";
-import { isErrno } from "../../kernel/syscall/sys.ts";
+import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
 import type { Environment } from "../format/terminal.ts";
 import { PtyInput } from "./pty-input.ts";
 import { StandardStream } from "./pty-stream.ts";
@@ -22,6 +22,8 @@ export interface SessionResult {
   readonly lastByte: number | null;
   /** 128 plus the number of the signal that ended the session, 0 for SIGINT, SIGTERM or none. */
   readonly status: number;
+  /** Why output could not be written, for example "ENOSPC"; null also where nobody reads it any more. */
+  readonly writeErrno: string | null;
 }
 
 interface SessionOptions {
@@ -37,6 +39,8 @@ interface SessionOptions {
   readonly finish: (result: SessionResult) => void;
 }
 
+/** Errors of writing where the reader has left, or standard output was closed from the beginning. */
+const NOBODY_READS = ["EPIPE", "EIO", "ECONNRESET", "EBADF"];
 /** The number of reads and writes before the event loop runs other callbacks. */
 const MOVES_PER_TURN = 64;
 /** How long to wait for the hang-up of the terminal after the machine has ended. */
@@ -63,6 +67,7 @@ export class PtySession {
   #mayHangUp: boolean;
   #turnIsPlanned = false;
   #isOver = false;
+  #writeErrno: string | null = null;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -94,7 +99,7 @@ export class PtySession {
       this.#stdout.watch({ write: true }, pump);
       this.#pump();
       const end = await this.#finished.promise;
-      const result = { end, lastByte: this.#lastByte, status: this.#status };
+      const result = { end, lastByte: this.#lastByte, status: this.#status, writeErrno: this.#writeErrno };
       this.#options.finish(result);
       return result;
     } finally {
@@ -208,8 +213,9 @@ export class PtySession {
       this.#printing = this.#printing.subarray(count);
       return true;
     } catch (error) {
-      // The reader has closed the pipe, or the disk is full: the session ends.
-      if (!isErrno(error, "EPIPE", "EIO", "ENOSPC", "ECONNRESET", "EBADF")) throw error;
+      // The reader has left, or the disk is full: the session ends.
+      if (!(error instanceof SyscallError)) throw error;
+      if (!NOBODY_READS.includes(error.errnoName)) this.#writeErrno = error.errnoName;
       this.#finish("lost");
       return false;
     }

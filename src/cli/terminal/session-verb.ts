@@ -1,6 +1,7 @@
 // The common part of `machinectl login` and `shell`: the manager opens a terminal of the machine, which is forwarded to
 // the caller's terminal, with a line before and after the session.
 
+import { errnoText } from "../../base/errno.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { own } from "../format/own-sequence.ts";
 import type { Environment, Terminal } from "../format/terminal.ts";
@@ -27,7 +28,10 @@ interface TerminalRequest {
   readonly runsProgram: boolean;
 }
 
-/** Runs a whole session; returns how it ended. `opened` is called with the path of the terminal in the machine. */
+/**
+ * Runs a whole session; returns how it ended. Throws a Failure where the output could not be written. `opened` is
+ * called with the path of the terminal in the machine.
+ */
 export async function runTerminal(
   session: Session,
   request: TerminalRequest,
@@ -65,6 +69,7 @@ export async function runTerminal(
   if (later !== null) clearTimeout(later);
   if (!session.settings.quiet) session.report.info(farewell(machine, kind, result.end, machineIsGone));
   session.output.write(context);
+  if (result.writeErrno !== null) throw new Failure(`Failed to write output: ${errnoText(result.writeErrno)}`);
   return result;
 }
 

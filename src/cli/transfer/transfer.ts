@@ -4,7 +4,7 @@
 import { CLASS_DIRECTORIES, IMAGE_CLASSES, type ImageClass } from "../../base/vocabulary/image-class.ts";
 import { TRANSFER_FLAGS } from "../../base/vocabulary/transfer.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
-import { attempt, Failure, orNull } from "../session/failure.ts";
+import { attempt, Failure, isBusFailure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { follow, type OnInterrupt, type StartCall } from "./follow.ts";
 import { hasImage } from "./list.ts";
@@ -92,13 +92,19 @@ async function openSource(session: Session, path: string | null, payload: Payloa
   );
 }
 
+/** The replies to a call that the daemon does not have; the bus of 252 refuses such calls of users. */
+const NOT_OFFERED = ["UnknownMethod", "AccessDenied"].map((name) => `org.freedesktop.DBus.Error.${name}`);
+
 /**
- * Throws a Failure if no image has this name, before the file at `path` is truncated. If the daemon does not list its
- * images, as those before 256, the export itself finds out.
+ * Throws a Failure if no image has this name, or the daemon cannot be asked, before the file at `path` is truncated. If
+ * the daemon does not list its images, as those before 256, the export itself finds out.
  */
 async function requireImage(session: Session, name: string, path: string): Promise<void> {
-  if ((await orNull(hasImage(session, name))) !== false) return;
-  throw new Failure(`Image ${name} not found.`, { hint: `The content of '${path}' was not changed.` });
+  const isKnown = await attempt("Failed to transfer image", () => hasImage(session, name)).catch((error: unknown) => {
+    if (error instanceof Failure && isBusFailure(error.cause, ...NOT_OFFERED)) return true;
+    throw error;
+  });
+  if (!isKnown) throw new Failure(`Image ${name} not found.`, { hint: `The content of '${path}' was not changed.` });
 }
 
 /** The verbs `export-tar` and `export-raw`. */

@@ -23,7 +23,7 @@ import {
 } from "./answer.ts";
 import { BusError } from "./error.ts";
 import type { Handshake } from "./handshake.ts";
-import { BusStream, type Incoming } from "./stream.ts";
+import { BusStream, HANDSHAKE_TIMEOUT_MS, type Incoming } from "./stream.ts";
 
 export type { BusCall } from "./answer.ts";
 
@@ -57,12 +57,18 @@ export interface ConnectionOptions {
   readonly handshake?: Handshake | undefined;
   /** `kept` by default. */
   readonly descriptors?: DescriptorPolicy | undefined;
+  /** The limit of the authentication and of Hello, in all; a shorter one for tests. */
+  readonly readyTimeoutMs?: number | undefined;
 }
+
+const READY_TIMEOUT_MS = HANDSHAKE_TIMEOUT_MS + CALL_TIMEOUT_MS;
 
 /** The connection that MessageBus needs: `message()` to send, and the events "message" and "error". */
 class Adapter extends EventEmitter {
   readonly stream = { end: () => this.owner?.close(), writable: true };
   owner: BusStream | null = null;
+  /** The serial of the call of Hello; 0 until it is sent. */
+  helloSerial = 0;
   readonly #peerToPeer: boolean;
 
   constructor(peerToPeer: boolean) {
@@ -72,10 +78,13 @@ class Adapter extends EventEmitter {
 
   message(message: Message): void {
     // Between two peers there is no broker that replies to Hello: the reply is made here.
-    if (this.#peerToPeer && message.member === HELLO && message.destination === BROKER) {
+    if (message.member === HELLO && message.destination === BROKER) {
       const serial = message.serial as number;
-      queueMicrotask(() => this.emit("message", reply(serial, [null])));
-      return;
+      this.helloSerial = serial;
+      if (this.#peerToPeer) {
+        queueMicrotask(() => this.emit("message", reply(serial, [null])));
+        return;
+      }
     }
     this.owner?.send(message as unknown as Outgoing);
   }
@@ -83,6 +92,7 @@ class Adapter extends EventEmitter {
 
 interface Answer {
   readonly body: unknown[];
+  readonly errorName: string | undefined;
 }
 
 /** A reply in the form that MessageBus expects; the values are passed beside it. */
@@ -98,14 +108,16 @@ export class BusConnection {
   readonly #pending = new Set<(error: Error) => void>();
   readonly #handlers: ConnectionHandlers;
   readonly #policy: DescriptorPolicy;
+  readonly #readyTimeoutMs: number;
   #closed = false;
 
   /** Takes ownership of the socket. */
   constructor(fd: Fd, handlers: ConnectionHandlers, options: ConnectionOptions = {}) {
     this.#handlers = handlers;
     this.#policy = options.descriptors ?? "kept";
+    this.#readyTimeoutMs = options.readyTimeoutMs ?? READY_TIMEOUT_MS;
     this.#adapter = new Adapter(options.peerToPeer === true);
-    // A rejection of MessageBus when Hello fails is ignored: the end of the stream reports the same.
+    // What MessageBus reports when Hello fails is ignored: the end of the stream reports the same.
     this.#adapter.on("error", () => {});
     this.#stream = new BusStream(
       streamOn(fd),
@@ -123,13 +135,22 @@ export class BusConnection {
     forgetNameOwners(this.#bus);
   }
 
-  /** Resolves to our unique name when the broker has replied to Hello; to null between two peers. */
+  /**
+   * Resolves to our unique name when the broker has replied to Hello; to null between two peers. Throws a BusError:
+   * that of the broker where it refuses Hello.
+   */
   ready(): Promise<string | null> {
     if (this.#closed) return Promise.reject(disconnected());
     return new Promise((resolve, reject) => {
-      const fail = (error: Error) => reject(error);
+      const late = () => this.#stream.close(new Error("the bus did not answer Hello in time"));
+      const timer = setTimeout(late, this.#readyTimeoutMs);
+      const fail = (error: Error) => {
+        clearTimeout(timer);
+        reject(error);
+      };
       this.#pending.add(fail);
       this.#bus.once("connect", () => {
+        clearTimeout(timer);
         this.#pending.delete(fail);
         resolve(this.#bus.name);
       });
@@ -226,12 +247,17 @@ export class BusConnection {
     closeAll(message.descriptors.filter((fd) => !found.has(fd)));
     // Callers that continue at once with the reply run before this.
     if (this.#policy === "lent" && found.size > 0) setImmediate(() => closeAll(found));
-    if (answer !== null) this.#adapter.emit("message", answer);
+    if (answer === null) return;
+    const { errorName, body } = answer;
+    // MessageBus would throw this where nobody catches it, and the broker may keep the connection.
+    if (errorName !== undefined && message.replySerial === this.#adapter.helloSerial) {
+      this.#stream.close(new BusError(errorName, String(body[0])));
+    } else this.#adapter.emit("message", answer);
   }
 
   #end(error?: Error): void {
     this.#closed = true;
-    for (const fail of [...this.#pending]) fail(disconnected(error));
+    for (const fail of [...this.#pending]) fail(error instanceof BusError ? error : disconnected(error));
     this.#handlers.end?.(error);
   }
 }

@@ -10,7 +10,8 @@ import { decodeBody, decodeHead, encodeMessage, type MessageHead, type Outgoing 
 import { Framer, limitOf } from "./framer.ts";
 import { ClientHandshake, type Handshake } from "./handshake.ts";
 
-const HANDSHAKE_TIMEOUT_MS = 30_000;
+/** The limit of the authentication, which includes that of ssh. */
+export const HANDSHAKE_TIMEOUT_MS = 30_000;
 /**
  * The descriptors of a message that is not complete, and those of the next one, whose first bytes may come with its
  * last.

@@ -5,6 +5,7 @@ import { SyscallError, unlessSyscallError } from "../syscall/sys.ts";
 import { PARENT_VARIABLE, parentVariable } from "./parent.ts";
 import { PidRef } from "./pidref.ts";
 import { openPipe, readToEnd } from "./pipe.ts";
+import { DEFAULT_PATH } from "./program-path.ts";
 
 /** The target of a standard stream of the child. */
 type Output = "inherit" | "ignore" | Fd;
@@ -46,7 +47,6 @@ export interface Child {
 
 const RESULT_FD = 3;
 const RESULT_LIMIT_BYTES = 1024 * 1024;
-const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** The file that this process executes, even if its path was replaced or removed since. */
 const OWN_EXECUTABLE = "/proc/self/exe";

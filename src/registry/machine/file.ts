@@ -95,15 +95,24 @@ export class MachineFiles {
     for (const name of names) {
       if (isMachineName(name)) yield this.#found(name, name);
       // Temporary files of a killed daemon.
-      else if (name.startsWith(".#") && !name.startsWith(RESERVATION)) remove(join(this.#directory, name));
+      else if (name.startsWith(".#") && !name.startsWith(RESERVATION)) this.#removeIfPossible(name);
     }
     for (const file of reserved) {
       const name = file.slice(RESERVATION.length);
       if (!isMachineName(name)) continue;
       const found = this.#found(file, name);
       if (found.kind === "machine") yield { kind: "reserved", saved: found.saved };
-      else if (found.kind === "broken") this.release(name);
+      else if (found.kind === "broken") this.#removeIfPossible(file);
       else yield found;
+    }
+  }
+
+  /** A useless file that cannot be removed must not keep the others from being read; the next daemon tries again. */
+  #removeIfPossible(file: string): void {
+    try {
+      remove(join(this.#directory, file));
+    } catch (error) {
+      if (errnoNameOf(error) === null) throw error;
     }
   }
 

@@ -4,6 +4,7 @@ import { symlinkSync } from "node:fs";
 import { plainEnvironment } from "../../base/plain-environment.ts";
 import { type Fd, openAt } from "../../kernel/file/fd.ts";
 import { changeMode } from "../../kernel/file/ownership.ts";
+import { programPath } from "../../kernel/process/program-path.ts";
 import { check } from "../../kernel/syscall/sys.ts";
 import { openDirectory } from "../../kernel/tree/tree.ts";
 import { Stage } from "../image/stage.ts";
@@ -29,7 +30,7 @@ export function knowsStacks(): boolean {
 }
 
 function nspawnVersion(): number {
-  const program = process.env["MACHINED_OCI_STACK"] ? null : Bun.which("systemd-nspawn");
+  const program = process.env["MACHINED_OCI_STACK"] ? null : programPath("systemd-nspawn");
   if (program === null) return 0;
   const { stdout } = Bun.spawnSync([program, "--version"], { stderr: "ignore", env: plainEnvironment() });
   return Number(/^systemd (\d+)/.exec(stdout.toString())?.[1] ?? 0);

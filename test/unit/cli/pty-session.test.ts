@@ -298,3 +298,15 @@ test("the session ends when the reader of its output closes the pipe", async () 
   await reader.cancel();
   expect(await world.child.exited).toBe(0);
 });
+
+test("output that cannot be written is an error, and ends the session", async () => {
+  await using world = new PtyWorld(["-q", "shell", "alpha"], {
+    stdin: "ignore",
+    stdout: openSync("/dev/full", "w"),
+    run: ["yes"],
+  });
+  expect(await world.child.exited).toBe(1);
+  expect(await new Response(world.child.stderr as ReadableStream).text()).toContain(
+    "Failed to write output: No space left on device\n",
+  );
+});
