@@ -396,6 +396,49 @@ rootTest("an image layout can be pulled, as a folder and as an archive", async (
   expect(entries(root).filter((name) => name.startsWith(".#"))).toEqual([]);
 });
 
+rootTest("of several images in a layout one is chosen by its name, which may be a whole reference", async () => {
+  const root = scratch.root();
+  const [lower, upper] = [image([LOWER]), image([LOWER, UPPER])];
+  const folder = join(scratch.path, "several:images");
+  mkdirSync(join(folder, "blobs/sha256"), { recursive: true });
+  for (const { bytes } of [...lower.blobs, ...upper.blobs, lower.manifest, upper.manifest])
+    writeFileSync(join(folder, "blobs/sha256", digestOf(bytes).slice(7)), bytes);
+  writeFileSync(join(folder, "oci-layout"), '{"imageLayoutVersion":"1.0.0"}');
+  const named = ({ manifest }: typeof lower, name: string) => ({
+    ...describe(manifest),
+    annotations: { "org.opencontainers.image.ref.name": name },
+  });
+  const write = (...manifests: object[]) =>
+    writeFileSync(join(folder, "index.json"), JSON.stringify({ schemaVersion: 2, manifests }));
+  write(named(lower, "docker.io/x/lower:1.0+a"), named(upper, "v1"), named(upper, "latest"));
+  const unnamed = await pull(root, `oci:${folder}`, { name: "unnamed" });
+  expect([unnamed.code, unnamed.log]).toEqual([
+    1,
+    expect.stringContaining(
+      "The layout has several images, add ':NAME' to choose one. It has 'docker.io/x/lower:1.0+a', 'v1', 'latest'.",
+    ),
+  ]);
+  expect((await pull(root, `oci:${folder}:docker.io/x/lower:1.0+a`, { name: "reference" })).code).toBe(0);
+  expect(readFileSync(join(root, "reference/etc/motd"), "utf8")).toBe("lower");
+  expect((await pull(root, `oci:${folder}:latest`, { name: "tag" })).code).toBe(0);
+  expect(readFileSync(join(root, "tag/etc/motd"), "utf8")).toBe("upper");
+  // Several names of one image.
+  write(named(upper, "v1"), named(upper, "latest"));
+  expect((await pull(root, `oci:${folder}`, { name: "one" })).code).toBe(0);
+});
+
+rootTest("an archive that is no layout is refused by name, and nothing of it is left", async () => {
+  const root = scratch.root();
+  const path = join(scratch.path, "docker.tar");
+  writeFileSync(path, archive({ name: "manifest.json", data: "[]" }, { name: "repositories", data: "{}" }));
+  const { code, log } = await pull(root, `oci-archive:${path}`, { name: "docker" });
+  expect(code).toBe(1);
+  expect(log).toContain(
+    `'oci-archive:${path}' is no OCI image layout: it has no file 'oci-layout'. It is an archive of Docker`,
+  );
+  expect(entries(root)).toEqual([]);
+});
+
 rootTest("I125: a registry may be a folder of this host", async () => {
   const root = scratch.root();
   const made = image([LOWER, UPPER]);

@@ -9,6 +9,8 @@ interface Format {
   readonly mark: Buffer;
   /** The offset of the magic bytes; counted from the end where it is negative. */
   readonly at: number;
+  /** Whether it is an archive, or data of a compression that is not known, with a disk image in it at most. */
+  readonly isPacked?: true;
 }
 
 const VHD_MARK = Buffer.from("conectix");
@@ -24,10 +26,27 @@ const FORMATS: readonly Format[] = [
   { name: "QED", mark: Buffer.from("QED\0"), at: 0 },
   { name: "Parallels", mark: Buffer.from("WithoutFreeSpace"), at: 0 },
   { name: "Parallels", mark: Buffer.from("WithouFreSpacExt"), at: 0 },
+  { name: "Apple", mark: Buffer.from("koly"), at: -512 },
+  ...packed("zip", "504b0304"),
+  ...packed("7z", "377abcaf271c"),
+  ...packed("rar", "526172211a07"),
+  ...packed("lzip", "4c5a4950"),
+  ...packed("lzop", "894c5a4f000d0a1a0a"),
+  ...packed("compress", "1f9d90"),
+  ...packed("lz4 (legacy)", "02214c18"),
+  ...packed("tar", Buffer.from("ustar").toString("hex"), 257),
 ];
 
-/** Returns the format of a disk image that is neither raw nor qcow2; null for all others. */
+function packed(name: string, hex: string, at = 0): Format[] {
+  return [{ name, mark: Buffer.from(hex, "hex"), at, isPacked: true }];
+}
+
+/** Returns the format of a file that is known to be neither a raw nor a qcow2 image; null for all others. */
 export function foreignFormat(file: Fd): string | null {
+  return formatOf(file)?.name ?? null;
+}
+
+function formatOf(file: Fd): Format | null {
   const { size } = statFd(file);
   const found = FORMATS.find(({ mark, at }) => {
     const position = at < 0 ? size + at : at;
@@ -35,7 +54,7 @@ export function foreignFormat(file: Fd): string | null {
     const bytes = Buffer.alloc(mark.length);
     return readSync(file.number, bytes, 0, mark.length, position) === mark.length && bytes.equals(mark);
   });
-  return found?.name ?? null;
+  return found ?? null;
 }
 
 /** Shorter files have no room for the mark of a format. systemd takes none of them for an image either. */
@@ -47,8 +66,8 @@ export function mayBeDisk(file: Fd): boolean {
 }
 
 /**
- * Throws ENODATA for a file that is empty or nearly so, and EOPNOTSUPP for a disk image in a format that no machine
- * starts from, with the command that converts it.
+ * Throws ENODATA for a file that is empty or nearly so, and EOPNOTSUPP for a file in a format that no machine starts
+ * from, with the command that converts it.
  */
 export function requireDisk(file: Fd): void {
   const { size } = statFd(file);
@@ -61,8 +80,11 @@ export function requireDisk(file: Fd): void {
       `Image has ${size} bytes only: the program or download that it is from was cut off.`,
     );
   }
-  const name = foreignFormat(file);
-  if (name === null) return;
-  const text = `Image is a ${name} disk image, not a raw or QCOW2 one. "qemu-img convert -O raw" makes a raw one of it.`;
+  const format = formatOf(file);
+  if (format === null) return;
+  const { name, isPacked } = format;
+  const text = isPacked
+    ? `Image is ${name} data, not a raw or QCOW2 disk image. Unpack it first.`
+    : `Image is a ${name} disk image, not a raw or QCOW2 one. "qemu-img convert -O raw" makes a raw one of it.`;
   throw new ErrnoError("EOPNOTSUPP", text);
 }

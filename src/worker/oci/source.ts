@@ -2,13 +2,15 @@
 
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { ErrnoError } from "../../base/error.ts";
+import { ErrnoError, errnoNameOf } from "../../base/error.ts";
+import { onOneLine } from "../../base/text/control-characters.ts";
 import { isOciDigest } from "../../base/vocabulary/oci-reference.ts";
 import { isDownloadUrl } from "../../base/vocabulary/transfer.ts";
 import { type Fd, openInRoot, reopen, statFd } from "../../kernel/file/fd.ts";
 import { attemptOn } from "../../kernel/file/foreign-answer.ts";
 import { openForeign } from "../../kernel/file/foreign-file.ts";
 import { readFileIn } from "../../kernel/file/regular-file.ts";
+import { unlessErrno } from "../../kernel/syscall/sys.ts";
 import { type OciAddress, requireDigest } from "../../oci/reference.ts";
 import { type Get, type HttpRequest, httpGet } from "../download/http.ts";
 import { fetchMain } from "../download/job.ts";
@@ -127,7 +129,7 @@ export function layoutSource(folder: Fd, name: string, tag: string | null): OciS
     if (!isOciDigest(digest)) throw new ErrnoError("EPROTO", "Image manifest is not valid: unknown digest");
     return join("blobs/sha256", digest.slice("sha256:".length));
   };
-  parseObject(read(LAYOUT_FILE));
+  requireLayout(read, name);
   return {
     name,
     repository: null,
@@ -140,22 +142,71 @@ export function layoutSource(folder: Fd, name: string, tag: string | null): OciS
   };
 }
 
+/** Throws an error that names the layout where it is none. */
+function requireLayout(read: (path: string) => Buffer, name: string): void {
+  try {
+    parseObject(read(LAYOUT_FILE));
+  } catch (error) {
+    if (errnoNameOf(error) !== "ENOENT") throw error;
+    const isDocker = unlessErrno(() => read("manifest.json"), null, "ENOENT") !== null;
+    const advice = isDocker
+      ? ' It is an archive of Docker: "skopeo copy docker-archive:FILE oci-archive:FILE" converts it.'
+      : "";
+    throw new ErrnoError("EBADMSG", `'${name}' is no OCI image layout: it has no file '${LAYOUT_FILE}'.${advice}`);
+  }
+}
+
 function openBlob(folder: Fd, path: string, digest: string): Fd {
   using named = openInRoot(folder, path, "path");
   if (statFd(named).kind !== "regular") throw new ErrnoError("EBADMSG", `Blob ${digest} is no file`);
   return reopen(named, "read");
 }
 
-const REF_NAME = "org.opencontainers.image.ref.name";
+/** The annotations that name an image: a tag, or a whole reference; containerd writes the latter to one of its own. */
+const NAMES = ["org.opencontainers.image.ref.name", "io.containerd.image.name"] as const;
 
-/** Returns the index with the images of that tag only. */
+interface IndexEntry {
+  readonly digest?: unknown;
+  readonly annotations?: Readonly<Record<string, unknown>>;
+}
+
+function namesOf(entry: IndexEntry | null): string[] {
+  return NAMES.map((key) => entry?.annotations?.[key]).filter((name) => typeof name === "string");
+}
+
+/** Returns the index with the images of that name only. Throws where it has several images and none is named. */
 function pickTag(index: Buffer, tag: string | null): Buffer {
   const document = parseObject(index);
-  const { manifests } = document;
-  if (tag === null || !Array.isArray(manifests)) return index;
-  const wanted = manifests.filter(
-    (entry: { annotations?: Record<string, unknown> }) => entry?.annotations?.[REF_NAME] === tag,
-  );
-  if (wanted.length === 0) throw new ErrnoError("ENOENT", `No image '${tag}' in the layout.`);
-  return Buffer.from(JSON.stringify({ ...document, manifests: wanted }));
+  if (!Array.isArray(document["manifests"])) return index;
+  const manifests = document["manifests"] as (IndexEntry | null)[];
+  if (tag === null) {
+    requireOne(manifests);
+    return index;
+  }
+  const wanted = manifests.filter((entry) => namesOf(entry).includes(tag));
+  if (wanted.length > 0) return Buffer.from(JSON.stringify({ ...document, manifests: wanted }));
+  throw new ErrnoError("ENOENT", `No image '${tag}' in the layout.${listed(manifests)}`);
+}
+
+/** Throws where the names of an index are those of different images. One image may have several names. */
+function requireOne(manifests: readonly (IndexEntry | null)[]): void {
+  const images = new Map<string, string>();
+  for (const entry of manifests) {
+    const [name] = namesOf(entry);
+    if (name !== undefined) images.set(name, `${images.get(name) ?? ""} ${entry?.digest}`);
+  }
+  if (new Set(images.values()).size < 2) return;
+  throw new ErrnoError("EINVAL", `The layout has several images, add ':NAME' to choose one.${listed(manifests)}`);
+}
+
+const SHOWN = 10;
+
+function listed(manifests: readonly (IndexEntry | null)[]): string {
+  const names = [...new Set(manifests.flatMap((entry) => namesOf(entry).slice(0, 1)))];
+  if (names.length === 0) return "";
+  const more = names.length > SHOWN ? ", …" : "";
+  return ` It has ${names
+    .slice(0, SHOWN)
+    .map((name) => `'${onOneLine(name)}'`)
+    .join(", ")}${more}.`;
 }

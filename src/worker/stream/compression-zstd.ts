@@ -27,7 +27,7 @@ function step<Result>(walk: Parse<Result>, chunk: Buffer | null): IteratorResult
   try {
     return walk.next(chunk);
   } catch (error) {
-    throw errnoNameOf(error) === "EFBIG" ? error : damagedFrame();
+    throw ["EFBIG", "EOPNOTSUPP"].includes(errnoNameOf(error) ?? "") ? error : damagedFrame();
   }
 }
 
@@ -86,6 +86,13 @@ function requireWindow(window: number): void {
   throw new ErrnoError("EFBIG", `Compressed data (zstd) needs a window of ${needed}, and ${limit} is the limit.`);
 }
 
+/** Throws for a frame that was compressed with a dictionary: its number is before the size of the content. */
+function requireNoDictionary({ isSingleSegment, dictionaryBytes }: FrameHeader, fields: Buffer): void {
+  const at = isSingleSegment ? 0 : 1;
+  if (dictionaryBytes === 0 || fields.readUIntLE(at, dictionaryBytes) === 0) return;
+  throw new ErrnoError("EOPNOTSUPP", "Compressed data (zstd) needs a dictionary. Compress it without one.");
+}
+
 const DESCRIPTOR_AT = 4;
 const MUCH_MEMORY = 32 << 20;
 
@@ -99,7 +106,9 @@ export function needsMuchMemory(head: Buffer): boolean {
 
 function* frame(feed: ByteFeed): Parse<void> {
   const header = headerOf((yield* feed.take(1)).readUInt8());
-  requireWindow(windowOf(header, yield* feed.take(header.bytes)));
+  const fields = yield* feed.take(header.bytes);
+  requireWindow(windowOf(header, fields));
+  requireNoDictionary(header, fields);
   for (let isLast = false; !isLast; ) {
     const block = (yield* feed.take(3)).readUIntLE(0, 3);
     isLast = (block & 1) !== 0;

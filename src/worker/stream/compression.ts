@@ -2,11 +2,12 @@
 // are Bun's own and run on its threads; xz and bzip2 are programs of the host, which use every processor. zstd with a
 // large window is a program of the host, too, where there is one: such a window needs more memory than a worker may
 // use. A stream that ends too early or has other data after it is an error in every format.
-import { createGunzip, createZstdCompress, createZstdDecompress } from "node:zlib";
+import { createZstdCompress, createZstdDecompress } from "node:zlib";
 import { ErrnoError } from "../../base/error.ts";
 import { COMPRESSION_MAGIC, type Compression, parseCompression } from "../../base/vocabulary/compression.ts";
 import type { Chunks } from "./archive.ts";
 import { checkedBzip2 } from "./compression-bzip2.ts";
+import { gunzip } from "./compression-gunzip.ts";
 import { gzipParallel } from "./compression-gzip.ts";
 import { decodeByProgram, encodeByProgram, hasProgram } from "./compression-program.ts";
 import { transform } from "./compression-transform.ts";
@@ -34,18 +35,26 @@ function skipped(head: Buffer): number {
   return at;
 }
 
+/** The beginnings of the marks of a block and of the end. */
+const BZIP2_MARKS = ["1A", "\x17r"];
+
+/** "BZh" alone may begin the first name of an archive: the level and a mark follow, that of a block or of the end. */
+function beginsBzip2(head: Buffer): boolean {
+  const text = head.toString("latin1", 0, MAGIC_BYTES);
+  return /^BZh[1-9]/.test(text) && BZIP2_MARKS.includes(text.slice(4));
+}
+
 /** Returns the format of a stream with this beginning. */
 export function detectCompression(head: Buffer): Compression {
   if (head.length < MAGIC_BYTES) return "uncompressed";
   const rest = head.subarray(skipped(head));
   const found = COMPRESSION_MAGIC.find(([, magic]) => rest.subarray(0, magic.length).equals(magic))?.[0];
+  if (found === "bzip2" && !beginsBzip2(rest)) return "uncompressed";
   // Where `head` ends inside such frames, the format is zstd, whose programs begin streams with them.
   return found ?? (isSkippable(head, 0) ? "zstd" : "uncompressed");
 }
 
 const OUTPUT_CHUNK = 1 << 20;
-/** The decoder's buffer: its thread works on it while this one is busy. */
-const INPUT_AHEAD = { writableHighWaterMark: 4 << 20 };
 const ZSTD_WINDOW_LOG_MAX = 27;
 /** ZSTD_d_windowLogMax, ZSTD_c_compressionLevel (zstd.h). */
 const [ZSTD_D_WINDOW_LOG_MAX, ZSTD_C_LEVEL] = [100, 100];
@@ -55,7 +64,7 @@ type Decoder = (source: Chunks, head: Buffer) => Chunks;
 
 const DECODERS: Readonly<Record<Compression, Decoder>> = {
   uncompressed: (source) => source,
-  gzip: (source) => transform(source, createGunzip({ chunkSize: OUTPUT_CHUNK, ...INPUT_AHEAD }), "gzip"),
+  gzip: gunzip,
   zstd: (source, head) => {
     if (needsMuchMemory(head.subarray(skipped(head))) && hasProgram("zstd"))
       return decodeByProgram(checkedZstd(source), "zstd");

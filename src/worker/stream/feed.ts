@@ -2,9 +2,16 @@
 // than has arrived it yields, and continues with the next chunk.
 import { ErrnoError } from "../../base/error.ts";
 
+const DAMAGED = "Archive is damaged: ";
+
 /** The error of an archive that cannot be parsed. */
 export function damaged(what: string): ErrnoError {
-  return new ErrnoError("EBADMSG", `Archive is damaged: ${what}`);
+  return new ErrnoError("EBADMSG", `${DAMAGED}${what}`);
+}
+
+/** Whether an error is one of `damaged()`. */
+export function isDamage({ message }: ErrnoError): boolean {
+  return message.startsWith(DAMAGED);
 }
 
 /** A parser that pauses for chunks; null means the end. */

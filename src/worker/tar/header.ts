@@ -55,17 +55,22 @@ export function hasValidSum(block: Buffer): boolean {
   return stored === sum || stored === sum - signedDifference(block);
 }
 
-/** Parses a header whose checksum is correct. Throws EBADMSG for invalid numbers. */
-export function parseHeader(block: Buffer): TarHeader {
+/** Returns the name in a header, with its prefix. */
+export function headerName(block: Buffer): RawName {
   const isUstar = block.toString("latin1", 257, 263) === "ustar\0";
   const prefix = isUstar ? text(block, 345, 155) : "";
   const name = text(block, 0, 100);
+  return prefix === "" ? name : `${prefix}/${name}`;
+}
+
+/** Parses a header whose checksum is correct. Throws EBADMSG for invalid numbers. */
+export function parseHeader(block: Buffer): TarHeader {
   const typeByte = block[156] as number;
   const type = typeByte === 0 ? "0" : String.fromCharCode(typeByte);
   const isDevice = type === "3" || type === "4";
   return {
     type,
-    name: prefix === "" ? name : `${prefix}/${name}`,
+    name: headerName(block),
     linkName: text(block, 157, 100),
     mode: number(block, 100, 8, "mode") & 0o7777,
     uid: identity(number(block, 108, 8, "owner")),

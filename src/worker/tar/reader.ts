@@ -2,10 +2,20 @@
 // passes members to a target, their data in pieces. Malformed parts are errors and never skipped, because programs that
 // skip them differently see different members (CVE-2025-62518).
 import { ErrnoError } from "../../base/error.ts";
-import type { RawName } from "../../kernel/tree/tree.ts";
-import { ByteFeed, damaged, type Parse } from "../stream/feed.ts";
+import { onOneLine } from "../../base/text/control-characters.ts";
+import { type RawName, textOf } from "../../kernel/tree/tree.ts";
+import { ByteFeed, damaged, isDamage, type Parse } from "../stream/feed.ts";
 import type { TarEntry, TarKind, TarSink, TarTarget } from "./entry.ts";
-import { BLOCK, fileSize, hasValidSum, identity, isZeroBlock, parseHeader, type TarHeader } from "./header.ts";
+import {
+  BLOCK,
+  fileSize,
+  hasValidSum,
+  headerName,
+  identity,
+  isZeroBlock,
+  parseHeader,
+  type TarHeader,
+} from "./header.ts";
 import { EXTENDED_LIMIT, type PaxRecords, paxAttributes, paxName, paxNumber, paxTime, readPax } from "./pax.ts";
 import { isPaxSparse, piecesOf, readOldSparse, readPaxSparse, type SparseMap } from "./sparse.ts";
 
@@ -89,7 +99,7 @@ export class TarReader {
       } else {
         if (!hasValidSum(block)) throw isFirst ? notTar() : damaged("no header where a member begins");
         isEnded = false;
-        yield* this.#member(Buffer.from(block));
+        yield* this.#named(Buffer.from(block));
       }
       isFirst = false;
     }
@@ -112,6 +122,17 @@ export class TarReader {
 
   get #hasPending(): boolean {
     return this.#records.size > 0 || this.#longName !== null || this.#longLink !== null;
+  }
+
+  /** Reads a member; an error of the archive names it. */
+  *#named(block: Buffer): Parse<void> {
+    try {
+      yield* this.#member(block);
+    } catch (error) {
+      if (!(error instanceof ErrnoError) || !isDamage(error)) throw error;
+      const name = paxName(this.#records, "path") ?? this.#longName ?? headerName(block);
+      throw new ErrnoError(error.errnoName, `${error.message}, at '${onOneLine(textOf(name))}'`, { cause: error });
+    }
   }
 
   *#member(block: Buffer): Parse<void> {

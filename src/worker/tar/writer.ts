@@ -57,13 +57,15 @@ const EXTENSION: MemberHeader = { ...EMPTY_MEMBER, path: PAX_NAME, mode: 0o644 }
 /** Returns the records of an extended header for values that do not fit a ustar header. */
 function extension(member: MemberHeader): [string, Buffer][] {
   const records: [string, Buffer][] = [];
-  const addName = (key: string, name: RawName) => {
-    if (name.length <= NAME_SIZE && isAscii(name)) return;
-    if (records.length === 0 && !isText(name)) records.push(["hdrcharset", Buffer.from("BINARY")]);
-    records.push([key, Buffer.from(name, "latin1")]);
-  };
-  addName("path", member.path);
-  addName("linkpath", member.target);
+  const names = (
+    [
+      ["path", member.path],
+      ["linkpath", member.target],
+    ] as const
+  ).filter(([, name]) => needsRecord(name));
+  // Before all names, to which it applies.
+  if (names.some(([, name]) => !isText(name))) records.push(["hdrcharset", Buffer.from("BINARY")]);
+  for (const [key, name] of names) records.push([key, Buffer.from(name, "latin1")]);
   const addNumber = (key: string, value: number, most: number) => {
     if (value > most) records.push([key, Buffer.from(String(value))]);
   };
@@ -74,6 +76,10 @@ function extension(member: MemberHeader): [string, Buffer][] {
     records.push(["mtime", Buffer.from(timeText(member.seconds, member.nanoseconds))]);
   }
   return records;
+}
+
+function needsRecord(name: RawName): boolean {
+  return name.length > NAME_SIZE || !isAscii(name);
 }
 
 function isAscii(name: RawName): boolean {

@@ -384,7 +384,16 @@ test("global headers that would take much memory, or time at each member, are re
   };
   expect(unpack(archive(global(0, 10), { name: "a" })).error).toBeNull();
   const many = archive(...[0, 10, 20, 30].flatMap((first) => [global(first, first + 10), { name: `a${first}` }]));
-  expect(unpack(many).error?.message).toBe("Archive is damaged: global headers of more than 16 KiB");
+  expect(unpack(many).error?.message).toBe("Archive is damaged: global headers of more than 16 KiB, at 'g'");
+});
+
+test("an error of an archive names the member, by its long name where it has one", () => {
+  const message = (...members: readonly BuiltMember[]) => unpack(archive(...members)).error?.message;
+  expect(message({ name: "a" }, { name: "dir/b", type: "?" })).toBe(
+    "Archive is damaged: member of unknown type \"?\", at 'dir/b'",
+  );
+  const pax = { path: "a/long\u202ename", mtime: "soon" };
+  expect(message({ name: "short", pax })).toEndWith(", at 'a/long\\u202ename'");
 });
 
 rootTest("no descriptor stays open after success or failure", () => {

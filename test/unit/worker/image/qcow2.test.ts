@@ -234,3 +234,20 @@ test("a VHD without blocks is recognised by its footer, and a raw image is not t
   using empty = openPath(path, "read");
   expect(foreignFormat(empty)).toBeNull();
 });
+
+test("archives and unknown compressions are no disk images, and the error says so", () => {
+  const path = join(scratch, "packed");
+  for (const [name, hex, at] of [
+    ["zip", "504b0304", 0],
+    ["7z", "377abcaf271c", 0],
+    ["compress", "1f9d90", 0],
+    ["lz4 (legacy)", "02214c18", 0],
+    ["tar", "7573746172", 257],
+  ] as const) {
+    const bytes = randomBytes(4096);
+    Buffer.from(hex, "hex").copy(bytes, at);
+    writeFileSync(path, bytes);
+    using file = openPath(path, "read");
+    expect(() => requireDisk(file)).toThrow(`Image is ${name} data, not a raw or QCOW2 disk image. Unpack it first.`);
+  }
+});

@@ -60,6 +60,21 @@ test("I68: garbage after a bzip2 stream is an error, also where the host's bzip2
   }
 });
 
+test("I68: zeros may follow a gzip stream; what follows them is an error, as other data behind the end", async () => {
+  const packed = gzipSync(text);
+  const zeros = Buffer.alloc(100_000);
+  for (const step of [1000, 64 << 10, 1 << 20]) {
+    for (const rest of [zeros, zeros.subarray(0, 1)]) {
+      expect((await collect(decompress(pieces(Buffer.concat([packed, packed, rest]), step)))).length).toBe(
+        2 * text.length,
+      );
+    }
+    for (const rest of [Buffer.concat([zeros, packed]), Buffer.from("\0garbage"), Buffer.from("\0\0x\0\0")]) {
+      expect(await failure(Buffer.concat([packed, rest]), step)).toBe("EBADMSG");
+    }
+  }
+});
+
 for (const format of formats) {
   test(`I70, I71: ${format} is recognised by its first bytes and decompressed unchanged`, async () => {
     const packed = await collect(compress(pieces(text, 100_001), format));
@@ -108,6 +123,10 @@ test("I70, I71, I72: formats are recognised by their first bytes", () => {
     "1f8b08000000": "gzip",
     fd377a585a00: "xz",
     "425a68393141": "bzip2",
+    "425a68311772": "bzip2",
+    // Names of files: "BZh1.txt", "BZhang".
+    "425a68312e74": "uncompressed",
+    "425a68616e67": "uncompressed",
     "28b52ffd2400": "zstd",
     "04224d186440": "lz4",
     "02214c18ffff": "uncompressed",
@@ -116,6 +135,16 @@ test("I70, I71, I72: formats are recognised by their first bytes", () => {
   for (const [head, compression] of Object.entries(heads)) {
     expect([head, detectCompression(Buffer.from(head, "hex"))]).toEqual([head, compression]);
   }
+});
+
+test("zstd data that needs a dictionary is named so", async () => {
+  const packed = zstdCompressSync(text);
+  // The descriptor of the frame, and the number of a dictionary after it: the window's descriptor comes first.
+  const isSingle = ((packed[4] as number) & 0x20) !== 0;
+  const at = isSingle ? 5 : 6;
+  const withNumber = Buffer.concat([packed.subarray(0, at), Buffer.from([7]), packed.subarray(at)]);
+  withNumber[4] = (withNumber[4] as number) | 1;
+  await expect(collect(decompress(pieces(withNumber, 1000)))).rejects.toThrow("(zstd) needs a dictionary");
 });
 
 test("a missing program for a format is reported with the package to install", () => {
