@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { build } from "../../install/build.ts";
 import { isRoot, manager, needsRoot, register, TestDaemon } from "../lib/daemon.ts";
 import { waitFor } from "../lib/wait-for.ts";
-import { processFile, workersOf } from "../lib/workers.ts";
+import { processFile, signalIfThere, workersOf } from "../lib/workers.ts";
 import { TestMachine } from "../service/open-support.ts";
 
 const BUILD_TIMEOUT_MS = 120_000;
@@ -33,14 +33,6 @@ describe.skipIf(!isRoot)(`an upgrade under a running daemon${needsRoot}`, () => 
     "rm without a new file": (path) => rmSync(path),
   };
 
-  function stop(pid: number): void {
-    try {
-      process.kill(pid, "SIGSTOP");
-    } catch {
-      // It has ended.
-    }
-  }
-
   test.each(Object.keys(ways))("by %s does not change the workers", async (way) => {
     const path = join(scratch, "machined");
     rmSync(path, { force: true });
@@ -55,7 +47,7 @@ describe.skipIf(!isRoot)(`an upgrade under a running daemon${needsRoot}`, () => 
 
     // One worker runs during the upgrade.
     const timer = setInterval(() => {
-      for (const pid of workersOf(daemon.pid)) stop(pid);
+      for (const pid of workersOf(daemon.pid)) signalIfThere(pid, "SIGSTOP");
     }, 1);
     const running = copy("/run/before");
     const [worker = 0] = await waitFor(() => {

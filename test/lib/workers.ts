@@ -10,6 +10,16 @@ export function processFile(pid: number, file: string): string {
   }
 }
 
+/** Sends a signal to a process; returns false where it has ended, which a worker may do at any moment. */
+export function signalIfThere(pid: number, signal: NodeJS.Signals): boolean {
+  try {
+    return process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    return false;
+  }
+}
+
 /**
  * Returns the process numbers of a daemon's workers that run. A child that still has the daemon's command line is none:
  * it runs a single system call for the daemon, or has not yet executed its program.

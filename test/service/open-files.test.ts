@@ -8,7 +8,7 @@ import type { BusClient } from "../../src/ipc/bus/client.ts";
 import type { VarlinkClient } from "../../src/ipc/varlink/client.ts";
 import { errorOf, isRoot, manager, needsRoot, object, register, TestDaemon } from "../lib/daemon.ts";
 import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
-import { workersOf } from "../lib/workers.ts";
+import { signalIfThere, workersOf } from "../lib/workers.ts";
 import { TestMachine } from "./open-support.ts";
 
 const SHIFT = 700_000;
@@ -164,11 +164,9 @@ describe.skipIf(!isRoot)(`files of machines${needsRoot}`, () => {
     }
   });
 
-  /** Workers of the daemon, each stopped as soon as it runs. */
+  /** Stops the workers of the daemon that run; returns their number. */
   function stopWorkers(): number {
-    const workers = workersOf(daemon.pid);
-    for (const pid of workers) process.kill(pid, "SIGSTOP");
-    return workers.length;
+    return workersOf(daemon.pid).filter((pid) => signalIfThere(pid, "SIGSTOP")).length;
   }
 
   test(
