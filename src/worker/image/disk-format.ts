@@ -27,18 +27,18 @@ const FORMATS: readonly Format[] = [
   { name: "Parallels", mark: Buffer.from("WithoutFreeSpace"), at: 0 },
   { name: "Parallels", mark: Buffer.from("WithouFreSpacExt"), at: 0 },
   { name: "Apple", mark: Buffer.from("koly"), at: -512 },
-  ...packed("zip", "504b0304"),
-  ...packed("7z", "377abcaf271c"),
-  ...packed("rar", "526172211a07"),
-  ...packed("lzip", "4c5a4950"),
-  ...packed("lzop", "894c5a4f000d0a1a0a"),
-  ...packed("compress", "1f9d90"),
-  ...packed("lz4 (legacy)", "02214c18"),
-  ...packed("tar", Buffer.from("ustar").toString("hex"), 257),
+  packed("zip", "504b0304"),
+  packed("7z", "377abcaf271c"),
+  packed("rar", "526172211a07"),
+  packed("lzip", "4c5a4950"),
+  packed("lzop", "894c5a4f000d0a1a0a"),
+  packed("compress", "1f9d90"),
+  packed("lz4 (legacy)", "02214c18"),
+  packed("tar", Buffer.from("ustar").toString("hex"), 257),
 ];
 
-function packed(name: string, hex: string, at = 0): Format[] {
-  return [{ name, mark: Buffer.from(hex, "hex"), at, isPacked: true }];
+function packed(name: string, hex: string, at = 0): Format {
+  return { name, mark: Buffer.from(hex, "hex"), at, isPacked: true };
 }
 
 /** Returns the format of a file that is known to be neither a raw nor a qcow2 image; null for all others. */

@@ -4,9 +4,8 @@ import { createGunzip } from "node:zlib";
 import { ErrnoError } from "../../base/error.ts";
 import type { Chunks } from "./archive.ts";
 import { giveBack } from "./chunk-memory.ts";
-import { transform } from "./compression-transform.ts";
+import { OUTPUT_CHUNK, transform } from "./compression-transform.ts";
 
-const OUTPUT_CHUNK = 1 << 20;
 /** The decoder's buffer: its thread works on it while this one is busy. */
 const INPUT_AHEAD = { writableHighWaterMark: 4 << 20 };
 

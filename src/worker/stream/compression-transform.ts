@@ -4,6 +4,8 @@ import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import type { Chunks } from "./archive.ts";
 import { freeAtItsEnd, giveBack } from "./chunk-memory.ts";
 
+/** The size of a chunk of output. */
+export const OUTPUT_CHUNK = 1 << 20;
 /** How many chunks of output may wait: the stream's thread works while they are used. */
 const WAITING_LIMIT = 4;
 

@@ -10,7 +10,7 @@ import { checkedBzip2 } from "./compression-bzip2.ts";
 import { gunzip } from "./compression-gunzip.ts";
 import { gzipParallel } from "./compression-gzip.ts";
 import { decodeByProgram, encodeByProgram, hasProgram } from "./compression-program.ts";
-import { transform } from "./compression-transform.ts";
+import { OUTPUT_CHUNK, transform } from "./compression-transform.ts";
 import { checkedZstd, needsMuchMemory } from "./compression-zstd.ts";
 
 /** How many bytes identify a stream; shorter streams count as uncompressed. */
@@ -54,7 +54,6 @@ export function detectCompression(head: Buffer): Compression {
   return found ?? (isSkippable(head, 0) ? "zstd" : "uncompressed");
 }
 
-const OUTPUT_CHUNK = 1 << 20;
 const ZSTD_WINDOW_LOG_MAX = 27;
 /** ZSTD_d_windowLogMax, ZSTD_c_compressionLevel (zstd.h). */
 const [ZSTD_D_WINDOW_LOG_MAX, ZSTD_C_LEVEL] = [100, 100];
