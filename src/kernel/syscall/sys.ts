@@ -2,6 +2,7 @@
 // read it; the raw instruction returns it. So the only native code is a few bytes of machine code, called with seven
 // integers, and each result is the kernel's: a value, or a negative errno. See syscall(2).
 import { CFunction, dlopen, FFIType, type Pointer, toArrayBuffer } from "bun:ffi";
+import { lazy } from "../../base/lazy.ts";
 import { NoExecutableMemory } from "../../base/no-executable-memory.ts";
 import { EINTR } from "./constants.ts";
 import { SyscallError } from "./error.ts";
@@ -43,15 +44,7 @@ const PAGE = 65536; // the largest page size of either architecture
 const [PROT_READ, PROT_WRITE, PROT_EXEC] = [1, 2, 4];
 const [MAP_PRIVATE, MAP_ANONYMOUS] = [0x02, 0x20];
 
-type Raw = (
-  nr: number,
-  a: number | bigint,
-  b: number | bigint,
-  c: number | bigint,
-  d: number | bigint,
-  e: number | bigint,
-  f: number | bigint,
-) => number | bigint;
+type Entry = (nr: number, a: number, b: number, c: number, d: number, e: number, f: number) => number | bigint;
 
 /** Opens libc under its names in glibc and musl; only mmap and mprotect are needed, to map the page of machine code. */
 function openLibc() {
@@ -88,13 +81,22 @@ export function mapCode(x64: readonly number[], arm64: readonly number[]): Point
   return page as Pointer;
 }
 
-function buildEntry(): Raw {
-  const { i64, i64_fast } = FFIType;
-  const args = [i64, i64, i64, i64, i64, i64, i64];
-  return CFunction({ ptr: mapCode(X64, ARM64), args, returns: i64_fast }) as unknown as Raw;
+const code = mapCode(X64, ARM64);
+
+/**
+ * Makes functions of the machine code that differ in their result. The integers are passed as pointers, which the
+ * engine does in a tenth of the time of 64-bit integers.
+ */
+function entryReturning(returns: FFIType): Entry {
+  const { ptr } = FFIType;
+  return CFunction({ ptr: code, args: [ptr, ptr, ptr, ptr, ptr, ptr, ptr], returns }) as unknown as Entry;
 }
 
-const raw = buildEntry();
+const enter = entryReturning(FFIType.i32);
+const enterForOffset = lazy(() => entryReturning(FFIType.i64_fast));
+
+/** The one call whose results can have more than 31 bits: reading and writing stop before 2^31 bytes. */
+const RETURNS_OFFSET: SyscallName = "lseek";
 
 /**
  * Calls that are not repeated after EINTR: close (the descriptor is closed), connect (it continues), and those that
@@ -110,8 +112,15 @@ const NO_RETRY: ReadonlySet<SyscallName> = new Set([
   "flock",
 ]);
 
-function toInteger(argument: SyscallArgument): number | bigint {
-  return typeof argument === "object" ? argument.address : argument;
+/** Returns an argument as a number that is passed whole: below 2^53, or negative with 32 bits. Throws RangeError. */
+function toInteger(argument: SyscallArgument): number {
+  if (typeof argument === "object") return argument.address;
+  const number = Number(argument);
+  if (number >= 0 && number <= Number.MAX_SAFE_INTEGER) return number;
+  // The engine may store a negative number as a double, which is no pointer.
+  const integer = number | 0;
+  if (integer !== number) throw new RangeError(`Not an argument of a system call: ${argument}`);
+  return integer;
 }
 
 /**
@@ -128,8 +137,9 @@ export function trySys(
   f: SyscallArgument = 0,
 ): number {
   const nr = numberOf(name);
+  const call = name === RETURNS_OFFSET ? enterForOffset() : enter;
   for (;;) {
-    const result = Number(raw(nr, toInteger(a), toInteger(b), toInteger(c), toInteger(d), toInteger(e), toInteger(f)));
+    const result = Number(call(nr, toInteger(a), toInteger(b), toInteger(c), toInteger(d), toInteger(e), toInteger(f)));
     if (result !== EINTR || NO_RETRY.has(name)) return result;
   }
 }
