@@ -1,11 +1,12 @@
 // npm run bench [-- --bed=TREE] [--machines=N] [--rounds=N]: measures the distribution's programs and this project's
 // alternately in one bed, and writes medians and ratios to docs/benchmarks.md. Values of different runs cannot be
-// compared. With --only=transfers it measures transfers of images instead, with --only=commands short commands; see
-// transfers.ts and commands.ts.
+// compared. With --only=transfers it measures transfers of images instead, with --only=commands short commands, with
+// --only=scale very many machines; see transfers.ts, commands.ts and scale.ts.
 import { join } from "node:path";
 import { TREES, type Tree } from "../lib/host-suite.ts";
 import { benchCommands } from "./commands.ts";
 import { type Figures, medians, option, show, verdict, whereAndWhen, withExecutable, writePart } from "./figures.ts";
+import { benchScale } from "./scale.ts";
 import { benchTransfers } from "./transfers.ts";
 
 const MEASURE_TIMEOUT_SECONDS = 600;
@@ -132,6 +133,7 @@ async function main(args: readonly string[]): Promise<number> {
   const only = option(args, "only", "machines");
   if (only === "transfers") return benchTransfers(args);
   if (only === "commands") return benchCommands(args);
+  if (only === "scale") return benchScale(args);
   const tree = option(args, "bed", "bookworm");
   const machines = Number(option(args, "machines", "1000"));
   const rounds = Number(option(args, "rounds", "3"));
