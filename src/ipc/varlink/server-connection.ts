@@ -1,5 +1,5 @@
 // One connection of a Varlink server. Its calls are answered in order, one at a time. A peer that violates the protocol
-// is disconnected without a reply (https://varlink.org/Method-Call, sd-varlink(3)).
+// is disconnected without a reply to that message (https://varlink.org/Method-Call, sd-varlink(3)).
 import { ErrnoError, MachinedError } from "../../base/error.ts";
 import { Prepared } from "../../base/prepared.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
@@ -107,7 +107,7 @@ export class ServerConnection {
     }
     const request = readRequest(message.text);
     if (request === null) {
-      this.close(new Error("its message is no call"));
+      this.#stream.reject("its message is no call");
       return false;
     }
     this.#options.called?.();

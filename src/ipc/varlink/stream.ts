@@ -39,7 +39,10 @@ export interface VarlinkStreamHandlers {
   readable?(): void;
   /** The queue of sent data is empty. */
   drain?(): void;
-  /** The peer has shut down its writing side, but may still read. Without this handler the connection is closed. */
+  /**
+   * The peer has shut down its writing side, but may still read. Without this handler the connection is closed, also
+   * where a message is malformed: with it, replies to earlier messages are sent first.
+   */
   readEnd?(): void;
   /** The peer has disconnected, and data that it sent has not been taken. */
   hangup?(): void;
@@ -74,6 +77,8 @@ export class VarlinkStream {
   /** The beginning of a message whose end has not arrived. */
   readonly #partial = new GrowingBuffer(256);
   #descriptors: Fd[] = [];
+  /** Why the connection ends as soon as the queued data has been sent. */
+  #rejected: Error | undefined;
   #ended = false;
 
   /** `open` makes the socket's stream, which this one owns. */
@@ -86,7 +91,7 @@ export class VarlinkStream {
         this.#left = bytes.length;
         this.#receive(bytes, []);
       },
-      end: (error) => this.#end(error),
+      end: (error) => this.#end(error ?? this.#rejected),
       readEnd: () => this.#readEnd(),
       drain: () => handlers.drain?.(),
       ...(handlers.hangup === undefined ? {} : { hangup: () => handlers.hangup?.() }),
@@ -122,7 +127,7 @@ export class VarlinkStream {
     const plain = descriptors.length === 0 ? 0 : Math.max(0, bytes.length - PIECE_BYTES);
     if (plain > 0) this.#socket.write(bytes.subarray(0, plain));
     this.#socket.write(bytes.subarray(plain), descriptors);
-    if (this.#socket.queuedBytes > QUEUE_LIMIT_BYTES) this.#fail("peer does not read its messages");
+    if (this.#socket.queuedBytes > QUEUE_LIMIT_BYTES) this.#end(new Error("peer does not read its messages"));
   }
 
   /** Returns the next message, or null when none is complete: then `readable` is called again. */
@@ -133,7 +138,7 @@ export class VarlinkStream {
     const areIts = this.#at === this.#owner || end < 0;
     if (areIts && this.#arrived.length > 0) this.#descriptors.push(...this.#arrived.splice(0));
     if (end < 0 && this.#left > 0) {
-      this.#fail(`descriptors came with a piece of ${this.#left} bytes that does not end a message`);
+      this.reject(`descriptors came with a piece of ${this.#left} bytes that does not end a message`);
       return null;
     }
     const left = areIts ? this.#left : 0;
@@ -161,13 +166,24 @@ export class VarlinkStream {
     this.#end(error);
   }
 
-  #fail(text: string): void {
-    this.#end(new Error(text));
+  /** Takes no further message, because one is malformed, and ends the connection: see the handler `readEnd`. */
+  reject(reason: string): void {
+    if (this.#handlers.readEnd === undefined) {
+      this.#end(new Error(reason));
+      return;
+    }
+    this.#rejected ??= new Error(reason);
+    this.#dropInput();
+    this.#socket.finish();
   }
 
   #readEnd(): void {
-    if (this.#partial.length > 0 || this.#handlers.readEnd === undefined) this.#end();
-    else this.#handlers.readEnd();
+    if (this.#handlers.readEnd === undefined) this.#end();
+    else {
+      // The end of this message will not come.
+      this.#partial.clear();
+      this.#handlers.readEnd();
+    }
   }
 
   #receive(bytes: Buffer, fds: Fd[]): void {
@@ -224,7 +240,7 @@ export class VarlinkStream {
       bytes = this.#partial.take();
     }
     if (!isUtf8(bytes)) {
-      this.#fail("message is not UTF-8");
+      this.reject("message is not UTF-8");
       return null;
     }
     const descriptors = this.#descriptors;
@@ -233,7 +249,7 @@ export class VarlinkStream {
   }
 
   #tooLong(): null {
-    this.#fail(`message is longer than ${this.#messageLimitBytes >> 10} KiB`);
+    this.reject(`message is longer than ${this.#messageLimitBytes >> 10} KiB`);
     return null;
   }
 
@@ -241,11 +257,15 @@ export class VarlinkStream {
     if (this.#ended) return;
     this.#ended = true;
     this.#socket.close();
+    this.#dropInput();
+    this.#handlers.end(error);
+  }
+
+  #dropInput(): void {
     closeAll(this.#descriptors.splice(0));
     closeAll(this.#arrived.splice(0));
     this.#chunk = null;
     this.#partial.clear();
-    this.#handlers.end(error);
   }
 }
 

@@ -27,6 +27,7 @@ const TABLE = defineVarlinkInterface({
 });
 
 const into = pin(1 << 20);
+const SHUT_WR = 1;
 
 /** A client that only sends and reads when a test calls it. */
 class Client {
@@ -157,7 +158,6 @@ test("the disconnect of a peer is noticed, with and without a pending call, also
   using served = serve({ Wait: wait, Echo: echo });
   await until(() => served.server.connections === 0, "nobody");
   const before = openDescriptors();
-  const SHUT_WR = 1;
   for (let i = 0; i < 20; i++) {
     const client = new Client(served.path);
     client.send(i % 2 === 0 ? "Wait" : "Echo", i);
@@ -231,3 +231,44 @@ test("descriptors that arrive with the beginning of a message end the connection
   expect(client.answers).toEqual([]);
   client.socket.close();
 });
+
+test("calls before a malformed or unfinished message are answered, and then the connection ends", async () => {
+  const slow = Promise.withResolvers<object>();
+  using served = serve({ Echo: echo, Wait: () => slow.promise });
+  const before = openDescriptors();
+  const malformed = ["xx\0", "[]\0", "{}\0", "\0", '{"method":"a.b.\xff"}\0', `${"x".repeat(17 << 20)}\0`];
+  for (const last of [...malformed, "\n", '{"method":']) {
+    const client = new Client(served.path);
+    const bytes = Buffer.concat([Buffer.from(frame("Echo", 1) + frame("Echo", 2)), Buffer.from(last, "latin1")]);
+    let sent = 0;
+    let isOpen = true;
+    await until(() => {
+      // The server does not read the whole of a message that is too long.
+      if (isOpen && sent < bytes.length) sent += Math.max(sendUnlessEnded(client.socket, bytes.subarray(sent)), 0);
+      if (sent === bytes.length && isOpen) sys("shutdown", client.socket.number, SHUT_WR);
+      isOpen = client.read();
+      return !isOpen;
+    }, "the end of the connection");
+    expect(client.answers).toEqual([1, 2]);
+    client.socket.close();
+  }
+  const client = new Client(served.path);
+  sendMessage(client.socket, Buffer.from(`${frame("Wait")}\n`));
+  sys("shutdown", client.socket.number, SHUT_WR);
+  await until(() => served.server.connections === 1, "the connection");
+  slow.resolve({ n: 3 });
+  await until(() => !client.read(), "the end of the connection");
+  expect(client.answers).toEqual([3]);
+  client.socket.close();
+  expectNothingLeft(before);
+});
+
+/** Returns the number of bytes that were sent; all of them where the server has ended the connection. */
+function sendUnlessEnded(socket: Fd, bytes: Buffer): number {
+  try {
+    return sendMessage(socket, bytes);
+  } catch (error) {
+    if (isErrno(error, "EPIPE", "ECONNRESET")) return bytes.length;
+    throw error;
+  }
+}
