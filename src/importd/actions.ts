@@ -206,7 +206,7 @@ function checkFile(file: Fd, type: TransferType, hostVersion: number): void {
 
 /** Cancels the transfer of that number. */
 export async function cancelTransfer(daemon: ImportDaemon, call: Call, id: number): Promise<void> {
-  if (id <= 0) throw invalidArgument("transfer_id", "Invalid transfer id");
+  if (id <= 0) throw invalidArgument("id", "Invalid transfer id");
   await permit(daemon, call);
   daemon.transfers.get(id).cancel();
 }

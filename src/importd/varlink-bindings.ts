@@ -59,7 +59,7 @@ export function importVarlink(daemon: ImportDaemon): BoundVarlink {
  */
 function fileOf({ descriptors }: TransferCall, index: ReceivedInteger): () => Fd {
   const missing = () => invalidArgument("fileDescriptorIndex", "No such descriptor");
-  if (descriptors === null) throw missing();
+  if (descriptors === null || Number(index) < 0) throw missing();
   return () => {
     const files = descriptors.receive(DESCRIPTORS);
     const [file] = files.splice(Number(index), 1);

@@ -300,6 +300,16 @@ describe.skipIf(!isRoot)(`hostile peers${needsRoot}`, () => {
       '{"method":"io.systemd.Machine.Register","parameters":{"name":"x","class":"vm","leader":1}}',
       '{"parameter":"leader"}',
     ],
+    [
+      "a leader out of range",
+      '{"method":"io.systemd.Machine.Register","parameters":{"name":"x","class":"vm","leader":-1}}',
+      '{"parameter":"leader"}',
+    ],
+    [
+      "a leader's process out of range",
+      '{"method":"io.systemd.Machine.Register","parameters":{"name":"x","class":"vm","leaderProcessId":{"pid":-1}}}',
+      '{"parameter":"leaderProcessId"}',
+    ],
     ["no class", '{"method":"io.systemd.Machine.Register","parameters":{"name":"x"}}', '{"parameter":"class"}'],
   ];
   for (const [what, text, answer] of frames) {

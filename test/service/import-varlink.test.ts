@@ -97,6 +97,9 @@ describe.skipIf(!isRoot)(`io.systemd.Import${needsRoot}`, () => {
     expect(await call("Cancel", { id })).toEqual({});
     expect((await cancelled)[1]).toBe("TransferCancelled");
     expect(await call("Cancel", { id })).toBe("NoSuchTransfer");
+    for (const wrong of [0, -1]) {
+      expect(await call("Cancel", { id: wrong })).toBe('org.varlink.service.InvalidParameter {"parameter":"id"}');
+    }
   });
 
   test("I44 Pull without 'more' returns the id, and the transfer runs to its end", async () => {
@@ -197,9 +200,17 @@ describe.skipIf(!isRoot)(`io.systemd.Import${needsRoot}`, () => {
     const [exported] = await replies("Export", { fileDescriptorIndex: 0, local: "target", type: "raw" }, [target]);
     expect(exported.at(-1)).toEqual({});
     expect(readFileSync(path, "utf8")).toBe("the content");
-    expect(await call("Import", { fileDescriptorIndex: 0, local: "source", type: "tar" })).toBe(
-      'org.varlink.service.InvalidParameter {"parameter":"fileDescriptorIndex"}',
-    );
+    const noDescriptor = 'org.varlink.service.InvalidParameter {"parameter":"fileDescriptorIndex"}';
+    expect(await call("Import", { fileDescriptorIndex: 0, local: "source", type: "tar" })).toBe(noDescriptor);
+    for (const index of [-1, 1]) {
+      const file = Fd.adopt(openSync("/etc/hostname", "r"));
+      // A descriptor that no handler receives ends its connection.
+      const client = await daemon.varlink();
+      const parameters = { fileDescriptorIndex: index, local: "source", type: "tar" };
+      expect(await client.call("io.systemd.Import.Import", parameters, { descriptors: [file] }).catch(failure)).toBe(
+        noDescriptor,
+      );
+    }
   });
 
   test("no descriptor stays open after the calls", async () => {

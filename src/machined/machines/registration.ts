@@ -148,10 +148,10 @@ export function fromVarlink(p: Parameters): Registration {
  * must not become the leader. Without both, it is the caller.
  */
 function leaderOfVarlink({ leader, leaderProcessId }: Parameters): LeaderName {
-  const byNumber = leader === undefined ? undefined : pidOf(leader);
+  const byNumber = leader === undefined ? undefined : pidOf(leader, "leader");
   if (byNumber === 0) throw invalidArgument("leader", "Invalid leader PID");
   if (leaderProcessId === undefined) return { pid: byNumber ?? 0 };
-  const pid = pidOf(leaderProcessId);
+  const pid = pidOf(leaderProcessId, "leaderProcessId");
   if (pid === 0) throw invalidArgument("leaderProcessId", "Invalid leader PID");
   if (byNumber !== undefined && byNumber !== pid) throw invalidArgument("leader", "Invalid leader PID");
   const id = typeof leaderProcessId === "object" ? leaderProcessId.pidfdId : undefined;
@@ -159,10 +159,11 @@ function leaderOfVarlink({ leader, leaderProcessId }: Parameters): LeaderName {
 }
 
 /**
- * Returns the PID of a process that a caller names over Varlink: by a plain number, or a ProcessId. Throws InvalidArgs.
+ * Returns the PID of a process that a caller names over Varlink in the field `field`: by a plain number, or a ProcessId.
+ * Throws InvalidArgs.
  */
-export function pidOf(id: NonNullable<Parameters["leader"] | Parameters["leaderProcessId"]>): number {
+export function pidOf(id: NonNullable<Parameters["leader"] | Parameters["leaderProcessId"]>, field: string): number {
   const pid = Number(typeof id === "object" ? id.pid : id);
-  if (!Number.isInteger(pid) || pid < 0 || pid > 0x7fff_ffff) throw invalidArgument("pid", "Invalid process");
+  if (!Number.isInteger(pid) || pid < 0 || pid > 0x7fff_ffff) throw invalidArgument(field, "Invalid process");
   return pid;
 }

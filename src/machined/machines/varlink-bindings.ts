@@ -97,7 +97,7 @@ async function lookUp(daemon: Daemon, call: VarlinkCall, { name, pid }: Lookup):
     return name ?? null;
   }
   const caller = await call.caller();
-  const machine = machineOf(daemon, () => (pidOf(pid) === 0 ? caller.openProcess() : processOf(pid)));
+  const machine = machineOf(daemon, () => (pidOf(pid, "pid") === 0 ? caller.openProcess() : processOf(pid)));
   if (machine === null || (name !== undefined && machine.name !== name)) throw noSuchMachine();
   return machine.name;
 }
@@ -115,7 +115,7 @@ function machineOf(daemon: Daemon, open: () => PidRef): Machine | null {
 
 /** Opens the process that an id means. Throws ESRCH when its PID belongs to another process by now. */
 function processOf(id: ProcessId): PidRef {
-  const process = PidRef.of(pidOf(id));
+  const process = PidRef.of(pidOf(id, "pid"));
   const wanted = typeof id === "object" && id.pidfdId !== undefined ? BigInt(id.pidfdId) : null;
   if (wanted === null || process.id === null || process.id === wanted) return process;
   process[Symbol.dispose]();
