@@ -51,7 +51,7 @@ export const IoMachinedImport = defineVarlinkInterface({
       user: "The user name, or '<token>'.",
       password: "The password, or an identity token where the user is '<token>'.",
       message: "The text of the line.",
-      priority: "Its priority as in syslog(3), 0 to 7.",
+      priority: "Its facility and level as in syslog(3): 30 is daemon and info; the remainder by 8 is the level.",
       local: "The name of the image.",
       remote: "The destination: REGISTRY/IMAGE[:TAG].",
       class: "What the image is for; a machine unless given.",

@@ -121,7 +121,7 @@ export const IoSystemdImport = defineVarlinkInterface({
       zstd: "As zstd(1) does.",
       lz4: "As lz4(1) does.",
       message: "The text of the line.",
-      priority: "Its priority as in syslog(3), 0 to 7.",
+      priority: "Its facility and level as in syslog(3): 30 is daemon and info; the remainder by 8 is the level.",
       class: "What the image is for; a machine unless given.",
       "ListTransfers.class": "In the call: only transfers of this class; in the reply: what the image is for.",
       "Pull.class": "What the image is for.",
