@@ -12,7 +12,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { isRoot } from "../kernel/support.ts";
 import { needsRoot } from "../lib/daemon.ts";
 import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
@@ -150,6 +150,24 @@ describe.skipIf(!isRoot)(`the target of an export${needsRoot}`, () => {
     expect((await exported(at("top.tar"), "tar")).code).toBe(0);
     const { stdout } = Bun.spawnSync(["tar", "-tPf", at("top.tar")]);
     expect(stdout.toString()).toBe("./\n./file\n");
+  });
+
+  test("a relative path of an image begins in the working directory, and an empty name is none", async () => {
+    const elsewhere = join(host.path, "elsewhere");
+    mkdirSync(join(elsewhere, "tree"), { recursive: true });
+    writeFileSync(join(elsewhere, "tree/other"), "of another tree");
+    writeFileSync(join(elsewhere, "disk.raw"), "another disk");
+    const from = (name: string) => relative(process.cwd(), join(elsewhere, name));
+    const tar = await host.run("systemd-export", ["tar", from("tree")]);
+    expect([tar.code, tar.stdout.includes("of another tree")]).toEqual([0, true]);
+    const raw = await host.run("systemd-export", ["raw", from("disk.raw")]);
+    expect([raw.code, raw.stdout.toString()]).toEqual([0, "another disk"]);
+    for (const kind of ["tar", "raw"]) {
+      const { code, log, stdout } = await host.run("systemd-export", [kind, ""]);
+      expect([code, log, stdout.length]).toEqual([1, expect.stringContaining("Image name '' is not valid."), 0]);
+    }
+    const pushed = await host.run("systemd-export", ["oci", "", "127.0.0.1:1/team/image:1"]);
+    expect([pushed.code, pushed.log]).toEqual([1, expect.stringContaining("Image name '' is not valid.")]);
   });
 
   test("exports leave no temporary file", () => {

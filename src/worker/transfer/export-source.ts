@@ -1,5 +1,5 @@
 // The image that is exported or pushed: its path, and a snapshot of its tree.
-import { dirname, isAbsolute, join } from "node:path";
+import { dirname, resolve } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
 import { type Fd, openPath } from "../../kernel/file/fd.ts";
 import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
@@ -7,18 +7,22 @@ import { isSubvolume, setSubvolumeReadOnly } from "../../kernel/tree/btrfs.ts";
 import { isImageName } from "../../registry/image/image.ts";
 import { HeldImage } from "../../registry/image/lock.ts";
 import { Stage } from "../image/stage.ts";
-import { findImage, imageRootOf } from "../image/target.ts";
+import { findImage } from "../image/target.ts";
 import { log } from "../program/log.ts";
 import type { WorkerOptions } from "../program/options.ts";
 
-/** Returns the path of an image that is given by name or by path. Throws `ENOENT` for an unknown name. */
+/**
+ * Returns the path of an image that is given by name or by path; a relative one begins in the working directory. Throws
+ * `ENOENT` for an unknown name, `EINVAL` for none: a script's unset variable must not mean the directory of all images.
+ */
 export function pathOfImage(given: string, options: WorkerOptions): string {
   if (isImageName(given)) {
     const image = findImage(given, options);
     if (image === null) throw new ErrnoError("ENOENT", `Image ${given} not found.`);
     return image.path;
   }
-  return isAbsolute(given) ? given : join(imageRootOf(options), given);
+  if (given === "") throw new ErrnoError("EINVAL", `Image name '${given}' is not valid.`);
+  return resolve(given);
 }
 
 /** A tree that is read: a snapshot where the file system has them, else the tree itself, locked against removal. */
