@@ -6,7 +6,7 @@ import type { Fd } from "../../kernel/file/fd.ts";
 import { type Child, spawnSelf } from "../../kernel/process/spawn.ts";
 import { endWriting, waitReadable } from "../../kernel/socket/blocking.ts";
 import { receiveMessage, sendDatagram, setSocketBuffers, socketPair } from "../../kernel/socket/unix.ts";
-import { pin } from "../../kernel/syscall/mem.ts";
+import { type Pinned, pin } from "../../kernel/syscall/mem.ts";
 import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
 import type { CopyHelpers } from "../../kernel/tree/copy.ts";
 
@@ -79,7 +79,7 @@ class Helpers implements CopyHelpers {
 
   #collect(socket: Fd): void {
     waitReadable(socket);
-    const received = receiveMessage(socket, this.#answer);
+    const received = receive(socket, this.#answer);
     if (typeof received === "string") throw new SyscallError("copy", "ESHUTDOWN");
     const report = JSON.parse(this.#answer.bytes.toString("utf8", 0, received.bytes)) as HelperReport;
     if (report.errno !== undefined) throw new SyscallError("copy", report.errno, report.path);
@@ -95,6 +95,16 @@ class Helpers implements CopyHelpers {
 }
 
 /** A helper that has failed takes no more files; its error is read at the end. */
+/** A helper that was killed while files waited for it has reset its connection. */
+function receive(socket: Fd, into: Pinned): ReturnType<typeof receiveMessage> {
+  try {
+    return receiveMessage(socket, into);
+  } catch (error) {
+    if (isErrno(error, "ECONNRESET")) return "end";
+    throw error;
+  }
+}
+
 function send(socket: Fd, text: Uint8Array, fds: readonly Fd[]): boolean {
   try {
     return sendDatagram(socket, text.length === 0 ? Buffer.from("?") : text, fds);

@@ -4,7 +4,7 @@ import { Fd } from "../../kernel/file/fd.ts";
 import { waitReadable } from "../../kernel/socket/blocking.ts";
 import { receiveMessage, sendDatagram } from "../../kernel/socket/unix.ts";
 import { pin } from "../../kernel/syscall/mem.ts";
-import { SyscallError } from "../../kernel/syscall/sys.ts";
+import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
 import { fillRegular } from "../../kernel/tree/copy-file.ts";
 import { RawStatus } from "../../kernel/tree/raw-status.ts";
 import { HELPER_FD, type HelperReport } from "../../registry/image/copy-helpers.ts";
@@ -17,9 +17,15 @@ const reportLoss = lossReporter();
 /** The entry point: copies until there are no more files, or one cannot be copied. */
 export async function main(): Promise<number> {
   using socket = Fd.inherited(HELPER_FD);
-  const report = copyAll(socket);
-  sendDatagram(socket, Buffer.from(JSON.stringify(report)));
-  return report.errno === undefined ? 0 : 1;
+  try {
+    const report = copyAll(socket);
+    sendDatagram(socket, Buffer.from(JSON.stringify(report)));
+    return report.errno === undefined ? 0 : 1;
+  } catch (error) {
+    // The worker was killed: nobody waits for the report.
+    if (isErrno(error, "EPIPE", "ECONNRESET")) return 1;
+    throw error;
+  }
 }
 
 function copyAll(socket: Fd): HelperReport {

@@ -4,8 +4,9 @@ import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { openPath } from "../../../src/kernel/file/fd.ts";
+import { socketPair } from "../../../src/kernel/socket/unix.ts";
 import { type CopyHelpers, copyTree } from "../../../src/kernel/tree/copy.ts";
-import { startCopyHelpers } from "../../../src/registry/image/copy-helpers.ts";
+import { HELPER_FD, startCopyHelpers } from "../../../src/registry/image/copy-helpers.ts";
 import { describeTree, makeEverything, run } from "../../kernel/tree-support.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
 
@@ -14,6 +15,8 @@ afterAll(() => {
   Bun.spawnSync(["umount", "-l", join(base, "small")]);
   run("rm", "-rf", base);
 });
+
+const MAIN = join(import.meta.dir, "../../../src/main.ts");
 
 const isRoot = process.geteuid?.() === 0;
 const hasHelpers = isRoot && availableParallelism() > 1;
@@ -80,6 +83,22 @@ test.skipIf(!hasHelpers)(
       return helpers;
     };
     expect(() => copy(join(base, "killed"), killed)).toThrow("Cannot send after transport endpoint shutdown");
+    // Files wait for helpers that are killed afterwards.
+    const killedLater = (): CopyHelpers | null => {
+      const helpers = startCopyHelpers();
+      if (helpers === null) return null;
+      const signal = (name: string) => Bun.spawnSync(["pkill", name, "-P", String(process.pid)]);
+      signal("-STOP");
+      return {
+        offer: (entry, target, path) => helpers.offer(entry, target, path),
+        finish: () => {
+          signal("-KILL");
+          helpers.finish();
+        },
+        stop: () => helpers.stop(),
+      };
+    };
+    expect(() => copy(join(base, "later"), killedLater)).toThrow("Cannot send after transport endpoint shutdown");
   },
   GUARD_MS,
 );
@@ -90,6 +109,20 @@ test.skipIf(!isRoot)(
     const { started } = copy(join(base, "alone"), () => null);
     expect(started).toBeLessThanOrEqual(1);
     expect(describeTree(join(base, "alone"))).toBe(describeTree(from));
+  },
+  GUARD_MS,
+);
+
+test(
+  "a helper whose worker was killed ends without a message",
+  async () => {
+    const [ours, theirs] = socketPair("seqpacket");
+    ours.close();
+    const stdio = ["ignore", "ignore", "pipe", ...Array(HELPER_FD - 3).fill("ignore"), theirs.number] as const;
+    const child = Bun.spawn([process.execPath, MAIN, "machined-worker", "copy-helper"], { stdio: [...stdio] as never });
+    theirs.close();
+    const message = await new Response(child.stderr as unknown as ReadableStream).text();
+    expect([await child.exited, message]).toEqual([1, ""]);
   },
   GUARD_MS,
 );
