@@ -57,6 +57,16 @@ async function executableMemoryAdvice(program: string): Promise<string> {
   return advice(program, unitInCgroup(cgroup));
 }
 
+/**
+ * Returns the error text for an argument that is not UTF-8; null where all are. Called for arguments with the character
+ * that stands for other bytes, but may also be meant.
+ */
+async function encodingProblem(): Promise<string | null> {
+  const { otherEncoding } = await import("./kernel/process/argument-encoding.ts");
+  const argument = otherEncoding();
+  return argument === null ? null : `The argument '${argument}' is not UTF-8.`;
+}
+
 /** Writes a text to standard output; returns the exit status. A reader that has ended is no error. */
 async function print(text: string): Promise<number> {
   try {
@@ -88,6 +98,11 @@ async function main(): Promise<void> {
     process.exit(1);
   }
   const { name, row, args } = choice;
+  const problem = args.some((arg) => arg.includes("\ufffd")) ? await encodingProblem() : null;
+  if (problem !== null) {
+    process.stderr.write(`${problem}\n`);
+    process.exit(1);
+  }
   const parent = process.env["MACHINED_PARENT"];
   if (parent !== undefined) (await import("./kernel/process/parent.ts")).endWithParent(parent, name);
   try {

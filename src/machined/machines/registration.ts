@@ -159,7 +159,7 @@ function leaderOfVarlink({ leader, leaderProcessId }: Parameters): LeaderName {
 }
 
 /**
- * Returns the PID of a process that a caller names over Varlink in the field `field`: by a plain number, or a ProcessId.
+ * Returns the PID of a process that a caller names over Varlink in that field: by a plain number, or a ProcessId.
  * Throws InvalidArgs.
  */
 export function pidOf(id: NonNullable<Parameters["leader"] | Parameters["leaderProcessId"]>, field: string): number {
