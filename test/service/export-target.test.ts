@@ -170,6 +170,25 @@ describe.skipIf(!isRoot)(`the target of an export${needsRoot}`, () => {
     expect([pushed.code, pushed.log]).toEqual([1, expect.stringContaining("Image name '' is not valid.")]);
   });
 
+  test("a tree is not imported under a name under which it would not be found", async () => {
+    const archive = at("archive.tar");
+    expect((await exported(archive, "tar")).code).toBe(0);
+    for (const name of ["web.v", "web.mstack"]) {
+      for (const args of [
+        ["systemd-import", "tar", archive, name],
+        ["systemd-import-fs", "run", join(host.pool, "tree"), name],
+        ["systemd-pull", "tar", "--verify=no", "http://127.0.0.1:1/x.tar", name],
+      ] as const) {
+        const [program, ...words] = args;
+        const { code, log } = await host.run(program, words);
+        expect([code, log]).toEqual([1, expect.stringContaining(`Local image name '${name}' is not valid for a tree`)]);
+      }
+      expect((await host.run("systemd-import", ["raw", join(host.pool, "disk.raw"), name])).code).toBe(0);
+      expect(existsSync(join(host.pool, `${name}.raw`))).toBe(true);
+      host.clear(`${name}.raw`);
+    }
+  });
+
   test("exports leave no temporary file", () => {
     expect(Bun.spawnSync(["sh", "-c", `ls -A '${out}' | grep '^[.]#'`]).stdout.toString()).toBe("");
     expect(existsSync(at("target"))).toBe(true);

@@ -155,6 +155,24 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
     expect(readdirSync(pool).sort()).toEqual(["three", "two.raw"]);
   });
 
+  test("a tree gets no name under which it would not be found; a disk may have it", async () => {
+    makeTree("tree");
+    makeDisk("disk");
+    const before = Object.keys(await list());
+    for (const name of ["new.v", "new.raw.v", "new.mstack", "new.mstack.v"]) {
+      expect(await fails("CloneImage", "ssb", "tree", name, false)).toBe("InvalidArgs: Invalid argument");
+      expect(await fails("RenameImage", "ss", "tree", name)).toBe(
+        "InvalidArgs: Failed to rename image: Invalid argument",
+      );
+      await call("CloneImage", "ssb", "disk", name, false);
+      await call("RemoveImage", "s", name);
+      await call("RenameImage", "ss", "disk", name);
+      await call("RenameImage", "ss", name, "disk");
+    }
+    expect(Object.keys(await list())).toEqual(before);
+    expect(readdirSync(pool).filter((name) => !name.startsWith("."))).toEqual(["disk.raw", "tree"]);
+  });
+
   test("M153: settings and root hashes are renamed with the image, and existing files of the new name are kept", async () => {
     makeDisk("one");
     writeFileSync(join(settings, "one.nspawn"), "[Exec]\n");

@@ -18,7 +18,7 @@ import { beginChange, removeCompanions, renameCompanions } from "./companions.ts
 import type { Image, ImagePlace } from "./image.ts";
 import type { ImageLayout } from "./layout.ts";
 import { lockImage, lockName } from "./lock.ts";
-import type { ImageSearch } from "./search.ts";
+import { type ImageSearch, isTreeName } from "./search.ts";
 import { hide, type Temporary } from "./temporary.ts";
 
 /**
@@ -99,10 +99,14 @@ function withoutImmutable<T>(top: Fd, howLong: "meanwhile" | "for ever", act: ()
   }
 }
 
-/** Renames an image within its directory. Throws `EEXIST` when any directory has an image of that name. */
+/**
+ * Renames an image within its directory. Throws `EEXIST` when any directory has an image of that name, `EINVAL` for a
+ * name under which a tree is not found.
+ */
 export function renameImage(layout: ImageLayout, search: ImageSearch, image: Image, newName: string): void {
   const place = changeable(image);
   if (image.type === "mstack" || place.isVersion) throw unsupported(image);
+  if (image.isTree && !isTreeName(newName)) throw new SyscallError("rename", "EINVAL", newName);
   using _lock = lockImage(layout.locks, image.path, "exclusive");
   using _name = lockName(layout.locks, newName);
   if (search.find(newName) !== null) throw new SyscallError("rename", "EEXIST", newName);

@@ -30,7 +30,7 @@ import type { Image } from "./image.ts";
 import type { ImageLayout } from "./layout.ts";
 import { HeldImage, lockName } from "./lock.ts";
 import { keepSpace, openPool } from "./pool.ts";
-import type { ImageSearch } from "./search.ts";
+import { type ImageSearch, isTreeName } from "./search.ts";
 import { sweepAll } from "./sweep.ts";
 import { type Temporary, temporaryFile, temporaryMade, temporaryTree } from "./temporary.ts";
 
@@ -39,7 +39,10 @@ interface CloneRequest {
   readonly readOnly: boolean;
 }
 
-/** Clones an image. Throws `EEXIST` when any directory has an image of the new name, `EBUSY` when one is being made. */
+/**
+ * Clones an image. Throws `EEXIST` when any directory has an image of the new name, `EBUSY` when one is being made,
+ * `EINVAL` for a name under which a tree is not found.
+ */
 export function cloneImage(
   layout: ImageLayout,
   search: ImageSearch,
@@ -48,6 +51,7 @@ export function cloneImage(
   options: CopyOptions,
 ): void {
   const { newName, readOnly } = request;
+  if (image.isTree && !isTreeName(newName)) throw new SyscallError("clone", "EINVAL", newName);
   // Before the name is locked, which a change that is not finished may have to lock.
   sweepAll(layout);
   using _name = lockName(layout.locks, newName);

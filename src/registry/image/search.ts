@@ -54,6 +54,11 @@ function isShown(name: string): boolean {
   return isImageName(name) && !name.startsWith(".sysupdate.");
 }
 
+/** Whether a tree of this name is found under it: other names mean a folder of versions, or a stack of layers. */
+export function isTreeName(name: string): boolean {
+  return suffixOf(name, "directory") === "";
+}
+
 /** One way to read the name of an entry as that of an image. */
 interface Form {
   readonly entry: string;

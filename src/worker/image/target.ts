@@ -5,7 +5,7 @@ import { withoutImageSuffix } from "../../base/vocabulary/compression.ts";
 import { IMAGE_SEARCH_PATHS, type ImageClass, imagePool } from "../../base/vocabulary/image-class.ts";
 import { stateDirectory } from "../../kernel/process/account.ts";
 import { type Image, isImageName } from "../../registry/image/image.ts";
-import { ImageSearch } from "../../registry/image/search.ts";
+import { ImageSearch, isTreeName } from "../../registry/image/search.ts";
 import { movedRoot } from "../program/lock-directory.ts";
 import type { WorkerOptions } from "../program/options.ts";
 
@@ -44,6 +44,12 @@ export function findImage(name: string, options: WorkerOptions): Image | null {
 export function requireName(name: string): string {
   if (!isImageName(name)) throw new ErrnoError("EINVAL", `Local image name '${name}' is not valid.`);
   return name;
+}
+
+/** Throws for a name under which a tree is not found as an image. */
+export function requireTreeName(name: string): string {
+  if (isTreeName(requireName(name))) return name;
+  throw new ErrnoError("EINVAL", `Local image name '${name}' is not valid for a tree: its ending has another meaning.`);
 }
 
 /** Throws when an image of this name exists and must not be replaced. */

@@ -12,7 +12,7 @@ import { copyInChild, copyInherited } from "../image/copy-tree.ts";
 import { liftOsTree } from "../image/os-tree.ts";
 import { Reservation } from "../image/reservation.ts";
 import { exists, openImageRoot, Stage } from "../image/stage.ts";
-import { directPath, imageRootOf, requireFree, requireName } from "../image/target.ts";
+import { directPath, imageRootOf, requireFree, requireTreeName } from "../image/target.ts";
 import { log } from "../program/log.ts";
 import type { CommandLine, WorkerOptions } from "../program/options.ts";
 import { sweepOrphans } from "./remove-orphans.ts";
@@ -24,7 +24,7 @@ async function importTree({ options, words }: CommandLine): Promise<void> {
   const [path = "", given = ""] = words;
   const hasPath = path !== "" && path !== "-";
   const name = given !== "" && given !== "-" ? given : hasPath ? basename(path) : "imported";
-  if (!options.direct) requireFree(requireName(name), options);
+  if (!options.direct) requireFree(requireTreeName(name), options);
   using source = openPath(hasPath ? path : STDIN, "directory");
   if (statFd(source).kind !== "directory") throw new ErrnoError("ENOTDIR", `'${path}' is not a directory.`);
   log("info", `Importing '${hasPath ? path : pathOf(source)}', saving as '${name}'.`);

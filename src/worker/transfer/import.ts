@@ -14,7 +14,7 @@ import { convertQcow2, isQcow2 } from "../image/qcow2.ts";
 import { lockInPlace, lockTree } from "../image/read-only.ts";
 import { Reservation } from "../image/reservation.ts";
 import { openImageRoot, Stage } from "../image/stage.ts";
-import { directPath, imageRootOf, nameOfFile, requireFree, requireName } from "../image/target.ts";
+import { directPath, imageRootOf, nameOfFile, requireFree, requireName, requireTreeName } from "../image/target.ts";
 import { importTree, openDirectTree } from "../image/unpack-tar.ts";
 import { writeOut } from "../image/write-out.ts";
 import { copyOrigin, copyRaw, type RawTarget, writeRaw } from "../image/write-raw.ts";
@@ -62,7 +62,8 @@ async function begin({ options, words }: CommandLine, kind: "tar" | "raw"): Prom
   const derived = hasFile ? nameOfFile(basename(path), kind) : UNNAMED;
   const name = given !== undefined && given !== "" && given !== "-" ? given : derived;
   if (!options.direct) {
-    requireName(name);
+    if (kind === "tar") requireTreeName(name);
+    else requireName(name);
     requireFree(name, options);
   }
   const input = openInput(hasFile ? path : undefined);

@@ -8,7 +8,7 @@ import { requireReference } from "../../oci/reference.ts";
 import { installWithSides, type NewSide } from "../image/install-with-sides.ts";
 import { Reservation } from "../image/reservation.ts";
 import { openImageRoot } from "../image/stage.ts";
-import { imageRootOf, requireFree, requireName } from "../image/target.ts";
+import { imageRootOf, requireFree, requireTreeName } from "../image/target.ts";
 import { chooseManifest, verifiedDocument, warnOfPlatform } from "../oci/choose.ts";
 import { HeldLayers } from "../oci/held-layers.ts";
 import { flatten, knowsStacks, stackOf } from "../oci/machine.ts";
@@ -40,7 +40,7 @@ export async function pullOci({ options, words }: CommandLine): Promise<void> {
   const isLocal = isLocalReference(reference);
   const derived = isLocal ? "imported" : (requireReference(reference).image.split("/").at(-1) ?? "");
   const isCacheOnly = given === "-" || given === "";
-  const local = isCacheOnly ? null : requireName(given ?? derived);
+  const local = isCacheOnly ? null : requireTreeName(given ?? derived);
   if (local !== null) requireFree(local, options);
   log("info", local === null ? `Pulling '${reference}'.` : `Pulling '${reference}', saving as '${local}'.`);
   using root = openImageRoot(imageRootOf(options));

@@ -8,7 +8,7 @@ import { fetchSide } from "../download/small-file.ts";
 import { lastComponent } from "../download/url.ts";
 import { Reservation } from "../image/reservation.ts";
 import { openImageRoot } from "../image/stage.ts";
-import { imageRootOf, nameOfFile, requireFree, requireName } from "../image/target.ts";
+import { imageRootOf, nameOfFile, requireFree, requireName, requireTreeName } from "../image/target.ts";
 import { abandonAll } from "../program/abandon.ts";
 import { log } from "../program/log.ts";
 import { readLoginInput } from "../program/login-input.ts";
@@ -37,7 +37,8 @@ function localName(given: string | undefined, url: string, kind: PullKind, optio
   if (given === "" || given === "-") return null;
   const name = given ?? nameOfFile(lastComponent(url), kind);
   if (options.direct) return name;
-  requireName(name);
+  if (kind === "tar") requireTreeName(name);
+  else requireName(name);
   requireFree(name, options);
   return name;
 }
