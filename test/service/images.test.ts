@@ -159,11 +159,15 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
     makeTree("tree");
     makeDisk("disk");
     const before = Object.keys(await list());
+    const varlink = await daemon.varlink();
     for (const name of ["new.v", "new.raw.v", "new.mstack", "new.mstack.v"]) {
-      expect(await fails("CloneImage", "ssb", "tree", name, false)).toBe("InvalidArgs: Invalid argument");
-      expect(await fails("RenameImage", "ss", "tree", name)).toBe(
-        "InvalidArgs: Failed to rename image: Invalid argument",
-      );
+      const refusal = `InvalidArgs: Image name '${name}' is invalid for a tree.`;
+      expect(await fails("CloneImage", "ssb", "tree", name, false)).toBe(refusal);
+      expect(await fails("RenameImage", "ss", "tree", name)).toBe(refusal);
+      for (const member of ["Clone", "Update"]) {
+        const called = varlink.call(`io.systemd.MachineImage.${member}`, { name: "tree", newName: name });
+        expect(await called.catch(({ parameters }) => parameters)).toEqual({ parameter: "newName" });
+      }
       await call("CloneImage", "ssb", "disk", name, false);
       await call("RemoveImage", "s", name);
       await call("RenameImage", "ss", "disk", name);

@@ -6,7 +6,7 @@ import { UINT64_MAX } from "../../base/text/format.ts";
 import { renameImage } from "../../registry/image/change.ts";
 import { defineAction } from "../action/action.ts";
 import type { Daemon } from "../action/daemon.ts";
-import { type Images, requireImageName, targetOf, withText } from "./images.ts";
+import { type Images, requireImageName, requireNameFor, targetOf, withText } from "./images.ts";
 
 /** The image of an action, and the images in which it is found. */
 export interface ImageSubject {
@@ -42,6 +42,7 @@ export const rename = defineAction({
   prepare(_daemon, { images, name, newName }: ImageSubject & { newName: string }) {
     requireImageName("newName", newName);
     const image = images.require(name);
+    requireNameFor(image, newName);
     return { subject: image, grant: { subject: name, details: { new_name: newName } } };
   },
   async run(daemon, { subject: image }, { images, name, newName }) {
@@ -60,6 +61,7 @@ export const clone = defineAction({
     images.operations.requireRoom();
     requireImageName("newName", newName);
     const subject = images.require(name);
+    requireNameFor(subject, newName);
     return { subject, grant: { subject: name, details: { new_name: newName } } };
   },
   async run(_daemon, { subject }, { images, newName, readOnly }) {

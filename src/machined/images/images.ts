@@ -7,7 +7,7 @@ import { type Image, isImageName } from "../../registry/image/image.ts";
 import { type ImageLayout, layoutBelow } from "../../registry/image/layout.ts";
 import { lockImage } from "../../registry/image/lock.ts";
 import { type ImageMetadata, readMetadata } from "../../registry/image/metadata.ts";
-import { ImageSearch } from "../../registry/image/search.ts";
+import { ImageSearch, isTreeName } from "../../registry/image/search.ts";
 import { hasLeftovers } from "../../registry/image/sweep.ts";
 import type { Operations, Plain } from "../../registry/operation.ts";
 import type { Log } from "../../registry/ports.ts";
@@ -16,6 +16,13 @@ import { DiskMetadata } from "./disk-metadata.ts";
 /** Throws InvalidArgs for a text that is no valid image name. */
 export function requireImageName(parameter: string, name: string): void {
   if (!isImageName(name)) throw invalidArgument(parameter, `Image name '${name}' is invalid.`);
+}
+
+/** Throws InvalidArgs for a name under which a tree would not be found. */
+export function requireNameFor(image: Image, newName: string): void {
+  if (image.isTree && !isTreeName(newName)) {
+    throw invalidArgument("newName", `Image name '${newName}' is invalid for a tree.`);
+  }
 }
 
 /** After this time, the workers of a daemon that was killed have ended, too. */

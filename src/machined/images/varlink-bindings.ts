@@ -20,7 +20,7 @@ import {
   setLimit,
   setPoolLimit,
 } from "./actions.ts";
-import { type Images, requireImageName } from "./images.ts";
+import { type Images, requireImageName, requireNameFor } from "./images.ts";
 
 type Table = typeof IoSystemdMachineImage;
 type Metadata = VarlinkValue<Table, "AcquireMetadata">;
@@ -61,7 +61,10 @@ function sizeOf(limit: ReceivedInteger): bigint {
 const update = defineAction({
   prepare(_daemon, { images, name, newName, limit }: ImageSubject & VarlinkParameters<Table, "Update">) {
     const subject = images.require(name);
-    if (newName !== undefined) requireImageName("newName", newName);
+    if (newName !== undefined) {
+      requireImageName("newName", newName);
+      requireNameFor(subject, newName);
+    }
     const bytes = limit === undefined ? null : sizeOf(limit);
     return { subject, bytes, grant: { subject: name } };
   },
