@@ -94,7 +94,6 @@ class Helpers implements CopyHelpers {
   }
 }
 
-/** A helper that has failed takes no more files; its error is read at the end. */
 /** A helper that was killed while files waited for it has reset its connection. */
 function receive(socket: Fd, into: Pinned): ReturnType<typeof receiveMessage> {
   try {
@@ -105,6 +104,7 @@ function receive(socket: Fd, into: Pinned): ReturnType<typeof receiveMessage> {
   }
 }
 
+/** A helper that has failed takes no more files; its error is read at the end. */
 function send(socket: Fd, text: Uint8Array, fds: readonly Fd[]): boolean {
   try {
     return sendDatagram(socket, text.length === 0 ? Buffer.from("?") : text, fds);

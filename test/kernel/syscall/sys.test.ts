@@ -38,6 +38,18 @@ test("a result of more than 32 bits is returned as a number", () => {
   sys("close", fd);
 });
 
+test("a negative argument reaches the kernel, also where the engine stores it as a double", () => {
+  const [number, offset, far] = new Float64Array([-100, -1, -(2 ** 40)]) as unknown as [number, number, number];
+  const fd = sys("openat", number, scratchString("/proc/self/cmdline"), 0);
+  expect(sys("lseek", fd, 5, 0)).toBe(5);
+  expect(sys("lseek", fd, offset, 1)).toBe(4);
+  expect(sys("lseek", fd, -1n, 1)).toBe(3);
+  sys("close", fd);
+  for (const argument of [far, 2 ** 60, 2n ** 63n, Number.NaN]) {
+    expect(() => trySys("close", argument)).toThrow(RangeError);
+  }
+});
+
 test("system call numbers are those of the system's headers, on both architectures", () => {
   const names = Object.keys(SYSCALL_NUMBERS) as (keyof typeof SYSCALL_NUMBERS)[];
   const print = names.map((name) => `#ifdef __NR_${name}\nprintf("${name} %d\\n", __NR_${name});\n#endif`).join("\n");
