@@ -11,6 +11,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -96,6 +97,13 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
     expect(images["sp ace"]).toEqual(["directory", false, expect.any(BigInt), 0n, MAX, path("sp_20ace")]);
     const usage = BigInt(statSync(join(pool, "disk.raw")).blocks) * 512n;
     expect(images["disk"]).toEqual(["raw", false, expect.any(BigInt), expect.any(BigInt), usage, path("disk")]);
+  });
+
+  test("an image whose file is of before 1970 is listed, and its time is not known", async () => {
+    makeDisk("old");
+    utimesSync(join(pool, "old.raw"), new Date(-1500), new Date(-1500));
+    expect((await list())["old"]?.[3]).toBe(0n);
+    expect(await getProperty(bus, path("old"), IMAGE, "ModificationTimestamp")).toBe(0n);
   });
 
   test("an image has an object with ten properties, which disappears when the image is removed", async () => {

@@ -4,7 +4,7 @@ import { EBADF, ENODATA, EOPNOTSUPP, EPERM, EROFS } from "../syscall/constants.t
 import { pin, pinForever, scratchString } from "../syscall/mem.ts";
 import { check, isErrno, trySys } from "../syscall/sys.ts";
 import { type Fd, ioctl, readLinkAt, statFd } from "./fd.ts";
-import type { FileStatus } from "./status.ts";
+import { type FileStatus, usecOfTime } from "./status.ts";
 
 /** The file flags that matter for images. */
 export const FILE_FLAG = { append: 0x20, immutable: 0x10, noCow: 0x0080_0000 } as const;
@@ -117,7 +117,6 @@ export function removeAttribute(fd: Fd, name: string): void {
   if (result !== ENODATA) check(result, "removexattr", name);
 }
 
-const MICROSECONDS = 1000n;
 const CREATED_ATTRIBUTE = "user.crtime_usec";
 
 /**
@@ -134,15 +133,16 @@ export function entryCreatedUsec(directory: Fd, entry: string, { birthNs }: File
 }
 
 function createdOf(path: string, birthNs: bigint | null): bigint | null {
-  const birth = birthNs === null || birthNs === 0n ? null : birthNs / MICROSECONDS;
+  const birth = usecOfTime(birthNs ?? 0n) || null;
   const kept = attributeAt(path, CREATED_ATTRIBUTE);
   const original = kept?.length === 8 ? kept.readBigUInt64LE() : 0n;
   if (original === 0n || original === 0xffff_ffff_ffff_ffffn) return birth;
   return birth === null || original < birth ? original : birth;
 }
 
-/** Stores in a copy the creation time of its original, in µs. */
+/** Stores in a copy the creation time of its original, in µs; nothing for one before 1970, which is "not known". */
 export function noteCreated(fd: Fd, usec: bigint): void {
+  if (usec <= 0n) return;
   const bytes = Buffer.alloc(8);
   bytes.writeBigUInt64LE(usec);
   setAttribute(fd, CREATED_ATTRIBUTE, bytes);

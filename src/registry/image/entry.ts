@@ -6,7 +6,7 @@ import { lacksResources } from "../../base/absence.ts";
 import type { ImageType } from "../../base/vocabulary/image-class.ts";
 import { createdUsec, entryCreatedUsec, pathOf, writeObstacle } from "../../kernel/file/attributes.ts";
 import { type Fd, openAt, openPath, statAt, statFd } from "../../kernel/file/fd.ts";
-import type { FileStatus } from "../../kernel/file/status.ts";
+import { type FileStatus, usecOfTime } from "../../kernel/file/status.ts";
 import { blockDeviceBytes, isBlockReadOnly } from "../../kernel/mount/block-device.ts";
 import { SyscallError } from "../../kernel/syscall/sys.ts";
 import { isSubvolume, mayBeSubvolume, subvolumeInfo } from "../../kernel/tree/btrfs.ts";
@@ -119,7 +119,7 @@ function rawDetails(status: FileStatus, isOnReadOnly: boolean): Details {
   const limit = BigInt(status.size);
   return {
     isLocked: isOnReadOnly || (status.mode & WRITE_BITS) === 0,
-    modifiedUsec: status.mtimeNs / 1000n,
+    modifiedUsec: usecOfTime(status.mtimeNs),
     space: { usage, usageExclusive: usage, limit, limitExclusive: limit },
   };
 }

@@ -45,6 +45,9 @@ test("the creation time of a file is the file system's, or an older one that was
   expect(createdUsec(file)).toBe(1_000_000n);
   noteCreated(file, born + 1n);
   expect(createdUsec(file)).toBe(born);
+  // The attribute has no sign.
+  noteCreated(file, -1n);
+  expect(createdUsec(file)).toBe(born);
 });
 
 test("the path of a descriptor is returned with symbolic links resolved", () => {
