@@ -76,6 +76,14 @@ rootTest("I51, I58, I75, I76: a disk image is pulled with its side files, verifi
   expect(server.asked("all/disk.raw.sha256").length).toBe(1);
 });
 
+rootTest("a date of before 1970, which servers send for an unknown one, is no obstacle", async () => {
+  const root = scratch.root();
+  const url = publish("undated", "disk.raw", DISK, { "Last-Modified": "Wed, 31 Dec 1969 23:59:59 GMT" });
+  expect((await pull("raw", root, url, "--verify=no", "img")).code).toBe(0);
+  const kept = entries(root).find((name) => name.startsWith(".raw-") && name.endsWith(".raw")) ?? "";
+  expect(statSync(join(root, kept)).mtimeMs).toBe(-1000);
+});
+
 rootTest(
   "I52, I54, I87, I108: while the ETag is current, a new copy is made without a download and without checksums",
   async () => {

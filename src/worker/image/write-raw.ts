@@ -4,7 +4,7 @@ import { ErrnoError } from "../../base/error.ts";
 import { attributeNames, createdUsec, getAttribute, noteCreated, setAttribute } from "../../kernel/file/attributes.ts";
 import { type Fd, statFd } from "../../kernel/file/fd.ts";
 import { type Attempt, attemptOn } from "../../kernel/file/foreign-answer.ts";
-import { SyscallError, trySys } from "../../kernel/syscall/sys.ts";
+import { SyscallError, trySys, unlessSyscallError } from "../../kernel/syscall/sys.ts";
 import { dataSteps, shareSteps } from "../../kernel/tree/copy-file.ts";
 import { type SpaceLimits, transferBudget } from "../program/budget.ts";
 import { type Chunks, Turns } from "../stream/archive.ts";
@@ -143,7 +143,12 @@ async function eachStep<Step, Result>(
 
 const USER = "user.";
 
-/** Copies times and user attributes to a copy; those that the file system does not support are left out. */
+const SECOND_NS = 1_000_000_000n;
+
+/**
+ * Copies times and user attributes to a copy; those that the file system does not support are left out, and those that
+ * this user may not set: the target of an export may be another user's file.
+ */
 export function copyOrigin(source: Fd, target: Fd): void {
   const { mtimeNs } = statFd(source);
   const created = createdUsec(source);
@@ -156,5 +161,8 @@ export function copyOrigin(source: Fd, target: Fd): void {
   } catch (error) {
     if (!(error instanceof SyscallError)) throw error;
   }
-  setFileTime(target, Number(mtimeNs / 1_000_000_000n), Number(mtimeNs % 1_000_000_000n));
+  // The kernel's nanoseconds are never negative, also before 1970.
+  const nanoseconds = ((mtimeNs % SECOND_NS) + SECOND_NS) % SECOND_NS;
+  const seconds = (mtimeNs - nanoseconds) / SECOND_NS;
+  unlessSyscallError(() => setFileTime(target, Number(seconds), Number(nanoseconds)), undefined);
 }
