@@ -1,10 +1,11 @@
 // The output of an export. A regular file gets its name when it is complete. Devices, fifos and other special files are
-// opened and written to, as by a redirection of a shell. No other file is removed. Data is not synced to the disk, as
+// opened and written to, as by a redirection of a shell, and so are files that no other can replace: mount points, and
+// files in directories where this user may not rename one. No other file is removed. Data is not synced to the disk, as
 // with cp(1): after a loss of power a file may be incomplete.
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";
-import { ErrnoError } from "../../base/error.ts";
+import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import { pathOf } from "../../kernel/file/attributes.ts";
 import { Fd, openPath, readLinkAt, statFd, statPath } from "../../kernel/file/fd.ts";
 import { changeMode, changeOwner } from "../../kernel/file/ownership.ts";
@@ -32,12 +33,33 @@ export async function openOutput(path: string | undefined, kind: "tar" | "raw"):
   if (target === null) return stageAt(targetOfLinks(resolve(path)), null);
   const status = statFd(target);
   const isNamed = status.kind === "regular" && isSame(pathOf(target), status);
-  if (!isNamed) {
-    if (status.kind === "regular") setLength(target, 0);
-    return { file: target, done: () => {}, [Symbol.dispose]: () => target.close() };
+  const stage = isNamed && !status.isMountPoint ? replacement(pathOf(target), status) : null;
+  if (stage !== null) {
+    target.close();
+    return stage;
   }
-  using old = target;
-  return stageAt(pathOf(old), status);
+  if (status.kind === "regular") setLength(target, 0);
+  return { file: target, done: () => {}, [Symbol.dispose]: () => target.close() };
+}
+
+/** Makes a file that replaces the one at `path` when it is complete; returns null where this user may not. */
+function replacement(path: string, old: FileStatus): Output | null {
+  if (isKeptByStickyBit(dirname(path), old)) return null;
+  try {
+    return stageAt(path, old);
+  } catch (error) {
+    if (["EACCES", "EPERM", "EROFS"].includes(errnoNameOf(error) ?? "")) return null;
+    throw error;
+  }
+}
+
+const STICKY = 0o1000;
+
+/** Whether only the owner of a file may replace it, or the owner of its directory: see "sticky bit" in inode(7). */
+function isKeptByStickyBit(directory: string, { uid }: FileStatus): boolean {
+  const parent = statPath(directory);
+  const self = process.geteuid?.() ?? 0;
+  return (parent.mode & STICKY) !== 0 && self !== 0 && self !== uid && self !== parent.uid;
 }
 
 function standardOutput(kind: "tar" | "raw"): Output {
