@@ -1,6 +1,7 @@
 // The 512-byte header blocks of tar archives: ustar, GNU and V7. See tar(5), "The GNU tar manual, Basic Tar Format".
 import type { RawName } from "../../kernel/tree/tree.ts";
 import { damaged } from "../stream/feed.ts";
+import { TIME_MAX } from "./pax.ts";
 
 export const BLOCK = 512;
 
@@ -76,7 +77,7 @@ export function parseHeader(block: Buffer): TarHeader {
     uid: identity(number(block, 108, 8, "owner")),
     gid: identity(number(block, 116, 8, "group")),
     size: fileSize(number(block, 124, 12, "size")),
-    seconds: number(block, 136, 12, "time"),
+    seconds: time(block),
     major: isDevice ? deviceNumber(number(block, 329, 8, "device"), MAJOR_MAX) : 0,
     minor: isDevice ? deviceNumber(number(block, 337, 8, "device"), MINOR_MAX) : 0,
   };
@@ -138,10 +139,23 @@ function octal(block: Buffer, start: number, end: number): number | null {
 }
 
 function base256(block: Buffer, at: number, size: number, what: string): number {
+  const result = base256Value(block, at, size);
+  if (!Number.isSafeInteger(result)) throw damaged(`${what} out of range`);
+  return result;
+}
+
+/** Returns a number in base 256; one beyond 2^53 is rounded. */
+function base256Value(block: Buffer, at: number, size: number): number {
   const isNegative = block[at] === 0xff;
   let value = BigInt(isNegative ? -1 : (block[at] as number) & 0x7f);
   for (let i = at + 1; i < at + size; i++) value = (value << 8n) | BigInt(block[i] as number);
-  const result = Number(value);
-  if (!Number.isSafeInteger(result)) throw damaged(`${what} out of range`);
-  return result;
+  return Number(value);
+}
+
+const [TIME_AT, TIME_SIZE] = [136, 12];
+
+function time(block: Buffer): number {
+  const isBase256 = ((block[TIME_AT] as number) & 0x80) !== 0;
+  if (!isBase256) return number(block, TIME_AT, TIME_SIZE, "time");
+  return Math.min(Math.max(base256Value(block, TIME_AT, TIME_SIZE), -TIME_MAX), TIME_MAX);
 }

@@ -61,15 +61,18 @@ export interface PaxTime {
   readonly nanoseconds: number;
 }
 
+/** The seconds that a time beyond 2^53 becomes: no file system has it, and the kernel takes the nearest that it has. */
+export const TIME_MAX = Number.MAX_SAFE_INTEGER;
+
 /** Returns a value as a time; null where the key is missing or empty. Throws EBADMSG for an invalid one. */
 export function paxTime(records: PaxRecords, key: string): PaxTime | null {
   const text = records.get(key)?.toString("latin1");
   if (text === undefined || text === "") return null;
-  const match = /^(-?)(\d{1,15})(?:\.(\d*))?$/.exec(text);
+  const match = /^(-?)(\d+)(?:\.(\d*))?$/.exec(text);
   if (match === null) throw damaged(`bad time in ${key}`);
   const [, sign, whole, fraction = ""] = match;
   const nanoseconds = Number(fraction.slice(0, 9).padEnd(9, "0"));
-  const seconds = Number(whole);
+  const seconds = Math.min(Number(whole), TIME_MAX);
   if (sign === "") return { seconds, nanoseconds };
   // Before 1970 the fraction is negative; the kernel's nanoseconds never are.
   return nanoseconds === 0

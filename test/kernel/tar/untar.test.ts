@@ -20,7 +20,7 @@ import { tarChunks } from "../../../src/worker/tar/pack.ts";
 import { encodeAcl } from "../../../src/worker/tar/pax-acl.ts";
 import { tryCreateFile, trySetAttribute } from "../../../src/worker/untar/calls.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
-import { archive, header, paxRecord } from "../../unit/worker/archive-builder.ts";
+import { archive, header, paxRecord, withSum } from "../../unit/worker/archive-builder.ts";
 import { MANY, rootTest, scratchDirectory } from "../support.ts";
 import { Sandbox } from "./support.ts";
 
@@ -72,6 +72,26 @@ rootTest("I88: owner, mode, time, links, devices, fifos and setuid are kept", ()
   expect([of("d/p").isFIFO(), of("d/p").mode & 0o7777]).toEqual([true, 0o1600]);
   expect(of("implied").mode & 0o777).toBe(0o755);
   expect([of("big").uid, of("big").mtimeMs]).toEqual([3_000_000_000, -1250]);
+});
+
+rootTest("a time that no file system has, in a pax or a GNU header, becomes the nearest one", () => {
+  const gnu = (bytes: string) => {
+    const block = header({ name: bytes.slice(0, 4) }, 0);
+    block.write(bytes, 136, "hex");
+    return withSum(block);
+  };
+  const { top, error } = unpack(
+    archive(
+      { name: "late", pax: { mtime: "1999999999999999999.5" } },
+      { name: "early", pax: { mtime: "-1999999999999999999.5" } },
+      gnu("800000001bc16d674ec7ffff"),
+      gnu("ffffffffe43e9298b1380001"),
+    ),
+  );
+  expect(error).toBeNull();
+  const yearOf = (name: string) => 1970 + lstatSync(join(top, name)).mtimeMs / (365.25 * 86_400_000);
+  for (const name of ["late", "8000"]) expect(yearOf(name)).toBeGreaterThan(2038);
+  for (const name of ["early", "ffff"]) expect(yearOf(name)).toBeLessThan(1902);
 });
 
 rootTest("I89, I90: attributes, capabilities and access control lists are kept", () => {
