@@ -26,16 +26,19 @@ export const UTC: Zone = () => ({ offsetSeconds: 0, abbreviation: "UTC" });
 
 const WEEKDAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"] as const;
 
+/** The last year of four digits. */
+const LAST_YEAR = 9999;
+
 /**
  * Formats a wall-clock time such as `Sun 2026-11-22 12:35:02 UTC`. Takes µs since the epoch and a zone; returns the
- * empty string for "never" (0 and UINT64_MAX).
+ * empty string for "never" (0 and UINT64_MAX), and for years of more than four digits.
  */
 export function formatTimestamp(usec: bigint, zone: Zone): string {
   if (usec === 0n || usec === UINT64_MAX) return "";
   const seconds = Number(usec / SECOND);
   const { offsetSeconds, abbreviation } = zone(seconds);
   const local = new Date((seconds + offsetSeconds) * 1000);
-  if (Number.isNaN(local.getTime())) return "";
+  if (Number.isNaN(local.getTime()) || local.getUTCFullYear() > LAST_YEAR) return "";
   const text = local.toISOString();
   return `${WEEKDAYS[local.getUTCDay()]} ${text.slice(0, 10)} ${text.slice(11, 19)} ${abbreviation}`;
 }

@@ -25,6 +25,9 @@ describe("formatTimestamp", () => {
 
   test("returns an empty text for 'never' and for times outside the calendar", () => {
     expect([0n, UINT64_MAX, UINT64_MAX - 1n].map((usec) => formatTimestamp(usec, UTC))).toEqual(["", "", ""]);
+    const lastSecond = 253_402_300_799n * SECOND;
+    expect(formatTimestamp(lastSecond, UTC)).toBe("Fri 9999-12-31 23:59:59 UTC");
+    expect(formatTimestamp(lastSecond + SECOND, UTC)).toBe("");
   });
 });
 
