@@ -2,6 +2,7 @@
 // and the programs that these files name.
 
 import { join } from "node:path";
+import type { Subprocess } from "bun";
 import { causeOf } from "../base/text/signal-cause.ts";
 import { readSettings } from "../kernel/file/foreign-file.ts";
 import { homeDirectory } from "../kernel/process/account.ts";
@@ -20,17 +21,23 @@ export const IDENTITY_TOKEN = "<token>";
 /** Called with the reason where credentials cannot be read. */
 type Warn = (text: string) => void;
 
+/** An entry of a file. Files are also written by hand: every value may be of any type. */
 interface AuthEntry {
-  readonly auth?: string;
-  readonly identitytoken?: string;
-  readonly username?: string;
-  readonly password?: string;
+  readonly auth?: unknown;
+  readonly identitytoken?: unknown;
+  readonly username?: unknown;
+  readonly password?: unknown;
 }
 
 interface AuthFile {
-  readonly auths?: Readonly<Record<string, AuthEntry>>;
-  readonly credHelpers?: Readonly<Record<string, string>>;
-  readonly credsStore?: string;
+  readonly auths?: Readonly<Record<string, AuthEntry | null>>;
+  readonly credHelpers?: Readonly<Record<string, unknown>>;
+  readonly credsStore?: unknown;
+}
+
+/** Returns a value that is a text; "" for others. */
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
 }
 
 /** Returns the files that may have credentials; the first one with an entry for a registry is used. */
@@ -93,21 +100,35 @@ export async function credentialsFor(registry: string, image: string, warn: Warn
   const keys = keysOf(registry, image);
   for (const path of authFiles()) {
     const file = await readAuthFile(path, warn);
-    if (file === null) continue;
-    const helper = entryOf(file.credHelpers, keys);
-    if (helper !== undefined) return askHelpers(helper, registry, warn);
-    const entry = entryOf(withContent(file.auths), keys);
-    if (entry?.identitytoken) return { user: IDENTITY_TOKEN, password: entry.identitytoken };
-    if (entry?.auth) return decode(entry.auth);
-    if (entry?.username) return { user: entry.username, password: entry.password ?? "" };
-    if (file.credsStore) return askHelpers(file.credsStore, registry, warn);
+    const found = file === null ? null : await credentialsIn(file, keys, registry, warn);
+    if (found !== null) return found;
   }
   return null;
 }
 
+async function credentialsIn(
+  file: AuthFile,
+  keys: readonly string[],
+  registry: string,
+  warn: Warn,
+): Promise<Credentials | null> {
+  // An empty name means that the registry has no helper, and not that of the others either.
+  const own = entryOf(file.credHelpers, keys);
+  const helper = textOf(own);
+  if (helper !== "") return askHelpers(helper, registry, warn);
+  const entry = entryOf(withContent(file.auths), keys);
+  const [token, auth, user] = [textOf(entry?.identitytoken), textOf(entry?.auth), textOf(entry?.username)];
+  if (token !== "") return { user: IDENTITY_TOKEN, password: token };
+  if (auth !== "") return decode(auth);
+  if (user !== "") return { user, password: textOf(entry?.password) };
+  const store = textOf(file.credsStore);
+  return store === "" || own !== undefined ? null : askHelpers(store, registry, warn);
+}
+
 /** Returns the entries with content: where a credential store has the password, the entry is empty. */
 function withContent(auths: AuthFile["auths"]): AuthFile["auths"] {
-  const isFull = (entry: AuthEntry | null) => Boolean(entry?.auth || entry?.identitytoken || entry?.username);
+  const isFull = (entry: AuthEntry | null) =>
+    [entry?.auth, entry?.identitytoken, entry?.username].some((value) => textOf(value) !== "");
   return Object.fromEntries(Object.entries(auths ?? {}).filter(([, entry]) => isFull(entry)));
 }
 
@@ -128,6 +149,8 @@ function decode(auth: string): Credentials | null {
 
 const HELPER_NAME = /^[A-Za-z0-9_-]+$/;
 const HELPER_TIMEOUT_MS = 30_000;
+/** How long the output of a helper that has ended is read: what it has written is there already. */
+const REST_MS = 1000;
 
 /**
  * Runs `docker-credential-NAME get` with the registry as standard input; returns the credentials in its output, or
@@ -143,8 +166,9 @@ async function askHelper(name: string, registry: string, warn: Warn): Promise<Cr
   const child = Bun.spawn([program, "get"], {
     stdio: [Buffer.from(registry), "pipe", "ignore"],
     timeout: HELPER_TIMEOUT_MS,
+    killSignal: "SIGKILL",
   });
-  const text = await child.stdout.text();
+  const text = await outputOf(child);
   const status = await child.exited;
   if (child.signalCode !== null) {
     const isLate = performance.now() - began >= HELPER_TIMEOUT_MS;
@@ -161,4 +185,19 @@ async function askHelper(name: string, registry: string, warn: Warn): Promise<Cr
     warn(`Credential helper '${name}' printed no valid credentials.`);
     return null;
   }
+}
+
+/**
+ * Returns what a helper writes until it ends. A program that it has started and left behind, such as an agent, may hold
+ * its output open for much longer.
+ */
+async function outputOf(child: Subprocess<Buffer, "pipe", "ignore">): Promise<string> {
+  const reader = child.stdout.getReader();
+  const parts: Uint8Array[] = [];
+  const reading = (async () => {
+    for (let part = await reader.read(); !part.done; part = await reader.read()) parts.push(part.value);
+  })();
+  await Promise.race([reading, child.exited.then(() => Bun.sleep(REST_MS))]);
+  await reader.cancel();
+  return Buffer.concat(parts).toString();
 }

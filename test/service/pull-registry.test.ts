@@ -1,7 +1,7 @@
 // Variants of registries' answers, and fields that they leave out.
 import { expect, setDefaultTimeout } from "bun:test";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { rootTest } from "../kernel/support.ts";
@@ -398,6 +398,55 @@ rootTest("the password of an entry is found in all notations of the entry's name
     const env = { REGISTRY_AUTH_FILE: join(scratch.path, "logins.json") };
     expect([key, await content(`${host}/logins`, { env })]).toEqual([key, "logins"]);
   }
+});
+
+rootTest(
+  "a file of logins with values of other types is no error, and a file without a login is passed over",
+  async () => {
+    tag("logins", imageOf("logins", "logins"));
+    guard("logins", (given) => given === `Basic ${LOGIN}`, [["WWW-Authenticate", 'Basic realm="x"']]);
+    const helper = join(scratch.path, "docker-credential-silent");
+    writeFileSync(helper, "#!/bin/sh\nexit 1\n", { mode: 0o755 });
+    const first = join(scratch.path, "first/containers");
+    mkdirSync(first, { recursive: true });
+    const env = {
+      REGISTRY_AUTH_FILE: "",
+      XDG_RUNTIME_DIR: join(scratch.path, "first"),
+      DOCKER_CONFIG: join(scratch.path, "second"),
+      PATH: `${scratch.path}:${process.env["PATH"]}`,
+    };
+    mkdirSync(env.DOCKER_CONFIG);
+    writeFileSync(join(env.DOCKER_CONFIG, "config.json"), JSON.stringify({ auths: { [host]: { auth: LOGIN } } }));
+    for (const file of [
+      { auths: { [host]: { auth: 5, identitytoken: {}, username: [] } }, credsStore: 7 },
+      { auths: "none", credHelpers: null },
+      { credHelpers: { [host]: "silent" } },
+      { credsStore: "silent" },
+    ]) {
+      writeFileSync(join(first, "auth.json"), JSON.stringify(file));
+      expect([file, await content(`${host}/logins`, { env })]).toEqual([file, "logins"]);
+    }
+    const own = { credHelpers: { [host]: "" }, credsStore: "silent", auths: { [host]: { auth: LOGIN } } };
+    writeFileSync(join(first, "auth.json"), JSON.stringify(own));
+    rmSync(env.DOCKER_CONFIG, { recursive: true });
+    expect(await content(`${host}/logins`, { env })).toBe("logins");
+  },
+);
+
+rootTest("a helper that leaves a program behind, which holds its output open, is not waited for", async () => {
+  tag("left", imageOf("left", "left"));
+  guard("left", (given) => given === `Basic ${LOGIN}`, [["WWW-Authenticate", 'Basic realm="x"']]);
+  const fifo = join(scratch.path, "left.fifo");
+  Bun.spawnSync(["mkfifo", fifo]);
+  const helper = join(scratch.path, "docker-credential-leaving");
+  const login = JSON.stringify({ Username: "me", Secret: "secret" });
+  writeFileSync(helper, `#!/bin/sh\ncat '${fifo}' &\necho '${login}'\n`, { mode: 0o755 });
+  const file = join(scratch.path, "leaving.json");
+  writeFileSync(file, JSON.stringify({ credHelpers: { [host]: "leaving" } }));
+  const env = { REGISTRY_AUTH_FILE: file, PATH: `${scratch.path}:${process.env["PATH"]}` };
+  expect(await content(`${host}/left`, { env })).toBe("left");
+  // The program ends when the fifo, which it waits for, is closed.
+  writeFileSync(fifo, "");
 });
 
 rootTest("layers at other URLs are downloaded and their digest checked, and no login is sent there", async () => {
