@@ -23,7 +23,8 @@ export function digestOf(bytes: Buffer): string {
 export function requireDigest(bytes: Buffer, digest: string, size: number = bytes.length): void {
   const found = digestOf(bytes);
   if (found !== digest || bytes.length !== size) {
-    throw new ErrnoError("EBADMSG", `DOWNLOAD INVALID: expected ${digest}, got ${found}`);
+    const what = found === digest ? `${bytes.length} bytes instead of ${size}` : found;
+    throw new ErrnoError("EBADMSG", `DOWNLOAD INVALID: expected ${digest}, got ${what}`);
   }
 }
 

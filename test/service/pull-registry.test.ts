@@ -271,6 +271,23 @@ rootTest("an image without files is an error", async () => {
   expect(await content(`${host}/empty`)).toContain("Image has no files.");
 });
 
+rootTest("a layer of no bytes, as some builders make, is an empty one", async () => {
+  for (const bytes of [Buffer.alloc(0), gzipSync(Buffer.alloc(0))]) {
+    const layers = [layerOf("x"), { mediaType: `${OCI}.layer.v1.tar`, bytes }];
+    publish("hollow", ...layers);
+    tag("hollow", document(`${OCI}.manifest.v1+json`, { layers: layers.map(describe) }));
+    expect(await content(`${host}/hollow`)).toBe("x");
+  }
+});
+
+rootTest("where only the size in a manifest is wrong, the error says so", async () => {
+  const layer = layerOf("sized");
+  publish("sized", layer);
+  const wrong = { ...describe(layer), size: layer.bytes.length + 1 };
+  tag("sized", document(`${OCI}.manifest.v1+json`, { layers: [wrong] }));
+  expect(await content(`${host}/sized`)).toContain(`got ${layer.bytes.length} bytes instead of ${wrong.size}`);
+});
+
 rootTest(
   "manifests with a missing type, a character set, upper case, a general type or the other family's type are read",
   async () => {

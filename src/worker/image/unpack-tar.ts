@@ -13,6 +13,7 @@ import { type Chunks, Turns } from "../stream/archive.ts";
 import { giveBack } from "../stream/chunk-memory.ts";
 import { decompress } from "../stream/compression.ts";
 import type { TarTarget } from "../tar/entry.ts";
+import { END_MARK } from "../tar/writer.ts";
 import { tryMakeDirectory } from "../untar/calls.ts";
 import { Unpacker } from "../untar/unpacker.ts";
 import type { Untar, UntarOptions } from "../untar/untar.ts";
@@ -45,13 +46,17 @@ export function unpackTar(
   return unpackPlainTar(decompress(source), top, options, limitBytes, target);
 }
 
-/** Unpacks an archive that is not compressed. */
+/**
+ * Unpacks an archive that is not compressed. With `mayBeNothing`, no bytes at all are an archive without members, which
+ * otherwise are a failure of the program that they are from.
+ */
 export async function unpackPlainTar(
   source: Chunks,
   top: Fd,
   options: UntarOptions = {},
   limitBytes: number = CONTENT_LIMIT_BYTES,
   target?: (untar: Untar) => TarTarget,
+  { mayBeNothing = false } = {},
 ): Promise<void> {
   const spending = transferBudget.part(top, { limitBytes });
   using unpacker = new Unpacker(top, { ...options, spending }, target);
@@ -67,6 +72,7 @@ export async function unpackPlainTar(
     }
     giveBack(chunk);
   }
+  if (decoded === 0 && mayBeNothing) unpacker.push(END_MARK);
   unpacker.end();
 }
 
