@@ -58,6 +58,8 @@ function later(ms: number, signal: AbortSignal): Promise<void> {
 /** The wait for one machine; `stop` ends its timers, connections and child processes. */
 class Wait {
   readonly #session: Session;
+  /** The leader that was seen last, and since when, by a clock that is never set. */
+  #seen: { readonly leaderPid: number; readonly atMs: number } | null = null;
   readonly #name: string;
   readonly #stop: AbortSignal;
   readonly #ended = Promise.withResolvers<number>();
@@ -124,12 +126,22 @@ class Wait {
     }
   }
 
+  /**
+   * Returns for how long the machine has been registered; at least for as long as this wait has seen it: where a clock
+   * was set back, or that of another host is fast, the machine would be of the future.
+   */
+  #ageMs({ leaderPid, sinceUsec }: MachineFacts): number {
+    const nowMs = performance.now();
+    if (this.#seen?.leaderPid !== leaderPid) this.#seen = { leaderPid, atMs: nowMs };
+    return Math.max(Date.now() - Number(sinceUsec / 1000n), nowMs - this.#seen.atMs);
+  }
+
   async #hasBooted(facts: MachineFacts): Promise<boolean> {
     const name = await this.#session.ports.processName(facts.leaderPid);
     const isManager = facts.class === "container" && name !== null && SERVICE_MANAGERS.includes(name);
     if (!isManager) {
       const isStarting = facts.class === "container" && name !== null && RUNNERS.includes(name);
-      return Date.now() - Number(facts.sinceUsec / 1000n) >= (isStarting ? STARTING_MS : SETTLED_MS);
+      return this.#ageMs(facts) >= (isStarting ? STARTING_MS : SETTLED_MS);
     }
     const { state, error, status } = await this.#systemState();
     if (status === 126 || status === 127) return true; // an init without systemctl

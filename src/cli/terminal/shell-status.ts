@@ -71,14 +71,14 @@ export class ShellStatus {
 
   /**
    * Waits for the program's end; returns its exit status, or 128 plus the number of a signal. Throws a Failure after
-   * WAIT_MS.
+   * `waitMs`.
    */
-  async result(): Promise<number> {
-    const deadline = Date.now() + WAIT_MS;
+  async result(waitMs = WAIT_MS): Promise<number> {
+    const deadline = performance.now() + waitMs;
     for (;;) {
       const exit = this.#exits.get(this.#path);
       if (exit !== undefined) return exit.code === CLD_EXITED ? exit.status : BY_SIGNAL + exit.status;
-      const left = deadline - Date.now();
+      const left = deadline - performance.now();
       if (left <= 0) throw new Failure("The exit status of the program is not known.");
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, left);

@@ -93,6 +93,12 @@ test("a container whose leader is still the program that starts it has not boote
   expect(asked).toEqual(["systemd-nspawn", "systemd-nspawn", "sleep"]);
 });
 
+test("a machine that a clock, set back since, has registered in the future, boots nevertheless", async () => {
+  const since = BigInt(Date.now() + 3_600_000) * 1000n;
+  const process = new SignalledProcess([{ ...MINI, since, leaderName: "sleep" }], 1);
+  expect(await runMachinectl(["wait", "--for=booted", "mini"], process)).toBe(0);
+});
+
 describe("wait for all", () => {
   test("the first machine that ends without meeting the condition ends the wait, and is named", async () => {
     const process = new SignalledProcess([], 2);
