@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { errnoNameOf } from "../../src/base/error.ts";
 import { openPath } from "../../src/kernel/file/fd.ts";
-import { httpGet } from "../../src/worker/download/http.ts";
+import { type HttpReply, httpGet } from "../../src/worker/download/http.ts";
 import { JOB_LIMITS, type JobLimits } from "../../src/worker/download/limits.ts";
 import { fetchSide } from "../../src/worker/download/small-file.ts";
 import { parseCommandLine } from "../../src/worker/program/command-line.ts";
@@ -66,6 +66,28 @@ function stingy(after: "close" | "wait"): RawServer {
     after,
   }));
 }
+
+test("a reader that is slow itself does not make the server too slow", async () => {
+  server.pages["large.raw"] = { body: Buffer.alloc(8 << 20, 7) };
+  const mute = new RawServer(() => ({ head: ["200 OK", "Content-Length: 10"], after: "wait" }));
+  const bytesOf = async ({ body }: HttpReply, atFirst: () => Promise<void>) => {
+    let bytes = 0;
+    for await (const chunk of body) {
+      if (bytes === 0) await atFirst();
+      bytes += chunk.length;
+    }
+    return bytes;
+  };
+  // Does not read for as long as it takes until a server that sends nothing is given up, three times.
+  const pause = async () => {
+    for (let time = 0; time < 3; time++) {
+      const reply = await httpGet(mute.url("mute"), { limits: IMPATIENT });
+      await expect(bytesOf(reply, async () => {})).rejects.toThrow("Download too slow");
+    }
+  };
+  const reply = await httpGet(server.url("large.raw"), { limits: IMPATIENT });
+  expect(await bytesOf(reply, pause)).toBe(8 << 20);
+});
 
 rootTest("a download that is too slow fails, although each try gets some bytes", async () => {
   const dripping = stingy("wait");

@@ -10,7 +10,7 @@ import { trustedAuthorities } from "./certificates.ts";
 export interface HttpLimits {
   /** The deadline of the headers. */
   readonly answerMs: number;
-  /** A body that was slower than `slowBytesPerSecond` for this long is abandoned. */
+  /** A body that was slower than `slowBytesPerSecond` for this long, while it was waited for, is abandoned. */
   readonly slowMs: number;
   readonly slowBytesPerSecond: number;
   readonly redirects: number;
@@ -76,23 +76,26 @@ export class HttpBody implements AsyncIterable<Buffer>, Disposable {
     const reader = this.#response.body?.getReader();
     if (reader === undefined) return;
     const { slowMs, slowBytesPerSecond } = this.#limits;
-    let since = performance.now();
+    const tickMs = Math.min(1000, slowMs / 2);
+    let isWaiting = false;
+    let waitedMs = 0;
     let bytes = 0;
-    const timer = setInterval(
-      () => {
-        const now = performance.now();
-        if (now - since < slowMs) return;
-        if ((bytes * 1000) / (now - since) < slowBytesPerSecond) this.#abort.abort(tooSlow());
-        since = now;
-        bytes = 0;
-      },
-      Math.min(1000, slowMs / 2),
-    );
+    // Counts ticks and not a clock: the time in which this process is stopped, or writes to a slow disk, is not the
+    // server's.
+    const timer = setInterval(() => {
+      if (isWaiting) waitedMs += tickMs;
+      if (waitedMs < slowMs) return;
+      if ((bytes * 1000) / waitedMs < slowBytesPerSecond) this.#abort.abort(tooSlow());
+      waitedMs = 0;
+      bytes = 0;
+    }, tickMs);
     try {
       for (;;) {
+        isWaiting = true;
         const { done, value } = await reader.read().catch((error: unknown) => {
           throw this.#abort.signal.aborted ? this.#abort.signal.reason : cut(error, new URL(this.#response.url));
         });
+        isWaiting = false;
         if (done) return;
         bytes += value.length;
         yield Buffer.from(value.buffer, value.byteOffset, value.byteLength);
