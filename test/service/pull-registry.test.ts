@@ -1,13 +1,22 @@
 // Variants of registries' answers, and fields that they leave out.
 import { expect, setDefaultTimeout } from "bun:test";
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { rootTest } from "../kernel/support.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 import { archive } from "../unit/worker/archive-builder.ts";
-import { bytesOf, entries, FaultyServer, type Page, runWorker, Scratch, startWorker } from "./pull-support.ts";
+import {
+  bytesOf,
+  entries,
+  FaultyServer,
+  type Page,
+  RawServer,
+  runWorker,
+  Scratch,
+  startWorker,
+} from "./pull-support.ts";
 
 setDefaultTimeout(GUARD_MS);
 
@@ -510,6 +519,35 @@ rootTest("layers at other URLs are downloaded and their digest checked, and no l
   expect(elsewhere.requests.map(({ headers }) => headers.get("authorization"))).toEqual(
     elsewhere.requests.map(() => null),
   );
+});
+
+rootTest("a layer is fetched again where another server, with a tag of its own, does not go on with it", async () => {
+  // More than the buffers of a connection: some of it is received before the connection ends.
+  const bytes = archive({ name: "name", data: "nodes" }, { name: "large", data: randomBytes(20 << 20) });
+  const manifest = document(`${OCI}.manifest.v1+json`, {
+    layers: [describe({ mediaType: `${OCI}.layer.v1.tar`, bytes })],
+  });
+  const nodes = new RawServer(({ path, from, count }) => {
+    if (path.includes("/manifests/")) {
+      const head = ["200 OK", `Content-Length: ${manifest.bytes.length}`, `Content-Type: ${manifest.mediaType}`];
+      return { head, body: manifest.bytes };
+    }
+    const range = `Content-Range: bytes ${from}-${bytes.length - 1}/${bytes.length}`;
+    const head = [from > 0 ? "206 Partial Content" : "200 OK", ...(from > 0 ? [range] : []), `ETag: "${count}"`];
+    const body = bytes.subarray(from, count === 1 ? 16 << 20 : bytes.length);
+    return { head: [...head, `Content-Length: ${bytes.length - from}`], body };
+  });
+  const name = new URL(nodes.url("")).host;
+  writeFileSync(join(rules, `registry.${encodeURIComponent(name)}.oci-registry`), '{"defaultProtocol":"http"}');
+  const root = scratch.root();
+  const { code, log } = await pull(root, `${name}/nodes`);
+  expect([code, log]).toEqual([0, expect.stringContaining("has changed, starting again")]);
+  expect(readFileSync(join(root, "img/name"), "utf8")).toBe("nodes");
+  expect(nodes.requests.filter(({ path }) => path.includes("/blobs/")).map(({ from }) => from > 0)).toEqual([
+    false,
+    true,
+    false,
+  ]);
 });
 
 rootTest("a second image that shares a layer waits for the layer, and does not download it again", async () => {

@@ -2,6 +2,7 @@
 // kept under their digests. Layers are shared by all images.
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
+import { ChangedError } from "../download/retry.ts";
 import { exists, Stage } from "../image/stage.ts";
 import { unpackOptions, unpackPlainTar } from "../image/unpack-tar.ts";
 import type { HeldLayers } from "../oci/held-layers.ts";
@@ -90,13 +91,23 @@ function placesOf(source: OciSource, { mediaType, urls }: Descriptor): Place[] {
   return isForeignLayer(mediaType) ? [...foreign, own] : [own, ...foreign];
 }
 
+/** How often a layer is fetched from its beginning because the server did not go on with what was received. */
+const CHANGES = 3;
+
 async function fetchLayer(source: OciSource, root: Fd, missing: MissingLayer, work: FetchWork): Promise<void> {
   const places = placesOf(source, missing.layer);
+  let changes = 0;
   for (let place = places.shift(); place !== undefined; place = places.shift()) {
     try {
       await fetchFrom(place, root, missing, work);
       return;
     } catch (error) {
+      // A layer does not change; but each of several servers behind one address may have a tag of its own for it.
+      if (error instanceof ChangedError && changes++ < CHANGES) {
+        log("notice", `${error.message}, starting again.`);
+        places.unshift(place);
+        continue;
+      }
       const next = places[0];
       if (next === undefined || isFault(error)) throw error;
       log("notice", `${place.name}: ${(error as Error).message} Trying ${next.name}.`);
