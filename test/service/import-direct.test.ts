@@ -1,9 +1,9 @@
-// systemd-import-fs run --direct DIRECTORY PATH, as systemd-sysupdate(8) calls it: the behaviour of systemd 262.
+// --direct, as systemd-sysupdate(8) calls it: the behaviour of systemd 262.
 import { expect } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { rootTest } from "../kernel/support.ts";
-import { entries, runWorker, Scratch } from "./pull-support.ts";
+import { entries, FaultyServer, runWorker, Scratch } from "./pull-support.ts";
 
 const scratch = new Scratch();
 const source = join(scratch.path, "source");
@@ -62,3 +62,30 @@ rootTest(`a source that cannot be copied leaves no target`, async () => {
   expect((await direct(source, join(root, "no/such/x"))).code).toBe(1);
   expect(entries(root)).toEqual([]);
 });
+
+const server = new FaultyServer();
+
+rootTest(
+  "a disk image that is written over a longer file leaves nothing of it, but with an offset all around it",
+  async () => {
+    const root = place();
+    const image = Buffer.alloc(300_000, "image");
+    writeFileSync(join(root, "image.raw"), image);
+    server.pages["image.raw"] = { body: image };
+    const target = join(root, "target");
+    for (const words of [
+      ["systemd-import", "raw", "--direct", join(root, "image.raw")],
+      ["systemd-pull", "raw", "--direct", "--verify=no", server.url("image.raw")],
+    ]) {
+      const [program = "", ...args] = words;
+      writeFileSync(target, Buffer.alloc(500_000, "before"));
+      expect((await runWorker(program, [...args, target])).code).toBe(0);
+      expect([program, readFileSync(target).equals(image)]).toEqual([program, true]);
+      const before = Buffer.alloc(500_000, "before");
+      writeFileSync(target, before);
+      expect((await runWorker(program, [...args, "--offset=4096", target])).code).toBe(0);
+      image.copy(before, 4096);
+      expect([program, readFileSync(target).equals(before)]).toEqual([program, true]);
+    }
+  },
+);

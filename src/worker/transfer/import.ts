@@ -23,7 +23,7 @@ import type { CommandLine, WorkerOptions } from "../program/options.ts";
 import { Progress } from "../program/progress.ts";
 import { type Chunks, readChunks } from "../stream/archive.ts";
 import { decompress, detectCompression, MAGIC_BYTES } from "../stream/compression.ts";
-import { openInPlace } from "./pull-direct.ts";
+import { cutRest, openInPlace } from "./pull-direct.ts";
 import { sweepOrphans } from "./remove-orphans.ts";
 import { entryOf } from "./run-program.ts";
 
@@ -156,7 +156,7 @@ async function importRawDirect(input: Input, path: string, options: WorkerOption
   using target = openInPlace(path, options);
   const source = decompress(readChunks(input.file, inputProgress(input)));
   const [offset, sizeMax] = [options.offset ?? 0, options.sizeMax ?? RAW_LIMIT_BYTES];
-  await writeRaw(source, { file: target.fd, offset, sizeMax, sparse: false });
+  cutRest(target.fd, await writeRaw(source, { file: target.fd, offset, sizeMax, sparse: false }), options);
   if (options.sync) writeOut(target.fd, "file");
   if (options.readOnly) lockInPlace(target.fd);
 }

@@ -13,6 +13,7 @@ import type { WorkerOptions } from "../program/options.ts";
 import { type Chunks, limited } from "../stream/archive.ts";
 import { decompress } from "../stream/compression.ts";
 import { writeStream } from "../stream/write-chunks.ts";
+import { setLength } from "../untar/calls.ts";
 
 export interface DirectTarget extends Disposable {
   /** Writes the downloaded file, decompressed and unpacked, to the target. */
@@ -71,13 +72,22 @@ function openFile(path: string): Fd {
   throw new ErrnoError("EBADFD", `Target '${path}' is neither a regular file nor a block device.`);
 }
 
+/**
+ * Ends an image of `size` bytes that was written in place: cuts off what a longer file had behind it. With an offset the
+ * image is a part of the file, whose other parts stay.
+ */
+export function cutRest(file: Fd, size: number, { offset }: Pick<WorkerOptions, "offset">): void {
+  if (offset === null && size > 0 && statFd(file).kind === "regular") setLength(file, size);
+}
+
 function disk(path: string, options: WorkerOptions): DirectTarget {
   const place = openInPlace(path, options);
   const file = place.fd;
   return {
     write: async (source, limitBytes) => {
       const sizeMax = options.sizeMax ?? limitBytes;
-      await writeRaw(decompress(source), { file, offset: options.offset ?? 0, sizeMax, sparse: false }, limitBytes);
+      const target = { file, offset: options.offset ?? 0, sizeMax, sparse: false };
+      cutRest(file, await writeRaw(decompress(source), target, limitBytes), options);
       if (options.sync) writeOut(file, "file");
       if (options.readOnly) lockInPlace(file);
     },
