@@ -150,6 +150,11 @@ describe.skipIf(!isRoot)(`the target of an export${needsRoot}`, () => {
     const env = { PATH: process.env["PATH"] ?? "", MACHINED_IMAGE_ROOT: host.path };
     expect(Bun.spawnSync(["unshare", "-m", "sh", "-c", script], { env, stderr: "ignore" }).exitCode).toBe(0);
     expect([statSync(at("below")).ino, readFileSync(at("below")).equals(content)]).toEqual([ino, true]);
+    // The image itself, which would be emptied first.
+    const image = join(host.pool, "disk.raw");
+    const onItself = script.replace(at("below"), image);
+    expect(Bun.spawnSync(["unshare", "-m", "sh", "-c", onItself], { env, stderr: "ignore" }).exitCode).toBe(1);
+    expect(readFileSync(image).equals(content)).toBe(true);
   });
 
   test.each([

@@ -26,8 +26,15 @@ export interface Output {
 const FILE_MODE = 0o644;
 const LINKS_MAX = 40;
 
-/** Opens standard output, or the file at `path`. Throws `EISDIR` for a directory. */
-export async function openOutput(path: string | undefined, kind: "tar" | "raw"): Promise<Output> {
+/**
+ * Opens standard output, or the file at `path`. Throws `EISDIR` for a directory, and `EINVAL` where opening it would
+ * empty the file `source`, which is exported.
+ */
+export async function openOutput(
+  path: string | undefined,
+  kind: "tar" | "raw",
+  source: Fd | null = null,
+): Promise<Output> {
   if (path === undefined || path === "" || path === "-") return standardOutput(kind);
   const target = await openExisting(resolve(path));
   if (target === null) return stageAt(targetOfLinks(resolve(path)), null);
@@ -37,6 +44,10 @@ export async function openOutput(path: string | undefined, kind: "tar" | "raw"):
   if (stage !== null) {
     target.close();
     return stage;
+  }
+  if (source !== null && isSameFile(statFd(source), status)) {
+    target.close();
+    throw new ErrnoError("EINVAL", `Cannot export to '${path}': it is the image itself.`);
   }
   if (status.kind === "regular") setLength(target, 0);
   return { file: target, done: () => {}, [Symbol.dispose]: () => target.close() };
@@ -96,9 +107,13 @@ function openPathOf(number: number): Fd {
 }
 
 /** Whether a path names the file: one in /proc/PID/fd may be deleted, or in another mount namespace. */
-function isSame(path: string, { dev, ino }: FileStatus): boolean {
+function isSame(path: string, status: FileStatus): boolean {
   const found = unlessSyscallError(() => statPath(path, "no-follow"), null);
-  return found !== null && found.dev === dev && found.ino === ino;
+  return found !== null && isSameFile(found, status);
+}
+
+function isSameFile(a: FileStatus, b: FileStatus): boolean {
+  return a.dev === b.dev && a.ino === b.ino;
 }
 
 /** Resolves symbolic links; the last target may be missing. */

@@ -71,7 +71,7 @@ async function exportRaw({ options, words }: CommandLine): Promise<void> {
   const { kind, size } = statFd(source);
   if (kind !== "regular")
     throw new ErrnoError(kind === "directory" ? "EISDIR" : "EBADFD", `'${image}' is not a regular file.`);
-  using output = await openOutput(path, "raw");
+  using output = await openOutput(path, "raw", source);
   log("info", `Exporting '${image}', saving to '${nameOfOutput(path, output)}' with compression '${compression}'.`);
   const isFile = statFd(output.file).kind === "regular";
   if (compression === "uncompressed" && isFile) await copyOut(source, output.file, size);
