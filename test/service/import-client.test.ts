@@ -1,6 +1,6 @@
 // The clients as processes, with a daemon on its private socket: hosts without a bus.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { isRoot, needsRoot } from "../lib/daemon.ts";
@@ -102,6 +102,18 @@ describe.skipIf(!isRoot)(`clients without a bus${needsRoot}`, () => {
     ]);
     expect(await run("importctl", "cancel-transfer", id)).toEqual({ code: 0, stdout: "", stderr: "" });
     await waitFor(async () => expect((await run("importctl")).stdout).toBe("No transfers.\n"), "the end");
+  });
+
+  test("an export to the image itself is refused before the file is emptied", async () => {
+    const image = join(daemon.images, "var/lib/machines/own.raw");
+    writeFileSync(image, "an image");
+    symlinkSync(image, join(daemon.runtime, "link"));
+    for (const path of [image, join(daemon.runtime, "link")]) {
+      const { code, stderr } = await run("importctl", "-m", "export-raw", "own", path);
+      expect([code, stderr]).toEqual([1, expect.stringContaining("is the image itself")]);
+    }
+    expect(await Bun.file(image).text()).toBe("an image");
+    rmSync(image);
   });
 
   test("list-images works over the private socket", async () => {

@@ -17,12 +17,18 @@ const FLAGS: Readonly<Record<FileUse, number>> = {
 /** Whether a path is a regular file that is not empty; false if it cannot be looked up. */
 export function hasContent(path: string): boolean {
   const stat = attemptStat(path);
-  return stat?.isFile() === true && stat.size > 0;
+  return stat?.isFile() === true && stat.size > 0n;
+}
+
+/** Whether two paths, whose links are followed, are those of one file; false if one cannot be looked up. */
+export function isSameFile(path: string, other: string): boolean {
+  const [one, two] = [attemptStat(path), attemptStat(other)];
+  return one !== undefined && one.dev === two?.dev && one.ino === two.ino;
 }
 
 function attemptStat(path: string) {
   try {
-    return statSync(path, { throwIfNoEntry: false });
+    return statSync(path, { throwIfNoEntry: false, bigint: true });
   } catch {
     return undefined; // opening it then says what is wrong
   }

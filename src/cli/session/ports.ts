@@ -73,6 +73,8 @@ export interface Ports {
   isThere(path: string): boolean;
   /** Whether a path of this host is a regular file that is not empty. */
   hasContent(path: string): Promise<boolean>;
+  /** Whether two paths of this host, whose links are followed, are those of one file. */
+  isSameFile(path: string, other: string): Promise<boolean>;
   /** The whole text of a small file, or null when it cannot be read. */
   readText(path: string): Promise<string | null>;
   /**

@@ -48,6 +48,7 @@ export function processPorts(): Ports {
     onResize: listenForResize,
     isThere: (path) => streams().isThere(path),
     hasContent: async (path) => (await import("../local/file-access.ts")).hasContent(path),
+    isSameFile: async (path, other) => (await import("../local/file-access.ts")).isSameFile(path, other),
     readText: async (path) => (await import("./child.ts")).readTextFile(path),
   };
 }

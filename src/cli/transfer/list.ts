@@ -89,9 +89,9 @@ async function imagesOf(session: Session): Promise<ImageRow[]> {
   return [...result.images];
 }
 
-/** Whether there is an image of this name, of the class of --class=. */
-export async function hasImage(session: Session, name: string): Promise<boolean> {
-  return (await imagesOf(session)).some((row) => row[1] === name);
+/** Returns the path of the image of this name, of the class of --class=; undefined where there is none. */
+export async function pathOfImage(session: Session, name: string): Promise<string | undefined> {
+  return (await imagesOf(session)).find((row) => row[1] === name)?.[3];
 }
 
 /** Returns the names of the images of the class of --class=, or of all classes, without hidden ones. */

@@ -7,7 +7,7 @@ import type { Fd } from "../../kernel/file/fd.ts";
 import { attempt, Failure, isBusFailure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { follow, type OnInterrupt, type StartCall } from "./follow.ts";
-import { hasImage } from "./list.ts";
+import { pathOfImage } from "./list.ts";
 import { exportName, formatOf, given, importName, type Payload, pullName } from "./names.ts";
 
 /** Returns the class of --class=. Without the option, throws a Failure that lists the classes. */
@@ -96,15 +96,19 @@ async function openSource(session: Session, path: string | null, payload: Payloa
 const NOT_OFFERED = ["UnknownMethod", "AccessDenied"].map((name) => `org.freedesktop.DBus.Error.${name}`);
 
 /**
- * Throws a Failure if no image has this name, or the daemon cannot be asked, before the file at `path` is truncated. If
- * the daemon does not list its images, as those before 256, the export itself finds out.
+ * Throws a Failure if no image has this name, if the file at `path` is that image, or if the daemon cannot be asked,
+ * before the file is truncated. If the daemon does not list its images, as those before 256, the export itself finds
+ * out.
  */
 async function requireImage(session: Session, name: string, path: string): Promise<void> {
-  const isKnown = await attempt("Failed to transfer image", () => hasImage(session, name)).catch((error: unknown) => {
-    if (error instanceof Failure && isBusFailure(error.cause, ...NOT_OFFERED)) return true;
+  const found = await attempt("Failed to transfer image", () => pathOfImage(session, name)).catch((error: unknown) => {
+    if (error instanceof Failure && isBusFailure(error.cause, ...NOT_OFFERED)) return null;
     throw error;
   });
-  if (!isKnown) throw new Failure(`Image ${name} not found.`, { hint: `The content of '${path}' was not changed.` });
+  if (found === null) return;
+  const hint = `The content of '${path}' was not changed.`;
+  if (found === undefined) throw new Failure(`Image ${name} not found.`, { hint });
+  if (await session.ports.isSameFile(path, found)) throw new Failure(`'${path}' is the image itself.`, { hint });
 }
 
 /** The verbs `export-tar` and `export-raw`. */

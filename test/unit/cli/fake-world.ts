@@ -131,6 +131,8 @@ export class FakeProcess implements Ports {
 
   hasContent = async () => this.#around.hasContent ?? false;
 
+  isSameFile = async (path: string, other: string) => path === other;
+
   writeSome = (fd: number, bytes: Uint8Array): number => {
     if (this.#around.writeFailure !== undefined) throw new FakeSyscallError(this.#around.writeFailure);
     const text = Buffer.from(bytes).toString();
