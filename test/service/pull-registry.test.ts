@@ -170,6 +170,9 @@ rootTest("when a registry names an unknown authentication scheme, or none, the e
   tag("odd", imageOf("odd", "odd"));
   guard("odd", () => false, [["WWW-Authenticate", 'Digest realm="x", Negotiate']]);
   expect(await content(`${host}/odd`, withLogin)).toContain("Registry wants authentication by 'digest', 'negotiate'");
+  const many = Array.from({ length: 1000 }, (_, index) => `scheme${index}`).join(", ");
+  guard("odd", () => false, [["WWW-Authenticate", many]]);
+  expect((await content(`${host}/odd`, withLogin)).length).toBeLessThan(1000);
   guard("odd", () => false, []);
   expect(await content(`${host}/odd`, withLogin)).toContain("Access to image requires authentication.");
 });

@@ -134,8 +134,12 @@ export class OciRegistry {
   }
 }
 
+/** How many schemes are named in an error. */
+const WAYS_SHOWN = 5;
+
 function noWay(challenges: readonly Challenge[]): ErrnoError {
-  const ways = challenges.map(({ scheme }) => `'${scheme}'`).join(", ");
+  const schemes = new Set(challenges.map(({ scheme }) => `'${scheme.slice(0, 32)}'`));
+  const ways = [...schemes].slice(0, WAYS_SHOWN).join(", ");
   if (ways === "") return new ErrnoError("ENOKEY", "Access to image requires authentication.");
   return new ErrnoError("EPROTO", `Registry wants authentication by ${ways}; only 'bearer' and 'basic' are known`);
 }
