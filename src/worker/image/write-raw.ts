@@ -1,7 +1,14 @@
 // `systemd-import raw`: a disk image, compressed or not, raw or qcow2, becomes a sparse raw file.
 import { writeSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
-import { attributeNames, createdUsec, getAttribute, noteCreated, setAttribute } from "../../kernel/file/attributes.ts";
+import {
+  attributeNames,
+  createdUsec,
+  getAttribute,
+  noteCreated,
+  pathOf,
+  setAttribute,
+} from "../../kernel/file/attributes.ts";
 import { type Fd, statFd } from "../../kernel/file/fd.ts";
 import { type Attempt, attemptOn } from "../../kernel/file/foreign-answer.ts";
 import { SyscallError, trySys, unlessSyscallError } from "../../kernel/syscall/sys.ts";
@@ -103,7 +110,7 @@ const SHARE_STEP_BYTES = 1 << 30;
 
 /**
  * Copies the regular file `source` to the new file `target`, sharing its data where that is possible. `onReached` is
- * called with the progress.
+ * called with the progress. Throws EIO where the source becomes shorter meanwhile.
  */
 export async function copyRaw(
   source: Fd,
@@ -124,6 +131,8 @@ export async function copyRaw(
     onReached(reached);
   });
   if (before >= 0) trySys("lseek", source.number, before, 0);
+  if (attempt(() => statFd(source)).size < size)
+    throw new ErrnoError("EIO", `'${pathOf(source)}' became shorter while it was copied.`);
 }
 
 /** Runs all steps, handles signals between them, and returns the result of the last one. */
