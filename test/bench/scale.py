@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-# scale.py COUNT   registers COUNT machines with the running machined, with the host's default limits, and lets them end.
-#                  Prints a JSON object with the measured values by name. Runs inside a bed; see scale.ts.
+# scale.py COUNT   registers COUNT machines with the running machined, with the host's default limits, and lets them
+#                  end. Prints a JSON object with the measured values by name. Runs inside a bed; see scale.ts.
 import json
 import statistics
 import subprocess

@@ -73,8 +73,8 @@ function openFile(path: string): Fd {
 }
 
 /**
- * Ends an image of `size` bytes that was written in place: cuts off what a longer file had behind it. With an offset the
- * image is a part of the file, whose other parts stay.
+ * Ends an image of `size` bytes that was written in place: cuts off what a longer file had behind it. With an offset
+ * the image is a part of the file, whose other parts stay.
  */
 export function cutRest(file: Fd, size: number, { offset }: Pick<WorkerOptions, "offset">): void {
   if (offset === null && size > 0 && statFd(file).kind === "regular") setLength(file, size);
