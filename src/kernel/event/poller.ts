@@ -12,6 +12,8 @@ import { startWaitingThread } from "./waiting-thread.ts";
 export interface Ready {
   /** There is something to read, or the peer has shut down its sending side. */
   readonly read: boolean;
+  /** The peer has shut down its sending side: after the last bytes, reading returns the end. */
+  readonly readEnd: boolean;
   readonly write: boolean;
   /** The peer has closed both directions. */
   readonly hangup: boolean;
@@ -21,6 +23,11 @@ export interface Ready {
 /** A watch of a descriptor. Closing its Fd stops it too. */
 export interface Watch extends Disposable {
   stop(): void;
+}
+
+export interface ReadinessWatch extends Watch {
+  /** Replaces what is watched for. What is ready already is reported (again) in a later turn of the event loop. */
+  change(interest: Interest): void;
 }
 
 interface Interest {
@@ -88,24 +95,27 @@ let ofThread: DisposableStack | null = null;
  * it is ready already, first in the next turn of the event loop. Throws `EEXIST` where the descriptor is watched
  * already, `EPERM` for a regular file. An error of the callback is reported as uncaught; the poller continues.
  */
-export function watch(fd: Fd | number, interest: Interest, callback: Callback): Watch {
+export function watch(fd: Fd | number, interest: Interest, callback: Callback): ReadinessWatch {
   start();
   const made = new DescriptorWatch(fd, callback);
-  const { token } = made;
-  const wanted = (interest.read ? EPOLLIN | EPOLLRDHUP : 0) | (interest.write ? EPOLLOUT : 0);
-  one.view.setUint32(0, (wanted | EPOLLET) >>> 0, true);
-  one.view.setUint32(DATA, token >>> 0, true);
-  one.view.setUint32(DATA + 4, Math.floor(token / 2 ** 32), true);
-  check(trySys("epoll_ctl", epoll, EPOLL_CTL_ADD, made.number, one), "epoll_ctl");
-  watches.set(token, made);
+  control(EPOLL_CTL_ADD, made, interest);
+  watches.set(made.token, made);
   wakeUps?.ref();
   if (!threadIsReady) planTurn(firstWaitUs);
   if (typeof fd !== "number") fd.onClose(made);
   return made;
 }
 
+function control(operation: number, { token, number }: DescriptorWatch, interest: Interest): void {
+  const wanted = (interest.read ? EPOLLIN | EPOLLRDHUP : 0) | (interest.write ? EPOLLOUT : 0);
+  one.view.setUint32(0, (wanted | EPOLLET) >>> 0, true);
+  one.view.setUint32(DATA, token >>> 0, true);
+  one.view.setUint32(DATA + 4, Math.floor(token / 2 ** 32), true);
+  check(trySys("epoll_ctl", epoll, operation, number, one), "epoll_ctl");
+}
+
 /** A class instead of closures, because there is one for each machine: a closure takes a scope object as well. */
-class DescriptorWatch implements Watch {
+class DescriptorWatch implements ReadinessWatch {
   readonly token = nextToken++;
   readonly number: number;
   readonly callback: Callback;
@@ -115,6 +125,10 @@ class DescriptorWatch implements Watch {
     this.number = typeof fd === "number" ? fd : fd.number;
     this.callback = callback;
     this.#fd = fd;
+  }
+
+  change(interest: Interest): void {
+    if (watches.has(this.token)) control(EPOLL_CTL_MOD, this, interest);
   }
 
   stop(): void {
@@ -250,6 +264,8 @@ function turn(waitUs: number): void {
     if (check(count, "epoll_pwait") === 0) break;
     hadEvents = true;
     dispatch(count);
+    // What has become ready meanwhile is collected by the next turn, which follows at once, after replies were sent.
+    if (count < BATCH) break;
   }
   if (!threadIsReady) {
     if (watches.size === 0) return;
@@ -286,6 +302,7 @@ function dispatch(count: number): void {
     try {
       watches.get(token)?.callback({
         read: (mask & (EPOLLIN | EPOLLRDHUP)) !== 0,
+        readEnd: (mask & EPOLLRDHUP) !== 0,
         write: (mask & EPOLLOUT) !== 0,
         hangup: (mask & EPOLLHUP) !== 0,
         error: (mask & EPOLLERR) !== 0,

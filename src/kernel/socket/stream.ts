@@ -1,6 +1,6 @@
 // A stream socket: passes received bytes to callbacks, and queues bytes to send, both with descriptors. It buffers
 // received bytes of one read at most; the owner must limit the queue for sending (`queuedBytes`).
-import { type Ready, type Watch, watch } from "../event/poller.ts";
+import { type ReadinessWatch, type Ready, watch } from "../event/poller.ts";
 import type { Fd } from "../file/fd.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { SyscallError } from "../syscall/sys.ts";
@@ -71,6 +71,13 @@ const BYTES_PER_TURN = 256 * 1024;
 const ENOUGH_BYTES = 64 * 1024;
 const incoming = pinForever(64 * 1024);
 
+/**
+ * Writing is watched for only while the socket takes no more: each message that the peer reads would otherwise be an
+ * event.
+ */
+const READING = { read: true };
+const READING_AND_WRITING = { read: true, write: true };
+
 type State = "open" | "finishing" | "closed";
 
 /** Returns a function that makes a SocketStream on `fd`, for protocols that run on other sockets as well. */
@@ -85,7 +92,7 @@ export class SocketStream implements Disposable {
   readonly #takesDescriptors: number;
   /** Whether bytes can be read without a check for descriptors: the peer cannot send any. */
   readonly #isPlain: boolean;
-  readonly #watch: Watch;
+  readonly #watch: ReadinessWatch;
   readonly #queue: SendQueue;
   #corks = 0;
   #flushIsPlanned = false;
@@ -108,7 +115,7 @@ export class SocketStream implements Disposable {
     this.#handlers = handlers;
     this.#takesDescriptors = options.takesDescriptors ?? 0;
     this.#isPlain = this.#takesDescriptors === 0 && refusesDescriptors(fd.number);
-    this.#watch = watch(fd, { read: true, write: true }, (ready) => this.#onReady(ready));
+    this.#watch = watch(fd, READING, (ready) => this.#onReady(ready));
   }
 
   /** The number of bytes that were written but not sent yet. */
@@ -191,12 +198,15 @@ export class SocketStream implements Disposable {
 
   #onReady(ready: Ready): void {
     if (ready.write || ready.error) {
+      if (!this.#queue.isWritable) this.#watch.change(READING);
       this.#queue.isWritable = true;
       if (this.#corks === 0 && !this.#queue.isEmpty) this.#flush();
     }
     if (ready.hangup) this.#hasHungUp = true;
     // A planned read will run; reading now too would exceed the limits of a turn.
-    if ((ready.read || ready.hangup || ready.error) && !this.#readIsPlanned) this.#read();
+    if ((ready.read || ready.hangup || ready.error) && !this.#readIsPlanned) {
+      this.#read(!ready.readEnd && !ready.hangup && !ready.error);
+    }
   }
 
   #planRead(): void {
@@ -208,7 +218,11 @@ export class SocketStream implements Disposable {
     });
   }
 
-  #read(): void {
+  /**
+   * Reads what is available. `isOpen`: the peer had not shut down sending when the event came, so that a read that
+   * returns less than it could has returned all. More bytes, or the end, are another event.
+   */
+  #read(isOpen = false): void {
     let bytes = 0;
     for (let reads = 0; reads < READS_PER_TURN && bytes < BYTES_PER_TURN; reads++) {
       this.#mayHaveMore = this.#isPaused;
@@ -229,8 +243,11 @@ export class SocketStream implements Disposable {
         return;
       }
       bytes += received.bytes;
+      // A read stops behind bytes with descriptors, also where there are more.
+      const isAll = isOpen && received.bytes < incoming.size && received.fds.length === 0 && !received.areLost;
       if (received.areLost === true) this.#handlers.lost?.();
       this.#deliver(Buffer.from(incoming.bytes.subarray(0, received.bytes)), received.fds);
+      if (isAll) return;
     }
     this.#planRead();
   }
@@ -291,6 +308,7 @@ export class SocketStream implements Disposable {
   #flush(): void {
     try {
       this.#queue.send();
+      if (!this.#queue.isWritable) this.#watch.change(READING_AND_WRITING);
     } catch (error) {
       this.#end(error as Error); // SyscallError only
       return;

@@ -1,6 +1,6 @@
 // Sends keep-alive messages to the service manager (sd_watchdog_enabled(3)), only while events arrive through the
 // poller and its thread. A timer alone would continue in a daemon whose poller is broken.
-import { watch } from "../event/poller.ts";
+import { type Watch, watch } from "../event/poller.ts";
 import { readSome, writeSome } from "../file/byte-io.ts";
 import type { Fd } from "../file/fd.ts";
 import { openPipe } from "../process/pipe.ts";
@@ -12,7 +12,7 @@ export class Heartbeat {
   #isReceived = true;
 
   /** `listen` replaces the poller's watch() in tests. */
-  constructor(listen: typeof watch = watch) {
+  constructor(listen: (...words: Parameters<typeof watch>) => Watch = watch) {
     const [read, write] = openPipe();
     this.#write = write;
     listen(read, { read: true }, () => {

@@ -60,12 +60,35 @@ function firstReady(fd: Fd, interest: { read?: boolean; write?: boolean }): Prom
 
 test("descriptors are reported that are ready at the start, and that become ready later", async () => {
   using event = Fd.adopt(sys("eventfd2", 1, 0x80800));
-  expect(await firstReady(event, { read: true })).toEqual({ read: true, write: false, hangup: false, error: false });
+  expect(await firstReady(event, { read: true })).toEqual({
+    read: true,
+    readEnd: false,
+    write: false,
+    hangup: false,
+    error: false,
+  });
   expect(await firstReady(event, { read: true, write: true })).toMatchObject({ read: true, write: true });
   readSome(event);
   const later = firstReady(event, { read: true });
   writeSome(event, ONE);
   expect((await later).read).toBe(true);
+  expect(watchCount()).toBe(0);
+});
+
+test("what a descriptor is watched for can be changed; what is ready already is reported then", async () => {
+  using event = Fd.adopt(sys("eventfd2", 1, 0x80800));
+  const reports: Ready[] = [];
+  const watching = watch(event, {}, (ready) => reports.push(ready));
+  watching.change({ write: true });
+  await until(() => reports.length === 1, "the first report");
+  watching.change({ read: true });
+  await until(() => reports.length === 2, "the second report");
+  expect(reports.map(({ read, write }) => [read, write])).toEqual([
+    [false, true],
+    [true, false],
+  ]);
+  watching.stop();
+  watching.change({ write: true });
   expect(watchCount()).toBe(0);
 });
 

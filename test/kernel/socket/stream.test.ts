@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { watchCount } from "../../../src/kernel/event/poller.ts";
 import { type Fd, openPath, statFd } from "../../../src/kernel/file/fd.ts";
@@ -43,6 +44,62 @@ test("writes of one turn of the event loop arrive together, in order", async () 
   await until(() => right.seen.ends.length > 0, "the end");
   expect([left.seen.ends, right.seen.ends]).toEqual([[undefined], [undefined]]);
   expect(watchCount()).toBe(0);
+});
+
+/** Whether an epoll of this process watches the descriptor for writing. */
+function isWatchedForWriting({ number }: Fd): boolean {
+  const watched = (text: string) => new RegExp(`^tfd: +${number} events: +([0-9a-f]+)`, "m").exec(text)?.[1];
+  const masks = readdirSync("/proc/self/fdinfo").flatMap((fd) => {
+    try {
+      return watched(readFileSync(`/proc/self/fdinfo/${fd}`, "latin1")) ?? [];
+    } catch {
+      return []; // the descriptor of the directory
+    }
+  });
+  expect(masks.length).toBe(1);
+  return (Number.parseInt(masks[0] as string, 16) & EPOLLOUT) !== 0;
+}
+
+const EPOLLOUT = 4;
+
+test("the socket is watched for writing only while it takes no more, so that a peer that reads is no event", async () => {
+  const [a, b] = socketPair();
+  const left = recorder(a);
+  left.stream.write(Buffer.from("small"));
+  await until(() => left.seen.drains === 1, "the small message");
+  expect(isWatchedForWriting(a)).toBe(false);
+  left.stream.write(Buffer.alloc(2_000_000));
+  await until(() => isWatchedForWriting(a), "the full socket");
+  const right = recorder(b);
+  await until(() => right.text().length === 2_000_005, "all bytes");
+  await until(() => left.seen.drains === 2, "the empty queue");
+  expect(isWatchedForWriting(a)).toBe(false);
+  left.stream.close();
+  right.stream.close();
+});
+
+test("what follows a short read is not lost: more bytes, descriptors, the end", async () => {
+  const file = openPath("/dev/null", "read");
+  for (let round = 0; round < 200; round++) {
+    const [a, b] = socketPair();
+    const right = recorder(b);
+    const parts: [string, Fd[]][] = [
+      ["one", []],
+      ["two", [file]],
+      ["three", []],
+      ["four", [file]],
+    ];
+    for (const [at, [text, fds]] of parts.entries()) {
+      // Some of them arrive between two reads, others before the first.
+      if ((round >> at) % 2 === 0) await reported();
+      sendMessage(a, Buffer.from(text), fds);
+    }
+    a.close();
+    await until(() => right.seen.ends.length > 0, "the end");
+    expect([right.text(), right.seen.fds.length, right.seen.ends]).toEqual(["onetwothreefour", 2, [undefined]]);
+    closeAll(right.seen.fds);
+  }
+  file.close();
 });
 
 test("descriptors are sent with the first byte of their write, and closed in the sender", async () => {
