@@ -142,13 +142,14 @@ function dump<T>(socket: Fd, dumpRequest: DumpRequest<T>): T[] {
     check(trySys("sendto", socket.number, request, HEADER + bodySize, 0, 0, 0), "sendto");
     const rows: T[] = [];
     if (collect(socket, deadline, dumpRequest, rows)) return rows;
+    if (performance.now() > deadline) break;
   }
   throw new SyscallError("netlink", "EBUSY");
 }
 
 /**
  * Reads one reply to its end into `rows`; returns false where the table changed meanwhile. Throws `ENOBUFS` for more
- * rows than `most`, `ETIMEDOUT` where the reply is not complete at `deadline`.
+ * rows than `most`, `ETIMEDOUT` where a part of the reply has not come at `deadline`.
  */
 function collect<T>(socket: Fd, deadline: number, { wanted, most, read }: DumpRequest<T>, rows: T[]): boolean {
   let consistent = true;
@@ -170,19 +171,22 @@ function collect<T>(socket: Fd, deadline: number, { wanted, most, read }: DumpRe
   }
 }
 
-/** Receives the kernel's next packet; returns its size. Packets of other senders in the same network are dropped. */
+/**
+ * Receives the kernel's next packet; returns its size. Packets of other senders in the same network are dropped. The
+ * deadline is for packets that do not come: on a busy host, time passes in which this process does not run, or in which
+ * the kernel waits for its own locks.
+ */
 function receive(socket: Fd, deadline: number): number {
   for (;;) {
-    const leftMs = deadline - performance.now();
-    if (leftMs <= 0) throw new SyscallError("netlink", "ETIMEDOUT");
     senderSize.view.setUint32(0, sender.size, true);
     const size = trySys("recvfrom", socket.number, answer, answer.size, MSG_DONTWAIT | MSG_TRUNC, sender, senderSize);
-    if (size === EAGAIN) {
-      waitForAnswer(socket, leftMs);
+    if (size !== EAGAIN) check(size, "recvfrom");
+    if (size === EAGAIN || sender.view.getUint32(4, true) !== 0) {
+      const leftMs = deadline - performance.now();
+      if (leftMs <= 0) throw new SyscallError("netlink", "ETIMEDOUT");
+      if (size === EAGAIN) waitForAnswer(socket, leftMs);
       continue;
     }
-    check(size, "recvfrom");
-    if (sender.view.getUint32(4, true) !== 0) continue;
     if (size > answer.size) throw new SyscallError("netlink", "EMSGSIZE");
     return size;
   }

@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { expect, spyOn, test } from "bun:test";
 import { networkInterfaces } from "node:os";
 import { watch } from "../../../src/kernel/event/poller.ts";
 import { PidRef } from "../../../src/kernel/process/pidref.ts";
@@ -119,6 +119,22 @@ rootTest(
   },
   GUARD_MS,
 );
+
+test("an answer that is there is read, also where the time for it has passed meanwhile", () => {
+  using self = PidRef.of(process.pid);
+  using socket = openAddressSocket(self);
+  const expected = dumpAddresses(socket);
+  let nowMs = performance.now();
+  const clock = spyOn(performance, "now").mockImplementation(() => {
+    nowMs += 60_000;
+    return nowMs;
+  });
+  try {
+    expect(dumpAddresses(socket)).toEqual(expected);
+  } finally {
+    clock.mockRestore();
+  }
+});
 
 rootTest("a table that is too large is an error within the time limit, and watching it ends", async () => {
   await using sleeping = await startNamespaced(["--net"]);
