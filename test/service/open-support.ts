@@ -12,7 +12,7 @@ import { waitFor } from "../lib/wait-for.ts";
 const SYSTEMD = "org.freedesktop.systemd1";
 
 /** Commands that give a new mount namespace a devpts, and a bus at the usual path if one is passed. */
-function dressing(bus: TestBus | null): string {
+function dressing(bus: Pick<TestBus, "socket"> | null): string {
   const common = "mount -t devpts -o newinstance,ptmxmode=666,mode=620 inside /dev/pts && mount -t tmpfs inside /run";
   if (bus === null) return common;
   const socket = "/run/dbus/system_bus_socket";
@@ -52,7 +52,11 @@ export class TestMachine implements AsyncDisposable {
   }
 
   /** `kinds` are options of unshare(1). */
-  static async start(kinds: readonly string[], bus: TestBus | null, more = "true"): Promise<TestMachine> {
+  static async start(
+    kinds: readonly string[],
+    bus: Pick<TestBus, "socket"> | null,
+    more = "true",
+  ): Promise<TestMachine> {
     const script = `${dressing(bus)} && ${more} && cd / && exec sleep 1000`;
     const child = Bun.spawn(["unshare", ...kinds, "sh", "-c", script], { stdio: ["ignore", "ignore", "inherit"] });
     await waitFor(async () => {

@@ -2,6 +2,7 @@
 // simulated.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { createConnection, createServer } from "node:net";
 import { join } from "node:path";
 import type { BusClient } from "../../src/ipc/bus/client.ts";
 import type { VarlinkClient } from "../../src/ipc/varlink/client.ts";
@@ -299,6 +300,36 @@ describe.skipIf(!canRun)(`terminals and shells in machines${needsRoot}`, () => {
     guest.refusal = ["org.freedesktop.systemd1.UnitMasked", "Unit is masked."];
     expect(await errorOf(manager(bus, "OpenMachineLogin", "s", "full"))).toContain("UnitMasked: Unit is masked.");
     guest.refusal = null;
+  });
+
+  test("a bus that ends the connection instead of a greeting, as one that is restarted, is greeted again", async () => {
+    const path = join(daemon.runtime, "restarted-bus");
+    let endings = 0;
+    let connections = 0;
+    const server = createServer((client) => {
+      connections++;
+      if (endings-- > 0) {
+        client.destroy();
+        return;
+      }
+      const through = createConnection(guestBus.socket);
+      // Either side may close first.
+      for (const end of [client, through]) end.on("error", () => {});
+      client.pipe(through).pipe(client);
+    });
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    await using machine = await TestMachine.start(["--mount"], { socket: path });
+    await register(bus, "restarted", machine.pid);
+    const login = () => manager(bus, "OpenMachineLogin", "s", "restarted");
+    endings = 2;
+    const [pty] = (await login()) as [Fd];
+    pty.close();
+    expect(connections).toBe(3);
+    endings = Number.POSITIVE_INFINITY;
+    expect(await errorOf(login())).toContain("Disconnected: Connection terminated");
+    expect(connections).toBe(6);
+    await manager(bus, "UnregisterMachine", "s", "restarted");
+    server.close();
   });
 
   test(

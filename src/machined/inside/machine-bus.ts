@@ -29,6 +29,8 @@ const CALL_TIMEOUT_MS = 10_000;
  * greeting.
  */
 const RETRY_MS = 50;
+/** How often a bus is greeted that ends the connection instead of answering: one that is being restarted does that. */
+const GREETINGS = 3;
 
 /**
  * Runs `use` with a connection to the machine's bus, which is closed afterwards. For `.host` it is the daemon's own
@@ -67,7 +69,25 @@ async function inTime(machine: Machine, connection: BusConnection, call: BusCall
 
 async function connect(operations: Operations, machine: Machine, passesDescriptors: boolean): Promise<BusConnection> {
   const deadlineMs = performance.now() + GREETING_TIMEOUT_MS;
-  const socket = await openSocket(operations, machine, deadlineMs);
+  for (let tries = 1; ; tries++) {
+    const socket = await openSocket(operations, machine, deadlineMs);
+    try {
+      return await greet(socket, machine, deadlineMs, passesDescriptors);
+    } catch (error) {
+      const hasEnded = error instanceof BusError && error.errorName.endsWith(".Error.Disconnected");
+      if (tries === GREETINGS || !hasEnded) throw error;
+    }
+    await Bun.sleep(RETRY_MS);
+  }
+}
+
+/** Takes ownership of the socket. */
+async function greet(
+  socket: Fd,
+  machine: Machine,
+  deadlineMs: number,
+  passesDescriptors: boolean,
+): Promise<BusConnection> {
   // The machine's root is id 0 there, whichever user of the host that is.
   const handshake = new ClientHandshake(0, { passesDescriptors });
   // No reply has descriptors: the kernel closes those that the machine sends.
