@@ -2,6 +2,7 @@
 # scale.py COUNT   registers COUNT machines with the running machined, with the host's default limits, and lets them
 #                  end. Prints a JSON object with the measured values by name. Runs inside a bed; see scale.ts.
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -22,8 +23,9 @@ def manager():
     return dbus.Interface(bus.get_object(NAME, "/org/freedesktop/machine1", introspect=False), NAME + ".Manager")
 
 
+# The number of machines without the host itself.
 def machines():
-    return len(manager().ListMachines(timeout=CALL_SECONDS))
+    return len([row for row in manager().ListMachines(timeout=CALL_SECONDS) if row[0] != ".host"])
 
 
 def require_machines(wanted, when):
@@ -32,12 +34,21 @@ def require_machines(wanted, when):
         sys.exit(f"{found} machines {when}, {wanted} expected")
 
 
+def daemon():
+    return int(subprocess.run(["systemctl", "show", "-P", "MainPID", UNIT], capture_output=True, text=True).stdout)
+
+
+# The processor time of the daemon's threads until now.
+def daemon_cpu_ms():
+    fields = open(f"/proc/{daemon()}/stat").read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+
+
 # The memory of the daemon some seconds after its last call: it has collected garbage, and its engine has given the
 # memory back to the system.
 def memory_mib():
     time.sleep(SETTLED_SECONDS)
-    pid = int(subprocess.run(["systemctl", "show", "-P", "MainPID", UNIT], capture_output=True, text=True).stdout)
-    for line in open(f"/proc/{pid}/status"):
+    for line in open(f"/proc/{daemon()}/status"):
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) / 1024
     sys.exit("the daemon has no RssAnon")
@@ -76,6 +87,7 @@ figures["memory-before"] = memory_mib()
 
 leaders = []
 start = time.perf_counter()
+cpu_before = daemon_cpu_ms()
 for i in range(COUNT):
     # Without the standard streams of this script, so that its output ends when it fails, even if these processes run.
     leader = subprocess.Popen(["/bin/sleep", "infinity"], start_new_session=True, stdin=subprocess.DEVNULL,
@@ -84,6 +96,7 @@ for i in range(COUNT):
     manager().CreateMachine(f"many-{i}", dbus.Array([], signature="y"), "bench", "container", dbus.UInt32(leader.pid), "",
                             dbus.Array([], signature="(sv)"))
 figures["create"] = COUNT / (time.perf_counter() - start)
+figures["create-cpu"] = (daemon_cpu_ms() - cpu_before) / COUNT
 require_machines(COUNT, "after registering them")
 
 figures["list"] = statistics.median(taken_ms(listed) for _ in range(5))

@@ -9,6 +9,7 @@ const MEASURE_SECONDS = 900;
 /** Title and unit of each figure. */
 const ROWS: Readonly<Record<string, readonly [title: string, unit: string]>> = {
   create: ["CreateMachine, one after the other", "/s"],
+  "create-cpu": ["processor time of the daemon for each", "ms"],
   list: ["`machinectl list`", "ms"],
   ListMachines: ["ListMachines", "ms"],
   restart: ["restart, until ListMachines answers", "ms"],
