@@ -1,4 +1,5 @@
 // The status of files: statx(2).
+import { UINT64_MAX } from "../../base/text/format.ts";
 import {
   AT_EMPTY_PATH,
   AT_FDCWD,
@@ -112,15 +113,13 @@ function readTime(at: number): bigint {
   return statx.view.getBigInt64(at, true) * 1_000_000_000n + BigInt(statx.view.getUint32(at + 8, true));
 }
 
-const USEC_MAX = 0xffff_ffff_ffff_ffffn;
-
 /**
  * Returns a time of a file in µs as the interfaces have it, which know no sign: 0, "not known", for one before 1970 or
  * beyond 64 bits. Any file may have one: archives and touch(1) set it.
  */
 export function usecOfTime(ns: bigint): bigint {
   const usec = ns / 1000n;
-  return usec < 0n || usec >= USEC_MAX ? 0n : usec;
+  return usec < 0n || usec >= UINT64_MAX ? 0n : usec;
 }
 
 /** Returns a device number as mknod(2) takes it: 12 bits of the major and 20 of the minor number. */

@@ -11,7 +11,7 @@ import { numberOf, type SyscallName } from "./numbers.ts";
 
 export { isErrno, SyscallError, unlessErrno, unlessSyscallError } from "./error.ts";
 
-/** An argument: a number, a 64-bit number, or memory (whose address is passed). */
+/** An argument: an integer below 2^53, one of 32 bits where it is negative, or memory (whose address is passed). */
 export type SyscallArgument = number | bigint | Pinned;
 
 // biome-ignore format: one instruction a line

@@ -36,20 +36,19 @@ export async function openOutput(
   source: Fd | null = null,
 ): Promise<Output> {
   if (path === undefined || path === "" || path === "-") return standardOutput(kind);
+  using owner = new DisposableStack();
   const target = await openExisting(resolve(path));
   if (target === null) return stageAt(targetOfLinks(resolve(path)), null);
+  owner.use(target);
   const status = statFd(target);
   const isNamed = status.kind === "regular" && isSame(pathOf(target), status);
   const stage = isNamed && !status.isMountPoint ? replacement(pathOf(target), status) : null;
-  if (stage !== null) {
-    target.close();
-    return stage;
-  }
+  if (stage !== null) return stage;
   if (source !== null && isSameFile(statFd(source), status)) {
-    target.close();
     throw new ErrnoError("EINVAL", `Cannot export to '${path}': it is the image itself.`);
   }
   if (status.kind === "regular") setLength(target, 0);
+  owner.move();
   return { file: target, done: () => {}, [Symbol.dispose]: () => target.close() };
 }
 
