@@ -219,8 +219,8 @@ export class SocketStream implements Disposable {
   }
 
   /**
-   * Reads what is available. `isOpen`: the peer had not shut down sending when the event came, so that a read that
-   * returns less than it could has returned all. More bytes, or the end, are another event.
+   * Reads what is available. `isOpen`: the peer had not shut down sending when the event came, so that a read from a
+   * trusted peer that returns less than it could has returned all. More bytes, or the end, are another event.
    */
   #read(isOpen = false): void {
     let bytes = 0;
@@ -243,8 +243,11 @@ export class SocketStream implements Disposable {
         return;
       }
       bytes += received.bytes;
-      // A read stops behind bytes with descriptors, also where there are more.
-      const isAll = isOpen && received.bytes < incoming.size && received.fds.length === 0 && !received.areLost;
+      // A read stops behind bytes with descriptors, also where there are more, and before out-of-band bytes, which only
+      // a peer that is not trusted sends.
+      const isTrusted = this.#takesDescriptors > 0;
+      const isShort = received.bytes < incoming.size && received.fds.length === 0 && !received.areLost;
+      const isAll = isOpen && isTrusted && isShort;
       if (received.areLost === true) this.#handlers.lost?.();
       this.#deliver(Buffer.from(incoming.bytes.subarray(0, received.bytes)), received.fds);
       if (isAll) return;

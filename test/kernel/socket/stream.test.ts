@@ -3,10 +3,11 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { watchCount } from "../../../src/kernel/event/poller.ts";
 import { type Fd, openPath, statFd } from "../../../src/kernel/file/fd.ts";
-import { receiveBytes } from "../../../src/kernel/socket/receive.ts";
+import { readInLine, receiveBytes } from "../../../src/kernel/socket/receive.ts";
 import { SocketStream, type StreamHandlers } from "../../../src/kernel/socket/stream.ts";
 import { acceptPeer, listenUnix, receiveMessage, sendMessage, socketPair } from "../../../src/kernel/socket/unix.ts";
 import { pin } from "../../../src/kernel/syscall/mem.ts";
+import { sys } from "../../../src/kernel/syscall/sys.ts";
 import { descriptorsTo, expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
 import { havePrograms } from "../../lib/programs.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
@@ -100,6 +101,32 @@ test("what follows a short read is not lost: more bytes, descriptors, the end", 
     closeAll(right.seen.fds);
   }
   file.close();
+});
+
+test("bytes behind out-of-band bytes, at which a read stops, are read", async () => {
+  const MSG_OOB = 1;
+  const [a, b] = socketPair();
+  readInLine(b.number);
+  let text = "";
+  const stream = new SocketStream(b, {
+    data: (bytes) => {
+      text += bytes.toString();
+    },
+    end: () => {},
+  });
+  await reported();
+  const bytes = pin(3);
+  for (const [part, flags] of [
+    ["one", 0],
+    ["two", MSG_OOB],
+    ["six", 0],
+  ] as const) {
+    bytes.bytes.write(part);
+    sys("sendto", a.number, bytes, 3, flags);
+  }
+  await until(() => text === "onetwosix", "all bytes");
+  stream.close();
+  a.close();
 });
 
 test("descriptors are sent with the first byte of their write, and closed in the sender", async () => {
