@@ -7,14 +7,16 @@ import { Count } from "./lib/count.ts";
 import {
   DEFAULT_TREES,
   isRoot,
+  makeTrees,
   prepareBeds,
+  provideBedPrograms,
   provideReleaseTestPrograms,
   provideTestPrograms,
   setAside,
   TREES,
   type Tree,
 } from "./lib/host-suite.ts";
-import { forwardSignals, runCheck, runFolder, TOP } from "./lib/run-tests.ts";
+import { forwardSignals, printHeading, runCheck, runFolder, TOP } from "./lib/run-tests.ts";
 
 const HELP = `usage: test/run.ts check | services | all | host [--bed=TREE]… | environments [--bed=TREE]… | release [--bed=TREE]…
 
@@ -61,7 +63,6 @@ async function fuzz(count: Count): Promise<void> {
 
 /** Runs folders one after the other, then the fuzzer; the tests of services mostly wait, and run at the same time. */
 async function withServices(count: Count, folders: readonly string[]): Promise<void> {
-  await provideTestPrograms();
   const oneByOne = async () => {
     for (const folder of folders) await runLabelled(count, folder);
     await fuzz(count);
@@ -71,7 +72,7 @@ async function withServices(count: Count, folders: readonly string[]): Promise<v
 }
 
 function buildExecutable(count: Count): string | null {
-  console.log("== build");
+  printHeading("build");
   try {
     const executable = build();
     count.note("build", true);
@@ -83,10 +84,14 @@ function buildExecutable(count: Count): string | null {
   }
 }
 
-async function host(count: Count, folder: string, trees: readonly Tree[]): Promise<void> {
+/** Why beds of some trees cannot be booted; null where they can. */
+type BedsReason = string | null;
+
+/** Runs the tests of a folder in all beds at the same time, when `beds` are ready. */
+async function host(count: Count, folder: string, trees: readonly Tree[], beds: Promise<BedsReason>): Promise<void> {
   const executable = buildExecutable(count);
+  const reason = await beds;
   if (executable === null) return;
-  const reason = await prepareBeds(trees);
   if (reason !== null) {
     leaveOutBeds(count, folder, reason);
     return;
@@ -104,6 +109,17 @@ async function host(count: Count, folder: string, trees: readonly Tree[]): Promi
 function leaveOutBeds(count: Count, what: string, reason: string): void {
   count.leftOut.push(`${what}: ${reason}`);
   if (inCi) count.note(`${what}: ${reason}`, false);
+}
+
+/** Runs all tests. The trees of beds are made meanwhile, which takes minutes on a new machine. */
+async function all(count: Count, trees: readonly Tree[]): Promise<void> {
+  // One after the other: apt-get runs once at a time.
+  await provideTestPrograms();
+  const missing = await provideBedPrograms();
+  const beds = missing === null ? makeTrees(trees) : Promise.resolve(missing);
+  await checkText(count);
+  await withServices(count, ["test/unit", "test/kernel", "test/contract"]);
+  await host(count, "test/host", trees, beds);
 }
 
 /** One bed after the other, because the executables of a release are large. */
@@ -143,14 +159,13 @@ async function main(args: string[]): Promise<number> {
   const count = new Count();
   if (!isRoot) count.leftOut.push(`all tests that need root: this is user ${process.geteuid?.()}`);
   if (what === "check") await check(count);
-  if (what === "services") await withServices(count, ["test/kernel"]);
-  if (what === "all") {
-    await checkText(count);
-    await withServices(count, ["test/unit", "test/kernel", "test/contract"]);
+  if (what === "services") {
+    await provideTestPrograms();
+    await withServices(count, ["test/kernel"]);
   }
   const trees = beds.length > 0 ? beds : DEFAULT_TREES;
-  if (what === "all" || what === "host") await host(count, "test/host", trees);
-  if (what === "environments") await host(count, "test/environments", trees);
+  if (what === "all") await all(count, trees);
+  if (what === "host" || what === "environments") await host(count, `test/${what}`, trees, prepareBeds(trees));
   if (what === "release") await release(count, beds.length > 0 ? beds : ALL_TREES);
   count.report();
   return count.failed.length > 0 ? 1 : 0;

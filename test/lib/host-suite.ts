@@ -60,17 +60,26 @@ export async function provideReleaseTestPrograms(): Promise<void> {
   await provide(RELEASE_TEST_PROGRAMS);
 }
 
-/** Makes the trees of beds; returns the reason if that is not possible, else null. */
-export async function prepareBeds(trees: readonly Tree[]): Promise<string | null> {
+/** Installs the programs for beds; returns the reason if beds cannot be made, else null. */
+export async function provideBedPrograms(): Promise<string | null> {
   if (!isRoot) return "booting a bed needs root";
   const missing = await provide(BED_PROGRAMS);
-  if (missing.length > 0) return `${missing.join(", ")} not found, and there is no apt-get that could install it`;
+  return missing.length > 0 ? `${missing.join(", ")} not found, and there is no apt-get that could install it` : null;
+}
+
+/** Makes the trees of beds that are not cached; returns the reason if that is not possible, else null. */
+export async function makeTrees(trees: readonly Tree[]): Promise<string | null> {
   for (const tree of trees) {
     if ((await runCommand([BED, "create", tree], { timeoutMs: 15 * 60_000 })) !== 0) {
       return `the bed ${tree} could not be made (see above)`;
     }
   }
   return null;
+}
+
+/** Installs what beds need and makes their trees; returns the reason if that is not possible, else null. */
+export async function prepareBeds(trees: readonly Tree[]): Promise<string | null> {
+  return (await provideBedPrograms()) ?? makeTrees(trees);
 }
 
 /**

@@ -24,6 +24,12 @@ export function forwardSignals(): void {
   }
 }
 
+/** Prints what begins, and how long this program has run. */
+export function printHeading(what: string): void {
+  const seconds = Math.floor(performance.now() / 1000);
+  console.log(`== ${what} (after ${Math.floor(seconds / 60)} min ${seconds % 60} s)`);
+}
+
 interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly timeoutMs?: number;
@@ -82,7 +88,7 @@ async function forLines(
 
 /** Runs a command as one test; returns whether it succeeded. */
 export async function runCheck(count: Count, name: string, command: string[], options?: RunOptions): Promise<boolean> {
-  console.log(`== ${name}`);
+  printHeading(name);
   const ok = (await runCommand(command, options)) === 0;
   count.note(name, ok);
   return ok;
@@ -135,7 +141,7 @@ export async function runFolder(count: Count, folder: string, options: RunOption
   const { label = basename(folder) } = options;
   const title = label === basename(folder) ? folder : `${folder} (${label})`;
   if (files.length === 0) return;
-  console.log(`== ${title}: ${files.length} ${files.length === 1 ? "file" : "files"}`);
+  printHeading(`${title}: ${files.length} ${files.length === 1 ? "file" : "files"}`);
   const { code, cases, durations, leftOut, errors } = await runFiles(files, options);
   count.leftOut.push(...leftOut);
   const slowest = durations.slice(0, SLOWEST);
@@ -189,7 +195,7 @@ function resultsOf({ path, name: file }: NamedFile, cases: FileResults["cases"])
 }
 
 async function runAgain(count: Count, file: NamedFile, options: RunOptions): Promise<readonly string[] | null> {
-  console.log(`== ${file.name} again`);
+  printHeading(`${file.name} again`);
   const { code, cases, leftOut } = await runFiles([file.path], options);
   const results = resultsOf(file, cases);
   if (code !== 0 || results.failed.length > 0) return null;
