@@ -151,6 +151,42 @@ for (const [what, headers] of [
   }
 }
 
+rootTest(
+  "a token that expires before it is used is asked for again, a refused password is not sent again",
+  async () => {
+    const manifest = imageOf("short", "short");
+    tag("short", manifest);
+    guard("short", (given) => given !== null, [["WWW-Authenticate", `Bearer realm="${server.url("token")}"`]]);
+    const [layer] = (JSON.parse(manifest.bytes.toString()) as { layers: { digest: string }[] }).layers;
+    const blob = server.pages[`v2/short/blobs/${layer?.digest}`] as { answer: (request: Request) => Response };
+    const used: (string | null)[] = [];
+    let wanted = "Bearer 3";
+    server.pages[`v2/short/blobs/${layer?.digest}`] = {
+      answer: (request) => {
+        const given = request.headers.get("authorization");
+        used.push(given);
+        return blob.answer(given === wanted ? request : new Request(request.url));
+      },
+    };
+    let tokens = 0;
+    server.pages["token"] = { answer: () => Response.json({ token: `${++tokens}` }) };
+    expect(await content(`${host}/short`)).toBe("short");
+    expect(used).toEqual(["Bearer 1", "Bearer 2", "Bearer 3"]);
+    wanted = "none";
+    tokens = 0;
+    used.length = 0;
+    expect(await content(`${host}/short`)).toContain("Access to image requires authentication.");
+    expect(used).toEqual(["Bearer 1", "Bearer 2", "Bearer 3", "Bearer 4"]);
+    used.length = 0;
+    delete server.pages["token"];
+    const offers: [string, string][] = [["WWW-Authenticate", 'Basic realm="x"']];
+    guard("short", () => false, offers);
+    const before = server.requests.length;
+    expect(await content(`${host}/short`, withLogin)).toContain("Access to image requires authentication.");
+    expect(server.requests.length).toBe(before + 2);
+  },
+);
+
 rootTest("a registry that offers Basic and Bearer gets the password where no token can be got", async () => {
   for (const bearer of [
     'Bearer realm="http://127.0.0.1:1/token"',

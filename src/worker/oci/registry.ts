@@ -12,6 +12,9 @@ import { type Challenge, parseChallenges } from "./challenge.ts";
 
 const TOKEN_LIMIT_BYTES = 1 << 20;
 const CLIENT = "machined";
+const BEARER = "Bearer ";
+/** How many tokens a request asks for, one after the other, before their refusal is an error. */
+const MOST_TOKENS = 3;
 
 /** The purpose of a client, and its source of credentials. */
 export interface RegistryUse {
@@ -50,21 +53,29 @@ export class OciRegistry {
 
   /** Sends a request to an address of this registry, with credentials when it requires them. */
   readonly get = async (url: string, request: HttpRequest): Promise<HttpReply> => {
-    const known = this.#authorization;
-    const reply = await httpGet(url, this.#authorized(request));
-    if (reply.status !== 401 || new URL(url).origin !== reply.url.origin) return reply;
-    const challenge = reply.headers.get("www-authenticate");
-    reply.body[Symbol.dispose]();
-    // Many layers are requested at once: the first request gets the token for all.
-    if (this.#authorization === known) {
-      this.#asking ??= this.#answer(challenge ?? "").finally(() => {
+    for (let refusals = 0; ; ) {
+      const known = this.#authorization;
+      const reply = await httpGet(url, this.#authorized(request));
+      if (reply.status !== 401 || new URL(url).origin !== reply.url.origin) return reply;
+      // A token may expire again before it is used; a password that was refused is not sent again.
+      refusals++;
+      if (refusals > 1 && (refusals > MOST_TOKENS || known?.startsWith(BEARER) !== true)) return reply;
+      const challenge = reply.headers.get("www-authenticate");
+      reply.body[Symbol.dispose]();
+      await this.#renew(known, challenge ?? "");
+    }
+  };
+
+  /** Gets another authorization in place of `refused`, unless that was done meanwhile: all layers share one. */
+  async #renew(refused: string | null, challenge: string): Promise<void> {
+    if (this.#authorization === refused) {
+      this.#asking ??= this.#answer(challenge).finally(() => {
         this.#asking = null;
       });
       this.#authorization = await this.#asking;
     }
     if (this.#authorization === null) throw this.#unknown();
-    return httpGet(url, this.#authorized(request));
-  };
+  }
 
   #unknown(): ErrnoError {
     if (!this.#pushes) return new ErrnoError("ENOKEY", "Access to image requires authentication.");
@@ -88,7 +99,7 @@ export class OciRegistry {
     const mayBeBasic = hasBasic && credentials !== null && credentials.user !== IDENTITY_TOKEN;
     if (bearer === undefined) return mayBeBasic ? basic(credentials) : null;
     try {
-      return `Bearer ${await this.#token(bearer.parameters, credentials)}`;
+      return `${BEARER}${await this.#token(bearer.parameters, credentials)}`;
     } catch (error) {
       if (!mayBeBasic) throw error;
       log("debug", `No token, using the password: ${error instanceof Error ? error.message : String(error)}`);
