@@ -5,6 +5,7 @@ import type { VarlinkResult, VarlinkValue } from "../../api/varlink-table.ts";
 import { errnoNameOf, MachinedError } from "../../base/error.ts";
 import { formatId } from "../../base/id128.ts";
 import { plainInteger } from "../../base/text/json.ts";
+import { Turns } from "../../base/turns.ts";
 import { Reply } from "../../ipc/varlink/binding.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
 import { VSOCK_CID_ANY } from "../../registry/machine/description.ts";
@@ -38,28 +39,31 @@ export const describeMachines = defineAction({
     subject === null ? describeAll(daemon, metadata, more) : describeMachine(daemon, subject, metadata),
 });
 
+/** How long machines are described before other callers have their turn. */
+const SLICE_MS = 4;
+
 async function describeAll(daemon: Daemon, metadata: Metadata, more: boolean): Promise<Descriptions> {
   if (!more) throw new MachinedError("ExpectedMore", "Expected the 'more' flag");
   const machines = Array.from(daemon.registry.list());
   if (machines.length === 0) throw noSuchMachine();
-  return {
-    [Reply.many]: await sideBySide(machines.map((machine) => () => describeMachine(daemon, machine, metadata))),
-  };
-}
-
-/** Runs all at the same time, so that several machines that do not answer take no longer than one. */
-function sideBySide(
-  asks: readonly (() => Description | Promise<Description>)[],
-): readonly Description[] | Promise<readonly Description[]> {
+  if (metadata === "no") return { [Reply.many]: machines.map((machine) => rowOf(machine, {})) };
   const rows: (Description | Promise<Description>)[] = [];
-  try {
-    for (const ask of asks) rows.push(ask());
-  } catch (error) {
-    void Promise.allSettled(rows);
-    throw error;
+  const turns = new Turns(SLICE_MS);
+  for (const machine of machines) {
+    // It may have been removed in an earlier turn.
+    if (daemon.registry.find(machine.name) !== machine) continue;
+    const row = describeMachine(daemon, machine, metadata);
+    rows.push(row);
+    // All run at the same time, so that several machines that do not answer take no longer than one. The first error is
+    // thrown at the end.
+    if (row instanceof Promise) row.catch(() => {});
+    // Not awaited otherwise: a thousand machines must not cost a thousand promises.
+    if (turns.isOver) await turns.pass();
   }
-  // Rows without metadata are no promises: a thousand of them must not cost a thousand promises.
-  return rows.some((row) => row instanceof Promise) ? Promise.all(rows) : (rows as Description[]);
+  if (rows.length === 0) throw noSuchMachine();
+  return {
+    [Reply.many]: rows.some((row) => row instanceof Promise) ? await Promise.all(rows) : (rows as Description[]),
+  };
 }
 
 let boot: string | null = null;

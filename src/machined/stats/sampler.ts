@@ -1,6 +1,7 @@
 // Samples of the usage of all machines. A request starts a new sample where the last one is too old. It is taken in
 // slices, so that a thousand machines do not block the loop; concurrent requests share it. The files of the machines
 // stay open between samples while requests keep coming.
+import { Turns } from "../../base/turns.ts";
 import { openFilesLimit } from "../../ipc/peers.ts";
 import { type CgroupMounts, cgroupMounts } from "../../kernel/cgroup/mount.ts";
 import { unlessSyscallError } from "../../kernel/syscall/sys.ts";
@@ -127,14 +128,12 @@ export class Sampler implements Disposable {
     const startMs = performance.now();
     const machines: MachineUsage[] = [];
     this.#newcomers.clear();
-    let sliceMs = startMs;
+    const turns = new Turns(SLICE_MS);
     // A copy: machines are added and removed between two slices.
     for (const machine of Array.from(this.#registry.list())) {
       if (machine.isHost) continue;
       this.#measureInto(machines, machine);
-      if (performance.now() - sliceMs < SLICE_MS) continue;
-      await new Promise<void>((resolve) => setImmediate(resolve));
-      sliceMs = performance.now();
+      if (turns.isOver) await turns.pass();
     }
     const atMs = performance.now();
     const sample = this.#updated({ realtimeUsec: realtimeUsec(), durationMs: atMs - startMs, machines });

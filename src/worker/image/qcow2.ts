@@ -6,10 +6,11 @@
 import { readSync } from "node:fs";
 import { inflateRawSync, zstdDecompressSync } from "node:zlib";
 import { ErrnoError } from "../../base/error.ts";
+import type { Turns } from "../../base/turns.ts";
 import { type Fd, statFd } from "../../kernel/file/fd.ts";
 import { type Attempt, attemptOn } from "../../kernel/file/foreign-answer.ts";
 import { type Spending, transferBudget } from "../program/budget.ts";
-import { Turns } from "../stream/archive.ts";
+import { workerTurns } from "../stream/archive.ts";
 import { zstdFrameLength } from "../stream/compression-zstd.ts";
 import { setLength } from "../untar/calls.ts";
 import { writeSparse } from "./write-raw.ts";
@@ -167,7 +168,7 @@ export async function convertQcow2(
   const fileBytes = attemptFor(source)(() => statFd(source).size);
   const header = readHeader(source, fileBytes);
   const { clusterBytes, l1Entries, l1Offset } = header;
-  const turns = new Turns();
+  const turns = workerTurns();
   const used = new Used(fileBytes, target);
   setLength(target, header.size);
   for (let first = 0; first < l1Entries; first += L1_STEP) {

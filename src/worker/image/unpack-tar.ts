@@ -9,7 +9,7 @@ import { removeTree } from "../../kernel/tree/remove.ts";
 import { rawOf } from "../../kernel/tree/tree.ts";
 import { transferBudget } from "../program/budget.ts";
 import type { WorkerOptions } from "../program/options.ts";
-import { type Chunks, Turns } from "../stream/archive.ts";
+import { type Chunks, workerTurns } from "../stream/archive.ts";
 import { giveBack } from "../stream/chunk-memory.ts";
 import { decompress } from "../stream/compression.ts";
 import type { TarTarget } from "../tar/entry.ts";
@@ -60,7 +60,7 @@ export async function unpackPlainTar(
 ): Promise<void> {
   const spending = transferBudget.part(top, { limitBytes });
   using unpacker = new Unpacker(top, { ...options, spending }, target);
-  const turns = new Turns();
+  const turns = workerTurns();
   let decoded = 0;
   for await (const chunk of source) {
     decoded += chunk.length;

@@ -14,7 +14,7 @@ import { type Attempt, attemptOn } from "../../kernel/file/foreign-answer.ts";
 import { SyscallError, trySys, unlessSyscallError } from "../../kernel/syscall/sys.ts";
 import { dataSteps, shareSteps } from "../../kernel/tree/copy-file.ts";
 import { type SpaceLimits, transferBudget } from "../program/budget.ts";
-import { type Chunks, Turns } from "../stream/archive.ts";
+import { type Chunks, workerTurns } from "../stream/archive.ts";
 import { giveBack } from "../stream/chunk-memory.ts";
 import { setFileTime, setLength } from "../untar/calls.ts";
 
@@ -84,7 +84,7 @@ export async function writeRaw(
   limitBytes = Number.POSITIVE_INFINITY,
 ): Promise<number> {
   const guard = transferBudget.part(target.file, { limitBytes });
-  const turns = new Turns();
+  const turns = workerTurns();
   let size = 0;
   for await (const chunk of source) {
     if (size + chunk.length > Math.min(target.sizeMax, limitBytes)) {
@@ -141,7 +141,7 @@ async function eachStep<Step, Result>(
   attempt: Attempt,
   onStep: (step: Step) => void,
 ): Promise<Result> {
-  const turns = new Turns();
+  const turns = workerTurns();
   for (;;) {
     const step = attempt(() => steps.next());
     if (step.done === true) return step.value;

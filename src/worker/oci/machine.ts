@@ -12,7 +12,7 @@ import { unpackOptions } from "../image/unpack-tar.ts";
 import { transferBudget } from "../program/budget.ts";
 import { log } from "../program/log.ts";
 import type { WorkerOptions } from "../program/options.ts";
-import { Turns } from "../stream/archive.ts";
+import { workerTurns } from "../stream/archive.ts";
 import { type PackPolicy, tarChunks } from "../tar/pack.ts";
 import { tryMakeDirectory } from "../untar/calls.ts";
 import { Unpacker } from "../untar/unpacker.ts";
@@ -81,7 +81,7 @@ async function mergeInto(
   options: WorkerOptions,
   reading: PackPolicy = {},
 ): Promise<void> {
-  const turns = new Turns();
+  const turns = workerTurns();
   const policy = { ...unpackOptions(options), ...MERGE_OPTIONS, spending: transferBudget.part(top) };
   using unpacker = new Unpacker(top, policy, (untar) => new MergeTarget(untar));
   for (const name of names) {

@@ -9,7 +9,7 @@ import { textOf } from "../../kernel/tree/tree.ts";
 import { Stage } from "../image/stage.ts";
 import { transferBudget } from "../program/budget.ts";
 import { log } from "../program/log.ts";
-import { Turns } from "../stream/archive.ts";
+import { workerTurns } from "../stream/archive.ts";
 import { compress } from "../stream/compression.ts";
 import type { PackPolicy } from "../tar/pack.ts";
 import type { PushedLayer } from "./image-config.ts";
@@ -99,7 +99,7 @@ export async function packLayer(
 }
 
 async function* hashed(archive: Iterable<Buffer>, hash: Bun.CryptoHasher): AsyncGenerator<Buffer> {
-  const turns = new Turns();
+  const turns = workerTurns();
   let size = 0;
   for (const chunk of archive) {
     size += chunk.length;

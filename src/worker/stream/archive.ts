@@ -3,26 +3,21 @@
 import { read as readAsync } from "node:fs";
 import { promisify } from "node:util";
 import { ErrnoError } from "../../base/error.ts";
+import { Turns } from "../../base/turns.ts";
 import { type Fd, kindOfFd } from "../../kernel/file/fd.ts";
 import { widenPipe } from "../../kernel/process/pipe.ts";
 import { CHUNK, endLoan, giveBack, lendChunk, lendChunkInParts } from "./chunk-memory.ts";
 
 export type Chunks = AsyncIterable<Buffer>;
 
-/** How long work may continue before it yields to signals, timers and worker threads. */
+/** How long work may continue before it yields. */
 const TURN_MS = 1;
 
 const readLater = promisify(readAsync);
 
-/** Yields to other tasks of the loop at intervals. */
-export class Turns {
-  #since = performance.now();
-
-  async pass(): Promise<void> {
-    if (performance.now() - this.#since < TURN_MS) return;
-    await new Promise<void>((resolve) => setImmediate(resolve));
-    this.#since = performance.now();
-  }
+/** Yields to signals, timers and worker threads at intervals. */
+export function workerTurns(): Turns {
+  return new Turns(TURN_MS);
 }
 
 const NOT_NOW_MS = 2;

@@ -11,7 +11,7 @@ import { copyOrigin, copyRaw } from "../image/write-raw.ts";
 import { log } from "../program/log.ts";
 import type { CommandLine, WorkerOptions } from "../program/options.ts";
 import { Progress } from "../program/progress.ts";
-import { type Chunks, readChunks, Turns } from "../stream/archive.ts";
+import { type Chunks, readChunks, workerTurns } from "../stream/archive.ts";
 import { compress, requireCompression } from "../stream/compression.ts";
 import { writeStream } from "../stream/write-chunks.ts";
 import { tarChunks } from "../tar/pack.ts";
@@ -41,7 +41,7 @@ function exportProgress(total: number): (bytes: number) => void {
 
 async function* counted(source: Iterable<Buffer> | Chunks, total: number): AsyncGenerator<Buffer> {
   const report = exportProgress(total);
-  const turns = new Turns();
+  const turns = workerTurns();
   let bytes = 0;
   for await (const chunk of source) {
     bytes += chunk.length;
