@@ -29,6 +29,8 @@ export class PidRef implements Disposable {
   /** The inode number of the pidfd, which is not reused during a boot; null before Linux 6.9. */
   readonly id: bigint | null;
   readonly #startTicks: bigint;
+  /** Whether the pidfd itself is, or was, watched. */
+  #isWatched = false;
 
   private constructor(pid: number, pidfd: Fd | null) {
     this.pid = pid;
@@ -143,15 +145,21 @@ export class PidRef implements Disposable {
     if (!this.isAlive()) throw new SyscallError("process", "ESRCH", String(this.pid));
   }
 
-  /** Calls `callback` once when the process exits; in the next turn of the event loop where it has already. */
+  /**
+   * Calls `callback` once when the process exits; in the next turn of the event loop where it has already. The watch
+   * ends with this reference.
+   */
   onExit(callback: () => void): Watch {
     if (this.pidfd === null) return this.#onExitByTimer(callback);
-    // A descriptor of its own, because a descriptor can be watched only once, and the watch may outlive this reference.
-    const own = this.pidfd.duplicate();
+    // A descriptor can be watched only once: further watches have one of their own. Most references have one watch, and
+    // there is one reference for each machine.
+    const own = this.#isWatched ? this.pidfd.duplicate() : null;
     try {
-      return new ExitWatch(own, callback);
+      const made = new ExitWatch(this.pidfd, own, callback);
+      this.#isWatched = true;
+      return made;
     } catch (error) {
-      own.close();
+      own?.close();
       // The limit of epoll, or no memory.
       if (!isErrno(error, "ENOSPC", "ENOMEM")) throw error;
       return this.#onExitByTimer(callback);
@@ -173,20 +181,22 @@ export class PidRef implements Disposable {
   }
 }
 
-/** Calls `callback` when the process of a pidfd exits. Owns the pidfd. */
+/** Calls `callback` when the process of a pidfd exits. It watches and owns the descriptor `own`, if there is one. */
 class ExitWatch implements Watch {
-  readonly #pidfd: Fd;
+  readonly #watch: Watch;
+  readonly #own: Fd | null;
 
-  constructor(pidfd: Fd, callback: () => void) {
-    this.#pidfd = pidfd;
-    watch(pidfd, { read: true }, () => {
+  constructor(pidfd: Fd, own: Fd | null, callback: () => void) {
+    this.#own = own;
+    this.#watch = watch(own ?? pidfd, { read: true }, () => {
       this.stop();
       callback();
     });
   }
 
   stop(): void {
-    this.#pidfd.close();
+    this.#watch.stop();
+    this.#own?.close();
   }
 
   [Symbol.dispose](): void {

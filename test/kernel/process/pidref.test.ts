@@ -36,6 +36,33 @@ test("a reference identifies its process, and reports its exit", async () => {
   expect(watchCount()).toBe(watchesBefore);
 });
 
+test("the first watch of an exit needs no descriptor; watches end with their reference, and do not close it", async () => {
+  const child = sleeper();
+  {
+    using first = PidRef.of(child.pid);
+    first.onExit(() => {}); // opens the poller's own descriptors
+  }
+  const before = openDescriptors();
+  const watchesBefore = watchCount();
+  let exits = 0;
+  {
+    using ref = PidRef.of(child.pid);
+    ref.onExit(() => exits++);
+    expect(openDescriptors()).toBe(before + (ref.pidfd === null ? 0 : 1));
+  }
+  expect(watchCount()).toBe(watchesBefore);
+  expectNothingLeft(before);
+  using ref = PidRef.of(child.pid);
+  for (let count = 0; count < MANY; count++) ref.onExit(() => exits++).stop();
+  const twice = [ref.onExit(() => (exits += 100)), ref.onExit(() => (exits += 100))];
+  ref.kill(9);
+  await child.exited;
+  await until(() => exits === 200, "both notices");
+  for (const one of twice) one.stop();
+  expect(ref.isAlive()).toBe(false);
+  expect(watchCount()).toBe(watchesBefore);
+});
+
 test("references to the same process are equal, those to different processes are not", async () => {
   const [first, second] = [sleeper(), sleeper()];
   using ref = PidRef.of(first.pid);
