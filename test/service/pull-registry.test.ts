@@ -151,6 +151,20 @@ for (const [what, headers] of [
   }
 }
 
+rootTest("a redirect to another host gets no login, and one from there back to the registry gets it", async () => {
+  const elsewhere = new FaultyServer();
+  const manifest = imageOf("around", "around");
+  tag("around", manifest);
+  const [layer] = (JSON.parse(manifest.bytes.toString()) as { layers: { digest: string }[] }).layers;
+  const path = `v2/around/blobs/${layer?.digest}`;
+  server.pages["v2/around/stored"] = server.pages[path] as Page;
+  guard("around", (given) => given === `Basic ${LOGIN}`, [["WWW-Authenticate", 'Basic realm="x"']]);
+  server.pages[path] = { answer: () => Response.redirect(elsewhere.url("cache"), 307) };
+  elsewhere.pages["cache"] = { answer: () => Response.redirect(server.url("v2/around/stored"), 307) };
+  expect(await content(`${host}/around`, withLogin)).toBe("around");
+  expect(elsewhere.asked("cache").map((headers) => headers.get("authorization"))).toEqual([null]);
+});
+
 rootTest(
   "a token that expires before it is used is asked for again, a refused password is not sent again",
   async () => {

@@ -158,7 +158,7 @@ function cut(cause: unknown, url: URL): ErrnoError {
 }
 
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
-/** Headers that are not sent to another origin after a redirect. */
+/** Headers that are sent to the origin of the request only: not after a redirect to another one. */
 const PRIVATE_HEADERS = ["authorization", "cookie", "proxy-authorization"];
 
 /** A body that is too large for memory. It is read again where the request is repeated. */
@@ -191,9 +191,12 @@ function isFollowed({ status }: HttpReply, { method }: HttpRequest): boolean {
 export async function httpGet(url: string, request: HttpRequest = {}): Promise<HttpReply> {
   const limits = request.limits ?? HTTP_LIMITS;
   const headers = new Headers({ "User-Agent": USER_AGENT, "Accept-Encoding": "identity", ...request.headers });
+  const forOthers = new Headers(headers);
+  for (const name of PRIVATE_HEADERS) forOthers.delete(name);
+  const { origin } = new URL(url);
   let at = new URL(url);
   for (let hops = 0; ; hops++) {
-    const reply = await exchange(at, headers, limits, request);
+    const reply = await exchange(at, at.origin === origin ? headers : forOthers, limits, request);
     if (request.form !== undefined) return reply;
     const location = isFollowed(reply, request) ? reply.headers.get("location") : null;
     if (location === null) return reply;
@@ -201,7 +204,6 @@ export async function httpGet(url: string, request: HttpRequest = {}): Promise<H
     if (hops >= limits.redirects) throw new ErrnoError("ELOOP", `Too many redirects from '${url}'`);
     const next = redirectTarget(location, at);
     if (request.body !== undefined) refusePlain(next, at);
-    if (next.origin !== at.origin) for (const name of PRIVATE_HEADERS) headers.delete(name);
     at = next;
   }
 }
