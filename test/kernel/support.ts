@@ -4,7 +4,8 @@ import { mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { watch } from "../../src/kernel/event/poller.ts";
-import { writeSome } from "../../src/kernel/file/byte-io.ts";
+import { readSome, writeSome } from "../../src/kernel/file/byte-io.ts";
+import type { Fd } from "../../src/kernel/file/fd.ts";
 import { openPipe } from "../../src/kernel/process/pipe.ts";
 import { havePrograms } from "../lib/programs.ts";
 import { GUARD_MS, WAIT_MS } from "../lib/wait-for.ts";
@@ -35,6 +36,19 @@ export async function until<T>(condition: () => T | false | null | undefined, wh
     if (performance.now() > deadline) throw new Error(`Waited in vain for ${what}`);
     await Bun.sleep(1);
   }
+}
+
+/**
+ * Reads `length` bytes, one character each, from a terminal: it may deliver what one call has written in pieces, and
+ * later.
+ */
+export async function received(terminal: Fd, length: number): Promise<string> {
+  let text = "";
+  await until(() => {
+    text += readSome(terminal)?.toString("latin1") ?? "";
+    return text.length >= length;
+  }, `${length} bytes`);
+  return text;
 }
 
 /** Waits until the poller has reported all events up to now: it reports them in the order in which they happened. */

@@ -105,7 +105,7 @@ async function ssh(
   for (const signal of FORWARDED) process.on(signal, () => child.kill(signal));
   if (child.stdout !== undefined) await readLines(child.stdout, (text) => output.write(text));
   const status = await child.exited;
-  errors?.flush();
+  await errors?.finish();
   return status;
 }
 

@@ -26,6 +26,12 @@ function openEnds(): [ours: Fd, theirs: Fd] {
   }
 }
 
+/**
+ * How long a child's last words are waited for: a terminal delivers them later than they are written, and a process
+ * that the child leaves behind (ssh's ControlPersist) keeps it open.
+ */
+const LAST_WORDS_MS = 100;
+
 /** What may be the beginning of an end of line. */
 const INCOMPLETE = /\r+$/;
 
@@ -37,7 +43,8 @@ export class ChildErrors {
   #watch: Watch | null = null;
   readonly #decoder = new TextDecoder();
   #rest = "";
-  readonly #atExit = () => this.flush();
+  readonly #ended = Promise.withResolvers<void>();
+  readonly #atExit = () => this.#flush();
 
   /** Where standard error is no terminal, the child inherits it: it is read by a program. */
   constructor() {
@@ -54,12 +61,20 @@ export class ChildErrors {
     this.#theirs?.close();
     this.#theirs = null;
     if (this.#ours === null) return;
-    this.#watch = watch(this.#ours, { read: true }, () => this.flush());
+    this.#watch = watch(this.#ours, { read: true }, () => this.#flush());
     process.on("exit", this.#atExit);
   }
 
-  /** Prints what the child has written: before a message about its end. */
-  flush(): void {
+  /** Prints what the child has written, before a message about its end, which it waits for a moment. */
+  async finish(): Promise<void> {
+    if (this.#ours === null) return;
+    const timer = setTimeout(this.#ended.resolve, LAST_WORDS_MS);
+    await this.#ended.promise;
+    clearTimeout(timer);
+    this.#flush();
+  }
+
+  #flush(): void {
     while (this.#ours !== null) {
       const part = this.#read(this.#ours);
       if (part === null) return;
@@ -78,6 +93,7 @@ export class ChildErrors {
     this.#print(this.#decoder.decode());
     printError(this.#rest);
     this.#rest = "";
+    this.#ended.resolve();
   }
 
   /** Returns the next bytes, none at the end; null where there are none yet. */

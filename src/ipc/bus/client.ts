@@ -20,7 +20,7 @@ export async function connectBus(
   try {
     return await BusClient.open(fd, { ...options, descriptors });
   } catch (error) {
-    errors?.flush();
+    await errors?.finish();
     throw error;
   }
 }

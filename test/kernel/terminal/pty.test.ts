@@ -16,11 +16,11 @@ import {
 } from "../../../src/kernel/terminal/pty.ts";
 import { expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
-import { MANY, rootTest, scratchDirectory, startNamespaced, targetOf } from "../support.ts";
+import { MANY, received, rootTest, scratchDirectory, startNamespaced, targetOf } from "../support.ts";
 
 const directory = scratchDirectory();
 
-test("a pseudo terminal passes bytes, and has a size and a path", () => {
+test("a pseudo terminal passes bytes, and has a size and a path", async () => {
   const { master, path } = openPty();
   using peer = openPtyPeer(master);
   expect(targetOf(peer.number)).toBe(path);
@@ -28,27 +28,27 @@ test("a pseudo terminal passes bytes, and has a size and a path", () => {
   setWindowSize(master, { rows: 25, columns: 81 });
   expect(getWindowSize(peer)).toEqual({ rows: 25, columns: 81 });
   writeSome(peer, Buffer.from("a\n"));
-  expect(readSome(master)?.toString()).toBe("a\r\n");
+  expect(await received(master, 3)).toBe("a\r\n");
   using file = openPath("/dev/null", "read");
   expect(isTerminal(file)).toBe(false);
   expect(() => getWindowSize(file)).toThrow("Inappropriate ioctl");
   master.close();
 });
 
-test("raw mode passes every byte, and the settings can be restored", () => {
+test("raw mode passes every byte, and the settings can be restored", async () => {
   const { master } = openPty();
   using peer = openPtyPeer(master);
   setNonblocking(peer);
   const before = makeRaw(peer);
   writeSome(master, Buffer.from("\x03\r"));
-  expect(readSome(peer)?.toString()).toBe("\x03\r");
+  expect(await received(peer, 2)).toBe("\x03\r");
   writeSome(peer, Buffer.from("\n"));
-  expect(readSome(master)?.toString()).toBe("\n");
+  expect(await received(master, 1)).toBe("\n");
   restoreTerminal(peer, before);
   expect(terminalSettings(peer)).toEqual(before);
   makeRaw(peer, "keep-output");
   writeSome(peer, Buffer.from("\n"));
-  expect(readSome(master)?.toString()).toBe("\r\n");
+  expect(await received(master, 2)).toBe("\r\n");
   master.close();
   expect(readSome(peer)?.length).toBe(0);
 });
@@ -61,7 +61,7 @@ rootTest("the terminal of a machine is on the machine's own devpts", async () =>
   expect(first.path).toBe("/dev/pts/0");
   using peer = openPtyPeer(first.master);
   writeSome(peer, Buffer.from("hello"));
-  expect(readSome(first.master)?.toString()).toBe("hello");
+  expect(await received(first.master, 5)).toBe("hello");
   first.master.close();
 });
 

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
-import { readSome, writeSome } from "../../../src/kernel/file/byte-io.ts";
+import { writeSome } from "../../../src/kernel/file/byte-io.ts";
 import { makeRaw, openPty, openPtyPeer, restoreTerminal } from "../../../src/kernel/terminal/pty.ts";
 import { inputMode, makeOutputRaw, sessionLeader } from "../../../src/kernel/terminal/state.ts";
-import { MANY, until } from "../support.ts";
+import { MANY, received, until } from "../support.ts";
 
 test("the terminal's input mode is read through the master", () => {
   const { master } = openPty();
@@ -24,17 +24,17 @@ test("the terminal's session is read through the master", async () => {
   shell.kill("SIGKILL");
 });
 
-test("raw output does not change the input mode, and can be restored", () => {
+test("raw output does not change the input mode, and can be restored", async () => {
   const { master } = openPty();
   using _ = master;
   using peer = openPtyPeer(master);
   const before = makeOutputRaw(peer);
   writeSome(peer, Buffer.from("a\n"));
-  expect(readSome(master)?.toString()).toBe("a\n");
+  expect(await received(master, 2)).toBe("a\n");
   expect(inputMode(master).isByLine).toBe(true);
   restoreTerminal(peer, before);
   writeSome(peer, Buffer.from("a\n"));
-  expect(readSome(master)?.toString()).toBe("a\r\n");
+  expect(await received(master, 3)).toBe("a\r\n");
 });
 
 test("results stay correct in a hot loop", () => {
