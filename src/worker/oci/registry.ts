@@ -13,8 +13,11 @@ import { type Challenge, parseChallenges } from "./challenge.ts";
 const TOKEN_LIMIT_BYTES = 1 << 20;
 const CLIENT = "machined";
 const BEARER = "Bearer ";
-/** How many tokens a request asks for, one after the other, before their refusal is an error. */
-const MOST_TOKENS = 3;
+/**
+ * How many tokens a request asks for, one after the other, before their refusal is an error. A push asks once: a token
+ * without the scope of another repository is refused each time, and the push can do without.
+ */
+const MOST_TOKENS = { pull: 3, push: 1 } as const;
 
 /** The purpose of a client, and its source of credentials. */
 export interface RegistryUse {
@@ -59,7 +62,8 @@ export class OciRegistry {
       if (reply.status !== 401 || new URL(url).origin !== reply.url.origin) return reply;
       // A token may expire again before it is used; a password that was refused is not sent again.
       refusals++;
-      if (refusals > 1 && (refusals > MOST_TOKENS || known?.startsWith(BEARER) !== true)) return reply;
+      const most = known?.startsWith(BEARER) === true ? MOST_TOKENS[this.#pushes ? "push" : "pull"] : 1;
+      if (refusals > most) return reply;
       const challenge = reply.headers.get("www-authenticate");
       reply.body[Symbol.dispose]();
       await this.#renew(known, challenge ?? "");
