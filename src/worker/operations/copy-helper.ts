@@ -8,6 +8,7 @@ import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
 import { fillRegular } from "../../kernel/tree/copy-file.ts";
 import { RawStatus } from "../../kernel/tree/raw-status.ts";
 import { HELPER_FD, type HelperReport } from "../../registry/image/copy-helpers.ts";
+import { compileAsUsual } from "./compiler.ts";
 import { lossReporter } from "./report-losses.ts";
 
 const status = new RawStatus();
@@ -16,6 +17,7 @@ const reportLoss = lossReporter();
 
 /** The entry point: copies until there are no more files, or one cannot be copied. */
 export async function main(): Promise<number> {
+  compileAsUsual();
   using socket = Fd.inherited(HELPER_FD);
   try {
     const report = copyAll(socket);

@@ -4,6 +4,7 @@ import { errnoText } from "../../base/errno.ts";
 import { errnoNameOf, firstError, MachinedError } from "../../base/error.ts";
 import { writeAll } from "../../kernel/terminal/own-streams.ts";
 import type { Plain } from "../../registry/operation.ts";
+import { compileAsUsual } from "./compiler.ts";
 import { ERROR, INFO, logLine } from "./log-line.ts";
 
 export interface Telling {
@@ -16,6 +17,8 @@ type Work = (args: readonly string[], tell: Telling) => Plain;
 
 const RESULT_FD = 3;
 const PROGRESS_INTERVAL_MS = 500;
+/** Work that has taken so long since the start of the program is compiled as usual. */
+const LONG_WORK_MS = 50;
 
 /** The entry point of a worker that does `work`. It returns the exit code. */
 export function workerOf(work: Work): (args: string[]) => Promise<number> {
@@ -39,12 +42,18 @@ function say(line: Plain): void {
   writeAll(RESULT_FD, `${JSON.stringify(line)}\n`);
 }
 
-/** Limits the rate of progress reports. */
+/** Limits the rate of progress reports; the first of long work changes how it is compiled. */
 function progressTeller(): (progress: Plain) => void {
   let next = performance.now() + PROGRESS_INTERVAL_MS;
+  let isLong = false;
   return (progress) => {
-    if (performance.now() < next) return;
-    next = performance.now() + PROGRESS_INTERVAL_MS;
+    const now = performance.now();
+    if (!isLong && now > LONG_WORK_MS) {
+      isLong = true;
+      compileAsUsual();
+    }
+    if (now < next) return;
+    next = now + PROGRESS_INTERVAL_MS;
     say({ progress });
   };
 }
