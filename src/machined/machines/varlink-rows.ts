@@ -54,10 +54,10 @@ async function describeAll(daemon: Daemon, metadata: Metadata, more: boolean): P
     if (daemon.registry.find(machine.name) !== machine) continue;
     const row = describeMachine(daemon, machine, metadata);
     rows.push(row);
-    // All run at the same time, so that several machines that do not answer take no longer than one. The first error is
-    // thrown at the end.
+    // Rows are awaited together, so that several machines that do not answer take no longer than one. Until then their
+    // errors are not unhandled.
     if (row instanceof Promise) row.catch(() => {});
-    // Not awaited otherwise: a thousand machines must not cost a thousand promises.
+    // Without the condition, a thousand machines would be a thousand promises.
     if (turns.isOver) await turns.pass();
   }
   if (rows.length === 0) throw noSuchMachine();

@@ -1,6 +1,8 @@
 // Copies a tree in a child process, which is killed with this one: the copy is synchronous and could not be cancelled
 // here.
+
 import { writeSync } from "node:fs";
+import { compileAsUsual } from "../../base/compiler.ts";
 import { ErrnoError } from "../../base/error.ts";
 import { formatBytes } from "../../base/text/format.ts";
 import { causeOf } from "../../base/text/signal-cause.ts";
@@ -85,6 +87,7 @@ function end(child: Child): void {
 /** Makes the copy where this process is the child; returns its exit code. Returns null in other processes. */
 export function copyInherited(args: readonly string[]): number | null {
   if (args[0] !== INHERITED) return null;
+  compileAsUsual();
   const [, written, entries, whole] = args;
   let next = performance.now() + LOG_INTERVAL_MS;
   const count = counter(Fd.inherited(TARGET_FD), Number(written), Number(entries));

@@ -56,12 +56,11 @@ export class OciRegistry {
 
   /** Sends a request to an address of this registry, with credentials when it requires them. */
   readonly get = async (url: string, request: HttpRequest): Promise<HttpReply> => {
-    for (let refusals = 0; ; ) {
+    for (let refusals = 1; ; refusals++) {
       const known = this.#authorization;
       const reply = await httpGet(url, this.#authorized(request));
       if (reply.status !== 401 || new URL(url).origin !== reply.url.origin) return reply;
       // A token may expire again before it is used; a password that was refused is not sent again.
-      refusals++;
       const most = known?.startsWith(BEARER) === true ? MOST_TOKENS[this.#pushes ? "push" : "pull"] : 1;
       if (refusals > most) return reply;
       const challenge = reply.headers.get("www-authenticate");

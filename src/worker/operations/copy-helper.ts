@@ -1,5 +1,6 @@
 // machined-worker copy-helper: fills files for another worker that walks a tree (src/registry/image/copy-helpers.ts).
 
+import { compileAsUsual } from "../../base/compiler.ts";
 import { Fd } from "../../kernel/file/fd.ts";
 import { waitReadable } from "../../kernel/socket/blocking.ts";
 import { receiveMessage, sendDatagram } from "../../kernel/socket/unix.ts";
@@ -8,7 +9,6 @@ import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
 import { fillRegular } from "../../kernel/tree/copy-file.ts";
 import { RawStatus } from "../../kernel/tree/raw-status.ts";
 import { HELPER_FD, type HelperReport } from "../../registry/image/copy-helpers.ts";
-import { compileAsUsual } from "./compiler.ts";
 import { lossReporter } from "./report-losses.ts";
 
 const status = new RawStatus();

@@ -1,10 +1,10 @@
 // Runs an operation of the daemon: progress and result are written to descriptor 3, one JSON object a line
 // (src/registry/operation.ts reads them); details for the admin are written to stderr.
+import { compileAsUsual } from "../../base/compiler.ts";
 import { errnoText } from "../../base/errno.ts";
 import { errnoNameOf, firstError, MachinedError } from "../../base/error.ts";
 import { writeAll } from "../../kernel/terminal/own-streams.ts";
 import type { Plain } from "../../registry/operation.ts";
-import { compileAsUsual } from "./compiler.ts";
 import { ERROR, INFO, logLine } from "./log-line.ts";
 
 export interface Telling {
