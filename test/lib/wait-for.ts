@@ -6,7 +6,7 @@ const POLL_MS = 20;
 /** The default time limit for a condition; $TEST_WAIT_MS sets a shorter one, to see a test fail. */
 export const WAIT_MS = Number(process.env["TEST_WAIT_MS"] ?? 240_000);
 /** The time limit of a whole test. */
-export const GUARD_MS = 600_000;
+export const GUARD_MS = 300_000;
 
 /**
  * Calls `check` until it does not throw; returns its result. After `timeoutMs`, throws an error with `what` and the

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { openSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import type { VarlinkClient } from "../../src/ipc/varlink/client.ts";
+import { VarlinkError } from "../../src/ipc/varlink/client.ts";
 import { Fd } from "../../src/kernel/file/fd.ts";
 import { isRoot, needsRoot } from "../lib/daemon.ts";
 import { expectNothingLeft, LEAK_ROUNDS, openDescriptors } from "../lib/descriptors.ts";
@@ -14,12 +14,10 @@ type Reply = Record<string, unknown>;
 
 describe.skipIf(!isRoot)(`io.systemd.Import${needsRoot}`, () => {
   let daemon: TestImportd;
-  let varlink: VarlinkClient;
   let heard: Announcements;
 
   beforeAll(async () => {
     daemon = await TestImportd.start();
-    varlink = await daemon.varlink();
     heard = await Announcements.of(await daemon.bus());
   });
   afterAll(() => daemon[Symbol.asyncDispose]());
@@ -31,19 +29,32 @@ describe.skipIf(!isRoot)(`io.systemd.Import${needsRoot}`, () => {
     ...more,
   });
 
-  /** All replies of a call, and the error that it ended with. */
-  async function replies(member: string, parameters: object, descriptors: Fd[] = []): Promise<[Reply[], string]> {
+  /**
+   * All replies of a call on a connection of its own, and the error that it ended with. `started` receives the id of
+   * the transfer when its reply comes.
+   */
+  async function replies(
+    member: string,
+    parameters: object,
+    { descriptors = [], started = () => {} }: { descriptors?: Fd[]; started?: (id: number) => void } = {},
+  ): Promise<[Reply[], string]> {
     const list: Reply[] = [];
+    const client = await daemon.varlink();
     try {
-      const method = `io.systemd.Import.${member}`;
-      for await (const reply of varlink.callMore(method, parameters, descriptors)) list.push(reply);
+      for await (const reply of client.callMore(`io.systemd.Import.${member}`, parameters, descriptors)) {
+        list.push(reply);
+        if ("id" in reply) started(reply["id"] as number);
+      }
       return [list, ""];
     } catch (error) {
       return [list, failure(error)];
+    } finally {
+      client.close();
     }
   }
 
   function failure(error: unknown): string {
+    if (!(error instanceof VarlinkError)) throw error;
     const { id, parameters } = error as { id: string; parameters: Reply };
     const isBare = Object.keys(parameters).length === 0;
     return id.replace("io.systemd.Import.", "") + (isBare ? "" : ` ${JSON.stringify(parameters)}`);
@@ -88,12 +99,9 @@ describe.skipIf(!isRoot)(`io.systemd.Import${needsRoot}`, () => {
     const [list, error] = await replies("Pull", request("fail"));
     expect(list.length).toBe(2);
     expect(error).toBe("TransferFailed");
-    const cancelled = replies("Pull", request("wait-for-cancel"));
-    const id = await waitFor(() => {
-      const started = heard.events.filter(({ member }) => member === "TransferNew").at(-1)?.body[0] as number;
-      expect(heard.of(started, "TransferRemoved")).toEqual([]);
-      return started;
-    }, "the transfer");
+    const { promise: transfer, resolve: started } = Promise.withResolvers<number>();
+    const cancelled = replies("Pull", request("wait-for-cancel"), { started });
+    const id = await transfer;
     expect(await call("Cancel", { id })).toEqual({});
     expect((await cancelled)[1]).toBe("TransferCancelled");
     expect(await call("Cancel", { id })).toBe("NoSuchTransfer");
@@ -191,13 +199,17 @@ describe.skipIf(!isRoot)(`io.systemd.Import${needsRoot}`, () => {
     const [imported, error] = await replies(
       "Import",
       { fileDescriptorIndex: 0, local: "source", type: "tar", class: "portable", force: true },
-      [source],
+      { descriptors: [source] },
     );
     expect(error).toBe("");
     expect(imported[1]).toEqual({ log: { message: String(statSync("/etc/hostname").size), priority: 6 } });
     const path = join(daemon.runtime, "exported");
     const target = Fd.adopt(openSync(path, "w"));
-    const [exported] = await replies("Export", { fileDescriptorIndex: 0, local: "target", type: "raw" }, [target]);
+    const [exported] = await replies(
+      "Export",
+      { fileDescriptorIndex: 0, local: "target", type: "raw" },
+      { descriptors: [target] },
+    );
     expect(exported.at(-1)).toEqual({});
     expect(readFileSync(path, "utf8")).toBe("the content");
     const noDescriptor = 'org.varlink.service.InvalidParameter {"parameter":"fileDescriptorIndex"}';
@@ -216,10 +228,8 @@ describe.skipIf(!isRoot)(`io.systemd.Import${needsRoot}`, () => {
   test("no descriptor stays open after the calls", async () => {
     const before = openDescriptors(daemon.pid);
     for (let i = 0; i < LEAK_ROUNDS; i++) {
-      await replies("Import", { fileDescriptorIndex: 0, local: "source", type: "tar" }, [
-        Fd.adopt(openSync("/etc/hostname", "r")),
-        Fd.adopt(openSync("/etc/hosts", "r")),
-      ]);
+      const descriptors = ["/etc/hostname", "/etc/hosts"].map((path) => Fd.adopt(openSync(path, "r")));
+      await replies("Import", { fileDescriptorIndex: 0, local: "source", type: "tar" }, { descriptors });
     }
     await waitFor(() => expectNothingLeft(before, daemon.pid), "the files to be closed");
   });
