@@ -92,6 +92,8 @@ test.each(WITH_HELP)("--help of %s fits a terminal of 50 columns", async (words)
 
 test.each([
   ["systemd-pull tar", "Too few arguments.", "Usage: systemd-pull tar URL [NAME]"],
+  ["systemd-import raw", "Too few arguments.", "Usage: systemd-import raw FILE [NAME]"],
+  ["systemd-import-fs run", "Too few arguments.", "Usage: systemd-import-fs run DIRECTORY [NAME]"],
   ["importctl pull-oci", "Too few arguments.", "Usage: importctl pull-oci REF [NAME]"],
   ["doctor one two", "Too many arguments.", "Usage: machinectl doctor [NAME]"],
 ])("the error of %s has the usage on a terminal, and only the error itself in a pipe", async (words, wrong, usage) => {

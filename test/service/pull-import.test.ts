@@ -264,6 +264,8 @@ rootTest("I117: invalid options are errors, and options in the environment are u
     [["frob"], "Unknown command verb 'frob'."],
     [["tar", "--frob"], "unrecognized option '--frob'"],
     [["tar", "--sync=maybe"], "Failed to parse --sync= argument: maybe"],
+    [["tar"], "Too few arguments."],
+    [["raw"], "Too few arguments."],
     [["tar", "a", "b", "c"], "Too many arguments."],
     [[], "Command verb required."],
     [["tar", "--force=yes"], "doesn't allow an argument"],

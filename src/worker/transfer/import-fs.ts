@@ -74,7 +74,7 @@ function copied(source: Fd, root: Fd, { btrfsSubvolume }: WorkerOptions): Promis
 const run = entryOf({
   name: "systemd-import-fs",
   summary: "Import container images from a file system tree.",
-  verbs: { run: { words: [0, 2], usage: "DIRECTORY [NAME]", help: "Import a directory", run: importTree } },
+  verbs: { run: { words: [1, 2], usage: "DIRECTORY [NAME]", help: "Import a directory", run: importTree } },
 });
 
 /** Runs the program; returns its exit code. */

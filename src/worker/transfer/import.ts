@@ -166,7 +166,7 @@ export const main = entryOf({
   name: "systemd-import",
   summary: "Import container or virtual machine images.",
   verbs: {
-    tar: { words: [0, 2], usage: "FILE [NAME]", help: "Import a TAR image", run: importTar },
-    raw: { words: [0, 2], usage: "FILE [NAME]", help: "Import a RAW image", run: importRaw },
+    tar: { words: [1, 2], usage: "FILE [NAME]", help: "Import a TAR image", run: importTar },
+    raw: { words: [1, 2], usage: "FILE [NAME]", help: "Import a RAW image", run: importRaw },
   },
 });
