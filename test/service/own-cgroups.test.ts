@@ -1,6 +1,6 @@
 // Scopes without systemd: which processes a stop ends.
 import { expect, test } from "bun:test";
-import { cgroupExists, cgroupOfProcess, removeCgroup } from "../../src/kernel/cgroup/cgroup.ts";
+import { cgroupExists, cgroupOfProcess, createCgroup, removeCgroup } from "../../src/kernel/cgroup/cgroup.ts";
 import { PidRef } from "../../src/kernel/process/pidref.ts";
 import { MACHINE_SLICE, OwnCgroups } from "../../src/machined/machines/own-cgroups.ts";
 import type { Log, ScopeRequest } from "../../src/registry/ports.ts";
@@ -72,5 +72,33 @@ test.skipIf(!isRoot)(
     using other = PidRef.of(leaders[1] ?? 0);
     expect(other.isAlive()).toBe(true);
     expect(await manager(await two.bus(), "GetMachine", "s", "same")).toHaveLength(1);
+  },
+);
+
+test.skipIf(!isRoot)(
+  `the end of a machine removes its own cgroups only, not an empty one that another machine has made${needsRoot}`,
+  async () => {
+    await using daemon = await TestDaemon.start();
+    const bus = await daemon.bus();
+    const groups: string[] = [];
+    for (const name of ["stays", "ends"]) {
+      const leader = await daemon.leader();
+      await register(bus, name, leader, { create: true });
+      groups.push(cgroupOfProcess(leader));
+    }
+    const [stays = "", ends = ""] = groups;
+    createCgroup(`${stays}/prepared`);
+    createCgroup(`${ends}/prepared`);
+    await manager(bus, "TerminateMachine", "s", "ends");
+    await waitFor(() => expect(cgroupExists(ends)).toBe(false), "the end of the scope");
+    // The slice is looked at after the scope: the next scope's end comes later.
+    const leader = await daemon.leader();
+    await register(bus, "last", leader, { create: true });
+    const last = cgroupOfProcess(leader);
+    await manager(bus, "TerminateMachine", "s", "last");
+    await waitFor(() => expect(cgroupExists(last)).toBe(false), "the end of the last scope");
+    expect(cgroupExists(`${stays}/prepared`)).toBe(true);
+    await manager(bus, "TerminateMachine", "s", "stays");
+    await waitFor(() => expect(cgroupExists(daemon.slice)).toBe(false), "the end of the slice");
   },
 );

@@ -179,6 +179,11 @@ export function attachProcess(path: string, pid: number): void {
 export function removeCgroup(path: string): void {
   if (path === "/") throw new SyscallError("rmdir", "EBUSY", path);
   for (const name of childCgroups(path)) removeCgroup(childOf(path, name));
+  removeLeafCgroup(path);
+}
+
+/** Removes a group, if it exists. Throws `EBUSY` where a process or another group is in it. */
+export function removeLeafCgroup(path: string): void {
   ifThere(() => removeDirectory(cgroupDirectory(path)));
 }
 

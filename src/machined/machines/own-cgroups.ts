@@ -15,6 +15,7 @@ import {
   isCgroupPopulated,
   killCgroup,
   removeCgroup,
+  removeLeafCgroup,
 } from "../../kernel/cgroup/cgroup.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
 import type { Log, ScopeRequest, ServiceManager, UnitPlace, UnitState } from "../../registry/ports.ts";
@@ -173,7 +174,7 @@ class CgroupMembers implements Members {
     try {
       removeCgroup(this.#path);
       // A slice of its own ends with the last scope.
-      if (this.#slice !== MACHINE_SLICE) removeCgroup(this.#slice);
+      if (this.#slice !== MACHINE_SLICE) removeLeafCgroup(this.#slice);
     } catch {
       // A process, or a zombie that has not been reaped, keeps its cgroup; an empty cgroup does no harm.
     }
@@ -213,6 +214,8 @@ class Descendants implements Members {
 
 /** Returns the leader's descendants; none once the leader has ended, because its number may be another process's. */
 function descendantsOf(leader: PidRef): PidRef[] {
+  // Nearly all machines whose scope is stopped have ended: reading all processes for each of them is slow.
+  if (!leader.isAlive()) return [];
   using all = new DisposableStack();
   const children = new Map<number, PidRef[]>();
   for (const process of everyProcess()) {
