@@ -18,6 +18,7 @@ import {
   removeLeafCgroup,
 } from "../../kernel/cgroup/cgroup.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
+import { processParent } from "../../kernel/process/process-file.ts";
 import type { Log, ScopeRequest, ServiceManager, UnitPlace, UnitState } from "../../registry/ports.ts";
 
 /** The cgroup of the host's machines. */
@@ -212,44 +213,53 @@ class Descendants implements Members {
   }
 }
 
-/** Returns the leader's descendants; none once the leader has ended, because its number may be another process's. */
+/**
+ * Returns the leader's descendants; none once the leader has ended, because its number may be another process's. Other
+ * processes of the host take no descriptor: only those that are found are pinned.
+ */
 function descendantsOf(leader: PidRef): PidRef[] {
   // Nearly all machines whose scope is stopped have ended: reading all processes for each of them is slow.
   if (!leader.isAlive()) return [];
-  using all = new DisposableStack();
-  const children = new Map<number, PidRef[]>();
-  for (const process of everyProcess()) {
-    all.use(process);
-    const parent = parentOf(process);
-    if (parent !== null) children.set(parent, [...(children.get(parent) ?? []), process]);
-  }
+  using owned = new DisposableStack();
+  const children = childrenByParent();
   const found: PidRef[] = [];
-  const queue = leader.isAlive() ? [leader.pid] : [];
-  for (let pid = queue.pop(); pid !== undefined; pid = queue.pop()) {
-    for (const child of children.get(pid) ?? []) {
-      found.push(child.duplicate());
-      queue.push(child.pid);
+  const parents = [leader];
+  for (let parent = parents.pop(); parent !== undefined; parent = parents.pop()) {
+    for (const pid of children.get(parent.pid) ?? []) {
+      const child = childOf(parent, pid);
+      if (child === null) continue;
+      found.push(owned.use(child));
+      parents.push(child);
     }
-    children.delete(pid);
+    children.delete(parent.pid);
   }
+  owned.move();
   return found;
 }
 
-function* everyProcess(): Generator<PidRef> {
+/** Returns the numbers of all processes, by the number of their parent. */
+function childrenByParent(): Map<number, number[]> {
+  const children = new Map<number, number[]>();
   for (const entry of readdirSync("/proc")) {
     if (!/^\d+$/.test(entry)) continue;
-    try {
-      yield PidRef.of(Number(entry));
-    } catch (error) {
-      if (errnoNameOf(error) !== "ESRCH") throw error;
-    }
+    const pid = Number(entry);
+    // A process whose parent cannot be read, for lack of descriptors, must not escape its signal: that is an error.
+    const parent = unlessNoProcess(() => processParent(pid), null);
+    if (parent === null) continue;
+    const siblings = children.get(parent);
+    if (siblings === undefined) children.set(parent, [pid]);
+    else siblings.push(pid);
   }
+  return children;
 }
 
-/**
- * Returns null for a process that has ended meanwhile. A process whose parent cannot be read must not escape its
- * signal.
- */
-function parentOf(process: PidRef): number | null {
-  return unlessNoProcess(() => process.parentPid(), null);
+/** Returns the process of that number; null where it has ended, or is another one by now, which is no child. */
+function childOf(parent: PidRef, pid: number): PidRef | null {
+  return unlessNoProcess(() => {
+    using owned = new DisposableStack();
+    const child = owned.use(PidRef.of(pid));
+    if (child.parentPid() !== parent.pid || !parent.isAlive()) return null;
+    owned.move();
+    return child;
+  }, null);
 }
