@@ -34,16 +34,19 @@ function shellQuoted(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
-/** Returns the command line of systemd-run(1) for the order; null for --detach and --timeout=, which it cannot do. */
+/**
+ * Returns the command line of systemd-run(1) for the order; null for --detach and --timeout=, which it cannot do. The
+ * service manager replaces variables in the arguments, and `$$` by `$` (systemd.service(5), "Command lines").
+ */
 function systemdRunWords({ settings }: Session, { machine, user, command }: ExecOrder): string[] | null {
   if (settings.detach || settings.timeoutMs > 0) return null;
+  const [program = "", ...args] = command;
   return [
     ...["systemd-run", "--quiet", "--wait", "--collect", settings.tty ? "--pty" : "--pipe"],
     ...[`--machine=${machine}`, `--uid=${user || "root"}`],
     ...(settings.directory === null ? [] : [`--working-directory=${settings.directory}`]),
     ...settings.environment.map((assignment) => `--setenv=${assignment}`),
-    "--",
-    ...command,
+    ...["--", program, ...args.map((word) => word.replaceAll("$", () => "$$"))],
   ];
 }
 

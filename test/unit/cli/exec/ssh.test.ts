@@ -9,6 +9,8 @@ import type { Session } from "../../../../src/cli/session/session.ts";
 
 const SETTINGS = { directory: null, environment: [], timeoutMs: 0, tty: false, detach: false, verbose: false };
 const ORDER: ExecOrder = { machine: "deb1", user: "", command: ["ls", "it's", "$HOME", "-t"] };
+/** As systemd-run(1) needs these words, so that the service manager passes them on as they are. */
+const ESCAPED = "ls|it's|$$HOME|-t";
 const STUB = `#!/bin/sh\nprintf '%s' "\${0##*/}"; printf '|%s' "$@"; echo\n`;
 const OURS = `#!/bin/sh\n[ "$1" != --help ] || { echo '  exec MACHINE COMMAND…  Run a command'; exit 0; }\n${STUB.slice(10)}`;
 const ORIGINAL = `#!/bin/sh\n[ "$1" != --help ] || { echo '  shell [[USER@]NAME [COMMAND...]]'; exit 0; }\nexit 1\n`;
@@ -58,7 +60,7 @@ describe("another host", () => {
   test("that has systemd's programs runs systemd-run with the options that both have", () => {
     const settings = { directory: "/a b", environment: ["K=x y"], tty: true };
     expect(run(remoteScript(session(settings), ORDER), ORIGINAL)).toEqual([
-      "systemd-run|--quiet|--wait|--collect|--pty|--machine=deb1|--uid=root|--working-directory=/a b|--setenv=K=x y|--|ls|it's|$HOME|-t",
+      `systemd-run|--quiet|--wait|--collect|--pty|--machine=deb1|--uid=root|--working-directory=/a b|--setenv=K=x y|--|${ESCAPED}`,
       0,
     ]);
   });
