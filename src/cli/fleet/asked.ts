@@ -70,8 +70,7 @@ export async function status(session: Session, verb: VerbRow, words: readonly st
     inParallel(places, AT_ONCE, (place) => askHost(fleet, place, question)),
   );
   await session.openPager();
-  printPages(session, verb, results);
-  return finish(session, results);
+  return finish(session, printPages(session, verb, results));
 }
 
 /** The verbs `start`, `poweroff`, `reboot` and `terminate`. */

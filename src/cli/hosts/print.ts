@@ -20,7 +20,7 @@ interface HostRow {
 
 /**
  * Returns the results, in which a host whose output is no list has failed, and with `mustAgree` one whose list has
- * other columns.
+ * other columns or another order.
  */
 export function checkedRows(
   { terminal }: Session,
@@ -31,11 +31,33 @@ export function checkedRows(
   return results.map((result) => {
     if (result.error !== null) return result;
     const list = readRows(result.text, terminal.paint);
-    const own = list === null ? null : JSON.stringify(list.columns);
+    const own = list === null ? null : JSON.stringify([list.columns, list.descending]);
     columns ??= own;
     if (own !== null && (own === columns || !mustAgree)) return result;
     return { ...result, status: 1, error: own === null ? "Its answer is no list" : "It lists other columns" };
   });
+}
+
+type JsonObject = { readonly [key: string]: Json };
+
+/** Returns an object of a host with the host's name in front, which no member of the object replaces. */
+function placed(host: string, object: JsonObject): JsonObject {
+  return Object.assign({ host }, object, { host });
+}
+
+/** Returns the JSON documents in the lines of a text; null for a text with a line that is no object or array of some. */
+function documentsOf(text: string): (JsonObject | readonly JsonObject[])[] | null {
+  const isObject = (value: Json) => typeof value === "object" && value !== null && !Array.isArray(value);
+  try {
+    const documents = text
+      .split("\n")
+      .filter((line) => line !== "")
+      .map(parseJson);
+    const areObjects = documents.every((one) => (Array.isArray(one) ? one.every(isObject) : isObject(one)));
+    return areObjects ? (documents as JsonObject[]) : null;
+  } catch {
+    return null;
+  }
 }
 
 interface RowsForm {
@@ -66,7 +88,7 @@ export function printRows(
   const mode = tableJsonMode(settings);
   if (mode !== null) {
     const failures = results.filter(({ error }) => error !== null).map(({ host, error }) => ({ host, error }));
-    const objects = rows.map(({ host, json }) => ({ host, ...json }));
+    const objects = rows.map(({ host, json }) => placed(host, json));
     output.write(formatJson([...objects, ...failures], mode, terminal.paint));
     return;
   }
@@ -81,27 +103,37 @@ export function printRows(
   print(session, table, first.noun);
 }
 
-/** Prints the outputs of the runs, each under the name of its host; as JSON, with the host in each object. */
-export function printPages(session: Session, verb: VerbRow, results: readonly HostResult[]): void {
-  const { settings, output, terminal } = session;
+/**
+ * Prints the outputs of the runs, each under the name of its host; as JSON, with the host in each object. Returns the
+ * results, in which a host whose output is to be JSON and is none has failed.
+ */
+export function printPages(
+  { settings, output, terminal }: Session,
+  verb: VerbRow,
+  results: readonly HostResult[],
+): readonly HostResult[] {
   const mode = tableJsonMode(settings);
   if (mode === null) {
     const isShow = verb.meta.name.startsWith("show");
     const heading = (host: string) => (isShow ? (settings.valueOnly ? "" : `Host=${host}\n`) : `${host}:\n`);
     const pages = results.filter(({ text }) => text !== "").map(({ host, text }) => heading(host) + text);
     output.write(pages.join(settings.valueOnly ? "" : "\n"));
-    return;
+    return results;
   }
+  const checked: HostResult[] = [];
+  const objects: JsonObject[] = [];
   let isArray = false;
-  const objects = results.flatMap(({ host, text, error }) => {
-    const documents = text
-      .split("\n")
-      .filter((line) => line !== "")
-      .map(parseJson);
-    isArray ||= documents.some(Array.isArray);
-    const found = documents.flat().map((one) => ({ host, ...(one as { readonly [key: string]: Json }) }));
-    return error === null ? found : [...found, { host, error }];
-  });
+  for (const result of results) {
+    const { host } = result;
+    const documents = documentsOf(result.text);
+    const status = result.status || 1;
+    const one = documents !== null ? result : { ...result, status, error: result.error ?? "Its answer is not JSON" };
+    checked.push(one);
+    isArray ||= documents?.some(Array.isArray) === true;
+    objects.push(...(documents ?? []).flat().map((object) => placed(host, object)));
+    if (one.error !== null) objects.push({ host, error: one.error });
+  }
   if (isArray) output.write(formatJson(objects, mode, terminal.paint));
   else for (const object of objects) output.write(formatJson(object, mode, terminal.paint));
+  return checked;
 }

@@ -37,7 +37,7 @@ export async function runOnHosts(session: Session, order: ManyHostsOrder, named:
   const all = new Runs(session, order, hosts, template);
   const interrupt = ports.interrupted(verb.hosts === "events" ? "or-reader-left" : undefined);
   void interrupt.promise.then(() => all.stopAll());
-  let results: HostResult[];
+  let results: readonly HostResult[];
   try {
     // A verb that follows does not end: with a limit, further hosts would never begin.
     const width =
@@ -50,7 +50,7 @@ export async function runOnHosts(session: Session, order: ManyHostsOrder, named:
   if (verb.hosts === "rows" || verb.hosts === "pages") await session.openPager();
   if (verb.hosts === "rows") results = checkedRows(session, results);
   if (verb.hosts === "rows") printRows(session, results, { hasNumbers: verb.meta.name === "stats", template });
-  if (verb.hosts === "pages") printPages(session, verb, results);
+  if (verb.hosts === "pages") results = printPages(session, verb, results);
   for (const { host, error } of results) if (error !== null) report.error(`${host}: ${error}`);
   const first = results.find(({ status }) => status !== 0)?.status ?? 0;
   return verb.hosts === "streams" ? first : Number(first !== 0);

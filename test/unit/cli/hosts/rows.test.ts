@@ -1,8 +1,10 @@
 // The lists that the runs for several hosts print, as they are read.
 import { expect, test } from "bun:test";
 import { NO_PAINT, type Paint, readTerminal } from "../../../../src/cli/format/terminal.ts";
-import { printRows } from "../../../../src/cli/hosts/print.ts";
+import { checkedRows, printPages, printRows } from "../../../../src/cli/hosts/print.ts";
 import { readRows } from "../../../../src/cli/hosts/read-rows.ts";
+import type { HostResult } from "../../../../src/cli/hosts/result.ts";
+import { VERBS } from "../../../../src/cli/program/verbs.ts";
 import type { Session } from "../../../../src/cli/session/session.ts";
 import { defaultSettings } from "../../../../src/cli/session/settings.ts";
 
@@ -48,4 +50,53 @@ test("numbers of several hosts are left out where they do not fit, as those of o
     "",
   ]);
   expect(printed(false)[1]).toContain("…");
+});
+
+/** A session that prints JSON, and what it has printed. */
+function jsonSession() {
+  const printed: string[] = [];
+  const terminal = { ...readTerminal({}, { stdout: false, stderr: false, columns: () => 80 }), paint: NO_PAINT };
+  const settings = { ...defaultSettings(), json: "short" };
+  const output = { write: (part: string) => void printed.push(part), hasPager: false, failure: null };
+  return { session: { settings, terminal, output } as unknown as Session, printed };
+}
+
+const answer = (host: string, text: string): HostResult => ({ host, text, error: null, status: 0 });
+const [STATUS] = VERBS.filter(({ meta }) => meta.name === "status");
+
+test("a host whose answer is not JSON has failed, and the pages of the others are printed", () => {
+  const { session, printed } = jsonSession();
+  const results = [answer("a", '{"name":"web"}\n'), answer("b", '{"name":"w'), answer("c", "[7]"), answer("d", "")];
+  const checked = printPages(session, STATUS as (typeof VERBS)[0], results);
+  const error = "Its answer is not JSON";
+  expect(checked.map(({ status, error }) => [status, error])).toEqual([
+    [0, null],
+    [1, error],
+    [1, error],
+    [0, null],
+  ]);
+  expect(printed.join("")).toBe(
+    `{"host":"a","name":"web"}\n{"host":"b","error":"${error}"}\n{"host":"c","error":"${error}"}\n`,
+  );
+});
+
+test("an object of a host cannot name another host", () => {
+  const { session, printed } = jsonSession();
+  printPages(session, STATUS as (typeof VERBS)[0], [answer("a", '{"host":"b","name":"web"}')]);
+  const list = { columns: [], noun: "machines", descending: [], rows: [{ cells: [], keys: [], json: { host: "b" } }] };
+  printRows(session, [answer("a", JSON.stringify(list))], { hasNumbers: true });
+  expect(printed).toEqual(['{"host":"a","name":"web"}\n', '[{"host":"a"}]\n']);
+});
+
+test("a host whose list is sorted by fewer columns than that of the others has failed", () => {
+  const { session } = jsonSession();
+  const cell = { text: "1", json: 1 };
+  const list = (keys: object[]) =>
+    JSON.stringify({
+      ...{ columns: ["memory"], noun: "machines", descending: keys.map(() => true) },
+      rows: [{ cells: [cell], keys, json: {} }],
+    });
+  const checked = checkedRows(session, [answer("a", list([cell])), answer("b", list([]))]);
+  expect(checked.map(({ error }) => error)).toEqual([null, "It lists other columns"]);
+  expect(() => printRows(session, checked, { hasNumbers: true })).not.toThrow();
 });
