@@ -367,6 +367,9 @@ test("C94 shell and login with one host run that host's own client", async () =>
   program("bin/machinectl", 'echo "$@"');
   const { stdout } = await machinectl("-H", "a", "-E", "A=b c", "shell", "root@web", "/bin/ls", "-l", "it's");
   expect(stdout).toBe("--setenv=A=b c shell root@web /bin/ls -l it's\n");
+  // The value of a variable that is only named is that of this process.
+  const named = await machinectl("-H", "a", "shell", "-E", "SYSTEMD_SSH", "web");
+  expect(named.stdout).toBe(`--setenv=SYSTEMD_SSH=${join(directory, "ssh")} shell web\n`);
   expect((await machinectl("-H", "a", "login", "web")).stdout).toBe("login web\n");
   expect((await machinectl("-H", "a/web", "login")).stderr).toBe("machinectl needs a host after -H, not 'a/web'\n");
 });

@@ -4,8 +4,8 @@ import type { GivenOption } from "../../base/getopt.ts";
 import type { Session } from "../session/session.ts";
 import { clientOnHost } from "./ssh.ts";
 
-/** Options that are not passed on: they select the host, or say how this client prints. */
-const OWN_OPTIONS = ["host", "machine", "batch", "parallel", "no-pager"];
+/** Options that are not passed on as they are: they select the host, or have their meaning from this process. */
+const OWN_OPTIONS = ["host", "machine", "batch", "parallel", "no-pager", "setenv"];
 
 /** A command line for the client of the other host. */
 interface OrderThere {
@@ -24,8 +24,10 @@ interface OrderThere {
  */
 export function runThere(session: Session, { program, options, words, isOnTerminal }: OrderThere): Promise<number> {
   session.settings.tty = isOnTerminal && session.ports.isTty(0);
+  // A variable without a value has that of this process, as without -H.
+  const environment = session.settings.environment.map((assignment) => `--setenv=${assignment}`);
   const passed = options.filter(({ name }) => !OWN_OPTIONS.includes(name)).flatMap(({ args }) => args);
   // The original clients have the verbs that need a terminal.
   const own = isOnTerminal ? null : { program, verb: String(words[0]) };
-  return clientOnHost(session, [program, ...passed, ...words], own);
+  return clientOnHost(session, [program, ...passed, ...environment, ...words], own);
 }
