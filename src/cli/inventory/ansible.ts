@@ -16,7 +16,7 @@ export interface Reach {
    * (src/cli/exec/remote-shell.ts); null where it is not installed.
    */
   readonly remoteShell: string | null;
-  /** The host of the machines, if it is another one: `[USER@]HOST[:PORT]`. */
+  /** The host of the machines, if it is another one: `[USER@]HOST[:PORT]`, an IPv6 address in brackets. */
   readonly through: string | null;
 }
 
@@ -69,6 +69,12 @@ export function descriptionOf(
 /** Returns an address that ssh(1) may be called with; null for none. */
 export function sshHost(address: string | null): string | null {
   return address !== null && SSH_HOST.test(address) ? address : null;
+}
+
+/** Returns a host in the form of ProxyJump= (ssh_config(5)). */
+export function jumpHost({ host, port }: { readonly host: string; readonly port?: string | undefined }): string {
+  const [, user = "", name = ""] = /^(.*@)?(.*)$/s.exec(host) ?? [];
+  return `${user}${name.includes(":") ? `[${name}]` : name}${port === undefined ? "" : `:${port}`}`;
 }
 
 /** Returns the variables by which Ansible connects to a machine. */

@@ -16,6 +16,7 @@ import {
   inventoryOf,
   isReachable,
   isUnmistakable,
+  jumpHost,
   type Reach,
 } from "./ansible.ts";
 
@@ -64,8 +65,7 @@ function reachOf(session: Session): Reach {
   if (target.kind !== "ssh" || target.machine !== undefined) {
     throw new Failure(`Ansible needs a host after -H, not '${transport.host}'`);
   }
-  const through = target.port === undefined ? target.host : `${target.host}:${target.port}`;
-  return { remoteShell: null, through };
+  return { remoteShell: null, through: jumpHost(target) };
 }
 
 /**

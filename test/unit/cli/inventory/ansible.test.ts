@@ -5,7 +5,9 @@ import {
   type InventoryMachine,
   inventoryOf,
   isReachable,
+  jumpHost,
 } from "../../../../src/cli/inventory/ansible.ts";
+import { parseRemote } from "../../../../src/cli/session/target.ts";
 
 const WEB: InventoryMachine = {
   name: "web",
@@ -65,6 +67,11 @@ test("a container is reached at its address where machined's ssh program is miss
   const far = hostVariables(WEB, { remoteShell: "/usr/lib/machined/machined-rsh", through: "admin@big:2222" });
   expect(far).toMatchObject({ ansible_host: "10.0.0.2", ansible_ssh_common_args: "-o ProxyJump=admin@big:2222" });
   expect(far).not.toHaveProperty("ansible_ssh_executable");
+});
+
+test("ssh jumps over a host that -H names by its IPv6 address", () => {
+  const jumps = ["big", "admin@big:2222", "[2001:db8::1]", "admin@[2001:db8::1]:2222"];
+  expect(jumps.map((text) => jumpHost(parseRemote(text) as Parameters<typeof jumpHost>[0]))).toEqual(jumps);
 });
 
 test("the path of a key on another host is left out, and so is the address of a machine that has none", () => {
