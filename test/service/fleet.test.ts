@@ -103,6 +103,12 @@ describe.skipIf(!has)(`many hosts over NATS${needsRoot}`, () => {
     expect([ended.stdout, ended.stderr]).toEqual(["web1/brief: ended\n", ""]);
   });
 
+  test("events end at the time of --until=, also where no event comes after it", async () => {
+    const until = `--until=@${(Date.now() / 1000 + 1).toFixed(3)}`;
+    const { status, stdout, stderr } = await fleet.machinectl("reader", "events", until, "no-such-machine");
+    expect([status, stdout, stderr]).toEqual([0, "", ""]);
+  });
+
   test("status and stats are read from the hosts' agents", async () => {
     const status = await fleet.machinectl("reader", "status", "web1/deb1", "web2/db.example", "--json=short");
     const pages = status.stdout

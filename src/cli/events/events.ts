@@ -91,8 +91,15 @@ async function printLast(
   return { ...wanted, cursor };
 }
 
+/** The complaint where the time of --until= comes first. */
+export const NEVER_CONNECTED = "There was no connection before the time of '--until='";
+
 /** Calls `end` at a time. Returns null, without a timer, if the time is null or too far away for setTimeout(). */
-function endAt(untilUsec: number | null, nowUsec: number, end: () => void): ReturnType<typeof setTimeout> | null {
+export function endAt(
+  untilUsec: number | null,
+  nowUsec: number,
+  end: () => void,
+): ReturnType<typeof setTimeout> | null {
   const leftMs = untilUsec === null ? Number.POSITIVE_INFINITY : Math.max((untilUsec - nowUsec) / 1000, 0);
   return leftMs > LONGEST_WAIT_MS ? null : setTimeout(end, leftMs);
 }
@@ -122,6 +129,6 @@ export async function events(session: Session, words: readonly string[]): Promis
     if (timer !== null) clearTimeout(timer);
     interrupt.stop();
   }
-  if (isTimeOver && !session.isConnected) throw new Failure("There was no connection before the time of '--until='");
+  if (isTimeOver && !session.isConnected) throw new Failure(NEVER_CONNECTED);
   return 0;
 }

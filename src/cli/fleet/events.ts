@@ -6,6 +6,7 @@ import { FleetError } from "../../fleet/errors.ts";
 import { EVENTS_STREAM } from "../../fleet/names.ts";
 import { EVENT_COLUMNS } from "../events/columns.ts";
 import { eventLine, type SeenEvent, subjectOf } from "../events/event.ts";
+import { endAt, NEVER_CONNECTED } from "../events/events.ts";
 import { type EventForm, eventForm } from "../events/form.ts";
 import { type WantedEvents, wantedEvents } from "../events/wanted.ts";
 import { printsColumns } from "../list/print.ts";
@@ -28,12 +29,16 @@ export function parseFleetCursor(text: string): { createdMs: number; sequence: n
   return { createdMs: Number.parseInt(created, 16), sequence: Number.parseInt(sequence, 16) };
 }
 
-/** One run of the verb: its position, and its filters. */
-class Reader {
+/** What a run needs of the fleet. */
+type FleetEvents = Pick<FleetClient, "streamState" | "events">;
+
+/** One run of the verb: its position, and its filters. Exported for its test. */
+export class Reader {
   readonly #session: Session;
   readonly #wanted: WantedEvents;
   readonly #form: EventForm;
   readonly #hosts: readonly string[] | null;
+  /** The number of the event after which the next connection continues; null before the first one of --since=. */
   #last: number | null = null;
   #createdMs = 0;
 
@@ -50,7 +55,7 @@ class Reader {
   }
 
   /** Reads over one connection to the end, or until the connection is lost. */
-  async read(fleet: FleetClient): Promise<void> {
+  async read(fleet: FleetEvents): Promise<void> {
     const start = await this.#start(fleet);
     const { follows, untilUsec } = this.#wanted;
     const only = this.#hosts?.length === 1 ? (this.#hosts[0] ?? null) : null;
@@ -63,7 +68,7 @@ class Reader {
     }
   }
 
-  async #start(fleet: FleetClient): Promise<EventStart> {
+  async #start(fleet: FleetEvents): Promise<EventStart> {
     const { sequence, first, createdMs } = await fleet.streamState(EVENTS_STREAM);
     const isSame = this.#createdMs === createdMs;
     const { cursor, sinceUsec } = this.#wanted;
@@ -72,10 +77,12 @@ class Reader {
     this.#createdMs = createdMs;
     if (isOther) {
       this.#session.report.warning("Earlier events are no longer known");
+      this.#last = 0;
       return { kind: "after", sequence: 0 };
     }
     const behind = this.#last ?? given?.sequence ?? null;
     if (behind !== null) {
+      this.#last = behind;
       if (behind + 1 < first) this.#session.report.warning(`${first - behind - 1} events were missed`);
       return { kind: "after", sequence: behind };
     }
@@ -131,11 +138,18 @@ export async function events(session: Session, words: readonly string[]): Promis
     throw new Failure("With --fleet, the last events cannot be counted: use --since=");
   }
   const hosts = chosenHosts(session);
-  const reader = new Reader(session, await wantedEvents(session, words), hosts);
+  const wanted = await wantedEvents(session, words);
+  const reader = new Reader(session, wanted, hosts);
   const interrupt = session.ports.interrupted("or-reader-left");
+  const { promise: over, resolve } = Promise.withResolvers<"over">();
+  const end = () => resolve("over");
+  // By the clock of this host: without an event after that time, that of the server is not known.
+  const timer = wanted.follows ? endAt(wanted.untilUsec, Number(session.ports.nowUsec()), end) : null;
   try {
-    await Promise.race([follow(reader, session), interrupt.promise]);
+    const reason = await Promise.race([follow(reader, session), interrupt.promise, over]);
+    if (reason === "over" && !reader.hasBegun) throw new Failure(NEVER_CONNECTED);
   } finally {
+    if (timer !== null) clearTimeout(timer);
     interrupt.stop();
   }
   return 0;

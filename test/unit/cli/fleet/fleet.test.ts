@@ -1,10 +1,13 @@
 import { expect, test } from "bun:test";
-import { formatFleetCursor, parseFleetCursor } from "../../../../src/cli/fleet/events.ts";
+import type { WantedEvents } from "../../../../src/cli/events/wanted.ts";
+import { formatFleetCursor, parseFleetCursor, Reader } from "../../../../src/cli/fleet/events.ts";
 import { exitStatusIn } from "../../../../src/cli/fleet/exec.ts";
 import { fleetInventory, fleetTargets } from "../../../../src/cli/fleet/inventory.ts";
 import { fleetMachines } from "../../../../src/cli/fleet/list.ts";
 import { placesOf } from "../../../../src/cli/fleet/places.ts";
 import { waitForOne } from "../../../../src/cli/fleet/wait.ts";
+import { defaultSettings } from "../../../../src/cli/session/settings.ts";
+import type { EventStart } from "../../../../src/fleet/client.ts";
 import { FleetError } from "../../../../src/fleet/errors.ts";
 
 const FACTS = { service: "s", os: "debian", version: "12", time: 1 };
@@ -28,6 +31,34 @@ test("a cursor of the fleet consists of the stream's identity and the number of 
   expect(parseFleetCursor(cursor)).toEqual({ createdMs: 1_795_875_474_067, sequence: 255 });
   for (const text of ["", "1", "1-", "-1", "b3d4a82dc01652fe-2-1f", "1-g"])
     expect(() => parseFleetCursor(text)).toThrow("no cursor of the fleet");
+});
+
+/** Reads over connections one after the other, none of which has an event; returns where each began to read. */
+async function begun(wanted: object, streams: readonly { createdMs: number; first: number; sequence: number }[]) {
+  const starts: EventStart[] = [];
+  const all = { sinceUsec: null, untilUsec: null, cursor: null, follows: true, types: null, names: null };
+  const session = { settings: defaultSettings(), terminal: {}, report: { warning: () => {} } };
+  const reader = new Reader(session as never, { ...all, isNamed: () => true, ...wanted } as WantedEvents, null);
+  for (const stream of streams) {
+    const events = async function* (_host: string | null, start: EventStart) {
+      starts.push(start);
+      yield* [];
+    };
+    await reader.read({ streamState: async () => stream, events });
+  }
+  return starts.map((start) => (start.kind === "after" ? start.sequence : start.kind));
+}
+
+test("a connection that is lost before the first event changes nothing about where reading continues", async () => {
+  const earlier = { createdMs: 10, first: 1, sequence: 50 };
+  const later = { ...earlier, sequence: 90 };
+  expect(await begun({}, [earlier, later])).toEqual([50, 50]);
+  expect(await begun({ cursor: formatFleetCursor(10, 20) }, [earlier, later])).toEqual([20, 20]);
+  expect(await begun({ sinceUsec: 1 }, [earlier, later])).toEqual(["since", "since"]);
+  // Another stream has the name now, with numbers of its own.
+  const other = { createdMs: 11, first: 1, sequence: 3 };
+  expect(await begun({}, [earlier, other, other])).toEqual([50, 0, 0]);
+  expect(await begun({ cursor: formatFleetCursor(9, 20) }, [earlier, later])).toEqual([0, 0]);
 });
 
 test("the inventory has a group for each class and each host, and ssh jumps over the machine's host", () => {
