@@ -90,3 +90,26 @@ test.skipIf(!isRoot)(`top ends when its terminal can no longer be read${needsRoo
   expect(readFileSync(errors, "utf8")).toBe("status 0\n");
   session.kill();
 });
+
+test.skipIf(!isRoot)(`top can be left while the manager does not answer${needsRoot}`, async () => {
+  await using daemon = await TestDaemon.start();
+  using seat = openPty().master;
+  using own = openPtyPeer(seat);
+  process.kill(daemon.pid, "SIGSTOP");
+  await using top = Bun.spawn(["setsid", "--ctty", process.execPath, MAIN, "machinectl", "top"], {
+    env: { PATH: process.env["PATH"] ?? "", TERM: "vt220", MACHINED_RUNTIME_DIRECTORY: daemon.runtime },
+    stdio: [own.number, own.number, "ignore"],
+  });
+  try {
+    let screen = "";
+    await waitFor(() => {
+      screen += readSome(seat)?.toString() ?? "";
+      expect(screen).toContain("\u001b[?1049h");
+    }, "the screen");
+    writeSome(seat, Buffer.from("q"));
+    expect(await top.exited).toBe(0);
+  } finally {
+    process.kill(daemon.pid, "SIGCONT");
+  }
+  expect(readSome(seat)?.toString()).toContain("\u001b[?1049l");
+});

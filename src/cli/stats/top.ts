@@ -72,7 +72,8 @@ class Top {
     const tick = () => void this.#tick().catch((error) => this.#finished.reject(error));
     const timer = setInterval(tick, 1000);
     try {
-      await this.#tick();
+      // The first answer of a silent manager is not waited for by a user who has seen enough.
+      await Promise.race([this.#tick(), this.#finished.promise]);
       await this.#finished.promise;
     } finally {
       this.#isOver = true;
