@@ -2,7 +2,7 @@
 // daemon.
 
 import { rmSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename } from "node:path";
 import { print, printError } from "../kernel/terminal/print.ts";
 import { describeRemoval, type Say, takeAway } from "./apply.ts";
 import { parseArguments } from "./arguments.ts";
@@ -75,8 +75,7 @@ export function uninstall({ host, now, dryRun = false, say, command = run }: Uni
   if (host.runsSystemd && has(EXEC_SOCKET_UNIT)) stopExec(command);
   if (host.runsSystemd && has(METRICS_SOCKET_UNIT)) stopMetrics(command);
   if (host.runsSystemd && has(FLEET_UNIT)) stopFleet(command);
-  // Otherwise, the node exporter would continue to export the last values.
-  if (has(METRICS_SOCKET_UNIT)) rmSync(join(host.root, TEXTFILE), { force: true });
+  if (has(METRICS_SOCKET_UNIT)) removeTextfile(host);
   const init = initOn(host);
   const hasServices = init !== null && made.length > 0;
   // Before their scripts are removed, which are needed to stop them.
@@ -104,4 +103,16 @@ export function uninstall({ host, now, dryRun = false, say, command = run }: Uni
     giveBackImports(say, command);
     removeLeftovers(host);
   } else say("The running daemons continue until 'machined uninstall --now', or until they are restarted by hand");
+}
+
+/**
+ * Removes the file of metrics, whose last values the node exporter would continue to export. One that a link of a tree
+ * leads out to belongs to the running host.
+ */
+function removeTextfile(host: Host): void {
+  try {
+    rmSync(host.locate(TEXTFILE), { force: true });
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+  }
 }

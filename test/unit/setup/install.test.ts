@@ -350,6 +350,21 @@ test("a symbolic link that leads out of the tree is refused", () => {
   expect(readdirSync(outside)).toEqual([]);
 });
 
+test("uninstall removes the file of metrics in the tree, and none that a link of the tree leads out to", () => {
+  bareHost();
+  installed();
+  const file = "lib/prometheus/node-exporter/machined.prom";
+  const outside = join(top, "outside");
+  for (const directory of [outside, join(root, "var")]) put(join(directory, file), "metrics");
+  uninstalled();
+  expect(existsSync(join(root, "var", file))).toBe(false);
+  installed();
+  rmSync(join(root, "var"), { recursive: true });
+  symlinkSync(outside, join(root, "var"));
+  expect(uninstalled()).not.toContain("Nothing is installed");
+  expect(readFileSync(join(outside, file), "utf8")).toBe("metrics");
+});
+
 test("the files have their modes whatever the umask is", () => {
   bareHost();
   const old = process.umask(0o077);
