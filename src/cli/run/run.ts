@@ -30,6 +30,7 @@ function checkCall({ settings, ports }: Session, hasCommand: boolean): void {
     throw new Failure("run works with system images of this host only: for another host, use ssh(1); leave out --user");
   }
   checkRunner(settings, hasCommand);
+  if (!hasCommand) checkWithoutCommand(settings);
   if (!ports.isThere("/run/systemd/system")) {
     throw new Failure("run needs systemd as service manager, which does not run on this host");
   }
@@ -47,6 +48,14 @@ function checkRunner({ runner, environment, run: { network, options } }: Setting
   else if (network === "user") throw new Failure("--network=user is for virtual machines: add -V");
   if (isVirtual && environment.length > 0 && !hasCommand)
     throw new Failure("--setenv= is for containers and commands: the init of a virtual machine takes no variables");
+}
+
+/** Throws a Failure for options of the command: without one, they would mean nothing. */
+function checkWithoutCommand({ uid, directory, timeoutMs, stdin }: Settings): void {
+  const isGiven = { uid: uid !== "", chdir: directory !== null, timeout: timeoutMs > 0, stdin: !stdin };
+  const given = Object.entries(isGiven).find(([, isThere]) => isThere)?.[0];
+  if (given !== undefined)
+    throw new Failure(`--${given}= is for a command: add one, or -t for the image's own program or a shell`);
 }
 
 /** Returns the machine's name: of --name=, or made from the image's name, with --rm with random digits. */
