@@ -19,6 +19,7 @@ import { cat } from "../../src/cli/image/nspawn-files.ts";
 import { Failure } from "../../src/cli/session/failure.ts";
 import { Session } from "../../src/cli/session/session.ts";
 import { defaultSettings, type Settings } from "../../src/cli/session/settings.ts";
+import { openPty, openPtyPeer } from "../../src/kernel/terminal/pty.ts";
 import { FakeProcess, type Surroundings } from "../unit/cli/fake-world.ts";
 
 const root = mkdtempSync(join(tmpdir(), "settings-"));
@@ -205,4 +206,30 @@ test("C112: sizes are read with base 1024, with fractions, and with units in des
     ["1k", undefined],
   ];
   expect(sizes.map(([text]) => [text, parseSize(text)])).toEqual(sizes);
+});
+
+test("signals to edit leave no copy behind: ^C is the editor's, and SIGTERM ends it", async () => {
+  const [path, editor] = [join(root, "foo.nspawn"), join(root, "editor")];
+  using seat = openPty().master;
+  using own = openPtyPeer(seat);
+  const edited = async (script: string) => {
+    writeFileSync(path, FOO);
+    writeFileSync(editor, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    const child = Bun.spawn(
+      [process.execPath, join(import.meta.dir, "../../src/main.ts"), "machinectl", "edit", path],
+      {
+        env: { PATH: process.env["PATH"] ?? "", TERM: "dumb", EDITOR: editor },
+        stdio: [own.number, own.number, own.number],
+      },
+    );
+    const status = await child.exited;
+    return [
+      status,
+      child.signalCode,
+      readFileSync(path, "utf8"),
+      readdirSync(root).filter((name) => /^\.#/.test(name)),
+    ];
+  };
+  expect(await edited('kill -INT $PPID; sleep .2; echo "[Network]" >"$1"')).toEqual([0, null, "[Network]\n", []]);
+  expect(await edited("kill -TERM $PPID; exec sleep 1000")).toEqual([1, null, FOO, []]);
 });

@@ -20,6 +20,9 @@ import {
 const DEFAULT_EDITORS = ["editor", "nano", "vim", "vi"];
 const DEFAULT_MODE = 0o644;
 
+/** Signals that do not end this process while the editor runs; all but ^C are passed on. */
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const;
+
 /** What systemd's edit strips from both ends of an edited file. */
 const BLANKS_AROUND = /^[ \t\r\n]+|[ \t\r\n]+$/g;
 
@@ -92,8 +95,12 @@ async function runEditor(session: Session, paths: readonly string[]): Promise<vo
   }
   const [program = ""] = words;
   if (programPath(program) === null) throw new Failure(`Failed to execute '${program}': No such file or directory`);
+  // ^C reaches the editor itself, which may go on; this process waits for it, and removes the copies.
+  const passOn = (signal: NodeJS.Signals) => signal === "SIGINT" || child.kill(signal);
+  for (const signal of SIGNALS) process.on(signal, passOn);
   const child = Bun.spawn([...words, ...paths], { stdio: ["inherit", "inherit", "inherit"] });
   const code = await child.exited;
+  for (const signal of SIGNALS) process.off(signal, passOn);
   if (code !== 0) throw new Failure(`Editor '${program}' failed with exit status ${code}.`);
 }
 
