@@ -306,6 +306,17 @@ test("a verb that waits prints the failure of a host while it waits for the othe
   expect(await child.exited).toBe(130);
 });
 
+test("the JSON of a verb whose text has the host before each line is no text with that", async () => {
+  const { stdout, stderr, status } = await machinectl("-H", "dead,halfway", "clean", "--json=short");
+  const objects = stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  expect(objects.map(({ host }) => host)).toEqual(["dead", "halfway"]);
+  expect(stderr).toMatch(/^dead: .*\nhalfway: .*\n$/);
+  expect(status).toBe(1);
+});
+
 test("text that the login shell of a host prints is named as the reason", async () => {
   for (const hosts of ["noisy", "noisy,dead"]) {
     const { stderr } = await machinectl("-H", hosts, "list");

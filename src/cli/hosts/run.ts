@@ -1,5 +1,6 @@
 // `-H a,b` and `-H @FILE`: a verb on several hosts at once. This client runs once for each host; what the runs print
 // becomes one output.
+import type { VerbRow } from "../command-line/verb-row.ts";
 import { Failure } from "../session/failure.ts";
 import { inParallel } from "../session/in-parallel.ts";
 import type { Session } from "../session/session.ts";
@@ -10,6 +11,13 @@ import { EXIT_INTERRUPTED, type ManyHostsOrder, Runs } from "./runs.ts";
 import { HostsTemplate } from "./template.ts";
 
 const USUAL_PARALLEL = 16;
+
+/** Returns the verb; where its text is passed on line by line, its JSON is merged instead. */
+function withMergedJson(verb: VerbRow, { settings }: Session): VerbRow {
+  const isJson = settings.json !== "off" && verb.options?.includes("json") === true;
+  return verb.hosts === "streams" && isJson ? { ...verb, hosts: "pages" } : verb;
+}
+
 function refuse({ verb, program }: ManyHostsOrder, { settings }: Session): void {
   if (verb.hosts === undefined) {
     throw new Failure(
@@ -23,8 +31,10 @@ function refuse({ verb, program }: ManyHostsOrder, { settings }: Session): void 
 /**
  * Runs a verb on the hosts that -H names; returns the exit status: 1 where a host failed, for `exec` the command's own.
  */
-export async function runOnHosts(session: Session, order: ManyHostsOrder, named: string): Promise<number> {
-  const { verb, words, options } = order;
+export async function runOnHosts(session: Session, given: ManyHostsOrder, named: string): Promise<number> {
+  const verb = withMergedJson(given.verb, session);
+  const order = { ...given, verb };
+  const { words, options } = order;
   refuse(order, session);
   const { settings, ports, report } = session;
   const hosts = await hostsOf(named, readHostsFile);
