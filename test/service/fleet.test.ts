@@ -207,6 +207,22 @@ describe.skipIf(!has)(`many hosts over NATS${needsRoot}`, () => {
       expect(run).toEqual({ stdout: "a\0b", stderr: "complaint\n", status: 43 });
       const large = await fleet.machinectl("runner", "exec", "web1/deb1", "head", "-c", "3000000", "/dev/zero");
       expect({ bytes: large.stdout.length, status: large.status }).toEqual({ bytes: 3_000_000, status: 0 });
+      const endless = fleet.begin([
+        "machinectl",
+        `--fleet=${fleet.conf("runner")}`,
+        "exec",
+        "web1/deb1",
+        "yes",
+        "4712",
+      ]);
+      const reader = endless.stdout.getReader();
+      await reader.read();
+      await reader.cancel();
+      expect(await endless.exited).toBe(141);
+      await waitFor(
+        () => expect(Bun.spawnSync(["pgrep", "-fx", "yes 4712"]).exitCode).toBe(1),
+        "the end of the command without a reader",
+      );
       const refused = await fleet.machinectl("operator", "exec", "web1/deb1", "true");
       expect(refused.status).toBe(125);
       expect(refused.stderr).toContain("does not have the scope 'exec'");

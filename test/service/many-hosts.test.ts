@@ -71,6 +71,7 @@ beforeAll(async () => {
     case $host in
     dead | patient) echo "ssh: connect to host dead port 22: Connection refused" >&2; exit 255 ;;
     noisy) echo 'Welcome, all!' ;;
+    endless*) exec yes ;;
     reader) cat >${directory}/input; exit 0 ;;
     halfway) (sleep infinity) & exit 255 ;;
     hung-*) mkdir -p ${directory}/\${host%-*}; echo $$ >${directory}/\${host%-*}/$$; exec sleep infinity ;;
@@ -315,6 +316,19 @@ test("the JSON of a verb whose text has the host before each line is no text wit
   expect(objects.map(({ host }) => host)).toEqual(["dead", "halfway"]);
   expect(stderr).toMatch(/^dead: .*\nhalfway: .*\n$/);
   expect(status).toBe(1);
+});
+
+test("commands end when nobody reads their output any more", async () => {
+  const { MACHINED_RUNTIME_DIRECTORY: _, ...env } = process.env;
+  const command = [process.execPath, MAIN, "machinectl", "-H", "endless1,endless2", "exec", "web", "yes"];
+  // The shell waits for both ends of the pipe.
+  const child = Bun.spawn(["sh", "-c", '{ "$@"; echo $? >&2; } | head -1', "sh", ...command], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...env, SYSTEMD_SSH: join(directory, "ssh") },
+  });
+  const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+  expect(stdout).toMatch(/^endless[12] \| y\n$/);
+  expect(stderr).toBe("141\n");
 });
 
 test("text that the login shell of a host prints is named as the reason", async () => {

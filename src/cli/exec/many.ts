@@ -6,7 +6,7 @@ import { linesOf, readLines } from "../local/read-text.ts";
 import { Failure } from "../session/failure.ts";
 import { inParallel } from "../session/in-parallel.ts";
 import type { Session } from "../session/session.ts";
-import { sameDaemon, sameExec } from "./order.ts";
+import { EXIT_UNREAD, sameDaemon, sameExec } from "./order.ts";
 
 /**
  * Prints the output of a machine line by line, each with the prefix, so that it cannot be taken for another machine's
@@ -48,8 +48,13 @@ async function runIn(
     const [stdout, stderr] = [child.stdout, child.stderr] as ReadableStream<Uint8Array>[];
     if (stdout !== undefined && stderr !== undefined) {
       const { output } = session;
+      const show = (text: string) => {
+        output.write(text);
+        // As a command that writes to a pipe without a reader by itself.
+        if (output.isOver) child.kill();
+      };
       await Promise.all([
-        copyLines(stdout, prefix, (text) => output.write(text)),
+        copyLines(stdout, prefix, show),
         copyLines(stderr, prefix, (text) => output.writeError(text)),
       ]);
     }
@@ -68,7 +73,8 @@ export async function execMany(
   if (tty && parallel > 1)
     throw new Failure("Commands that run at the same time cannot share a terminal: leave out -t or --parallel=");
   const width = Math.max(...machines.map((machine) => machine.length));
-  const statuses = await inParallel(machines, Math.max(parallel, 1), (machine) => {
+  const statuses = await inParallel(machines, Math.max(parallel, 1), async (machine) => {
+    if (session.output.isOver) return EXIT_UNREAD;
     const place = user === "" ? machine : `${user}@${machine}`;
     const prefix = parallel > 1 ? `${machine.padEnd(width)} | ` : null;
     return runIn(session, place, command, prefix);

@@ -6,7 +6,7 @@ import { refusedSubject } from "../../fleet/connect.ts";
 import { answerError, askError, connectionEnded, FleetError, silentHost } from "../../fleet/errors.ts";
 import { requestSubject } from "../../fleet/names.ts";
 import { PIECE_HEADER, readAnswer } from "../../fleet/request.ts";
-import { commandIn, orExitOurs } from "../exec/order.ts";
+import { commandIn, EXIT_UNREAD, orExitOurs } from "../exec/order.ts";
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { chosenHosts, withFleet } from "./open.ts";
@@ -56,6 +56,8 @@ async function runThere(session: Session, fleet: FleetClient, host: string, body
         const status = take(session, host, message);
         message.respond("");
         if (status !== null) ended.resolve(status);
+        // Nobody reads the output any more: the agent ends the command, which may write forever.
+        if (session.output.isOver) ended.resolve(EXIT_UNREAD);
       } catch (failure) {
         ended.reject(failure);
       }

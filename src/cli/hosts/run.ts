@@ -1,6 +1,7 @@
 // `-H a,b` and `-H @FILE`: a verb on several hosts at once. This client runs once for each host; what the runs print
 // becomes one output.
 import type { VerbRow } from "../command-line/verb-row.ts";
+import { EXIT_UNREAD } from "../exec/order.ts";
 import { Failure } from "../session/failure.ts";
 import { inParallel } from "../session/in-parallel.ts";
 import type { Session } from "../session/session.ts";
@@ -56,7 +57,7 @@ export async function runOnHosts(session: Session, given: ManyHostsOrder, named:
   } finally {
     interrupt.stop();
   }
-  if (all.isInterrupted && verb.hosts !== "events") return EXIT_INTERRUPTED;
+  if (all.isInterrupted && verb.hosts !== "events") return session.output.isOver ? EXIT_UNREAD : EXIT_INTERRUPTED;
   if (verb.hosts === "rows" || verb.hosts === "pages") await session.openPager();
   if (verb.hosts === "rows") results = checkedRows(session, results);
   if (verb.hosts === "rows") printRows(session, results, { hasNumbers: verb.meta.name === "stats", template });

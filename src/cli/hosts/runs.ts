@@ -97,7 +97,11 @@ export class Runs {
     // The lines of a template have the host where the template has it.
     const hasTemplate = hosts === "events" && settings.list.template !== null;
     const prefix = hasTemplate ? "" : `${host.padEnd(this.#width)} | `;
-    const toOutput = (text: string) => output.write(text);
+    const toOutput = (text: string) => {
+      output.write(text);
+      // A command may write forever, although nobody reads it any more.
+      if (output.isOver) this.stopAll();
+    };
     if (hosts === "streams") {
       await Promise.all([
         copyLines(child.stdout, prefix, toOutput),
