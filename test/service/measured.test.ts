@@ -67,6 +67,20 @@ test.skipIf(!isRoot)(`simultaneous calls, and an end during a call, leave no fil
   await session.close();
 });
 
+test.skipIf(!isRoot)(`stats ends when nobody reads its output any more${needsRoot}`, async () => {
+  await using daemon = await TestDaemon.start();
+  await register(await daemon.bus(), "one", await daemon.leader());
+  // The shell waits for both ends of the pipe.
+  const stats = '{ "$@" machinectl stats --iterations=100000 --delay=10ms; echo "status $?"  >&2; } | head -1';
+  const child = Bun.spawn(["sh", "-c", stats, "sh", process.execPath, MAIN], {
+    env: { PATH: process.env["PATH"] ?? "", MACHINED_RUNTIME_DIRECTORY: daemon.runtime },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+  expect(stdout).toStartWith("MACHINE ");
+  expect(stderr).toBe("status 0\n");
+});
+
 test.skipIf(!isRoot)(`top ends when its terminal can no longer be read${needsRoot}`, async () => {
   await using daemon = await TestDaemon.start();
   await register(await daemon.bus(), "one", await daemon.leader());

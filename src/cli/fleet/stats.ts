@@ -13,7 +13,7 @@ import { arranged, printList, printsColumns, rowJson } from "../list/print.ts";
 import { Failure } from "../session/failure.ts";
 import { inParallel } from "../session/in-parallel.ts";
 import type { Session } from "../session/session.ts";
-import { tableJsonMode } from "../session/settings.ts";
+import { defaultSettings, tableJsonMode } from "../session/settings.ts";
 import { STATS_COLUMNS } from "../stats/table.ts";
 import { AT_ONCE, askHost, finish, type Question } from "./asked.ts";
 import { chosenHosts, readingFleet } from "./open.ts";
@@ -73,8 +73,9 @@ function printChosen(session: Session, results: readonly HostResult[]): void {
 
 /** The verb `stats`; without words, for all hosts. */
 export async function stats(session: Session, words: readonly string[]): Promise<number> {
-  const { list, iterations } = session.settings;
-  if (iterations > 1) throw new Failure("stats with --fleet does not take --iterations=");
+  const { list, iterations, delayMs } = session.settings;
+  if (iterations > 1 || delayMs !== defaultSettings().delayMs)
+    throw new Failure("stats with --fleet does not take --iterations= or --delay=");
   if (printsColumns(session, COLUMNS)) return 0;
   // An error in the options is printed before hosts are asked.
   const { needs } = planOf(session.settings, COLUMNS);

@@ -32,7 +32,7 @@ export async function stats(session: Session, names: readonly string[]): Promise
   const { hidden } = machines;
   if (hidden.length > 0) session.report.warning(`Not shown: ${hidden.join(", ")}: ${PROC_HIDES}.`);
   machines.read();
-  const interrupt = session.ports.interrupted();
+  const interrupt = session.ports.interrupted("or-reader-left");
   let isInterrupted = false;
   void interrupt.promise.then(() => {
     isInterrupted = true;
@@ -42,6 +42,7 @@ export async function stats(session: Session, names: readonly string[]): Promise
       await Promise.race([Bun.sleep(delayMs), interrupt.promise]);
       if (isInterrupted) break;
       await print(session, machines, plan);
+      if (session.output.isOver) break;
       if (round + 1 < iterations) await machines.refresh();
     }
   } finally {
