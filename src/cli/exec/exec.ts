@@ -10,6 +10,7 @@ import type { JsonMode } from "../format/json.ts";
 import { chosenMachines } from "../machine/names.ts";
 import { Failure, failed, isBusFailure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
+import { isOfThisHost } from "../session/target.ts";
 import { commandIn, type ExecOrder, environmentOf, orExitOurs } from "./order.ts";
 import type { SshAddress } from "./ssh.ts";
 import { type ExecTarget, execTarget, holdLeader } from "./target.ts";
@@ -148,6 +149,17 @@ export async function runOne(session: Session, order: ExecOrder): Promise<number
 }
 
 /**
+ * Throws a Failure with -M: the leader that the manager in a machine names is a number in that machine, which another
+ * process has on this host.
+ */
+function requireReach({ settings }: Session): void {
+  if (settings.transport.kind === "remote" || isOfThisHost(settings)) return;
+  throw new Failure("exec runs commands in machines of this host, and with -H in those of another one: leave out -M", {
+    hint: "In a machine inside a machine: machinectl exec OUTER machinectl exec INNER COMMAND",
+  });
+}
+
+/**
  * The verb `exec`. Returns the exit status of the command; with several machines, the first one in their order that is
  * not 0; 125 if the command cannot be run.
  */
@@ -156,6 +168,7 @@ export function exec(session: Session, [place = "", ...words]: readonly string[]
   if (command.length === 0)
     throw new Failure("Too few arguments.", { hint: "exec needs a command; 'machinectl shell NAME' opens a shell." });
   return orExitOurs(session, async () => {
+    requireReach(session);
     const { user, names } = parsePlace(place, session.settings.uid);
     const machines = await chosenMachines(session, names);
     const [only] = machines;

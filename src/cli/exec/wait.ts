@@ -12,6 +12,7 @@ import { allMet, anyMet, TIMED_OUT } from "../machine/several-waits.ts";
 import { attempt, Failure, meansNoMachine, orNull } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import type { Settings } from "../session/settings.ts";
+import { isOfThisHost } from "../session/target.ts";
 import { EXIT_OURS, sameDaemon } from "./order.ts";
 import type { SshAddress } from "./ssh.ts";
 
@@ -256,8 +257,11 @@ export async function waitForMachines(
 export async function wait(session: Session, words: readonly string[]): Promise<number> {
   const names = words.flatMap((word) => word.split(","));
   const { waitFor, transport, timeoutMs } = session.settings;
-  if (waitFor === "booted" && transport.kind === "remote") {
-    throw new Failure("--for=booted works for machines of this host only: use --for=running, address or ssh with -H");
+  if (waitFor === "booted" && !isOfThisHost(session.settings)) {
+    const option = transport.kind === "remote" ? "-H" : "-M";
+    throw new Failure(
+      `--for=booted works for machines of this host only: use --for=running, address or ssh with ${option}`,
+    );
   }
   // No machine can have such a name, so that the wait would have no end.
   const impossible = names.find((name) => !isMachineNameOrHost(name));

@@ -79,6 +79,17 @@ export async function busTarget(
   return target.kind === "ssh" && batch ? { ...target, batch } : target;
 }
 
+/**
+ * Whether the manager that -H and -M select is one of this host, so that the numbers that it reports are those of
+ * processes of this host.
+ */
+export function isOfThisHost({ transport }: Pick<Settings, "transport">): boolean {
+  if (transport.kind !== "machine") return transport.kind === "local";
+  const at = transport.name.indexOf("@");
+  const machine = transport.name.slice(at + 1);
+  return machine === HOST || (at >= 0 && machine === "");
+}
+
 /** Returns the directory with the sockets of a scope's machine manager; null for --user without $XDG_RUNTIME_DIR. */
 export function managerDirectory(scope: Settings["scope"], env: Environment): string | null {
   if (scope === "system") return `${env["MACHINED_RUNTIME_DIRECTORY"] || "/run/systemd"}/machine`;

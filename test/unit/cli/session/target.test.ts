@@ -5,6 +5,7 @@ import { defaultSettings, type Settings, type Transport } from "../../../../src/
 import {
   busTarget,
   type Caller,
+  isOfThisHost,
   managerDirectory,
   meansLocalSockets,
   parseRemote,
@@ -144,4 +145,14 @@ test("local sockets are not used where the environment names a bus, unless it na
 test("verbs that reach a host themselves fail for a name that no host can have", () => {
   const complaint = "Failed to connect to system scope bus via remote transport: Invalid argument";
   expect(() => remoteHost("a@")).toThrow(new Failure(complaint));
+});
+
+test("numbers of processes are those of this host without -H and -M, and with -M for a manager of this host", () => {
+  const isHere = (transport: Settings["transport"]) => isOfThisHost({ transport });
+  expect(isHere({ kind: "local" })).toBe(true);
+  expect(isHere({ kind: "remote", host: "a" })).toBe(false);
+  for (const name of [".host", "u@.host", "@.host", "@", "u@"])
+    expect([name, isHere({ kind: "machine", name })]).toEqual([name, true]);
+  for (const name of ["web", "u@web", "@web", ""])
+    expect([name, isHere({ kind: "machine", name })]).toEqual([name, false]);
 });
