@@ -227,7 +227,7 @@ export const VERBS: readonly VerbRow[] = [
     group: "Machine",
     hosts: "silent",
     args: IMAGES,
-    options: ["runner"],
+    options: ["runner", "quiet"],
     run: async (session, names) => (await import("../image/start.ts")).start(session, names),
   },
   {
@@ -242,6 +242,7 @@ export const VERBS: readonly VerbRow[] = [
         complete: "machine-or-host",
       },
     },
+    options: ["quiet"],
     run: async (session, words) => (await import("../exec/shell.ts")).loginAnywhere(session, words),
   },
   {
@@ -295,7 +296,7 @@ export const VERBS: readonly VerbRow[] = [
     group: "Machine",
     hosts: "silent",
     args: NAMES,
-    options: ["for", "any", "timeout"],
+    options: ["for", "any", "timeout", "quiet"],
     run: async (session, names) => (await import("../exec/wait.ts")).wait(session, names),
   },
   {
@@ -367,7 +368,7 @@ export const VERBS: readonly VerbRow[] = [
     group: "Machine",
     hosts: "streams",
     args: IMAGES,
-    options: ["now", "runner"],
+    options: ["now", "runner", "quiet"],
     run: async (session, names) => (await import("../image/enable.ts")).enable(session, names),
   },
   {
@@ -375,7 +376,7 @@ export const VERBS: readonly VerbRow[] = [
     group: "Machine",
     hosts: "streams",
     args: IMAGES,
-    options: ["now", "runner"],
+    options: ["now", "runner", "quiet"],
     run: async (session, names) => (await import("../image/enable.ts")).disable(session, names),
   },
   {
