@@ -61,6 +61,17 @@ export async function pull(
   return follow(session, calls, onInterrupt);
 }
 
+/**
+ * Throws a Failure with -H: ssh(1) passes no files on. To be called before a file is opened, which would be truncated;
+ * a call without its file would never be answered.
+ */
+function requireFiles({ settings: { transport } }: Session): void {
+  if (transport.kind !== "remote") return;
+  throw new Failure(`Failed to transfer image: A file of this host cannot be passed to '${transport.host}'`, {
+    hint: "Over ssh: 'ssh HOST importctl -m import-tar - NAME <FILE', 'ssh HOST importctl -m export-tar NAME >FILE'.",
+  });
+}
+
 /** The verbs `import-tar`, `import-raw` and `import-fs`. */
 export async function importImage(
   session: Session,
@@ -71,6 +82,7 @@ export async function importImage(
   const imageClass = classOf(session);
   const path = given(words[0]);
   const local = importName(path, words[1], payload);
+  requireFiles(session);
   using file = await openSource(session, path, payload);
   const member = `Import${MEMBERS[payload]}` as const;
   const args = { fd: file, local_name: local };
@@ -115,6 +127,7 @@ async function requireImage(session: Session, name: string, path: string): Promi
 export async function exportImage(session: Session, payload: "tar" | "raw", words: readonly string[]): Promise<number> {
   const imageClass = classOf(session);
   const local = exportName(words[0] ?? "");
+  requireFiles(session);
   const path = given(words[1]);
   const format = session.settings.format ?? formatOf(path);
   if (path !== null && (await session.ports.hasContent(path))) await requireImage(session, local, path);
