@@ -7,7 +7,7 @@ import type { Session } from "../session/session.ts";
  * executed.
  */
 export const EXIT_OURS = 125;
-/** The exit status of a command that was ended because nobody reads its output any more, as of one that SIGPIPE ends. */
+/** The exit status of a command that was ended because nobody reads its output any more, as after SIGPIPE. */
 export const EXIT_UNREAD = 128 + 13;
 /** Returns the command in the words of a verb. A "--" before it separates options from words, as in other programs. */
 export function commandIn(words: readonly string[]): readonly string[] {

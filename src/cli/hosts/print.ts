@@ -45,7 +45,7 @@ function placed(host: string, object: JsonObject): JsonObject {
   return Object.assign({ host }, object, { host });
 }
 
-/** Returns the JSON documents in the lines of a text; null for a text with a line that is no object or array of some. */
+/** Returns the JSON documents in the lines of a text; null where a line is no object and no array of objects. */
 function documentsOf(text: string): (JsonObject | readonly JsonObject[])[] | null {
   const isObject = (value: Json) => typeof value === "object" && value !== null && !Array.isArray(value);
   try {
