@@ -48,7 +48,7 @@ function howItEnded(event: SeenEvent): string | null {
   const { how, signal } = event;
   if (how === "exited") return `exited ${text(event, "status") ?? "?"}`;
   if (how === "killed") return `killed by SIG${typeof signal === "number" ? signalName(signal) : "?"}`;
-  return text(event, "how")?.replace("-", " ") ?? null;
+  return text(event, "how")?.replace("_", " ") ?? null;
 }
 
 /** Returns null for an event that has happened once. */

@@ -257,6 +257,15 @@ describe("machinectl events", () => {
     }
   });
 
+  test("a line says how a machine ended in words", () => {
+    const ends = ["killed", "unregistered", "host_shutdown"].map((how) => eventLine({ ...ENDED, how, signal: 9 }));
+    expect(ends.map((line) => line.slice(line.indexOf("(")))).toEqual([
+      "(killed by SIGKILL)",
+      "(unregistered)",
+      "(host shutdown)",
+    ]);
+  });
+
   test("an event is printed as one line, also when a field has a line end", () => {
     const line = eventLine({ ...STARTED, service: "a\nb" });
     expect(line).not.toContain("\n");
