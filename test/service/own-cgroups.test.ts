@@ -33,6 +33,8 @@ test.skipIf(!isRoot)(
       using secondLeader = PidRef.of(second.pid);
       await scope(UNIT, firstLeader);
       await manager.stopUnit(UNIT, firstLeader);
+      // A machine that was terminated is stopped once more when it has ended.
+      await manager.stopUnit(UNIT, firstLeader);
       first.kill("SIGKILL");
       await first.exited;
       await scope(UNIT, secondLeader);

@@ -77,31 +77,58 @@ export class OwnCgroups implements ServiceManager {
   }
 
   async stopUnit(unit: string, leader: PidRef): Promise<null> {
-    const members = this.#membersOf(unit, leader);
+    // A unit that is being stopped is asked again, and the stop that has begun kills what remains: a machine that was
+    // terminated is stopped once more when it has ended.
+    const begun = this.#stopping.get(unit);
+    const members = begun ?? this.#membersOf(unit, leader);
     try {
-      if (members instanceof CgroupMembers) this.#stopping.set(unit, members);
       members.signal(SIGTERM);
       members.signal(SIGCONT);
     } catch (error) {
-      members[Symbol.dispose]();
+      if (begun === undefined) members[Symbol.dispose]();
       throw error;
     }
+    if (begun !== undefined) return null;
+    if (members instanceof CgroupMembers) this.#begin(unit, members);
     this.#escalate(members, performance.now() + this.#stopTimeoutMs);
     return null;
   }
 
-  /** Kills the processes that have not ended in time, and removes the cgroup once it is empty. */
+  #begin(unit: string, members: CgroupMembers): void {
+    this.#stopping.set(unit, members);
+    members.ended = () => {
+      if (this.#stopping.get(unit) === members) this.#stopping.delete(unit);
+    };
+  }
+
+  /**
+   * Kills the processes that have not ended in time, and removes the cgroup once it is empty. What fails, for lack of a
+   * descriptor for example, is tried again for as long.
+   */
   #escalate(members: Members, deadline: number): void {
-    if (!members.anyAlive()) {
+    const end = () => {
       members.removeGroup();
       members[Symbol.dispose]();
-    } else if (performance.now() >= deadline) {
-      members.signal(SIGKILL);
-      setTimeout(() => {
-        members.removeGroup();
+    };
+    const nowMs = performance.now();
+    try {
+      if (!members.anyAlive()) {
+        end();
+        return;
+      }
+      if (nowMs >= deadline) {
+        members.signal(SIGKILL);
+        setTimeout(end, STOP_POLL_MS);
+        return;
+      }
+    } catch (error) {
+      this.#log.debug(`Cannot end the processes of a scope: ${(error as Error).message}`);
+      if (errnoNameOf(error) === null || nowMs >= deadline + this.#stopTimeoutMs) {
         members[Symbol.dispose]();
-      }, STOP_POLL_MS);
-    } else setTimeout(() => this.#escalate(members, deadline), STOP_POLL_MS);
+        throw error;
+      }
+    }
+    setTimeout(() => this.#escalate(members, deadline), STOP_POLL_MS);
   }
 
   async killUnit(place: UnitPlace, leader: PidRef, signal: number): Promise<void> {
@@ -151,6 +178,8 @@ class CgroupMembers implements Members {
   readonly #path: string;
   readonly #slice: string;
   #isAbandoned = false;
+  /** Called when their stop has ended. */
+  ended: () => void = () => {};
 
   constructor(path: string, slice: string) {
     this.#path = path;
@@ -181,7 +210,9 @@ class CgroupMembers implements Members {
     }
   }
 
-  [Symbol.dispose](): void {}
+  [Symbol.dispose](): void {
+    this.ended();
+  }
 }
 
 /** The leader and its descendants, which are pinned when they are found. */
