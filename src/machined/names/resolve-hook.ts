@@ -7,6 +7,7 @@
 import { IoSystemdResolveHook } from "../../api/varlink/io-systemd-resolve.ts";
 import type { VarlinkParameters, VarlinkResult } from "../../api/varlink-table.ts";
 import { errnoNameOf, invalidArgument, MachinedError } from "../../base/error.ts";
+import { formatJson } from "../../base/text/json.ts";
 import { type BoundVarlink, bindVarlink, type VarlinkCall } from "../../ipc/varlink/binding.ts";
 import type { LocalAddress } from "../../kernel/socket/netlink.ts";
 import type { Daemon } from "../action/daemon.ts";
@@ -27,7 +28,12 @@ type ResourceKey = Question["key"];
 export class ResolveHook {
   readonly bound: BoundVarlink;
   readonly #daemon: Daemon;
-  readonly #subscribers = new Set<VarlinkCall<Filter>>();
+  /** A function for each subscriber, which sends it the filter of the present machines. */
+  readonly #subscribers = new Set<() => void>();
+  /** Counts the changes of the machines. */
+  #changes = 0;
+  /** The filter as JSON, formatted once for all subscribers; null after a change. */
+  #text: string | null = null;
 
   constructor(daemon: Daemon) {
     this.#daemon = daemon;
@@ -37,18 +43,28 @@ export class ResolveHook {
     });
   }
 
-  /** Tells all subscribers of the filter that machines were added or removed. */
+  /**
+   * Tells all subscribers of the filter that machines were added or removed: each in a turn of its user, and as fast as
+   * it reads. One that is late gets the last filter only.
+   */
   changed(): void {
-    if (this.#subscribers.size === 0) return;
-    const filter = this.#filter();
-    for (const call of this.#subscribers) call.emit(filter);
+    this.#changes++;
+    this.#text = null;
+    for (const wake of this.#subscribers) wake();
   }
 
   #queryFilter(call: VarlinkCall<Filter>): Filter | Promise<never> {
     if (!call.more) return this.#filter();
-    this.#subscribers.add(call);
-    call.onGone(() => this.#subscribers.delete(call));
-    call.emit(this.#filter());
+    let told: number | null = null;
+    const wake = call.feed(() => {
+      if (told === this.#changes) return null;
+      told = this.#changes;
+      this.#text ??= formatJson(this.#filter());
+      return this.#text;
+    });
+    this.#subscribers.add(wake);
+    call.onGone(() => this.#subscribers.delete(wake));
+    wake();
     return new Promise<never>(() => {}); // until the subscriber disconnects
   }
 
