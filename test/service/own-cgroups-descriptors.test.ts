@@ -29,6 +29,11 @@ describe.skipIf(!isRoot)(`scopes without cgroups${needsRoot}`, () => {
       const failure = await manager.killUnit(place, leader, 1000).catch((error: unknown) => error);
       expect(errnoNameOf(failure)).toBe("EINVAL");
     }
+    for (let i = 0; i < LEAK_ROUNDS && canLimit; i++) {
+      // The leader can be opened, but not its children.
+      const failed = withoutDescriptors(() => manager.killUnit(place, leader, SIGUSR1).catch((error) => error), 2);
+      expect(errnoNameOf(await failed)).toBe("EMFILE");
+    }
     await waitFor(() => expectNothingLeft(before), "the descriptors of the calls");
     await manager.stopUnit(unit, leader);
     await child.exited;

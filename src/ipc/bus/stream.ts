@@ -128,7 +128,7 @@ export class BusStream {
   send(message: Outgoing): void {
     if (this.#ended) return;
     const encoded = encodeMessage(message);
-    const descriptors = encoded.descriptors.map((descriptor) => (descriptor as Fd).duplicate());
+    const descriptors = duplicates(encoded.descriptors as readonly Fd[]);
     const isAhead = this.#handshake.sendsAhead && descriptors.length === 0 && this.#waiting.length === 0;
     if (this.#ready || isAhead) this.#write(encoded.bytes, descriptors);
     else this.#waiting.push({ bytes: encoded.bytes, descriptors });
@@ -242,4 +242,13 @@ export class BusStream {
     };
     this.#handlers.message(message);
   }
+}
+
+/** Returns a duplicate of each descriptor; where one cannot be duplicated (EMFILE), it leaves none open. */
+function duplicates(descriptors: readonly Fd[]): readonly Fd[] {
+  if (descriptors.length === 0) return NONE;
+  using made = new DisposableStack();
+  const all = descriptors.map((descriptor) => made.use(descriptor.duplicate()));
+  made.move();
+  return all;
 }

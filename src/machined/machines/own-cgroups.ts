@@ -220,7 +220,9 @@ class Descendants implements Members {
   readonly #processes: PidRef[];
 
   constructor(leader: PidRef) {
-    this.#processes = [leader.duplicate(), ...descendantsOf(leader)];
+    using owned = new DisposableStack();
+    this.#processes = [owned.use(leader.duplicate()), ...descendantsOf(leader)];
+    owned.move();
   }
 
   signal(signal: number): void {

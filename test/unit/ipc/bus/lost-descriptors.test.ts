@@ -2,6 +2,7 @@
 // is taken for that of another message.
 import { afterAll, expect, test } from "bun:test";
 import { openSync } from "node:fs";
+import { ErrnoError } from "../../../../src/base/error.ts";
 import { ServerHandshake } from "../../../../src/ipc/bus/handshake.ts";
 import { BusStream, type Incoming } from "../../../../src/ipc/bus/stream.ts";
 import { encodeMessage } from "../../../../src/ipc/message/message.ts";
@@ -49,13 +50,17 @@ function connected() {
     for (const fd of incoming.descriptors) fd.close();
   };
   const end = (error?: Error) => void seen.push(`end: ${error?.message}`);
-  new BusStream(open, { message, end }, { handshake: new ServerHandshake(uid, "00"), takesDescriptors: MAX_FDS });
+  const stream = new BusStream(
+    open,
+    { message, end },
+    { handshake: new ServerHandshake(uid, "00"), takesDescriptors: MAX_FDS },
+  );
   const receive = (bytes: Buffer, fds: Fd[] | "lost") => {
     if (fds === "lost") socket?.lost?.();
     socket?.data(bytes, fds === "lost" ? [] : fds);
   };
   receive(HELLO, []);
-  return { receive, seen };
+  return { receive, seen, stream };
 }
 
 test("a message whose descriptors are lost has no values, and the next one has its own", () => {
@@ -66,6 +71,24 @@ test("a message whose descriptors are lost has no values, and the next one has i
   receive(Buffer.concat([lost.subarray(50), call("Next", 3)]), copies(3));
   receive(call("Last", 0), []);
   expect(seen).toEqual(["First: 0", "Lost: Too many open files", "Next: 3", "Last: 0"]);
+});
+
+test("a message that cannot be sent for lack of descriptors leaves none of them open", () => {
+  const { stream } = connected();
+  let copied = 0;
+  let closed = 0;
+  const scarce = {
+    number: file.number,
+    duplicate: () => {
+      if (copied === 2) throw new ErrnoError("EMFILE", "no descriptor is free");
+      copied++;
+      return { [Symbol.dispose]: () => void closed++ };
+    },
+  };
+  const head = { type: 1, serial: 1, path: "/", interface: "a.b", member: "Send" };
+  const send = () => stream.send({ ...head, signature: "hhh", body: Array(3).fill(scarce) });
+  expect(send).toThrow("no descriptor is free");
+  expect({ copied, closed }).toEqual({ copied: 2, closed: 2 });
 });
 
 test("a long message with as many descriptors as possible does not end the connection, nor the next such one", () => {
