@@ -17,6 +17,9 @@ const FILE_LIMIT_BYTES = 4 << 20;
  * clients skip such files.
  */
 const RESERVATION = ".#starting-";
+/** The prefix of the links of units. */
+const LINK = "unit:";
+const NAME_MAX_BYTES = 255;
 
 /** A file of the directory. */
 export type FoundFile =
@@ -46,7 +49,8 @@ export class MachineFiles {
   save(machine: Machine, present?: string): void {
     const text = formatMachine(machine);
     if (text !== present) this.#write(machine.name, text);
-    if (machine.place !== null) this.#link(machine.place.unit, machine.name);
+    const unit = linkable(machine.place?.unit);
+    if (unit !== null) this.#link(unit, machine.name);
     this.release(machine.name);
   }
 
@@ -73,7 +77,8 @@ export class MachineFiles {
   }
 
   /** Removes file and link. `heir` is another machine in the same unit, which gets the link. */
-  remove(name: string, unit: string | null, heir: string | null): void {
+  remove(name: string, unitOrNone: string | null, heir: string | null): void {
+    const unit = linkable(unitOrNone);
     if (unit !== null && this.#linkTarget(unit) === name) {
       remove(this.#linkPath(unit));
       if (heir !== null) this.#link(unit, heir);
@@ -145,7 +150,7 @@ export class MachineFiles {
   }
 
   #linkPath(unit: string): string {
-    return join(this.#directory, `unit:${unit}`);
+    return join(this.#directory, `${LINK}${unit}`);
   }
 
   #linkTarget(unit: string): string | null {
@@ -173,4 +178,9 @@ function remove(path: string): void {
   } catch (error) {
     if (errnoNameOf(error) !== "ENOENT") throw error;
   }
+}
+
+/** Returns the unit; null for none, and for one whose name has no room for the prefix: it has no link. */
+function linkable(unit: string | null | undefined): string | null {
+  return unit == null || Buffer.byteLength(LINK + unit) > NAME_MAX_BYTES ? null : unit;
 }

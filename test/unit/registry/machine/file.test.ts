@@ -1,0 +1,31 @@
+// State files of machines in units with long names.
+import { expect, test } from "bun:test";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { MachineFiles } from "../../../../src/registry/machine/file.ts";
+import type { Machine } from "../../../../src/registry/machine/machine.ts";
+
+test("a machine in a unit whose name has no room for the link's prefix has a file, which is removed with it", () => {
+  const directory = mkdtempSync(join(tmpdir(), "machined-files-"));
+  try {
+    const files = new MachineFiles(directory);
+    for (const length of [250, 251, 255]) {
+      const unit = `${"u".repeat(length - ".service".length)}.service`;
+      const facts = {
+        name: "m",
+        id: null,
+        uid: 0,
+        class: "container",
+        networkInterfaces: [],
+        leader: { pid: 2, id: null },
+      };
+      files.save({ name: "m", facts, place: { unit, subgroup: "", cgroup: "" } } as unknown as Machine);
+      expect(readdirSync(directory).sort()).toEqual(length === 250 ? ["m", `unit:${unit}`] : ["m"]);
+      files.remove("m", unit, null);
+      expect(readdirSync(directory)).toEqual([]);
+    }
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
