@@ -34,7 +34,7 @@ const LEVEL = 1;
 
 const LINE_END = 0x0a;
 const LINE =
-  /^\{"cursor":"([0-9a-f-]+)","time":(\d+),"type":"([a-z]+)","event":"([a-z-]+)"(?:,"(?:machine|image|local)":("(?:[^"\\]|\\.)*"))?(?:.*,"leader":(\d+))?/;
+  /^\{"cursor":"([0-9a-f-]+)","time":(\d+),"type":"([a-z]+)","event":"([a-z-]+)"(?:,"(?:machine|image|local)":("(?:[^"\\]|\\.)*"))?(?:.*,"leader":(\d+))?/s;
 
 /** Reads the facts about an event from its text; null for a text that is no event. */
 export function parseEntry(text: string): ParsedEntry | null {

@@ -125,6 +125,13 @@ test("the next daemon continues the log, its cursors and the list of running mac
   expect(opened().running.get("later")).toBe(100);
 });
 
+test("after a kill the next daemon knows the leader of a machine whose service has a line separator in its name", () => {
+  const killed = opened();
+  killed.append({ type: "machine", event: "started", machine: "m", service: "a\u2028b\u2029c", leader: 100 });
+  killed.flush();
+  expect(opened().running.get("m")).toBe(100);
+});
+
 test("the next daemon knows which machines are paused, also where the events about them are no longer kept", () => {
   const tell = (log: EventLog, event: "paused" | "resumed", machine: string) =>
     log.append({ type: "machine", event, machine });
