@@ -11,11 +11,17 @@ interface CollectorEvents {
   stays(machine: Machine): void;
 }
 
+/** When a machine is looked at again that could not be looked at, or not watched. */
+const LATER_MS = 1000;
+
 export class Collector {
   readonly #set: MachineSet;
   readonly #events: CollectorEvents;
   readonly #queue = new Set<Machine>();
-  readonly #awaitingEmpty = new WeakSet<Machine>();
+  readonly #later = new Set<Machine>();
+  /** Machines that stay, and those of them whose group is watched. */
+  readonly #staying = new WeakSet<Machine>();
+  readonly #watched = new WeakSet<Machine>();
   #isPlanned = false;
 
   constructor(set: MachineSet, events: CollectorEvents) {
@@ -33,9 +39,19 @@ export class Collector {
       this.#isPlanned = false;
       for (const queued of this.#queue) {
         this.#queue.delete(queued);
-        this.#collect(queued);
+        this.#collectIfPossible(queued);
       }
     });
+  }
+
+  /** No event would announce that its group can be read again: no descriptor was free, for example. */
+  #collectIfPossible(machine: Machine): void {
+    try {
+      this.#collect(machine);
+    } catch (error) {
+      if (errnoNameOf(error) === null) throw error;
+      this.#enqueueLater(machine);
+    }
   }
 
   /** Forgets a machine whose leader is gone, once no process is left in its unit (or in its cgroup below that). */
@@ -46,14 +62,28 @@ export class Collector {
     if (!machine.isOccupied) this.#events.gone(machine);
   }
 
+  /** A group that cannot be watched, because the host allows no further instance of inotify(7), is looked at again. */
   #awaitEmpty(machine: Machine): void {
-    if (machine.place === null || this.#awaitingEmpty.has(machine)) return;
-    this.#awaitingEmpty.add(machine);
-    this.#events.stays(machine);
+    if (machine.place === null || this.#watched.has(machine)) return;
+    if (!this.#staying.has(machine)) {
+      this.#staying.add(machine);
+      this.#events.stays(machine);
+    }
     try {
       machine.watches.push(watchCgroupEvents(machine.place.cgroup, () => this.enqueue(machine)));
+      this.#watched.add(machine);
     } catch (error) {
       if (errnoNameOf(error) === null) throw error;
+      this.#enqueueLater(machine);
     }
+  }
+
+  #enqueueLater(machine: Machine): void {
+    if (this.#later.has(machine)) return;
+    this.#later.add(machine);
+    setTimeout(() => {
+      this.#later.delete(machine);
+      this.enqueue(machine);
+    }, LATER_MS).unref();
   }
 }
