@@ -2,14 +2,12 @@
 // continue to work.
 import type { Log } from "../base/log.ts";
 import { type BusClient, connectBus } from "../ipc/bus/client.ts";
-import { BusIntake } from "../ipc/bus/intake.ts";
+import { type Broker, BusIntake } from "../ipc/bus/intake.ts";
 import type { BusServer } from "../ipc/bus/server.ts";
-import type { Incoming } from "../ipc/bus/stream.ts";
 import type { BusTarget } from "../ipc/bus/transport.ts";
 import type { FairTurns } from "../ipc/fair-turns.ts";
 import type { Outgoing } from "../ipc/message/message.ts";
 import { BusSender } from "./bus-sender.ts";
-import { EarlyCalls } from "./early-calls.ts";
 
 const RETRY_MS = 1_000;
 const RETRY_LIMIT_MS = 30_000;
@@ -106,19 +104,29 @@ export class SystemBus {
     }
   }
 
-  /** Takes the name first: a daemon that does not get it must not have changed anything. */
+  /**
+   * Takes the name first: a daemon that does not get it must not have changed anything. Calls that arrive before the
+   * daemon is ready wait in the intake, whose limits hold for them, too.
+   */
   async #introduce(bus: BusClient): Promise<void> {
-    const early = new EarlyCalls(bus);
+    let isReady = false;
+    const broker: Broker = {
+      get takesMore() {
+        return isReady && bus.takesMore;
+      },
+      send: (message) => bus.send(message),
+      driver: (member, signature, body) => bus.driver(member, signature, body),
+    };
+    const intake = new BusIntake(this.#server, broker, this.#turns);
+    bus.onCall((message) => intake.take(message, new BusSender(bus, message)));
+    bus.onChange(() => intake.goOn());
+    bus.onClose(() => intake.close());
     bus.onSkipped((reason) => this.#log.warning(`Skipped a message from the bus: ${reason}.`));
     await this.#takeName(bus);
     this.#bus = bus;
     await this.#events.connected(bus);
-    const intake = new BusIntake(this.#server, bus, this.#turns);
-    const take = (message: Incoming) => intake.take(message, new BusSender(bus, message));
-    bus.onCall(take);
-    bus.onChange(() => intake.goOn());
-    bus.onClose(() => intake.close());
-    for (const message of early.take()) take(message);
+    isReady = true;
+    intake.goOn();
   }
 
   /** Takes the name, which a daemon that ends may still own. */
