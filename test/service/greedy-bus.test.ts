@@ -28,6 +28,8 @@ class HostileBus implements Disposable {
   readonly #acceptor: Acceptor;
   readonly #peers = new Set<BusStream>();
   readonly #file = openPath("/dev/null", "read");
+  /** The error with which Hello is answered; null for a reply. */
+  refusal: { readonly errorName: string; readonly signature: string; readonly body: unknown[] } | null = null;
   floods = 0;
   #serial = 0;
 
@@ -51,6 +53,10 @@ class HostileBus implements Disposable {
     for (const fd of message.descriptors) fd.close();
     if (message.type !== 1) return;
     const hello = message.member === "Hello";
+    if (hello && this.refusal !== null) {
+      peer.send({ ...this.refusal, type: 3, replySerial: message.serial, serial: ++this.#serial });
+      return;
+    }
     this.#flood(peer);
     const [signature, body] = hello ? ["s", [":1.7"]] : ["oah", ["/org/job", Array(200).fill(this.#file)]];
     peer.send({
@@ -157,6 +163,24 @@ describe.skipIf(!canRun)(`greedy peers on the bus, and hostile machines${reason}
       expect([isFlooded, ...(isFlooded ? [] : reasons)]).toEqual([true]);
       await waitFor(() => expectNothingLeft(before, daemon.pid), "the descriptors");
       await manager(own, "UnregisterMachine", "s", "hostile");
+    },
+    GUARD_MS,
+  );
+
+  test(
+    "a machine's bus that answers with an invalid error does not end the daemon's connection to the bus",
+    async () => {
+      using hostile = new HostileBus();
+      await using machine = await TestMachine.start(["--mount"], hostile as unknown as TestBus);
+      await register(bus, "rude", machine.pid);
+      const [owner] = await bus.driver("GetNameOwner", "s", ["org.freedesktop.machine1"]);
+      const login = () => errorOf(manager(bus, "OpenMachineLogin", "s", "rude"));
+      hostile.refusal = { errorName: "a.b", signature: "ay", body: [Buffer.from("a\0b")] };
+      expect(await login()).toBe("a.b: ");
+      hostile.refusal = { errorName: "a.b\n.c", signature: "s", body: ["no"] };
+      expect(await login()).toBe("Timeout: The system bus in container rude does not answer.");
+      expect(await bus.driver("GetNameOwner", "s", ["org.freedesktop.machine1"])).toEqual([owner]);
+      await manager(bus, "UnregisterMachine", "s", "rude");
     },
     GUARD_MS,
   );

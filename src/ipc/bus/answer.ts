@@ -29,12 +29,16 @@ export function flagsOf(call: BusCall): number {
   return (call.interactive === true ? 4 : 0) | (call.noAutoStart === true ? 2 : 0);
 }
 
-/** Returns the values of a reply, or the name of an error with its text as the only value. */
+/**
+ * Returns the values of a reply, or the name of an error with its text as the only value. The text is "" where the first
+ * value of the error is none: the bytes of an array may be no text, and a broker disconnects who passes them on.
+ */
 export function answerOf(message: Incoming): { readonly values: unknown[]; readonly error?: string } {
   try {
     const values = message.values();
     if (message.type === MESSAGE_TYPE.reply) return { values };
-    return { values: [String(values[0] ?? "")], error: message.errorName ?? "" };
+    const [text] = values;
+    return { values: [typeof text === "string" ? text : ""], error: message.errorName ?? "" };
   } catch (error) {
     const name = error instanceof ErrnoError ? busErrorOfErrno(error.errnoName) : `${DBUS_ERROR}.InconsistentMessage`;
     return { values: [(error as Error).message], error: name };

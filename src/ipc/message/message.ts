@@ -96,6 +96,9 @@ export function decodeHead(bytes: Buffer): MessageHead {
 
 function checkHead(head: MessageHead): void {
   if (head.path !== undefined && !isObjectPath(head.path)) throw new RangeError("object path is not valid");
+  // The error of one peer, such as the bus of a machine, becomes the reply to another: a broker disconnects who sends
+  // it an invalid name.
+  if (head.errorName !== undefined && !isErrorName(head.errorName)) throw new RangeError("error name is not valid");
   const complete =
     head.type === MESSAGE_TYPE.call
       ? head.path !== undefined && head.member !== undefined
@@ -107,6 +110,14 @@ function checkHead(head: MessageHead): void {
             ? head.replySerial !== undefined && head.errorName !== undefined
             : head.type !== 0;
   if (!complete) throw new RangeError("message lacks a header field");
+}
+
+const ERROR_NAME = /^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$/;
+const NAME_MAX_BYTES = 255;
+
+/** Whether text is the name of an error of the D-Bus specification. */
+function isErrorName(text: string): boolean {
+  return text.length <= NAME_MAX_BYTES && ERROR_NAME.test(text);
 }
 
 /**

@@ -73,3 +73,28 @@ test("an unknown header field that is longer than the header is an error", () =>
   ]);
   expect(() => decodeHead(withField(77, "v", 1, nested))).toThrow("nested too deeply");
 });
+
+test("the name of an error is that of the specification", () => {
+  const error = (errorName: string) =>
+    decodeHead(encodeMessage({ type: MESSAGE_TYPE.error, serial: 7, replySerial: 9, errorName }).bytes).errorName;
+  const longest = `a.${"b".repeat(253)}`;
+  for (const name of ["System.Error.ENXIO", "org.freedesktop.DBus.Error.Failed", "_a.B9_", longest]) {
+    expect(error(name)).toBe(name);
+  }
+  for (const name of [
+    "",
+    "one",
+    "a..b",
+    ".a.b",
+    "a.b.",
+    "1a.b",
+    "a.2b",
+    "a.b-c",
+    "a.b c",
+    "a.b\n",
+    "a.ä",
+    `${longest}b`,
+  ]) {
+    expect(() => error(name)).toThrow("error name is not valid");
+  }
+});
