@@ -168,7 +168,7 @@ describe.skipIf(!canRun)(`greedy peers on the bus, and hostile machines${reason}
   );
 
   test(
-    "a machine's bus that answers with an invalid error does not end the daemon's connection to the bus",
+    "a machine's bus that answers with an invalid or long error does not end the daemon's connection to the bus",
     async () => {
       using hostile = new HostileBus();
       await using machine = await TestMachine.start(["--mount"], hostile as unknown as TestBus);
@@ -177,6 +177,9 @@ describe.skipIf(!canRun)(`greedy peers on the bus, and hostile machines${reason}
       const login = () => errorOf(manager(bus, "OpenMachineLogin", "s", "rude"));
       hostile.refusal = { errorName: "a.b", signature: "ay", body: [Buffer.from("a\0b")] };
       expect(await login()).toBe("a.b: ");
+      // Memory that the daemon would hold for each of many calls.
+      hostile.refusal = { errorName: "a.b", signature: "s", body: ["long".repeat(25 << 10)] };
+      expect(await login()).toBe("InconsistentMessage: message is longer than 64 KiB");
       hostile.refusal = { errorName: "a.b\n.c", signature: "s", body: ["no"] };
       expect(await login()).toBe("Timeout: The system bus in container rude does not answer.");
       expect(await bus.driver("GetNameOwner", "s", ["org.freedesktop.machine1"])).toEqual([owner]);

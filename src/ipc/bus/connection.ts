@@ -57,6 +57,8 @@ export interface ConnectionOptions {
   readonly handshake?: Handshake | undefined;
   /** `kept` by default. */
   readonly descriptors?: DescriptorPolicy | undefined;
+  /** See BusStream. */
+  readonly messageLimitBytes?: number | undefined;
   /** The limit of the authentication and of Hello, in all; a shorter one for tests. */
   readonly readyTimeoutMs?: number | undefined;
 }
@@ -127,7 +129,11 @@ export class BusConnection {
         ...(options.peerToPeer === true ? {} : { skipped: (reason: string) => handlers.skipped?.(reason) }),
         changed: () => handlers.changed?.(),
       },
-      { handshake: options.handshake, takesDescriptors: this.#policy === "none" ? 0 : MAX_FDS },
+      {
+        handshake: options.handshake,
+        takesDescriptors: this.#policy === "none" ? 0 : MAX_FDS,
+        messageLimitBytes: options.messageLimitBytes,
+      },
     );
     this.#adapter.owner = this.#stream;
     this.#bus = new MessageBus(this.#adapter);

@@ -7,7 +7,7 @@ import type { Fd } from "../../kernel/file/fd.ts";
 import { MAX_FDS } from "../../kernel/socket/max-fds.ts";
 import type { ByteStream, OpenStream, StreamHandlers as SocketHandlers } from "../../kernel/socket/stream.ts";
 import { decodeBody, decodeHead, encodeMessage, type MessageHead, type Outgoing } from "../message/message.ts";
-import { Framer, limitOf } from "./framer.ts";
+import { Framer, sizeText } from "./framer.ts";
 import { ClientHandshake, type Handshake } from "./handshake.ts";
 
 /** The limit of the authentication, which includes that of ssh. */
@@ -57,6 +57,8 @@ interface BusStreamOptions {
   readonly handshake?: Handshake | undefined;
   /** How many descriptors a message may carry; 0 by default. More end the connection. */
   readonly takesDescriptors?: number;
+  /** A lower limit of messages than the usual one; of a longer one only the head is kept. */
+  readonly messageLimitBytes?: number | undefined;
 }
 
 export class BusStream {
@@ -79,11 +81,12 @@ export class BusStream {
     this.#handshake = handshake;
     this.#refusesDescriptors = takesDescriptors === 0;
     const { skipped } = handlers;
-    this.#framer = new Framer({
+    const framerHandlers = {
       isOpen: () => !this.#ended,
-      message: (bytes, head, isCut) => this.#deliver(bytes, head, isCut),
-      ...(skipped === undefined ? {} : { tooLong: (bytes) => this.#passOver(bytes) }),
-    });
+      message: (bytes: Buffer, head: number, isCut: boolean) => this.#deliver(bytes, head, isCut),
+      ...(skipped === undefined ? {} : { tooLong: (bytes: number) => this.#passOver(bytes) }),
+    };
+    this.#framer = new Framer(framerHandlers, options.messageLimitBytes);
     const streamHandlers: SocketHandlers = {
       data: (bytes, fds) => this.#receive(bytes, fds),
       lost: () => this.#descriptors.push(LOST),
@@ -235,7 +238,7 @@ export class BusStream {
     message.descriptors = descriptors ?? NONE;
     message.size = bytes.length;
     message.values = () => {
-      if (isCut) throw new RangeError(`message is longer than ${limitOf(bytes) >> 20} MiB`);
+      if (isCut) throw new RangeError(`message is longer than ${sizeText(this.#framer.limitOf(bytes))}`);
       if (descriptors === null) throw new ErrnoError("EMFILE", errnoText("EMFILE"));
       values ??= decodeBody(bytes, headLength, head.signature, descriptors);
       return values;

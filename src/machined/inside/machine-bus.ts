@@ -29,6 +29,11 @@ const CALL_TIMEOUT_MS = 10_000;
  * greeting.
  */
 const RETRY_MS = 50;
+/**
+ * The limit of a message of the machine's bus: replies are names of units and jobs, and texts of errors. Whoever owns a
+ * machine may make many calls that wait for its bus, each with a message that never ends.
+ */
+const MESSAGE_LIMIT_BYTES = 64 << 10;
 /** How often a bus is greeted that ends the connection instead of answering: one that is being restarted does that. */
 const GREETINGS = 3;
 
@@ -91,7 +96,8 @@ async function greet(
   // The machine's root is id 0 there, whichever user of the host that is.
   const handshake = new ClientHandshake(0, { passesDescriptors });
   // No reply has descriptors: the kernel closes those that the machine sends.
-  const connection = new BusConnection(socket, {}, { handshake, descriptors: "none" });
+  const options = { handshake, descriptors: "none", messageLimitBytes: MESSAGE_LIMIT_BYTES } as const;
+  const connection = new BusConnection(socket, {}, options);
   let isLate = false;
   const timer = setTimeout(() => {
     isLate = true;
