@@ -31,6 +31,8 @@ class HostileBus implements Disposable {
   /** The error with which Hello is answered; null for a reply. */
   refusal: { readonly errorName: string; readonly signature: string; readonly body: unknown[] } | null = null;
   floods = 0;
+  /** How many replies it got to its own calls. */
+  replies = 0;
   #serial = 0;
 
   constructor() {
@@ -51,9 +53,13 @@ class HostileBus implements Disposable {
 
   #answer(message: Incoming, peer: BusStream): void {
     for (const fd of message.descriptors) fd.close();
-    if (message.type !== 1) return;
+    if (message.type !== 1) {
+      this.replies++;
+      return;
+    }
     const hello = message.member === "Hello";
     if (hello && this.refusal !== null) {
+      peer.send({ type: 1, serial: ++this.#serial, path: "/", interface: "a.b", member: "C" });
       peer.send({ ...this.refusal, type: 3, replySerial: message.serial, serial: ++this.#serial });
       return;
     }
@@ -182,6 +188,8 @@ describe.skipIf(!canRun)(`greedy peers on the bus, and hostile machines${reason}
       expect(await login()).toBe("InconsistentMessage: message is longer than 64 KiB");
       hostile.refusal = { errorName: "a.b\n.c", signature: "s", body: ["no"] };
       expect(await login()).toBe("Timeout: The system bus in container rude does not answer.");
+      // Nor replies that it does not read.
+      expect(hostile.replies).toBe(0);
       expect(await bus.driver("GetNameOwner", "s", ["org.freedesktop.machine1"])).toEqual([owner]);
       await manager(bus, "UnregisterMachine", "s", "rude");
     },

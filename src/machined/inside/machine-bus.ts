@@ -97,7 +97,8 @@ async function greet(
   const handshake = new ClientHandshake(0, { passesDescriptors });
   // No reply has descriptors: the kernel closes those that the machine sends.
   const options = { handshake, descriptors: "none", messageLimitBytes: MESSAGE_LIMIT_BYTES } as const;
-  const connection = new BusConnection(socket, {}, options);
+  // Calls get no reply: their senders may not read it, and it would wait in our memory.
+  const connection = new BusConnection(socket, { call: () => {} }, options);
   let isLate = false;
   const timer = setTimeout(() => {
     isLate = true;
