@@ -52,7 +52,8 @@ class AddressWatch implements Disposable {
   look(): number {
     const isDrained = drain(this.#socket);
     const now = addressesOf(this.#machine, this.#addresses);
-    if (!isDrained) this.#paced.changed();
+    // A failed reading is repeated: no further announcement may come.
+    if (!isDrained || now === null) this.#paced.changed();
     if (now === null) return FAILURE_EVENTS;
     const events = differences(this.#machine.name, this.#known, now);
     this.#known = now;

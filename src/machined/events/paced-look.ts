@@ -21,6 +21,7 @@ export class PacedLook implements Disposable {
   readonly #pace: Pace;
   #timer: ReturnType<typeof setTimeout> | null = null;
   #isDue = false;
+  #isLooking = false;
   #isStopped = false;
 
   constructor(watched: Watched, pace: Pace = PACE) {
@@ -28,10 +29,10 @@ export class PacedLook implements Disposable {
     this.#pace = pace;
   }
 
-  /** Requests a reading: the state has changed. */
+  /** Requests a reading: the state has changed. During a reading, it requests another one after the pause. */
   changed(): void {
     if (this.#isStopped) return;
-    if (this.#timer !== null) this.#isDue = true;
+    if (this.#timer !== null || this.#isLooking) this.#isDue = true;
     else this.#lookNow();
   }
 
@@ -45,9 +46,11 @@ export class PacedLook implements Disposable {
     this.#isDue = false;
     // A pause follows a failed reading, too.
     let events = 0;
+    this.#isLooking = true;
     try {
       events = this.#watched.look();
     } finally {
+      this.#isLooking = false;
       this.#pause(this.#pace.pauseMs + events * this.#pace.perEventMs);
     }
   }
