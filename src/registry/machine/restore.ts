@@ -155,9 +155,15 @@ export class Restoration {
     }
   }
 
-  /** Waits for a job of the earlier daemon, which may have ended while no daemon ran. */
+  /**
+   * Waits for a job of the earlier daemon, which may have ended while no daemon ran. Where the service manager does not
+   * answer, the job's end is waited for: it is looked up when the manager answers again.
+   */
   async #resumeJob(machine: Machine, job: string): Promise<void> {
-    const pending = await this.#manager.isJobPending(job);
+    const pending = await this.#manager.isJobPending(job).catch((error) => {
+      this.#log.debug(`Cannot look up job ${job} of machine ${machine.name}: ${(error as Error).message}`);
+      return true;
+    });
     if (pending) await this.#registry.finishJob(machine);
     else if (machine.job === job) {
       machine.job = null;
