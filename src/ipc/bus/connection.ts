@@ -58,7 +58,7 @@ export interface ConnectionOptions {
   /** `kept` by default. */
   readonly descriptors?: DescriptorPolicy | undefined;
   /** See BusStream. */
-  readonly messageLimitBytes?: number | undefined;
+  readonly receiveLimitBytes?: number | undefined;
   /** The limit of the authentication and of Hello, in all; a shorter one for tests. */
   readonly readyTimeoutMs?: number | undefined;
 }
@@ -132,7 +132,7 @@ export class BusConnection {
       {
         handshake: options.handshake,
         takesDescriptors: this.#policy === "none" ? 0 : MAX_FDS,
-        messageLimitBytes: options.messageLimitBytes,
+        receiveLimitBytes: options.receiveLimitBytes,
       },
     );
     this.#adapter.owner = this.#stream;

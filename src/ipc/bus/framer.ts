@@ -21,28 +21,20 @@ interface FramerHandlers {
   tooLong?(bytes: number): void;
 }
 
-/** Returns a limit as text. */
-export function sizeText(bytes: number): string {
-  return bytes >= 1 << 20 ? `${bytes >> 20} MiB` : `${bytes >> 10} KiB`;
+/** Returns the limit in bytes of a message that begins with `head`. */
+export function limitOf(head: Buffer): number {
+  return head[1] === MESSAGE_TYPE.call ? CALL_LIMIT_BYTES : MESSAGE_LIMIT_BYTES;
 }
 
 export class Framer {
   readonly #handlers: FramerHandlers;
-  readonly #limitBytes: number;
   /** The beginning of a message whose end has not arrived. */
   readonly #pending = new GrowingBuffer(LEAST_BYTES);
   /** The number of bytes of the last message that are still to skip. */
   #skip = 0;
 
-  /** `limitBytes`: a lower limit than the usual ones. */
-  constructor(handlers: FramerHandlers, limitBytes = MESSAGE_LIMIT_BYTES) {
+  constructor(handlers: FramerHandlers) {
     this.#handlers = handlers;
-    this.#limitBytes = limitBytes;
-  }
-
-  /** Returns the limit in bytes of a message that begins with `head`. */
-  limitOf(head: Buffer): number {
-    return head[1] === MESSAGE_TYPE.call ? Math.min(CALL_LIMIT_BYTES, this.#limitBytes) : this.#limitBytes;
   }
 
   /** The memory of an incomplete message. */
@@ -73,7 +65,7 @@ export class Framer {
   #direct(bytes: Buffer): number {
     if (bytes.length < PREFIX_BYTES) return 0;
     const size = measure(bytes);
-    if (size.total > this.limitOf(bytes) || size.total > bytes.length) return 0;
+    if (size.total > limitOf(bytes) || size.total > bytes.length) return 0;
     this.#handlers.message(bytes.subarray(0, size.total), size.head, false);
     return size.total;
   }
@@ -83,11 +75,11 @@ export class Framer {
     let used = this.#fill(bytes, PREFIX_BYTES);
     if (this.#pending.length < PREFIX_BYTES) return used;
     const size = measure(this.#pending.bytes);
-    if (size.head > this.#limitBytes) {
+    if (size.head > MESSAGE_LIMIT_BYTES) {
       this.#passOver(size.total);
       return used;
     }
-    const isCut = size.total > this.limitOf(this.#pending.bytes);
+    const isCut = size.total > limitOf(this.#pending.bytes);
     const wanted = isCut ? size.head : size.total;
     used += this.#fill(bytes.subarray(used), wanted);
     if (this.#pending.length < wanted) return used;
@@ -100,7 +92,7 @@ export class Framer {
   /** Skips a message, where the handler allows that. */
   #passOver(total: number): void {
     const { tooLong } = this.#handlers;
-    if (tooLong === undefined) throw new RangeError(`message header is longer than ${sizeText(this.#limitBytes)}`);
+    if (tooLong === undefined) throw new RangeError(`message header is longer than ${MESSAGE_LIMIT_BYTES >> 20} MiB`);
     tooLong(total);
     this.#skip = total - this.#pending.length;
     this.#pending.clear();

@@ -7,7 +7,7 @@ import type { Fd } from "../../kernel/file/fd.ts";
 import { MAX_FDS } from "../../kernel/socket/max-fds.ts";
 import type { ByteStream, OpenStream, StreamHandlers as SocketHandlers } from "../../kernel/socket/stream.ts";
 import { decodeBody, decodeHead, encodeMessage, type MessageHead, type Outgoing } from "../message/message.ts";
-import { Framer, sizeText } from "./framer.ts";
+import { Framer, limitOf } from "./framer.ts";
 import { ClientHandshake, type Handshake } from "./handshake.ts";
 
 /** The limit of the authentication, which includes that of ssh. */
@@ -57,8 +57,8 @@ interface BusStreamOptions {
   readonly handshake?: Handshake | undefined;
   /** How many descriptors a message may carry; 0 by default. More end the connection. */
   readonly takesDescriptors?: number;
-  /** A lower limit of messages than the usual one; of a longer one only the head is kept. */
-  readonly messageLimitBytes?: number | undefined;
+  /** How many bytes the peer may send in all; more end the connection. No limit unless given. */
+  readonly receiveLimitBytes?: number | undefined;
 }
 
 export class BusStream {
@@ -73,6 +73,8 @@ export class BusStream {
   /** In the order of their messages. */
   #descriptors: (Fd | typeof LOST)[] = [];
   readonly #refusesDescriptors: boolean;
+  /** How many bytes the peer may send from now on. */
+  #receivable: number;
 
   /** `open` makes the socket's stream, which is ended with this one. */
   constructor(open: OpenStream, handlers: StreamHandlers, options: BusStreamOptions = {}) {
@@ -80,13 +82,13 @@ export class BusStream {
     this.#handlers = handlers;
     this.#handshake = handshake;
     this.#refusesDescriptors = takesDescriptors === 0;
+    this.#receivable = options.receiveLimitBytes ?? Number.POSITIVE_INFINITY;
     const { skipped } = handlers;
-    const framerHandlers = {
+    this.#framer = new Framer({
       isOpen: () => !this.#ended,
-      message: (bytes: Buffer, head: number, isCut: boolean) => this.#deliver(bytes, head, isCut),
-      ...(skipped === undefined ? {} : { tooLong: (bytes: number) => this.#passOver(bytes) }),
-    };
-    this.#framer = new Framer(framerHandlers, options.messageLimitBytes);
+      message: (bytes, head, isCut) => this.#deliver(bytes, head, isCut),
+      ...(skipped === undefined ? {} : { tooLong: (bytes) => this.#passOver(bytes) }),
+    });
     const streamHandlers: SocketHandlers = {
       data: (bytes, fds) => this.#receive(bytes, fds),
       lost: () => this.#descriptors.push(LOST),
@@ -171,7 +173,9 @@ export class BusStream {
       return;
     }
     this.#descriptors.push(...fds);
+    this.#receivable -= bytes.length;
     try {
+      if (this.#receivable < 0) throw new RangeError("the peer sends too much");
       if (this.#descriptors.length > MAX_QUEUED_DESCRIPTORS) throw new RangeError("too many descriptors");
       const rest = this.#ready ? bytes : this.#authenticate(bytes);
       if (rest !== null) this.#framer.feed(rest);
@@ -238,7 +242,7 @@ export class BusStream {
     message.descriptors = descriptors ?? NONE;
     message.size = bytes.length;
     message.values = () => {
-      if (isCut) throw new RangeError(`message is longer than ${sizeText(this.#framer.limitOf(bytes))}`);
+      if (isCut) throw new RangeError(`message is longer than ${limitOf(bytes) >> 20} MiB`);
       if (descriptors === null) throw new ErrnoError("EMFILE", errnoText("EMFILE"));
       values ??= decodeBody(bytes, headLength, head.signature, descriptors);
       return values;

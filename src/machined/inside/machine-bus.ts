@@ -30,10 +30,11 @@ const CALL_TIMEOUT_MS = 10_000;
  */
 const RETRY_MS = 50;
 /**
- * The limit of a message of the machine's bus: replies are names of units and jobs, and texts of errors. Whoever owns a
- * machine may make many calls that wait for its bus, each with a message that never ends.
+ * How much a machine's bus may send while it is called: names of units and jobs, and texts of errors. Whoever owns a
+ * machine may make many calls that wait for its bus. Each would otherwise take memory for a message that never ends, or
+ * time for messages without end.
  */
-const MESSAGE_LIMIT_BYTES = 64 << 10;
+const RECEIVE_LIMIT_BYTES = 64 << 10;
 /** How often a bus is greeted that ends the connection instead of answering: one that is being restarted does that. */
 const GREETINGS = 3;
 
@@ -96,7 +97,7 @@ async function greet(
   // The machine's root is id 0 there, whichever user of the host that is.
   const handshake = new ClientHandshake(0, { passesDescriptors });
   // No reply has descriptors: the kernel closes those that the machine sends.
-  const options = { handshake, descriptors: "none", messageLimitBytes: MESSAGE_LIMIT_BYTES } as const;
+  const options = { handshake, descriptors: "none", receiveLimitBytes: RECEIVE_LIMIT_BYTES } as const;
   // Calls get no reply: their senders may not read it, and it would wait in our memory.
   const connection = new BusConnection(socket, { call: () => {} }, options);
   let isLate = false;
