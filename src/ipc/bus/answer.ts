@@ -30,8 +30,8 @@ export function flagsOf(call: BusCall): number {
 }
 
 /**
- * Returns the values of a reply, or the name of an error with its text as the only value. The text is "" where the first
- * value of the error is none: the bytes of an array may be no text, and a broker disconnects who passes them on.
+ * Returns the values of a reply, or the name of an error with its text as the only value. The text is "" where the
+ * first value of the error is none: the bytes of an array may be no text, and a broker disconnects who passes them on.
  */
 export function answerOf(message: Incoming): { readonly values: unknown[]; readonly error?: string } {
   try {
