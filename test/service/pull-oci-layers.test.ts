@@ -210,6 +210,35 @@ const CASES: Readonly<Record<string, { layers: Layers; look: (top: string) => vo
       expect([lstatSync(join(top, "opaque")).uid, lstatSync(join(top, "opaque")).mode & 0o7777]).toEqual([5, 0o711]);
     },
   },
+  "a directory that a layer removes, and makes again only by a member in it, is a new one": {
+    layers: [
+      BASE,
+      [{ name: ".wh.lib" }, { name: "lib/new", data: "n" }, { name: ".wh.opaque" }, { name: "opaque/new", data: "n" }],
+    ],
+    look: (top) => {
+      expect([lstatSync(join(top, "lib")).isDirectory(), readdirSync(join(top, "lib"))]).toEqual([true, ["new"]]);
+      expect(readdirSync(join(top, "usr/lib"))).toEqual(["libc.so"]);
+      expect([lstatSync(join(top, "opaque")).uid, lstatSync(join(top, "opaque")).mode & 0o7777]).toEqual([0, 0o755]);
+      expect(readdirSync(join(top, "opaque"))).toEqual(["new"]);
+    },
+    isStack: true,
+  },
+  "a link in place of a directory leaves the properties of what it leads to": {
+    layers: [
+      [
+        { name: "real/", type: "5", mode: 0o755 },
+        { name: "real/sub/", type: "5", mode: 0o750, uid: 7 },
+        { name: "was/", type: "5", mode: 0o755 },
+        { name: "was/sub/", type: "5", mode: 0o700 },
+      ],
+      [{ name: "was", type: "2", target: "real" }],
+    ],
+    look: (top) => {
+      const { uid, mode } = lstatSync(join(top, "real/sub"));
+      expect([uid, mode & 0o7777, lstatSync(join(top, "was")).isSymbolicLink()]).toEqual([7, 0o750, true]);
+    },
+    isStack: true,
+  },
   "an opaque whiteout at the top hides all layers below": {
     layers: [
       BASE,

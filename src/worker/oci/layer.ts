@@ -141,7 +141,7 @@ class LayerTarget implements TarTarget {
     this.#linked.requireUnused(components);
     const path = textOfPath(components);
     const present = this.#untar.tree.look(components);
-    if (present === "directory") this.#hideBelow(components);
+    if (present === "directory") this.#replaceBelow(components);
     if (present !== "nothing") return;
     this.#reveal(parent, true);
     this.#held.add(path.length + 64, "whiteouts");
@@ -166,6 +166,15 @@ class LayerTarget implements TarTarget {
     for (const mark of namesOfMark("opaque")) this.#untar.mark(components, mark, YES);
   }
 
+  /**
+   * Makes a directory a new one in place of what the layers below have, which this layer removes: it keeps neither the
+   * properties of that nor, where that is a link, its target.
+   */
+  #replaceBelow(components: readonly RawName[]): void {
+    this.#hideBelow(components);
+    for (const mark of IMPLIED) this.#untar.unmark(components, mark);
+  }
+
   /** Adds an entry whose name was removed: a directory of that name hides the one below. */
   #reveal(components: readonly RawName[], isDirectory: boolean): void {
     if (this.#gone.size === 0) return;
@@ -173,7 +182,7 @@ class LayerTarget implements TarTarget {
       const part = components.slice(0, depth);
       if (!this.#gone.delete(textOfPath(part))) continue;
       this.#untar.tree.discard(part);
-      if (depth < components.length || isDirectory) this.#hideBelow(part);
+      if (depth < components.length || isDirectory) this.#replaceBelow(part);
     }
   }
 

@@ -5,10 +5,11 @@
 // Directories get owner, permissions and times at the end, so that these are not applied to an entry that has replaced
 // the directory (CVE-2021-31566), and so that no default ACL or group is inherited meanwhile.
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
+import { removeAttribute } from "../../kernel/file/attributes.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { changeMode } from "../../kernel/file/ownership.ts";
 import { EOPNOTSUPP, EPERM } from "../../kernel/syscall/constants.ts";
-import { check } from "../../kernel/syscall/sys.ts";
+import { check, unlessErrno } from "../../kernel/syscall/sys.ts";
 import { makeDirectory } from "../../kernel/tree/link.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
 import { openEntry, type RawName, textOf } from "../../kernel/tree/tree.ts";
@@ -91,8 +92,10 @@ export class Untar implements TarTarget, Disposable {
 
   /** Sets the metadata of directories and the ACLs with names. After this the tree is complete. */
   finish(): void {
+    // The paths have no links: a link that has replaced a directory leads to another one.
+    using real = new TreeSoFar(this.#top);
     for (const { components, metadata } of this.#directories.innermostFirst()) {
-      const fd = this.tree.reopen(components);
+      const fd = real.reopen(components);
       if (fd === null) continue;
       using directory = fd;
       this.#metadata.finishDirectory(directory, components.join("/"), metadata);
@@ -127,6 +130,11 @@ export class Untar implements TarTarget, Disposable {
   mark(components: readonly RawName[], name: string, value: Buffer): void {
     const result = trySetAttribute(this.#place.reach(components, "make"), name, value);
     if (result !== EOPNOTSUPP && result !== EPERM) check(result, "setxattr", name);
+  }
+
+  /** Removes an attribute that `mark()` or `onImplied` has set. */
+  unmark(components: readonly RawName[], name: string): void {
+    unlessErrno(() => removeAttribute(this.#place.reach(components, "make"), name), undefined, "EOPNOTSUPP", "EPERM");
   }
 
   [Symbol.dispose](): void {
