@@ -188,6 +188,23 @@ rootTest("I55, I56, I57: redirects are followed to http and https only, and miss
   expect((await pull("tar", root, server.url("loop.tar"), "--verify=no")).log).toContain("Too many redirects");
 });
 
+rootTest("the login of a URL is sent again after a redirect to the same server, and to no other", async () => {
+  const root = scratch.root();
+  const elsewhere = new FaultyServer();
+  const withLogin = (url: string) => url.replace("//", "//us:p%40w@");
+  const login = `Basic ${Buffer.from("us:p@w").toString("base64")}`;
+  publish("guarded", "g.tar", TREE);
+  elsewhere.pages["back"] = { answer: () => Response.redirect(server.url("guarded/g.tar"), 302) };
+  server.pages["direct.tar"] = { answer: () => Response.redirect(server.url("guarded/g.tar"), 302) };
+  server.pages["around.tar"] = { answer: () => Response.redirect(elsewhere.url("back"), 302) };
+  for (const page of ["direct.tar", "around.tar"]) {
+    expect((await pull("tar", root, withLogin(server.url(page)), "--verify=no")).code).toBe(0);
+    expect(server.asked(page).map((headers) => headers.get("authorization"))).toEqual([login]);
+  }
+  expect(server.asked("guarded/g.tar").map((headers) => headers.get("authorization"))).toEqual([login, login]);
+  expect(elsewhere.asked("back").map((headers) => headers.get("authorization"))).toEqual([null]);
+});
+
 function cutting(body: Buffer, options: { etag?: string; ranges: boolean; pieces: number }) {
   return ({ path, from, count }: RawRequest) => {
     if (path !== "big.raw" && path !== "big.tar.gz") return null;

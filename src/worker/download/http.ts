@@ -193,8 +193,9 @@ export async function httpGet(url: string, request: HttpRequest = {}): Promise<H
   const headers = new Headers({ "User-Agent": USER_AGENT, "Accept-Encoding": "identity", ...request.headers });
   const forOthers = new Headers(headers);
   for (const name of PRIVATE_HEADERS) forOthers.delete(name);
-  const { origin } = new URL(url);
-  let at = new URL(url);
+  const first = new URL(url);
+  const { origin } = first;
+  let at = first;
   for (let hops = 0; ; hops++) {
     const reply = await exchange(at, at.origin === origin ? headers : forOthers, limits, request);
     if (request.form !== undefined) return reply;
@@ -202,7 +203,7 @@ export async function httpGet(url: string, request: HttpRequest = {}): Promise<H
     if (location === null) return reply;
     reply.body[Symbol.dispose]();
     if (hops >= limits.redirects) throw new ErrnoError("ELOOP", `Too many redirects from '${url}'`);
-    const next = redirectTarget(location, at);
+    const next = withLoginOf(first, redirectTarget(location, at));
     if (request.body !== undefined) refusePlain(next, at);
     at = next;
   }
@@ -213,6 +214,14 @@ function redirectTarget(location: string, from: URL): URL {
   if (target === null || (target.protocol !== "http:" && target.protocol !== "https:")) {
     throw new ErrnoError("EPROTONOSUPPORT", `Refusing redirect to '${location}'`);
   }
+  return target;
+}
+
+/** Adds the login of the first address to another one of the same origin, as curl(1) does: absolute ones have none. */
+function withLoginOf(first: URL, target: URL): URL {
+  if (target.origin !== first.origin || target.username !== "" || target.password !== "") return target;
+  target.username = first.username;
+  target.password = first.password;
   return target;
 }
 
