@@ -100,7 +100,9 @@ async function fetchLayer(source: OciSource, root: Fd, missing: MissingLayer, wo
   for (let place = places.shift(); place !== undefined; place = places.shift()) {
     try {
       await fetchFrom(place, root, missing, work);
-      return;
+      // Another transfer may have made the layer meanwhile: nobody may remove it until the image is complete.
+      if (await work.held.hold(layerName(missing.layer.digest))) return;
+      places.unshift(place);
     } catch (error) {
       // A layer does not change; but each of several servers behind one address may have a tag of its own for it.
       if (error instanceof ChangedError && changes++ < CHANGES) {
