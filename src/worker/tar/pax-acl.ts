@@ -77,7 +77,7 @@ export function encodeAcl(text: string, policy: AclPolicy = {}): Buffer | null {
 
 function parseEntry(line: string, { names, mapId }: AclPolicy): AclEntry | null {
   const [kind = "", who = "", bits = "", number] = line.split(":");
-  const tags = KINDS[kind];
+  const tags = Object.hasOwn(KINDS, kind) ? KINDS[kind] : undefined;
   // "other:r--" and "mask:r--" are short for "other::r--" and "mask::r--".
   const shortened = tags?.[1] === null && bits === "" && number === undefined;
   const [name, letters] = shortened ? ["", who] : [who, bits];

@@ -12,7 +12,7 @@ const RECORD_LIMIT = 1 << 20;
 const LENGTH_DIGITS = 8;
 
 /** Keys that GNU's sparse format 0.0 repeats: their values are joined to `GNU.sparse.map`, as in format 0.1. */
-const REPEATED: Readonly<Record<string, true>> = { "GNU.sparse.offset": true, "GNU.sparse.numbytes": true };
+const REPEATED: ReadonlySet<string> = new Set(["GNU.sparse.offset", "GNU.sparse.numbytes"]);
 
 /** Parses an extended header into `records`, replacing earlier values. Throws EBADMSG for an invalid one. */
 export function readPax(content: Buffer, records: PaxRecords): void {
@@ -29,7 +29,7 @@ export function readPax(content: Buffer, records: PaxRecords): void {
     if (equals < 0 || equals >= end || equals === space + 1) throw damaged("extended header without key");
     const key = content.toString("latin1", space + 1, equals);
     const value = Buffer.from(content.subarray(equals + 1, end - 1));
-    if (REPEATED[key]) pairs += `${pairs === "" ? "" : ","}${value.toString("latin1")}`;
+    if (REPEATED.has(key)) pairs += `${pairs === "" ? "" : ","}${value.toString("latin1")}`;
     else records.set(key, value);
     at = end;
   }
