@@ -14,7 +14,7 @@ const RESERVED_BLOCK = 3;
 /** Passes chunks on unchanged. Throws EBADMSG when they are not complete frames, one after the other. */
 export async function* checkedZstd(source: Chunks): AsyncGenerator<Buffer> {
   const feed = new ByteFeed();
-  const walk = frames(feed);
+  const walk = frames(feed, { windowMax: WINDOW_LIMIT, header: null });
   walk.next();
   for await (const chunk of source) {
     step(walk, chunk);
@@ -35,12 +35,73 @@ function damagedFrame(): ErrnoError {
   return new ErrnoError("EBADMSG", "Compressed data (zstd) is damaged or truncated");
 }
 
-function* frames(feed: ByteFeed): Parse<void> {
+/** A walk through frames. */
+interface Walk {
+  /** The walk ends before a frame with a larger window, whose header it has read. */
+  readonly windowMax: number;
+  /** The offset of the frame whose header is being read; null elsewhere. */
+  header: number | null;
+}
+
+function* frames(feed: ByteFeed, walk: Walk): Parse<void> {
   while (yield* feed.hasMore()) {
+    walk.header = feed.taken;
     const magic = (yield* feed.take(4)).readUInt32LE();
-    if ((magic & SKIPPABLE_MASK) >>> 0 === SKIPPABLE) yield* feed.skip((yield* feed.take(4)).readUInt32LE());
-    else if (magic === MAGIC) yield* frame(feed);
-    else throw damagedFrame();
+    if ((magic & SKIPPABLE_MASK) >>> 0 === SKIPPABLE) {
+      const size = (yield* feed.take(4)).readUInt32LE();
+      walk.header = null;
+      yield* feed.skip(size);
+    } else if (magic === MAGIC) {
+      const { hasChecksum, window } = yield* frameHeader(feed);
+      if (window > walk.windowMax) return;
+      walk.header = null;
+      yield* blocks(feed, hasChecksum);
+    } else throw damagedFrame();
+  }
+}
+
+/**
+ * The frames at the beginning of a stream that need little memory. The decoder of a later one may need as much as that
+ * of a first one, so that the rest of the stream is decoded elsewhere.
+ */
+export class FirstFrames {
+  readonly #source: AsyncIterator<Buffer>;
+  #rest: Buffer | null = null;
+
+  /** The caller still owns `source`, which continues after `rest`. */
+  constructor(source: AsyncIterator<Buffer>) {
+    this.#source = source;
+  }
+
+  /** The first bytes of the frame before which `chunks()` has ended; null where the stream has ended. */
+  get rest(): Buffer | null {
+    return this.#rest;
+  }
+
+  /** Returns the frames unchanged. Throws EBADMSG when they are not complete frames, one after the other. */
+  async *chunks(): AsyncGenerator<Buffer> {
+    const walk: Walk = { windowMax: MUCH_MEMORY, header: null };
+    const parser = frames(new ByteFeed(), walk);
+    parser.next();
+    let position = 0;
+    /** The beginning of a header, whose end is in the next chunk. */
+    let held = Buffer.alloc(0);
+    for (let next = await this.#source.next(); next.done !== true; next = await this.#source.next()) {
+      const chunk = next.value;
+      const isOver = step(parser, chunk).done === true;
+      const end = walk.header === null ? chunk.length : walk.header - position;
+      // A copy: the chunk's memory is reused.
+      const kept = end < 0 ? Buffer.concat([held, chunk]) : Buffer.from(chunk.subarray(end));
+      if (end >= 0 && held.length > 0) yield held;
+      if (end > 0) yield chunk.subarray(0, end);
+      position += chunk.length;
+      held = kept;
+      if (isOver) {
+        this.#rest = held;
+        return;
+      }
+    }
+    if (step(parser, null).done !== true) throw damagedFrame();
   }
 }
 
@@ -104,11 +165,17 @@ export function needsMuchMemory(head: Buffer): boolean {
   return fields.length >= header.bytes && windowOf(header, fields) > MUCH_MEMORY;
 }
 
-function* frame(feed: ByteFeed): Parse<void> {
+/** Reads the header of a frame after its magic bytes. Throws for a frame that cannot be decoded here. */
+function* frameHeader(feed: ByteFeed): Parse<Pick<FrameHeader, "hasChecksum"> & { readonly window: number }> {
   const header = headerOf((yield* feed.take(1)).readUInt8());
   const fields = yield* feed.take(header.bytes);
-  requireWindow(windowOf(header, fields));
+  const window = windowOf(header, fields);
+  requireWindow(window);
   requireNoDictionary(header, fields);
+  return { hasChecksum: header.hasChecksum, window };
+}
+
+function* blocks(feed: ByteFeed, hasChecksum: boolean): Parse<void> {
   for (let isLast = false; !isLast; ) {
     const block = (yield* feed.take(3)).readUIntLE(0, 3);
     isLast = (block & 1) !== 0;
@@ -116,7 +183,7 @@ function* frame(feed: ByteFeed): Parse<void> {
     if (type === RESERVED_BLOCK) throw damagedFrame();
     yield* feed.skip(type === RLE_BLOCK ? 1 : block >> 3);
   }
-  if (header.hasChecksum) yield* feed.skip(4);
+  if (hasChecksum) yield* feed.skip(4);
 }
 
 /** Returns the length of the frame at the beginning of `bytes`. Throws EBADMSG where there is no complete frame. */
@@ -131,6 +198,6 @@ export function zstdFrameLength(bytes: Buffer): number {
 
 function* oneFrame(feed: ByteFeed): Parse<number> {
   if ((yield* feed.take(4)).readUInt32LE() !== MAGIC) throw damagedFrame();
-  yield* frame(feed);
-  return feed.consumed;
+  yield* blocks(feed, (yield* frameHeader(feed)).hasChecksum);
+  return feed.taken;
 }

@@ -11,7 +11,7 @@ import { gunzip } from "./compression-gunzip.ts";
 import { gzipParallel } from "./compression-gzip.ts";
 import { decodeByProgram, encodeByProgram, hasProgram } from "./compression-program.ts";
 import { OUTPUT_CHUNK, transform } from "./compression-transform.ts";
-import { checkedZstd, needsMuchMemory } from "./compression-zstd.ts";
+import { checkedZstd, FirstFrames, needsMuchMemory } from "./compression-zstd.ts";
 
 /** How many bytes identify a stream; shorter streams count as uncompressed. */
 export const MAGIC_BYTES = 6;
@@ -65,15 +65,31 @@ const DECODERS: Readonly<Record<Compression, Decoder>> = {
   uncompressed: (source) => source,
   gzip: gunzip,
   zstd: (source, head) => {
-    if (needsMuchMemory(head.subarray(skipped(head))) && hasProgram("zstd"))
-      return decodeByProgram(checkedZstd(source), "zstd");
-    const params = { [ZSTD_D_WINDOW_LOG_MAX]: ZSTD_WINDOW_LOG_MAX };
-    return transform(checkedZstd(source), createZstdDecompress({ chunkSize: OUTPUT_CHUNK, params }), "zstd");
+    if (!hasProgram("zstd")) return unzstd(checkedZstd(source));
+    if (needsMuchMemory(head.subarray(skipped(head)))) return decodeByProgram(checkedZstd(source), "zstd");
+    return unzstdInParts(source);
   },
   xz: (source) => decodeByProgram(source, "xz"),
   bzip2: (source) => decodeByProgram(checkedBzip2(source), "bzip2"),
   lz4: (source) => decodeByProgram(source, "lz4"),
 };
+
+function unzstd(source: Chunks): Chunks {
+  const params = { [ZSTD_D_WINDOW_LOG_MAX]: ZSTD_WINDOW_LOG_MAX };
+  return transform(source, createZstdDecompress({ chunkSize: OUTPUT_CHUNK, params }), "zstd");
+}
+
+/** Decodes frames here, and from the first one on that needs much memory by the host's program. */
+async function* unzstdInParts(source: Chunks): AsyncGenerator<Buffer> {
+  const iterator = source[Symbol.asyncIterator]();
+  try {
+    const first = new FirstFrames(iterator);
+    yield* unzstd(first.chunks());
+    if (first.rest !== null) yield* decodeByProgram(checkedZstd(resumed(first.rest, iterator)), "zstd");
+  } finally {
+    await iterator.return?.();
+  }
+}
 
 /** Returns the content of a stream of any compression. */
 export async function* decompress(source: Chunks): AsyncGenerator<Buffer> {

@@ -22,11 +22,12 @@ const NOTHING = Buffer.alloc(0);
 export class ByteFeed {
   #chunk: Buffer = NOTHING;
   #at = 0;
+  #before = 0;
   #isOver = false;
 
-  /** Bytes of the current chunk that were taken. */
-  get consumed(): number {
-    return this.#at;
+  /** The number of bytes that were taken, of all chunks together. */
+  get taken(): number {
+    return this.#before + this.#at;
   }
 
   /** Waits for at least one byte; returns false at the end. */
@@ -37,6 +38,7 @@ export class ByteFeed {
         this.#isOver = true;
         return false;
       }
+      this.#before += this.#at;
       this.#chunk = next;
       this.#at = 0;
     }

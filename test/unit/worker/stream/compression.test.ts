@@ -221,6 +221,34 @@ test.skipIf(!havePrograms("zstd with a large window", "zstd"))(
   },
 );
 
+test.skipIf(!havePrograms("zstd with a large window in a later frame", "zstd"))(
+  "I136: a large window in a later frame of a zstd stream takes none of the worker's memory either",
+  async () => {
+    const large = await packedWith(27, text);
+    const small = zstdCompressSync(text);
+    const skippable = Buffer.from("502a4d1803000000616263", "hex");
+    for (const [frames, programs] of [
+      [[small, large], 1],
+      [[small, skippable, small, large, small, large], 1],
+      [[skippable, large, small], 1],
+      [[small, skippable, small], 0],
+    ] as const) {
+      const content = Buffer.concat(frames.filter((frame) => frame !== skippable).map(() => text));
+      const packed = Buffer.concat(frames);
+      for (const size of [packed.length, 64, 7]) {
+        using spawn = spyOn(Bun, "spawn");
+        spawn.mockClear();
+        expect((await collect(decompress(pieces(packed, size)))).equals(content)).toBe(true);
+        expect(spawn).toHaveBeenCalledTimes(programs);
+      }
+    }
+    for (const cut of [1, large.length - 6, large.length - 3]) {
+      const packed = Buffer.concat([small, large.subarray(0, large.length - cut)]);
+      await expect(collect(decompress(pieces(packed, 100)))).rejects.toThrow("damaged or truncated");
+    }
+  },
+);
+
 test("data without a known magic number counts as uncompressed", async () => {
   for (const bytes of [
     Buffer.from("x"),
