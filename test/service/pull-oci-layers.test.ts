@@ -239,6 +239,22 @@ const CASES: Readonly<Record<string, { layers: Layers; look: (top: string) => vo
     },
     isStack: true,
   },
+  "files that a layer writes through a link of a layer below stay where the layer removes others there": {
+    layers: [
+      [...BASE, { name: "also", type: "2", target: "dir" }],
+      [
+        { name: "usr/lib/.wh.libc.so" },
+        { name: "lib/libc.so", data: "new" },
+        { name: "dir/.wh..wh..opq" },
+        { name: "also/new", data: "n" },
+      ],
+    ],
+    look: (top) => {
+      expect(readFileSync(join(top, "usr/lib/libc.so"), "utf8")).toBe("new");
+      expect(readdirSync(join(top, "dir"))).toEqual(["new"]);
+      expect(["lib", "also"].map((name) => lstatSync(join(top, name)).isSymbolicLink())).toEqual([true, true]);
+    },
+  },
   "an opaque whiteout at the top hides all layers below": {
     layers: [
       BASE,

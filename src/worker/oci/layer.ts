@@ -2,14 +2,16 @@
 // disk this is a device 0:0, and a directory that hides the content below it has a mark, as overlayfs expects. Entries
 // that a layer takes from the layers below are marked as well: see marks.ts.
 import { ErrnoError } from "../../base/error.ts";
+import type { Turns } from "../../base/turns.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
-import { type RawName, textOf } from "../../kernel/tree/tree.ts";
+import { RawStatus } from "../../kernel/tree/raw-status.ts";
+import { openDirectory, type RawEntry, type RawName, readSomeEntries, textOf } from "../../kernel/tree/tree.ts";
 import { Held } from "../program/budget.ts";
 import { damaged } from "../stream/feed.ts";
 import type { TarEntry, TarSink, TarTarget } from "../tar/entry.ts";
-import { componentsOf } from "../untar/place.ts";
+import { componentsOf, requireDepth } from "../untar/place.ts";
 import type { Untar, UntarOptions } from "../untar/untar.ts";
-import { isOverlayAttribute, type Mark, markIn, namesOfMark, setMark, YES } from "./marks.ts";
+import { isOverlayAttribute, type Mark, markIn, markOf, namesOfMark, setMark, YES } from "./marks.ts";
 
 const WHITEOUT = ".wh.";
 const OPAQUE = ".wh..wh..opq";
@@ -197,16 +199,56 @@ export const MERGE_OPTIONS: UntarOptions = { links: "make", dropAttribute: isOve
 /** Merges a layer on disk into the tree of the layers below it. */
 export class MergeTarget implements TarTarget {
   readonly #untar: Untar;
+  readonly #status = new RawStatus();
+  /** Whether what the present layer hides was removed at its beginning. */
+  #hasRemoved = false;
 
   constructor(untar: Untar) {
     this.#untar = untar;
+  }
+
+  /**
+   * Begins a layer. Removes what it hides of those below first, where it has directories that they may have as links:
+   * by the order of names, it could remove files that it has itself written through a link.
+   */
+  async begin(layer: Fd, turns: Turns): Promise<void> {
+    this.#hasRemoved = markOf(layer, "incomplete") !== null;
+    if (this.#hasRemoved) await this.#removeBelow(layer, [], turns);
+  }
+
+  async #removeBelow(directory: Fd, path: readonly RawName[], turns: Turns): Promise<void> {
+    requireDepth(path.length);
+    using listing = openDirectory(directory, ".");
+    for (let some = readSomeEntries(listing); some.length > 0; some = readSomeEntries(listing)) {
+      for (const entry of some) await this.#removeFor(directory, entry, [...path, entry.name], turns);
+      await turns.pass();
+    }
+  }
+
+  /** Removes what one entry of the layer hides, with those in it. */
+  async #removeFor(parent: Fd, { name, kind: known }: RawEntry, path: readonly RawName[], turns: Turns): Promise<void> {
+    const { tree } = this.#untar;
+    const kind = known ?? this.#status.readEntry(parent, name).kind;
+    if (kind === "character" && this.#status.readEntry(parent, name).deviceNumber === 0) tree.discard(path);
+    if (kind !== "directory") return;
+    using directory = openDirectory(parent, name);
+    const isImplied = markOf(directory, "implied") !== null;
+    if (markOf(directory, "opaque") !== null) this.#hide(path, isImplied);
+    // A directory in place of a link is not merged with its target.
+    else if (isImplied || tree.look(path) === "directory") await this.#removeBelow(directory, path, turns);
+  }
+
+  /** Removes what the layers below have in place of an opaque directory. */
+  #hide(components: readonly RawName[], isImplied: boolean): void {
+    if (isImplied) this.#untar.tree.empty(components);
+    else this.#untar.tree.discard(components);
   }
 
   entry(entry: TarEntry): TarSink | null {
     const { kind, major, minor, attributes } = entry;
     const components = componentsOf(entry.path);
     if (kind === "character" && major === 0 && minor === 0) {
-      this.#untar.tree.discard(components);
+      if (!this.#hasRemoved) this.#untar.tree.discard(components);
       return null;
     }
     if (kind === "directory") return this.#directory(components, entry);
@@ -218,10 +260,7 @@ export class MergeTarget implements TarTarget {
   #directory(components: readonly RawName[], entry: TarEntry): TarSink | null {
     const isImplied = markIn(entry.attributes, "implied") !== null;
     const isOpaque = markIn(entry.attributes, "opaque") !== null;
-    if (isOpaque && components.length > 0) {
-      if (isImplied) this.#untar.tree.empty(components);
-      else this.#untar.tree.discard(components);
-    }
+    if (isOpaque && components.length > 0 && !this.#hasRemoved) this.#hide(components, isImplied);
     // A link without a target is kept: later members make its target.
     if (isImplied && (this.#untar.tree.leadsOn(components) || this.#untar.tree.look(components) === "symlink"))
       return null;

@@ -83,9 +83,14 @@ async function mergeInto(
 ): Promise<void> {
   const turns = workerTurns();
   const policy = { ...unpackOptions(options), ...MERGE_OPTIONS, spending: transferBudget.part(top) };
-  using unpacker = new Unpacker(top, policy, (untar) => new MergeTarget(untar));
+  let merge: MergeTarget | undefined;
+  using unpacker = new Unpacker(top, policy, (untar) => {
+    merge = new MergeTarget(untar);
+    return merge;
+  });
   for (const name of names) {
     using layer = openAt(root, name, "directory");
+    await merge?.begin(layer, turns);
     for (const chunk of tarChunks(layer, reading)) {
       unpacker.push(chunk);
       await turns.pass();
