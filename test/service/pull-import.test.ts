@@ -56,7 +56,7 @@ rootTest("I101: names are derived from files, and the name for standard input is
     0,
     `Importing '${path}', saving as 'some'.\nOperation completed successfully.\nExiting.\n`,
   ]);
-  const child = Bun.spawn([process.execPath, MAIN, "systemd-import", "tar", `--image-root=${root}`], {
+  const child = Bun.spawn([process.execPath, MAIN, "systemd-import", "tar", `--image-root=${root}`, "-"], {
     stdin: Buffer.from(TREE),
     stderr: "ignore",
   });
