@@ -4,6 +4,7 @@
 // removes only the word, and only from lines that did not have it before.
 import { readFileSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
+import { databaseLine, namesService, withoutService, withService } from "../base/text/nsswitch.ts";
 import {
   NSS_LIBRARY as LIBRARY,
   LIBRARY_DIRECTORIES,
@@ -66,7 +67,7 @@ export function uninstallNss(host: Host, say: Say): void {
 /** Prints what uninstallNss() would do. */
 export function describeUninstallNss(host: Host, say: Say): void {
   const record = readRecord(host);
-  if (record?.nsswitch) say(`would change ${host.locate(NSSWITCH)} back`);
+  if (record?.nsswitch) say(`would change ${nsswitchOf(host)} back`);
   if (record?.library) say(`would remove ${host.locate(record.library.path)}`);
 }
 
@@ -118,6 +119,11 @@ function putLibrary(host: Host, say: Say, record: (made: NssRecord["library"]) =
   say(`made     ${host.locate(path)}`);
 }
 
+/** Returns the path of nsswitch.conf, or of the file that it links to: authselect(8) keeps it elsewhere. */
+function nsswitchOf(host: Host): string {
+  return host.locate(host.follow(NSSWITCH));
+}
+
 /** Adds the word where it is missing; `old` is the record of an earlier installation. Calls `record` before. */
 function nameInNsswitch(
   host: Host,
@@ -125,7 +131,7 @@ function nameInNsswitch(
   say: Say,
   record: (made: NssRecord["nsswitch"]) => void,
 ): void {
-  const path = host.locate(NSSWITCH);
+  const path = nsswitchOf(host);
   if (!exists(path))
     throw new SetupError(
       `Cannot add ${WORD} to '${path}', because the file does not exist: make it, or leave out --nss`,
@@ -133,8 +139,10 @@ function nameInNsswitch(
   removeTemporary(path);
   const now = readFileSync(path, "utf8");
   const after = addWord(now);
+  const left = Object.keys(BEFORE).filter((database) => !namesService(after, database, WORD));
+  if (left.length > 0) say(`left     ${path}: it has no services for ${left.join(", ")}`);
   if (after === now) {
-    say(`exists   ${path} names ${WORD} already`);
+    if (left.length === 0) say(`exists   ${path} names ${WORD} already`);
     return;
   }
   // An edited file may still have words that the earlier installation has added.
@@ -149,16 +157,17 @@ function nameInNsswitch(
  * added.
  */
 export function addWord(text: string): string {
+  return onLines(text, (services, database) => withService(services, WORD, BEFORE[database] ?? []));
+}
+
+/** Calls `change` with the services of each database of BEFORE, and returns the text with the services it returns. */
+function onLines(text: string, change: (services: string, database: string) => string): string {
   return text
     .split("\n")
     .map((line) => {
-      const [, database = "", blanks = "", services = ""] = /^(\w+):(\s*)([^#]*)/.exec(line) ?? [];
-      const words = services.split(/\s+/).filter((word) => word !== "");
-      if (!Object.hasOwn(BEFORE, database) || words.length === 0 || words.includes(WORD)) return line;
-      const at = words.findIndex((word) => BEFORE[database]?.includes(word));
-      words.splice(at < 0 ? words.length : at, 0, WORD);
-      const comment = line.slice(database.length + 1 + blanks.length + services.length);
-      return `${database}:${blanks}${words.join(" ")}${comment === "" ? "" : ` ${comment}`}`;
+      const parts = databaseLine(line);
+      if (parts === null || !Object.hasOwn(BEFORE, parts.database)) return line;
+      return parts.start + change(parts.services, parts.database) + parts.end;
     })
     .join("\n");
 }
@@ -169,21 +178,12 @@ export function addWord(text: string): string {
  */
 function withoutOurs(text: string, before: string): string {
   const [had, got] = [before.split("\n"), addWord(before).split("\n")];
-  const changed = new Set(had.filter((line, at) => line !== got[at]).map((line) => line.slice(0, line.indexOf(":"))));
-  // An action in brackets belongs to the service in front of it.
-  const ours = new RegExp(`\\s+${WORD}(?:\\s+\\[[^\\]]*\\])*(?=\\s|$)`);
-  return text
-    .split("\n")
-    .map((line) => {
-      const [, start = "", database = "", services = ""] = /^((\w+):)([^#]*)/.exec(line) ?? [];
-      if (!changed.has(database)) return line;
-      return `${start}${services.replace(ours, "")}${line.slice(start.length + services.length)}`;
-    })
-    .join("\n");
+  const changed = new Set(had.filter((line, at) => line !== got[at]).map((line) => databaseLine(line)?.database));
+  return onLines(text, (services, database) => (changed.has(database) ? withoutService(services, WORD) : services));
 }
 
 function restoreNsswitch(host: Host, { before, sha256 }: NonNullable<NssRecord["nsswitch"]>, say: Say): void {
-  const path = host.locate(NSSWITCH);
+  const path = nsswitchOf(host);
   removeTemporary(path);
   if (!exists(path)) return;
   const now = readFileSync(path, "utf8");

@@ -6,6 +6,7 @@ import { release } from "node:os";
 import { basename, join } from "node:path";
 import { IMPORT1_ACTIONS, MACHINE1_ACTIONS } from "../../api/polkit-actions.ts";
 import { unlessNoFile } from "../../base/absence.ts";
+import { namesService } from "../../base/text/nsswitch.ts";
 import {
   installedProgram,
   LIBRARY_DIRECTORIES,
@@ -128,10 +129,7 @@ const DATABASES = ["hosts", "passwd", "group"];
 
 /** Returns those of DATABASES whose line in the text of nsswitch.conf does not name the module. */
 export function databasesWithout(nsswitch: string, module: string): string[] {
-  return DATABASES.filter((database) => {
-    const line = new RegExp(`^${database}:([^#]*)`, "m").exec(nsswitch)?.[1];
-    return line === undefined || !line.split(/\s+/).includes(module);
-  });
+  return DATABASES.filter((database) => !namesService(nsswitch, database, module));
 }
 
 /** Returns the databases of nsswitch.conf(5) without our NSS module, and the path of the module. */

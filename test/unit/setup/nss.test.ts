@@ -1,6 +1,6 @@
 // machined install --nss on trees of files.
 import { expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { Host } from "../../../src/setup/host.ts";
@@ -36,6 +36,49 @@ test("the word 'mymachines' is inserted before services of the network, once, an
   );
   expect(addWord(after)).toBe(after);
   expect(addWord("hosts: files\n#hosts: dns\nhosts:\n")).toBe("hosts: files mymachines\n#hosts: dns\nhosts:\n");
+});
+
+test.each([
+  ["  hosts: files dns", "  hosts: files mymachines dns"],
+  ["hosts : files dns", "hosts : files mymachines dns"],
+  ["hosts:files\tdns  # c", "hosts:files\tmymachines dns  # c"],
+  ["hosts: files dns[!UNAVAIL=return]", "hosts: files mymachines dns[!UNAVAIL=return]"],
+  ["hosts: files [ NOTFOUND = return ]dns", "hosts: files [ NOTFOUND = return ]mymachines dns"],
+  ["group: files [SUCCESS=merge]  ", "group: files [SUCCESS=merge] mymachines  "],
+])("a line as the C library reads it (%p) gets the word, and loses it again", (line, wanted) => {
+  expect(addWord(line)).toBe(wanted);
+  const host = tree({ "/etc/nsswitch.conf": line });
+  installNss(host, () => {});
+  writeFileSync(host.locate("/etc/nsswitch.conf"), `${read(host, "/etc/nsswitch.conf")}\nnetgroup: nis\n`);
+  uninstallNss(host, () => {});
+  expect(read(host, "/etc/nsswitch.conf")).toBe(`${line}\nnetgroup: nis\n`);
+  rmSync(host.root, { recursive: true });
+});
+
+test("a line that names the module with an action beside it has the word already", () => {
+  const line = "hosts: files mymachines[SUCCESS=return] dns";
+  expect(addWord(line)).toBe(line);
+});
+
+test("databases without a line are named, and are not said to have the word", () => {
+  const host = tree({ "/etc/nsswitch.conf": "hosts: files mymachines\ngroup: # none\n" });
+  const said: string[] = [];
+  installNss(host, (line) => said.push(line));
+  expect(said.filter((line) => line.includes("nsswitch.conf"))).toEqual([
+    `left     ${host.root}/etc/nsswitch.conf: it has no services for passwd, group`,
+  ]);
+  rmSync(host.root, { recursive: true });
+});
+
+test("a link to the file stays a link, and what it leads to is changed and restored", () => {
+  const host = tree({ "/etc/authselect/nsswitch.conf": DEBIAN });
+  symlinkSync("/etc/authselect/nsswitch.conf", host.locate("/etc/nsswitch.conf"));
+  installNss(host, () => {});
+  expect(read(host, "/etc/authselect/nsswitch.conf")).toBe(addWord(DEBIAN));
+  uninstallNss(host, () => {});
+  expect(read(host, "/etc/authselect/nsswitch.conf")).toBe(DEBIAN);
+  expect(lstatSync(host.locate("/etc/nsswitch.conf")).isSymbolicLink()).toBe(true);
+  rmSync(host.root, { recursive: true });
 });
 
 test("uninstalling restores the file unchanged, also after installing twice", () => {

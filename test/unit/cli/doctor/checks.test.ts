@@ -185,6 +185,8 @@ describe("the files", () => {
       "passwd",
       "group",
     ]);
+    const unusual = " hosts : files mymachines[NOTFOUND=return]\npasswd: mymachines\npasswd: files\n";
+    expect(databasesWithout(unusual, "mymachines")).toEqual(["passwd", "group"]);
   });
 
   test("crontab: a call by name is found, unless PATH is set before it", () => {
