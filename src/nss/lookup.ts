@@ -19,6 +19,8 @@ const HELP: HelpText = {
 };
 
 const DEADLINE_MS = 2_000;
+/** More than an answer with the addresses of any machine has. */
+const MOST_BYTES = 1 << 20;
 const FOUND = 0;
 const FAILED = 1;
 const NOT_FOUND = 2;
@@ -27,15 +29,29 @@ type Format = (lines: readonly string[], key: string) => string[];
 
 interface Database {
   request(key: string): string;
+  /** The answers about a key that is known. */
+  readonly found: RegExp;
   readonly format: Format;
 }
 
 const isId = (key: string) => /^\d+$/.test(key);
 
 const DATABASES: Readonly<Record<string, Database>> = {
-  hosts: { request: (key) => `HOST ${key}`, format: hostLines },
-  passwd: { request: (key) => (isId(key) ? `UID ${key}` : `USER ${key}`), format: userLine },
-  group: { request: (key) => (isId(key) ? `GID ${key}` : `GROUP ${key}`), format: groupLine },
+  hosts: {
+    request: (key) => `HOST ${key}`,
+    found: /^OK \d+\n(?:(?:4 [0-9a-f]{8}|6 [0-9a-f]{32})\n)*$/,
+    format: hostLines,
+  },
+  passwd: {
+    request: (key) => (isId(key) ? `UID ${key}` : `USER ${key}`),
+    found: /^PW [^\s:]+ \d+ \d+ [^\n:]*\n$/,
+    format: userLine,
+  },
+  group: {
+    request: (key) => (isId(key) ? `GID ${key}` : `GROUP ${key}`),
+    found: /^GR [^\s:]+ \d+\n$/,
+    format: groupLine,
+  },
 };
 
 /** Runs the program; returns its exit code. */
@@ -67,10 +83,12 @@ function print(text: string, code: number): number {
 async function lookUp(database: Database, key: string): Promise<string[] | null> {
   if (/[\n\0]/.test(key)) return [];
   try {
-    const [first = "", ...rest] = (await exchange(`${database.request(key)}\n`)).split("\n");
-    if (first === "NO") return [];
-    if (!first.startsWith("ER ")) return database.format([first, ...rest.filter((line) => line !== "")], key);
-    printError(`nss-mymachines: Failed to look up '${key}': ${errnoText(Number(first.slice(3)))}\n`);
+    const answer = await exchange(`${database.request(key)}\n`);
+    if (answer === "NO\n") return [];
+    if (database.found.test(answer)) return database.format(answer.trimEnd().split("\n"), key);
+    const [, errno] = /^ER (\d{1,4})\n$/.exec(answer) ?? [];
+    if (errno === undefined) throw new Error(answer === "" ? "it gave no answer" : "its answer is invalid");
+    printError(`nss-mymachines: Failed to look up '${key}': ${errnoText(Number(errno))}\n`);
   } catch (error) {
     const reason = errnoNameOf(error) === null ? (error as Error).message : errnoText(errnoNameOf(error) as string);
     printError(`nss-mymachines: Failed to ask systemd-machined: ${reason}\n`);
@@ -88,6 +106,7 @@ function exchange(request: string): Promise<string> {
     const stream = new SocketStream(connectUnix(`${runtimeDirectory()}/machine/names`), {
       data: (bytes) => {
         answer += bytes.toString("latin1");
+        if (answer.length > MOST_BYTES) stream.close();
       },
       end: (error) => {
         clearTimeout(timer);
