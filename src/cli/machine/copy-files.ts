@@ -60,13 +60,22 @@ export async function copyByManager(session: Session, order: CopyOrder): Promise
  * before them are followed, as the kernel does.
  */
 function hostPath(path: string): string {
-  const absolute = path.startsWith("/") ? path : `${process.cwd()}/${path}`;
+  const absolute = path.startsWith("/") ? path : `${workingDirectory()}/${path}`;
   if (!/\/(\.{0,2})(\/|$)/.test(absolute.replace(/\/$/, ""))) return absolute;
   const { basename, dirname, join } = process.getBuiltinModule("node:path");
   const whole = absolute.replace(/\/+$/, "");
   const name = basename(whole);
   if (name === "." || name === "..") return real(whole);
   return join(real(dirname(whole)), name);
+}
+
+/** Returns the working directory. Throws a Failure where that has been removed. */
+function workingDirectory(): string {
+  try {
+    return process.cwd();
+  } catch (error) {
+    throw failed("Failed to make path absolute", error);
+  }
 }
 
 /** Resolves a path by opening it with O_PATH, because resolve() does not follow symbolic links before `..`. */

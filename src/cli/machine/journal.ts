@@ -35,8 +35,12 @@ function matches(unit: string): string[] {
   return groups.flatMap((group, index) => (index === 0 ? group : ["+", ...group]));
 }
 
+/** The largest number that journalctl takes. */
+const MOST_LINES = 0x7fff_ffff;
+
 function command(unit: string, lines: number, rest: readonly string[]): [string, ...string[]] {
-  return ["journalctl", "--no-pager", "--quiet", "--boot", `--lines=${lines}`, ...rest, ...matches(unit)];
+  const most = `--lines=${Math.min(lines, MOST_LINES)}`;
+  return ["journalctl", "--no-pager", "--quiet", "--boot", most, ...rest, ...matches(unit)];
 }
 
 /** One entry of `--output=json`, with the fields that are read here. */

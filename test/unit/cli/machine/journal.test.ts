@@ -12,14 +12,14 @@ const entry = (usec: number) =>
 const ONE_ENTRY: Journalctl = (argv) => (argv.includes("--output=json") ? `${entry(17)}\n` : "line\n-- cursor: m=11\n");
 
 /** Returns the journal part of the status of a machine that was registered at SINCE, and the runs of journalctl. */
-async function journal(journalctl: Journalctl, properties: string[] = [], output: OutputMode = "short") {
+async function journal(journalctl: Journalctl, properties: string[] = [], output: OutputMode = "short", lines = 10) {
   const runs: string[][] = [];
   const run = async ({ argv }: { argv: string[] }) => {
     runs.push(argv);
     return journalctl(argv);
   };
   const session = {
-    settings: { ...defaultSettings(), properties, output },
+    settings: { ...defaultSettings(), properties, output, lines },
     terminal: { isTty: false, colors: "off", columns: 80 },
     output: { hasPager: false },
     ports: { run },
@@ -58,6 +58,11 @@ test("with -o json-seq, each entry begins with the record separator, which is pr
     "json-seq",
   );
   expect(asWritten(text)).toBe("\u001e{}\n\u001e{}\n");
+});
+
+test("journalctl is asked for as many entries as it can count where more are wanted", async () => {
+  const { runs } = await journal(ONE_ENTRY, [], "short", 0xffff_ffff);
+  expect(runs.map((argv) => argv.filter((word) => word.startsWith("--lines=")))).toEqual([["--lines=2147483647"]]);
 });
 
 test("without entries there is one run and no text", async () => {
