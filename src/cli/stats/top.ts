@@ -61,14 +61,18 @@ class Top {
   /** Runs until the key `q` or a signal; then restores the screen and the terminal. */
   async run(): Promise<void> {
     using input = StandardStream.open(0);
-    const draw = () => this.#draw();
     const end = () => this.#finished.resolve();
+    const handlers: readonly (readonly [NodeJS.Signals, () => void])[] = [
+      ...(["SIGINT", "SIGTERM", "SIGHUP"] as const).map((signal) => [signal, end] as const),
+      ["SIGWINCH", () => this.#draw()],
+      ["SIGTSTP", () => this.#pause()],
+      ["SIGCONT", () => this.#resume()],
+    ];
+    // Before the terminal is changed: a signal would leave it so.
+    for (const [signal, handler] of handlers) process.on(signal, handler);
     this.#terminal.makeRaw();
     this.#session.output.write(ALTERNATE_SCREEN);
     input.watch({ read: true }, () => this.#read(input.fd));
-    const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-    for (const signal of signals) process.on(signal, end);
-    process.on("SIGWINCH", draw);
     const tick = () => void this.#tick().catch((error) => this.#finished.reject(error));
     const timer = setInterval(tick, 1000);
     try {
@@ -78,11 +82,25 @@ class Top {
     } finally {
       this.#isOver = true;
       clearInterval(timer);
-      process.off("SIGWINCH", draw);
-      for (const signal of signals) process.off(signal, end);
+      for (const [signal, handler] of handlers) process.off(signal, handler);
       this.#session.output.write(NORMAL_SCREEN);
       this.#terminal.restore();
     }
+  }
+
+  /** Stops this process, as SIGTSTP does; the user's other programs get the usual screen and terminal. */
+  #pause(): void {
+    this.#session.output.write(NORMAL_SCREEN);
+    this.#terminal.restore();
+    process.kill(process.pid, "SIGSTOP");
+  }
+
+  /** After SIGCONT: other programs may have changed the terminal and its screen while this one was stopped. */
+  #resume(): void {
+    this.#terminal.restore();
+    this.#terminal.makeRaw();
+    this.#session.output.write(ALTERNATE_SCREEN);
+    this.#draw();
   }
 
   /** Measures all machines and redraws, unless the last measurement still waits for the manager. */
