@@ -1,5 +1,6 @@
 // Requests to agents, which are checked here before they are carried out, and the answers to them.
 import { isMachineName } from "../base/names.ts";
+import { OUTPUT_MODES, type OutputMode } from "../base/vocabulary/output-mode.ts";
 import { SCOPES, type Scope } from "./names.ts";
 
 /** The verbs of each scope. */
@@ -26,11 +27,14 @@ export interface FleetRequest {
   readonly machines: readonly string[];
   readonly form: Form;
   readonly columns: (typeof COLUMNS)[number];
-  /** Journal entries of `status`. */
+  /** Journal entries of `status`, and their form. */
   readonly lines: number;
+  readonly output: OutputMode;
   /** The condition of `wait`. */
   readonly until: (typeof WAIT_CONDITIONS)[number];
   readonly timeoutMs: number;
+  /** Whether `start` and `wait` leave out why they failed. */
+  readonly quiet: boolean;
   readonly runner: "nspawn" | "vmspawn";
   /** The command of the scope `exec`, and its arguments. */
   readonly command: readonly string[];
@@ -132,8 +136,10 @@ export function readRequest(subject: string, payload: Uint8Array): FleetRequest 
     form: choice(fields, "form", FORMS, "text"),
     columns: choice(fields, "columns", COLUMNS, "usual"),
     lines: whole(fields, "lines", MOST_LINES, 10),
+    output: choice(fields, "output", OUTPUT_MODES, "short"),
     until: choice(fields, "until", WAIT_CONDITIONS, "booted"),
     timeoutMs: whole(fields, "timeoutMs", which.scope === "exec" ? MOST_EXEC_MS : MOST_WAIT_MS, 0),
+    quiet: fields["quiet"] === true,
     runner: choice(fields, "runner", ["nspawn", "vmspawn"], "nspawn"),
     command,
     user: user as string,

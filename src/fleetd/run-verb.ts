@@ -11,19 +11,23 @@ const MOST_ERROR_BYTES = 16 << 10;
 
 /** Returns the command line of machinectl for a request. Names were checked: none begins with a hyphen. */
 export function machinectlArguments(request: FleetRequest): string[] {
-  const { verb, machines, form, columns, lines, until, timeoutMs, runner } = request;
+  const { verb, machines, form, columns, lines, output, until, timeoutMs, quiet, runner } = request;
   const forms = { text: [], json: ["--json=short"], cells: ["--cells"] }[form];
+  const quietly = quiet ? ["--quiet"] : [];
   const common = ["--no-ask-password", "--no-pager", ...forms];
   switch (verb) {
     case "status":
-      return [...common, `--lines=${lines}`, "--", verb, ...machines];
+      return [...common, `--lines=${lines}`, `--output=${output}`, "--", verb, ...machines];
     case "wait":
       // `wait` runs a command in the machine to find out whether it has booted.
-      return [...common, "--through-service", `--for=${until}`, `--timeout=${timeoutMs}ms`, "--", verb, ...machines];
+      return [
+        ...[...common, ...quietly, "--through-service", `--for=${until}`, `--timeout=${timeoutMs}ms`],
+        ...["--", verb, ...machines],
+      ];
     case "stats":
       return [...common, ...(columns === "all" ? ["--columns=all"] : []), "--", verb, ...machines];
     case "start":
-      return [...common, `--runner=${runner}`, "--", verb, ...machines];
+      return [...common, ...quietly, `--runner=${runner}`, "--", verb, ...machines];
     case "list":
       return [...common, "--", verb];
     case "run":

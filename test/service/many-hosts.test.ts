@@ -146,6 +146,27 @@ describe.skipIf(!isRoot)(`machines of several hosts${needsRoot}`, () => {
     expect(json.stdout).toBe('{"host":"a","Name":"web"}\n{"host":"b","Name":"db"}\n');
   });
 
+  test("status -o json prints the pages of one host, in which only the entries of the journal are JSON", async () => {
+    const { stdout } = await machinectl("-H", "a,b", "status", "web", "-o", "json");
+    expect(stdout).toMatch(/^a:\nweb\n\t[^{]*\n\nb:\nweb\n\t/);
+  });
+
+  test("what exec --detach --json prints has the host as a field, and the exit status of a host that fails", async () => {
+    const command = ["exec", "--detach", "--json=short", "web", "true"];
+    const { stdout, status } = await machinectl("-H", "a,dead", ...command);
+    const [started, failed, end] = stdout.split("\n");
+    expect(JSON.parse(started ?? "")).toMatchObject({ host: "a", machine: "web", pid: expect.any(Number) });
+    expect(JSON.parse(failed ?? "")).toEqual({ host: "dead", error: expect.stringContaining("Connection refused") });
+    expect([end, status]).toEqual(["", 255]);
+  });
+
+  test("exec --parallel= prints whole objects of what it has detached, without the machine before each line", async () => {
+    const options = ["--parallel=2", "--detach", "--json=pretty"];
+    const { stdout } = await machinectl("-H", "a", "exec", ...options, "web,db", "true");
+    const started = JSON.parse(`[${stdout.replaceAll("}\n{", "},{")}]`) as { readonly machine: string }[];
+    expect(started.map(({ machine }) => machine).sort()).toEqual(["db", "web"]);
+  });
+
   test("HOST/NAME acts on that host alone", async () => {
     const { stdout, stderr, status } = await machinectl("-H", "a,dead,b", "terminate", "b/no-such-machine");
     expect([stdout, stderr, status]).toEqual([

@@ -6,6 +6,7 @@ import { parseUnsigned } from "../../base/text/number.ts";
 import { parseSpanMs } from "../../base/text/span.ts";
 import { COMPRESSIONS, parseCompression } from "../../base/vocabulary/compression.ts";
 import { CHOSEN_TYPES } from "../../base/vocabulary/event.ts";
+import { OUTPUT_MODES } from "../../base/vocabulary/output-mode.ts";
 import { VERIFY_MODES } from "../../base/vocabulary/transfer.ts";
 import { parseSignal } from "../format/signals.ts";
 import { type Environment, parseBoolean } from "../format/terminal.ts";
@@ -13,7 +14,6 @@ import { Failure } from "../session/failure.ts";
 import {
   JSON_CHOICES,
   JSON_VERSIONS,
-  OUTPUT_MODES,
   PULL_MODES,
   RUNNERS,
   type Settings,

@@ -53,8 +53,10 @@ async function runIn(
         // As a command that writes to a pipe without a reader by itself.
         if (output.isOver) child.kill();
       };
+      // Objects of JSON have the name of their machine, and may have several lines.
+      const isJson = settings.detach && settings.json !== "off";
       await Promise.all([
-        copyLines(stdout, prefix, show),
+        isJson ? stdout.text().then(show) : copyLines(stdout, prefix, show),
         copyLines(stderr, prefix, (text) => output.writeError(text)),
       ]);
     }

@@ -8,7 +8,7 @@ import type { HostResult } from "../hosts/result.ts";
 import { Failure } from "../session/failure.ts";
 import { inParallel } from "../session/in-parallel.ts";
 import type { Session } from "../session/session.ts";
-import { tableJsonMode } from "../session/settings.ts";
+import { pageJsonMode } from "../session/settings.ts";
 import { asFailure, chosenHosts, readingFleet, withFleet } from "./open.ts";
 import { type Place, placesOf } from "./places.ts";
 
@@ -33,6 +33,8 @@ export interface Question {
   readonly scope: Scope;
   readonly verb: string;
   readonly body: object;
+  /** Whether a failure for which the answer has no reason is not reported. */
+  readonly isQuiet?: boolean;
 }
 
 /**
@@ -41,10 +43,11 @@ export interface Question {
  */
 export async function askHost(fleet: FleetClient, place: Place, question: Question): Promise<HostResult> {
   const { host, machines } = place;
-  const { scope, verb, body } = question;
+  const { scope, verb, body, isQuiet = false } = question;
   try {
     const answer = await fleet.ask(host, scope, verb, { ...body, machines }, PATIENCE_MS[scope]);
-    const error = answer.status === 0 ? null : reasonOf(answer.error, answer.status);
+    const isSilent = answer.status === 0 || (isQuiet && answer.error.trim() === "");
+    const error = isSilent ? null : reasonOf(answer.error, answer.status);
     return { host, text: answer.output, status: answer.status, error };
   } catch (error) {
     if (error instanceof LostConnection && scope === "read") throw error;
@@ -64,8 +67,10 @@ export function finish({ report }: Session, results: readonly HostResult[]): num
 export async function status(session: Session, verb: VerbRow, words: readonly string[]): Promise<number> {
   const { settings } = session;
   const places = placesOf(words, chosenHosts(session));
-  const form = tableJsonMode(settings) === null ? "text" : "json";
-  const question: Question = { scope: "read", verb: "status", body: { form, lines: Math.min(settings.lines, 1000) } };
+  const form = pageJsonMode(settings) === null ? "text" : "json";
+  const { output } = settings;
+  const body = { form, lines: Math.min(settings.lines, 1000), output };
+  const question: Question = { scope: "read", verb: "status", body };
   const results = await readingFleet(session, (fleet) =>
     inParallel(places, AT_ONCE, (place) => askHost(fleet, place, question)),
   );
@@ -76,9 +81,11 @@ export async function status(session: Session, verb: VerbRow, words: readonly st
 /** The verbs `start`, `poweroff`, `reboot` and `terminate`. */
 export async function lifecycle(session: Session, verb: string, words: readonly string[]): Promise<number> {
   const places = placesOf(words, chosenHosts(session));
-  const body = verb === "start" ? { runner: session.settings.runner } : {};
+  const { runner, quiet } = session.settings;
+  const body = verb === "start" ? { runner, quiet } : {};
+  const question: Question = { scope: "lifecycle", verb, body, isQuiet: quiet };
   const results = await withFleet(session, (fleet) =>
-    inParallel(places, AT_ONCE, (place) => askHost(fleet, place, { scope: "lifecycle", verb, body })),
+    inParallel(places, AT_ONCE, (place) => askHost(fleet, place, question)),
   );
   return finish(session, results);
 }

@@ -7,11 +7,12 @@ import { textCell } from "../format/table.ts";
 import type { HostResult } from "../hosts/result.ts";
 import { type Column, usualColumns } from "../list/column.ts";
 import { planOf } from "../list/plan.ts";
-import { printList, printsColumns } from "../list/print.ts";
+import { printsColumns } from "../list/print.ts";
 import { type ListedMachine, MACHINE_COLUMNS, type MachineNeed, NO_EXTRAS } from "../machine/columns.ts";
 import type { Session } from "../session/session.ts";
 import { finish } from "./asked.ts";
 import { chosenHosts, readingFleet } from "./open.ts";
+import { printFleetList } from "./print.ts";
 
 /** A machine of the list, on its host. */
 export interface FleetMachine extends ListedMachine {
@@ -63,6 +64,7 @@ export async function list(session: Session): Promise<number> {
   const plan = planOf(settings, FLEET_COLUMNS, usual);
   const { machines, failures } = await readingFleet(session, (fleet) => listFleet(session, fleet));
   const mostLines = settings.full ? Number.POSITIVE_INFINITY : settings.maxAddresses;
-  printList(session, machines, plan, { zone: UTC, nowUsec: ports.nowUsec(), mostLines, noun: "machines" });
+  const context = { zone: UTC, nowUsec: ports.nowUsec(), mostLines };
+  printFleetList(session, machines, plan, { ...context, noun: "machines", results: failures });
   return finish(session, failures);
 }

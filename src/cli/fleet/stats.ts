@@ -2,22 +2,23 @@
 // --sort=, --filter= and --template= are applied here, over the rows of all hosts. An agent of an older release sends
 // the usual columns only: the others are then empty.
 import { UTC } from "../../base/text/format.ts";
-import { formatJson, type Json } from "../format/json.ts";
+import type { Json } from "../format/json.ts";
 import { type Cell, textCell } from "../format/table.ts";
 import { checkedRows, printRows } from "../hosts/print.ts";
 import { readRows } from "../hosts/read-rows.ts";
 import type { HostResult } from "../hosts/result.ts";
 import { type CellContext, type Column, titleOf } from "../list/column.ts";
 import { planOf } from "../list/plan.ts";
-import { arranged, printList, printsColumns, rowJson } from "../list/print.ts";
+import { printsColumns } from "../list/print.ts";
 import { Failure } from "../session/failure.ts";
 import { inParallel } from "../session/in-parallel.ts";
 import type { Session } from "../session/session.ts";
-import { defaultSettings, tableJsonMode } from "../session/settings.ts";
+import { defaultSettings } from "../session/settings.ts";
 import { STATS_COLUMNS } from "../stats/table.ts";
 import { AT_ONCE, askHost, finish, type Question } from "./asked.ts";
 import { chosenHosts, readingFleet } from "./open.ts";
 import { placesOf } from "./places.ts";
+import { printFleetList } from "./print.ts";
 
 /** A machine of the list: its host, and the row that the host sent for it. */
 interface FleetStats {
@@ -55,20 +56,10 @@ function rowsOf({ terminal }: Session, results: readonly HostResult[]): FleetSta
 
 /** Prints the rows as the options of lists select, sort and format them. */
 function printChosen(session: Session, results: readonly HostResult[]): void {
-  const { settings, ports, output, terminal } = session;
-  const plan = planOf(settings, COLUMNS);
+  const { settings, ports } = session;
   const context: CellContext = { zone: UTC, nowUsec: ports.nowUsec(), mostLines: 1 };
-  const rows = rowsOf(session, results);
-  const mode = tableJsonMode(settings);
-  if (mode === null) {
-    printList(session, rows, plan, { ...context, noun: "machines", hasNumbers: true });
-    return;
-  }
-  const failures = results.filter(({ error }) => error !== null).map(({ host, error }) => ({ host, error }));
-  const objects = arranged(rows, plan, context).map((row) =>
-    rowJson(row, plan.shown, context, settings.list.jsonVersion),
-  );
-  output.write(formatJson([...objects, ...failures], mode, terminal.paint));
+  const form = { ...context, noun: "machines", hasNumbers: true, results };
+  printFleetList(session, rowsOf(session, results), planOf(settings, COLUMNS), form);
 }
 
 /** The verb `stats`; without words, for all hosts. */

@@ -30,13 +30,13 @@ export async function waitForOne(
   machine: string,
   end = deadlineOf(session),
 ): Promise<number> {
-  const { waitFor: until } = session.settings;
+  const { waitFor: until, quiet } = session.settings;
   for (let silent = 0; ; ) {
     const begin = performance.now();
     const leftMs = end - begin;
     if (leftMs <= 0) return timedOut(session, host, machine);
     const turnMs = Math.max(Math.round(Math.min(leftMs, MOST_WAIT_MS)), 1);
-    const body = { machines: [machine], until, timeoutMs: turnMs };
+    const body = { machines: [machine], until, timeoutMs: turnMs, quiet };
     const patienceMs = Math.min(leftMs, AGENT_PATIENCE_MS);
     const asked = fleet.ask(host, "read", "wait", body, turnMs + TURN_PATIENCE_MS, patienceMs);
     const answer = await asked.catch((error: unknown) => {
@@ -51,7 +51,8 @@ export async function waitForOne(
       await Bun.sleep(Math.ceil(Math.max(1, begin + turnMs - performance.now())));
       continue;
     }
-    if (status !== 0) session.report.error(`${host}: ${error.trim().split("\n").join("; ").slice(0, 1000)}`);
+    const isSilent = status === 0 || (quiet && error.trim() === "");
+    if (!isSilent) session.report.error(`${host}: ${error.trim().split("\n").join("; ").slice(0, 1000)}`);
     return status;
   }
 }
@@ -65,7 +66,7 @@ function isSilence(error: unknown): boolean {
 }
 
 function timedOut({ report, settings }: Waiter, host: string, machine: string): number {
-  report.error(`${host}/${machine}: Not ${settings.waitFor} within the time`);
+  if (!settings.quiet) report.error(`${host}/${machine}: Not ${settings.waitFor} within the time`);
   return TIMED_OUT;
 }
 

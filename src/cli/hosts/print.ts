@@ -1,12 +1,13 @@
 // Outputs of several hosts as one: lists with a column for the host, pages under its name, JSON with it in each object.
 import type { VerbRow } from "../command-line/verb-row.ts";
 import { formatJson, type Json } from "../format/json.ts";
+import { withSeparators } from "../format/own-sequence.ts";
 import { parseJson } from "../format/parse-json.ts";
 import { type Cell, type Table, textCell } from "../format/table.ts";
 import { compareKeys } from "../list/print.ts";
 import { printNumbers, printTable } from "../session/print-table.ts";
 import type { Session } from "../session/session.ts";
-import { tableJsonMode } from "../session/settings.ts";
+import { pageJsonMode, tableJsonMode } from "../session/settings.ts";
 import { readRows } from "./read-rows.ts";
 import type { HostResult } from "./result.ts";
 import type { HostsTemplate } from "./template.ts";
@@ -112,12 +113,13 @@ export function printPages(
   verb: VerbRow,
   results: readonly HostResult[],
 ): readonly HostResult[] {
-  const mode = tableJsonMode(settings);
+  const mode = pageJsonMode(settings);
   if (mode === null) {
     const isShow = verb.meta.name.startsWith("show");
     const heading = (host: string) => (isShow ? (settings.valueOnly ? "" : `Host=${host}\n`) : `${host}:\n`);
     const pages = results.filter(({ text }) => text !== "").map(({ host, text }) => heading(host) + text);
-    output.write(pages.join(settings.valueOnly ? "" : "\n"));
+    const text = pages.join(settings.valueOnly ? "" : "\n");
+    output.write(settings.output === "json-seq" ? withSeparators(text) : text);
     return results;
   }
   const checked: HostResult[] = [];

@@ -15,7 +15,9 @@ const USUAL_PARALLEL = 16;
 
 /** Returns the verb; where its text is passed on line by line, its JSON is merged instead. */
 function withMergedJson(verb: VerbRow, { settings }: Session): VerbRow {
-  const isJson = settings.json !== "off" && verb.options?.includes("json") === true;
+  // The output of a command is its own; as JSON is printed what `--detach` has started.
+  const isOwn = verb.meta.name === "exec" && !settings.detach;
+  const isJson = settings.json !== "off" && verb.options?.includes("json") === true && !isOwn;
   return verb.hosts === "streams" && isJson ? { ...verb, hosts: "pages" } : verb;
 }
 
@@ -64,5 +66,5 @@ export async function runOnHosts(session: Session, given: ManyHostsOrder, named:
   if (verb.hosts === "pages") results = printPages(session, verb, results);
   for (const { host, error } of results) if (error !== null) report.error(`${host}: ${error}`);
   const first = results.find(({ status }) => status !== 0)?.status ?? 0;
-  return verb.hosts === "streams" ? first : Number(first !== 0);
+  return verb.hosts === "streams" || verb.meta.name === "exec" ? first : Number(first !== 0);
 }

@@ -5,7 +5,7 @@ import { copyLines } from "../exec/many.ts";
 import { formatJson, type Json } from "../format/json.ts";
 import { parseJson } from "../format/parse-json.ts";
 import type { Session } from "../session/session.ts";
-import { tableJsonMode } from "../session/settings.ts";
+import { pageJsonMode, tableJsonMode } from "../session/settings.ts";
 import { collected, HostChild } from "./child.ts";
 import type { HostResult } from "./result.ts";
 import { type HostsTemplate, templateFor } from "./template.ts";
@@ -60,9 +60,11 @@ export class Runs {
     const passed = options
       .filter(({ name }) => !OWN_OPTIONS.includes(name) && name !== "template")
       .flatMap(({ args }) => args);
-    const mode = tableJsonMode(this.#session.settings);
+    const { settings } = this.#session;
+    // As for one host: `-o json` of lists and events is JSON, of a page only its journal entries are.
+    const mode = verb.hosts === "events" ? tableJsonMode(settings) : pageJsonMode(settings);
     const form = verb.hosts === "rows" ? ["--cells"] : mode === null ? [] : ["--json=short"];
-    const { template } = this.#session.settings.list;
+    const { template } = settings.list;
     if (this.#template !== null) form.push(this.#template.option);
     else if (template !== null) form.push(`--template=${templateFor(host, template)}`);
     const reads = verb.meta.name === "exec" ? ["--stdin=no"] : [];
@@ -133,7 +135,9 @@ export class Runs {
 
   /** Prints the failure of a host at once, because what other hosts were asked for, as `wait`, may take long. */
   #failedSilently(host: string, status: number, stderr: string): HostResult {
-    if (!this.isInterrupted) this.#session.report.error(`${host}: ${reasonOf(stderr, status)}`);
+    const { settings, report } = this.#session;
+    const isSilent = this.isInterrupted || (settings.quiet && stderr.trim() === "");
+    if (!isSilent) report.error(`${host}: ${reasonOf(stderr, status)}`);
     return { host, text: "", status, error: null };
   }
 

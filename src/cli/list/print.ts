@@ -132,7 +132,7 @@ function printedRows<Row, Need extends string>(
 }
 
 /** Parameters of printList(). */
-interface ListForm extends CellContext {
+export interface ListForm extends CellContext {
   /** The plural noun of the legend. */
   readonly noun: string;
   /** Whether the list will be printed again (`stats`): JSON is then one object on a line for each row, not an array. */

@@ -5,10 +5,11 @@
 // which a machine that was restarted may have, a second run returns the times of all. Where the output mode does not
 // show where an entry ends, the first run returns the times, and the second one prints from the oldest entry that is
 // wanted.
+import type { OutputMode } from "../../base/vocabulary/output-mode.ts";
 import type { Json } from "../format/json.ts";
 import { withColours, withSeparators } from "../format/own-sequence.ts";
 import type { Session } from "../session/session.ts";
-import type { OutputMode, Settings } from "../session/settings.ts";
+import type { Settings } from "../session/settings.ts";
 
 const COREDUMP_MESSAGE_ID = "fc2e22bc6ee647b6b90729ab34a250b1";
 

@@ -4,6 +4,7 @@
 import { COMPRESSIONS } from "../../base/vocabulary/compression.ts";
 import { CHOSEN_TYPES } from "../../base/vocabulary/event.ts";
 import { KILL_WHOM } from "../../base/vocabulary/machine.ts";
+import { OUTPUT_MODES } from "../../base/vocabulary/output-mode.ts";
 import { VERIFY_MODES } from "../../base/vocabulary/transfer.ts";
 import type { OptionRow, OptionTable } from "../command-line/getopt.ts";
 import {
@@ -34,7 +35,6 @@ import {
 import {
   JSON_CHOICES,
   JSON_VERSIONS,
-  OUTPUT_MODES,
   PULL_MODES,
   RUNNERS,
   type Settings,

@@ -288,7 +288,7 @@ export const VERBS: readonly VerbRow[] = [
       },
     },
     wordsUntilRest: 2,
-    options: ["tty", "stdin", "uid", "setenv", "chdir", "timeout", "detach", "parallel", "verbose"],
+    options: ["tty", "stdin", "uid", "setenv", "chdir", "timeout", "detach", "json", "parallel", "verbose"],
     run: async (session, words) => (await import("../exec/exec.ts")).exec(session, words),
   },
   {

@@ -1,6 +1,7 @@
 // The settings that the options of the clients change, with the defaults of machinectl(1), "Options".
 import type { Compression } from "../../base/vocabulary/compression.ts";
 import type { ImageClass } from "../../base/vocabulary/image-class.ts";
+import type { OutputMode } from "../../base/vocabulary/output-mode.ts";
 import type { VerifyMode } from "../../base/vocabulary/transfer.ts";
 import type { JsonMode } from "../format/json.ts";
 import { SIGTERM } from "../format/signals.ts";
@@ -10,28 +11,6 @@ export type Transport =
   | { readonly kind: "local" }
   | { readonly kind: "remote"; readonly host: string }
   | { readonly kind: "machine"; readonly name: string };
-
-/** The journal output modes in the order `-o help` lists them. */
-export const OUTPUT_MODES = [
-  "short",
-  "short-full",
-  "short-iso",
-  "short-iso-precise",
-  "short-precise",
-  "short-monotonic",
-  "short-delta",
-  "short-unix",
-  "verbose",
-  "export",
-  "json",
-  "json-pretty",
-  "json-sse",
-  "json-seq",
-  "cat",
-  "with-unit",
-] as const;
-
-export type OutputMode = (typeof OUTPUT_MODES)[number];
 
 /** Values of `--runner=`. */
 export const RUNNERS = ["nspawn", "vmspawn"] as const;
@@ -264,4 +243,9 @@ const TABLE_MODES: Readonly<Partial<Record<OutputMode, JsonMode>>> = {
 export function tableJsonMode(settings: Settings): JsonMode | null {
   if (settings.json !== "off") return settings.json;
   return TABLE_MODES[settings.output] ?? null;
+}
+
+/** Returns the layout of objects as JSON, for verbs that print pages: with `-o`, they print journal entries in its form. */
+export function pageJsonMode({ json }: Settings): JsonMode | null {
+  return json === "off" ? null : json;
 }

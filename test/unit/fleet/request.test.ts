@@ -12,8 +12,10 @@ test("fields that a request leaves out have their defaults", () => {
       form: "text",
       columns: "usual",
       lines: 10,
+      output: "short",
       until: "booted",
       timeoutMs: 0,
+      quiet: false,
     },
     ...{ runner: "nspawn", command: [], user: "" },
   });
@@ -42,6 +44,7 @@ test.each([
   ["machined.h.lifecycle.start", { machines: ["a"], runner: "sh" }, "'runner' must be one of"],
   ["machined.h.read.status", { machines: ["a"], lines: 1e9 }, "'lines' must be"],
   ["machined.h.read.status", { machines: ["a"], form: "toString" }, "'form' must be one of"],
+  ["machined.h.read.status", { machines: ["a"], output: "--all" }, "'output' must be one of"],
   ["machined.h.read.wait", { machines: ["a"], timeoutMs: 20_001 }, "'timeoutMs' must be"],
   ["machined.h.exec.run", { machines: ["a", "b"], command: ["ls"] }, "one machine"],
   ["machined.h.exec.run", { machines: ["a"] }, "no command"],

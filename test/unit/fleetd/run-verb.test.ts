@@ -10,13 +10,17 @@ test("requests are mapped to command lines with -- between options and names", (
   const common = "--no-ask-password --no-pager";
   expect(said("read.list", { form: "cells" })).toBe(`${common} --cells -- list`);
   expect(said("read.stats", { form: "cells", columns: "all" })).toBe(`${common} --cells --columns=all -- stats`);
-  expect(said("read.status", { machines: ["a"], form: "json", lines: 3 })).toBe(
-    `${common} --json=short --lines=3 -- status a`,
+  expect(said("read.status", { machines: ["a"], form: "json", lines: 3, output: "cat" })).toBe(
+    `${common} --json=short --lines=3 --output=cat -- status a`,
   );
   expect(said("read.wait", { machines: ["a"], until: "ended", timeoutMs: 5 })).toBe(
     `${common} --through-service --for=ended --timeout=5ms -- wait a`,
   );
   expect(said("lifecycle.start", { machines: ["a", "b"] })).toBe(`${common} --runner=nspawn -- start a b`);
+  expect(said("lifecycle.start", { machines: ["a"], quiet: true })).toBe(
+    `${common} --quiet --runner=nspawn -- start a`,
+  );
+  expect(said("read.wait", { machines: ["a"], quiet: true })).toStartWith(`${common} --quiet --through-service `);
   expect(said("lifecycle.terminate", { machines: ["a"] })).toBe(`${common} -- terminate a`);
 });
 

@@ -1,12 +1,18 @@
 import { expect, test } from "bun:test";
+import { UTC } from "../../../../src/base/text/format.ts";
 import type { WantedEvents } from "../../../../src/cli/events/wanted.ts";
 import { formatFleetCursor, parseFleetCursor, Reader } from "../../../../src/cli/fleet/events.ts";
 import { exitStatusIn } from "../../../../src/cli/fleet/exec.ts";
 import { fleetInventory, fleetTargets } from "../../../../src/cli/fleet/inventory.ts";
 import { fleetMachines } from "../../../../src/cli/fleet/list.ts";
 import { placesOf } from "../../../../src/cli/fleet/places.ts";
+import { printFleetList } from "../../../../src/cli/fleet/print.ts";
 import { waitForOne } from "../../../../src/cli/fleet/wait.ts";
-import { defaultSettings } from "../../../../src/cli/session/settings.ts";
+import { textCell } from "../../../../src/cli/format/table.ts";
+import { NO_PAINT } from "../../../../src/cli/format/terminal.ts";
+import type { Column } from "../../../../src/cli/list/column.ts";
+import { planOf } from "../../../../src/cli/list/plan.ts";
+import { defaultSettings, type Settings } from "../../../../src/cli/session/settings.ts";
 import type { EventStart } from "../../../../src/fleet/client.ts";
 import { FleetError } from "../../../../src/fleet/errors.ts";
 
@@ -103,4 +109,36 @@ test("wait does not ask an agent again before the time that the agent was to wai
   // A timer may fire a little early, and then less than a millisecond is left.
   expect(asked).toBeLessThanOrEqual(2);
   expect(errors).toEqual(["h/m: Not ended within the time"]);
+});
+
+test("wait -q reports neither that the time has passed nor a failure without a reason, and other failures", async () => {
+  const errors: string[] = [];
+  const report = { error: (text: string) => errors.push(text) };
+  const settings = { waitFor: "ended", timeoutMs: 1, quiet: true };
+  const statusOf = async (error: string, timeoutMs: number) => {
+    const fleet = { ask: async () => ({ status: 1, output: "", error }) };
+    return waitForOne({ settings: { ...settings, timeoutMs }, report } as never, fleet as never, "h", "m");
+  };
+  expect(await waitForOne({ settings, report } as never, {} as never, "h", "m", 0)).toBe(124);
+  expect([await statusOf("\n", 0), await statusOf("No such machine\n", 0)]).toEqual([1, 1]);
+  expect(errors).toEqual(["h: No such machine"]);
+});
+
+test("a list as JSON has an object for each host some of whose machines are missing", () => {
+  const printed: string[] = [];
+  const session = {
+    settings: { ...defaultSettings(), json: "short" },
+    output: { write: (text: string) => printed.push(text) },
+    terminal: { paint: NO_PAINT },
+  };
+  const columns: Column<{ readonly host: string }>[] = [
+    { key: "host", type: "text", description: "", isUsual: true, cell: ({ host }) => textCell(host) },
+  ];
+  const results = [
+    { host: "h1", text: "", status: 0, error: null },
+    { host: "h2", text: "", status: 1, error: "lost" },
+  ];
+  const form = { zone: UTC, nowUsec: 0n, mostLines: 1, noun: "machines", results };
+  printFleetList(session as never, [{ host: "h1" }], planOf(session.settings as Settings, columns), form);
+  expect(printed).toEqual(['[{"host":"h1"},{"host":"h2","error":"lost"}]\n']);
 });

@@ -1,5 +1,6 @@
 // The lists that the runs for several hosts print, as they are read.
 import { expect, test } from "bun:test";
+import { asWritten } from "../../../../src/cli/format/own-sequence.ts";
 import { NO_PAINT, type Paint, readTerminal } from "../../../../src/cli/format/terminal.ts";
 import { checkedRows, printPages, printRows } from "../../../../src/cli/hosts/print.ts";
 import { readRows } from "../../../../src/cli/hosts/read-rows.ts";
@@ -78,6 +79,16 @@ test("a host whose answer is not JSON has failed, and the pages of the others ar
   expect(printed.join("")).toBe(
     `{"host":"a","name":"web"}\n{"host":"b","error":"${error}"}\n{"host":"c","error":"${error}"}\n`,
   );
+});
+
+test("with -o, pages are text as those of one host: only the entries of the journal have that form", () => {
+  const { session, printed } = jsonSession();
+  session.settings.json = "off";
+  for (const output of ["json", "json-seq"] as const) {
+    session.settings.output = output;
+    printPages(session, STATUS as (typeof VERBS)[0], [answer("a", 'web\n\u001e{"MESSAGE":"x"}\n')]);
+  }
+  expect(printed.map(asWritten)).toEqual(['a:\nweb\n\\x1e{"MESSAGE":"x"}\n', 'a:\nweb\n\u001e{"MESSAGE":"x"}\n']);
 });
 
 test("an object of a host cannot name another host", () => {

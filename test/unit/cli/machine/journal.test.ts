@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
+import type { OutputMode } from "../../../../src/base/vocabulary/output-mode.ts";
 import { asWritten } from "../../../../src/cli/format/own-sequence.ts";
 import { unitJournal } from "../../../../src/cli/machine/journal.ts";
-import { defaultSettings, type OutputMode } from "../../../../src/cli/session/settings.ts";
+import { defaultSettings } from "../../../../src/cli/session/settings.ts";
 
 /** Returns the output of journalctl for a command line. */
 type Journalctl = (argv: readonly string[]) => string;
