@@ -30,7 +30,7 @@ export function widenPipe(fd: Fd): number | null {
 }
 
 /**
- * Reads the non-blocking `fd` to its end and closes it. Rejects with `EFBIG` where there are more than `limitBytes`.
+ * Reads the non-blocking `fd` to its end and closes it. Throws, and closes it, where it cannot be watched. Rejects with `EFBIG` where there are more than `limitBytes`.
  */
 export function readToEnd(fd: Fd, limitBytes: number): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
@@ -45,7 +45,7 @@ export function readToEnd(fd: Fd, limitBytes: number): Promise<Buffer> {
     }
     return false;
   };
-  watch(fd, { read: true }, () => {
+  const read = () => {
     try {
       if (!readAll()) return;
       resolve(Buffer.concat(parts, total));
@@ -53,6 +53,12 @@ export function readToEnd(fd: Fd, limitBytes: number): Promise<Buffer> {
       reject(error);
     }
     fd.close();
-  });
+  };
+  try {
+    watch(fd, { read: true }, read);
+  } catch (error) {
+    fd.close();
+    throw error;
+  }
   return promise;
 }

@@ -79,6 +79,8 @@ export function spawnSelf(program: string, args: readonly string[], options: Spa
   const parent = options.signalWithParent;
   const variable = parent === undefined ? {} : { [PARENT_VARIABLE]: parentVariable(parent) };
   try {
+    // Before the child is started, which nobody would know of where this fails.
+    const result = pipe === null ? Promise.resolve("") : readToEnd(pipe[0], RESULT_LIMIT_BYTES).then(String);
     const child = Bun.spawn(command, {
       argv0,
       cwd: "/",
@@ -90,7 +92,7 @@ export function spawnSelf(program: string, args: readonly string[], options: Spa
       pidRef: pidRefOf(child.pid),
       exited: child.exited.then(() => exitStatus(child)),
       status: child.exited,
-      result: pipe === null ? Promise.resolve("") : readToEnd(pipe[0], RESULT_LIMIT_BYTES).then(String),
+      result,
       kill: (signal) => child.kill(signal),
     };
   } catch (error) {

@@ -1,7 +1,7 @@
 // Pipes.
 import { expect, test } from "bun:test";
 import { openPath } from "../../../src/kernel/file/fd.ts";
-import { openPipe, widenPipe } from "../../../src/kernel/process/pipe.ts";
+import { openPipe, readToEnd, widenPipe } from "../../../src/kernel/process/pipe.ts";
 
 test("a pipe is enlarged as far as the user's limit allows, and never made smaller", () => {
   const [read, write] = openPipe();
@@ -17,4 +17,10 @@ test("a pipe is enlarged as far as the user's limit allows, and never made small
 test("a file that is no pipe is unchanged", () => {
   using file = openPath("/dev/null", "read");
   expect(widenPipe(file)).toBeNull();
+});
+
+test("a file that cannot be watched is closed", () => {
+  using file = openPath(import.meta.path, "read");
+  expect(() => readToEnd(file, 1)).toThrow("Operation not permitted");
+  expect(file.isOpen).toBe(false);
 });

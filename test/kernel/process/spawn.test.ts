@@ -1,6 +1,7 @@
-import { expect, test } from "bun:test";
+import { expect, spyOn, test } from "bun:test";
 import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { watchCount } from "../../../src/kernel/event/poller.ts";
 import { selfCommand, spawnSelf } from "../../../src/kernel/process/spawn.ts";
 import { GUARD_MS, WAIT_MS } from "../../lib/wait-for.ts";
 import { scratchDirectory } from "../support.ts";
@@ -96,4 +97,20 @@ test("standard descriptors cannot be passed as extra ones", async () => {
   const { openPath } = await import("../../../src/kernel/file/fd.ts");
   using file = openPath("/dev/null", "read");
   expect(() => spawnSelf("child", [], { fds: { 1: file } })).toThrow("Invalid argument");
+});
+
+test("no child is started whose result could not be read", () => {
+  const before = watchCount();
+  let readers = 0;
+  const spawn = spyOn(Bun, "spawn").mockImplementation(() => {
+    readers = watchCount() - before;
+    throw new Error("not started");
+  });
+  try {
+    expect(() => spawnSelf("child", [], { result: true })).toThrow("not started");
+  } finally {
+    spawn.mockRestore();
+  }
+  expect(readers).toBe(1);
+  expect(watchCount()).toBe(before);
 });
