@@ -48,15 +48,19 @@ export class EventLog {
   open(): boolean {
     const stored = this.#store.load();
     if (stored === null) {
-      this.#store.begin(0, []);
+      this.#begin();
       return false;
     }
     const isWhole = this.#adopt(stored);
     if (!isWhole) this.#readAll(stored);
     this.#epoch++;
     if (isWhole && stored.younger !== null) this.#store.continue(stored.younger);
-    else this.#store.begin(this.#history.size, this.#history.texts());
+    else this.#begin();
     return true;
+  }
+
+  #begin(): void {
+    this.#store.begin(() => ({ count: this.#history.size, parts: this.#history.texts() }));
   }
 
   /** Writes the pending events now; otherwise a timer does. */

@@ -6,6 +6,7 @@
 // ignored; a batch that could not be written completely (full /run) is cut off and retried.
 import {
   closeSync,
+  constants,
   ftruncateSync,
   openSync,
   readFileSync,
@@ -37,6 +38,12 @@ interface Younger {
   readonly bytes: number;
 }
 
+/** All present events, and their number. */
+interface WholeLog {
+  readonly count: number;
+  readonly parts: Iterable<readonly string[]>;
+}
+
 /** The files of an earlier daemon. */
 export interface Stored {
   /** The last head. */
@@ -51,6 +58,7 @@ export interface Stored {
   lines(): Iterable<string>;
 }
 
+const { O_APPEND, O_WRONLY } = constants;
 const BATCH_MS = 100;
 const RETRY_LIMIT_MS = 30_000;
 const SEGMENT_LINES = 10_000;
@@ -64,6 +72,10 @@ export class EventStore {
   readonly #log: Log;
   readonly #head: () => Head;
   #file: number | null = null;
+  /** Whether the younger file has the first `#bytes` of this log; it may not be open yet. */
+  #isPlaced = false;
+  /** All events of the log, for a new file that could not be made yet. */
+  #whole: (() => WholeLog) | null = null;
   #lines = 0;
   #bytes = 0;
   /** Whether a head is to be written before the next events. */
@@ -91,32 +103,15 @@ export class EventStore {
   continue({ events, bytes }: Younger): void {
     this.#lines = events;
     this.#bytes = bytes;
+    this.#isPlaced = true;
     this.#wantsHead = true;
-    this.#attempt(() => {
-      this.#file = openSync(this.#path, "a");
-      ftruncateSync(this.#file, this.#bytes);
-      this.#write();
-    });
+    this.#attempt(() => this.#write());
   }
 
-  /** Begins a new file with all events of the log, of which there are `count`, and removes earlier files. */
-  begin(count: number, parts: Iterable<readonly string[]>): void {
-    this.#attempt(() => {
-      const temporary = `${this.#path}.new`;
-      const file = openSync(temporary, "w", 0o600);
-      let bytes = 0;
-      try {
-        bytes += writeAll(file, this.#headText(count));
-        for (const lines of parts) bytes += writeAll(file, textOf(lines));
-        bytes += writeAll(file, this.#headText(0));
-      } finally {
-        closeSync(file);
-      }
-      renameSync(temporary, this.#path);
-      rmSync(`${this.#path}.old`, { force: true });
-      this.#open(count, bytes);
-      this.#isSettled = true;
-    });
+  /** Begins a new file with all events of the log, those that are pending among them, and removes earlier files. */
+  begin(whole: () => WholeLog): void {
+    this.#whole = whole;
+    this.#attempt(() => this.#write());
   }
 
   /** Writes the line with the next batch. */
@@ -141,7 +136,7 @@ export class EventStore {
   close(): void {
     this.flush();
     this.#wantsHead ||= !this.#isSettled;
-    if (this.#file !== null && this.#wantsHead) this.#attempt(() => this.#write());
+    if (this.#whole !== null || (this.#isPlaced && this.#wantsHead)) this.#attempt(() => this.#write());
     this.#isClosed = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
@@ -159,6 +154,8 @@ export class EventStore {
   }
 
   #write(): void {
+    if (this.#whole !== null) this.#place(this.#whole());
+    if (this.#file === null && this.#isPlaced) this.#open();
     if (this.#file === null || this.#lines >= SEGMENT_LINES || this.#bytes >= SEGMENT_BYTES) this.#turn();
     const file = this.#file as number;
     const head = this.#wantsHead ? this.#headText(this.#pending.length) : "";
@@ -174,24 +171,60 @@ export class EventStore {
     this.#pending = [];
   }
 
+  /** Writes a new file with all events. */
+  #place({ count, parts }: WholeLog): void {
+    const temporary = `${this.#path}.new`;
+    const file = openSync(temporary, "w", 0o600);
+    let bytes = 0;
+    try {
+      bytes += writeAll(file, this.#headText(count));
+      for (const lines of parts) bytes += writeAll(file, textOf(lines));
+      bytes += writeAll(file, this.#headText(0));
+    } finally {
+      closeSync(file);
+    }
+    renameSync(temporary, this.#path);
+    this.#placed(count, bytes);
+    this.#whole = null;
+    this.#pending = [];
+    this.#isSettled = true;
+    rmSync(`${this.#path}.old`, { force: true });
+  }
+
   /** The younger file becomes the older one. */
   #turn(): void {
     if (this.#file !== null) {
       closeSync(this.#file);
       this.#file = null;
-      renameSync(this.#path, `${this.#path}.old`);
     }
+    if (this.#isPlaced) renameSync(this.#path, `${this.#path}.old`);
+    this.#isPlaced = false;
     const text = this.#headText(this.#pending.length);
     writeFileSync(this.#path, text, { mode: 0o600 });
-    this.#open(0, Buffer.byteLength(text));
+    this.#placed(0, Buffer.byteLength(text));
     this.#wantsHead = false;
+    this.#open();
   }
 
-  #open(lines: number, bytes: number): void {
+  /** Notes what the younger file has now. */
+  #placed(lines: number, bytes: number): void {
     if (this.#file !== null) closeSync(this.#file);
-    this.#file = openSync(this.#path, "a");
+    this.#file = null;
+    this.#isPlaced = true;
     this.#lines = lines;
     this.#bytes = bytes;
+  }
+
+  /** Opens the younger file, unless somebody has removed it, and cuts off what is after the lines of this log. */
+  #open(): void {
+    try {
+      this.#file = openSync(this.#path, O_WRONLY | O_APPEND);
+    } catch (error) {
+      if (errnoNameOf(error) !== "ENOENT") throw error;
+      this.#isPlaced = false;
+      return;
+    }
+    ftruncateSync(this.#file, this.#bytes);
   }
 
   /**

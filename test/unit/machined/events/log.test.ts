@@ -1,5 +1,6 @@
 // The log of events: cursors, how much is kept, and what the next daemon reads.
-import { afterAll, beforeEach, expect, test } from "bun:test";
+import { afterAll, beforeEach, expect, spyOn, test } from "bun:test";
+import * as fs from "node:fs";
 import {
   copyFileSync,
   existsSync,
@@ -267,6 +268,66 @@ test("events that cannot be written cause a warning, are kept, and are written l
   expect(existsSync(path)).toBe(true);
   log.close();
   expect(read(opened())).toEqual(["begin", "a"]);
+});
+
+/** Lets no file be opened for writing while `act` runs. */
+function withoutDescriptors<Result>(act: () => Result): Result {
+  const opening = spyOn(fs, "openSync").mockImplementation(() => {
+    throw Object.assign(new Error("EMFILE: too many open files"), { code: "EMFILE" });
+  });
+  try {
+    return act();
+  } finally {
+    opening.mockRestore();
+  }
+}
+
+test.each([
+  ["continue", (_stored: string) => {}],
+  ["make", (stored: string) => writeFileSync(path, stored.replace(/^.*"machine":"b".*\n/m, ""))],
+])("a daemon that has no descriptor at first to %s the file loses no earlier event", (_, change) => {
+  const first = opened();
+  for (const name of ["a", "b", "c", "d"]) start(first, name);
+  first.close();
+  change(readFileSync(path, "utf8"));
+  const second = withoutDescriptors(() => {
+    const log = opened();
+    start(log, "e");
+    log.flush();
+    return log;
+  });
+  expect(warnings.join()).toContain("EMFILE");
+  const expected = read(second);
+  expect(expected.slice(-3)).toEqual(["c", "d", "e"]);
+  second.flush();
+  start(second, "f");
+  second.close();
+  expect(read(opened())).toEqual([...expected, "f"]);
+});
+
+test("a daemon that ends with no event after it could not open the file opens it at its end", () => {
+  const first = opened();
+  start(first, "a");
+  first.close();
+  const second = withoutDescriptors(opened);
+  const place = second.cursorOf(second.next);
+  second.close();
+  const third = opened();
+  expect(third.cursorOf(third.next)).not.toBe(place);
+  expect(read(third)).toEqual(["begin", "a"]);
+});
+
+test("a file that was removed is made again when it is full", () => {
+  const log = opened();
+  rmSync(path);
+  for (let i = 0; i < 10_000; i++) start(log, `m${i}`);
+  log.flush();
+  start(log, "lost in the turn");
+  log.flush();
+  start(log, "later");
+  log.flush();
+  log.close();
+  expect(read(opened()).slice(-2)).toEqual(["lost in the turn", "later"]);
 });
 
 test("the documentation lists exactly the fields of events", () => {
