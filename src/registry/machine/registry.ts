@@ -128,15 +128,25 @@ export class Registry {
   /** Forgets a machine that never started. */
   drop(machine: Machine): void {
     this.#set.delete(machine);
+    this.#unsave(machine);
     machine.release();
   }
 
   /** Forgets a machine that never started, and stops the scope that was made for it. */
   abandon(machine: Machine): void {
     this.#set.delete(machine);
+    this.#unsave(machine);
     this.#saver.release(machine.name);
     this.#units.stopOwn(machine);
     machine.release();
+  }
+
+  /** Its start may have failed after its file was written, or while that is to be retried. */
+  #unsave(machine: Machine): void {
+    if (!machine.started) return;
+    this.#saver.forget(machine);
+    this.#removeFiles(machine);
+    machine.started = false;
   }
 
   /** Publishes the machine: indexes, saves and announces it. `present`: the text of its state file, if it has one. */
