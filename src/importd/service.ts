@@ -51,7 +51,7 @@ export class Service implements ImportDaemon, Served {
     this.paths = pathsOf(scope);
     this.hostVersion = usesSystemd(this.paths) ? Number.POSITIVE_INFINITY : 0;
     this.#shell = new ServiceShell(shellOptions(scope, this.paths), this);
-    this.#sweeper = new Sweeper(this.paths);
+    this.#sweeper = new Sweeper(this.paths, this.log);
     this.#reporter = new EventReporter(this.paths.machines, this.log);
     this.tree = objectTree(
       { path: IMPORT1_PATH, manager: bindManager(this), log: this.log },

@@ -2,6 +2,8 @@
 // because a tree can be large and the daemon never changes images itself. One worker runs at a time; it skips entries
 // that are locked.
 import { readdirSync } from "node:fs";
+import { errnoNameOf } from "../base/error.ts";
+import type { Log } from "../base/log.ts";
 import { IMAGE_CLASSES } from "../base/vocabulary/image-class.ts";
 import { type Child, spawnSelf } from "../kernel/process/spawn.ts";
 import type { Paths } from "./paths.ts";
@@ -12,27 +14,44 @@ const SIGTERM = 15;
 
 /** Starts the worker on request. */
 export class Sweeper {
-  readonly #paths: Paths;
+  readonly #paths: Pick<Paths, "imageRoot">;
+  readonly #log: Log;
   #running: Child | null = null;
   #again = false;
 
-  constructor(paths: Paths) {
+  constructor(paths: Pick<Paths, "imageRoot">, log: Log) {
     this.#paths = paths;
+    this.#log = log;
   }
 
-  /** Starts the worker where a directory has such entries; once more after the running worker, where there is one. */
+  /**
+   * Starts the worker where a directory has such entries; once more after the running worker, where there is one. Where
+   * it cannot be started, the entries stay until the next sweep.
+   */
   sweep(): void {
     this.#again = this.#running !== null;
     if (this.#running !== null) return;
     const directories = IMAGE_CLASSES.values.map((name) => this.#paths.imageRoot(name)).filter(hasHidden);
     if (directories.length === 0) return;
-    const child = spawnSelf("systemd-import-sweep", directories, { stdout: "ignore", signalWithParent: SIGTERM });
-    child.pidRef?.[Symbol.dispose]();
+    const child = this.#start(directories);
+    if (child === null) return;
     this.#running = child;
     void child.exited.then(() => {
       this.#running = null;
       if (this.#again) this.sweep();
     });
+  }
+
+  #start(directories: readonly string[]): Child | null {
+    try {
+      const child = spawnSelf("systemd-import-sweep", directories, { stdout: "ignore", signalWithParent: SIGTERM });
+      child.pidRef?.[Symbol.dispose]();
+      return child;
+    } catch (error) {
+      if (errnoNameOf(error) === null) throw error;
+      this.#log.warning(`Cannot remove what killed workers have left: ${(error as Error).message}`);
+      return null;
+    }
   }
 
   /**
