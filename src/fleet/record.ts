@@ -53,10 +53,14 @@ export const MOST_RECORD_BYTES = 8192;
  */
 const MOST_NAMES = MOST_RECORD_BYTES / 4;
 
-/** Returns the text of a machine's record. */
+/**
+ * Returns the text of a machine's record. The machine itself writes its os-release: texts that do not fit into a record
+ * are cut, so that it cannot be missing in the fleet.
+ */
 export function machineText(record: MachineRecord): string {
-  const { addresses, ...rest } = record;
-  return JSON.stringify({ ...rest, addresses: addresses.slice(0, MOST_ADDRESSES).join("\n") });
+  const { os, version, addresses, ...rest } = record;
+  const cut = { os: shortened(os), version: shortened(version) };
+  return JSON.stringify({ ...rest, ...cut, addresses: addresses.slice(0, MOST_ADDRESSES).join("\n") });
 }
 
 /** Returns the text of a host's record, without the names where it would be too long with them. */
@@ -82,7 +86,10 @@ function text(fields: Fields, key: string): string {
 }
 
 function shortText(fields: Fields, key: string): string {
-  const whole = text(fields, key);
+  return shortened(text(fields, key));
+}
+
+function shortened(whole: string): string {
   return whole.length <= MOST_TEXT ? whole : `${whole.slice(0, MOST_TEXT - 1)}…`;
 }
 

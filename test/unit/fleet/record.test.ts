@@ -4,6 +4,7 @@ import {
   isInbox,
   livingMachines,
   type MachineRecord,
+  MOST_RECORD_BYTES,
   machineText,
   missingMachines,
   readEvent,
@@ -39,6 +40,14 @@ test("a record whose names differ from its key is ignored, and fields of wrong t
   expect(readHost("h", '{"host":"h","allow":["read",1],"machines":null}')).toEqual({
     ...{ host: "h", bootId: "", agent: "", since: 0, machines: 0, names: null, allow: ["read"], time: 0 },
   });
+});
+
+test("a record always fits into the bucket: the machine writes its os-release", () => {
+  const long = "\u0001".repeat(100_000);
+  const addresses = Array.from({ length: 1000 }, (_, at) => `fe80:1111:2222:3333:4444:5555:6666:${at}`);
+  const text = machineText({ ...RECORD, service: "s".repeat(255), os: long, version: long, addresses });
+  expect(Buffer.byteLength(text)).toBeLessThan(MOST_RECORD_BYTES);
+  expect(readMachine("h_example.web_1", text)).toMatchObject({ machine: "web.1", os: `${"\u0001".repeat(127)}…` });
 });
 
 test("invalid records and keys are ignored", () => {
