@@ -30,12 +30,12 @@ class AddressWatch implements Disposable {
   readonly #tell: Tell;
   readonly #socket: Fd;
   readonly #paced = new PacedLook(this, PACE);
-  #known: ReadonlyMap<string, LocalAddress>;
+  #known: ReadonlyMap<string, LocalAddress> | null;
 
-  /** Owns the socket. `known`: the addresses that are logged already. */
+  /** Owns the socket. `known`: the addresses that are logged already; null: those of the first reading. */
   constructor(
     machine: Machine,
-    { socket, known }: { socket: Fd; known: ReadonlyMap<string, LocalAddress> },
+    { socket, known }: { socket: Fd; known: ReadonlyMap<string, LocalAddress> | null },
     addresses: Addresses,
     tell: Tell,
   ) {
@@ -53,9 +53,9 @@ class AddressWatch implements Disposable {
     const isDrained = drain(this.#socket);
     const now = addressesOf(this.#machine, this.#addresses);
     // A failed reading is repeated: no further announcement may come.
-    if (!isDrained || now === null) this.#paced.changed();
-    if (now === null) return FAILURE_EVENTS;
-    const events = differences(this.#machine.name, this.#known, now);
+    if (!isDrained || now === null || now === "none") this.#paced.changed();
+    if (now === null || now === "none") return FAILURE_EVENTS;
+    const events = this.#known === null ? [] : differences(this.#machine.name, this.#known, now);
     this.#known = now;
     for (const facts of events) this.#tell(facts);
     return events.length;
@@ -73,26 +73,28 @@ class AddressWatch implements Disposable {
  */
 export function watchAddresses(machine: Machine, addresses: Addresses, tell: Tell, isNew: boolean): Disposable | null {
   const first = addressesOf(machine, addresses);
-  const socket = first === null ? null : openEvents(machine);
-  if (first === null || socket === null) return null;
+  const socket = first === "none" ? null : openEvents(machine);
+  if (first === "none" || socket === null) return null;
   try {
     return new AddressWatch(machine, { socket, known: isNew ? new Map() : first }, addresses, tell);
   } catch (error) {
     socket.close();
-    throw error;
+    if (errnoNameOf(error) === null) throw error;
+    return null;
   }
 }
 
 /**
- * Returns the addresses by their interface and bytes; null for a machine without a network of its own, and for one
- * whose table cannot be read.
+ * Returns the addresses by their interface and bytes; "none" for a machine without a network of its own, null for one
+ * whose table cannot be read now.
  */
-function addressesOf(machine: Machine, addresses: Addresses): Map<string, LocalAddress> | null {
+function addressesOf(machine: Machine, addresses: Addresses): Map<string, LocalAddress> | "none" | null {
   try {
     const all = addresses.of(machine).slice(0, ADDRESSES_LIMIT);
     return new Map(all.map((one) => [`${one.ifindex} ${one.bytes.toString("hex")}`, one]));
   } catch (error) {
-    if (!(error instanceof MachinedError) && errnoNameOf(error) === null) throw error;
+    if (error instanceof MachinedError) return "none";
+    if (errnoNameOf(error) === null) throw error;
     return null;
   }
 }

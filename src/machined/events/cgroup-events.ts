@@ -10,6 +10,9 @@ import { PacedLook } from "./paced-look.ts";
 
 type Tell = (facts: EventFacts) => void;
 
+/** After a file that cannot be read, the pause is as long as after so many events. */
+const FAILURE_EVENTS = 40;
+
 /** A line in a file of the group, and the event that its change means. */
 interface Watched {
   readonly file: string;
@@ -47,6 +50,8 @@ export class Reading {
   readonly #watched: Watched;
   readonly #group: Group;
   #known: number | null;
+  /** Whether the file could not be read the last time, though it is there: it must be read again. */
+  hasFailed = false;
 
   /** `before`: the value that was logged last; the present one unless given. */
   constructor(watched: Watched, group: Group, before?: number) {
@@ -58,19 +63,22 @@ export class Reading {
   /** Reads the file and logs its changes; returns the number of events. */
   look(): number {
     const [before, now] = [this.#known, this.#number()];
-    if (now === null) return 0;
+    if (now === null) return this.hasFailed ? FAILURE_EVENTS : 0;
     this.#known = now;
     const events = before === null ? [] : this.#watched.eventsOf(before, now);
     for (const facts of events) this.#group.tell(facts);
     return events.length;
   }
 
-  /** Returns null for a file that was removed with its group. */
+  /** Returns null for a file that was removed with its group, and for one that cannot be read now. */
   #number(): number | null {
+    this.hasFailed = false;
     try {
       return numberOf(this.#group.read(this.#watched.file), this.#watched.key);
     } catch (error) {
-      if (errnoNameOf(error) === null) throw error;
+      const errno = errnoNameOf(error);
+      if (errno === null) throw error;
+      this.hasFailed = errno !== "ENOENT" && errno !== "ENODEV";
       return null;
     }
   }
@@ -108,7 +116,13 @@ class FileWatch implements Disposable {
   constructor(watched: Watched, group: MachineGroup, before?: number) {
     // The watch is set before the first reading, so that changes in between are noticed.
     this.#watch = watchPath(group.pathOf(watched.file), ["modify"], () => this.#paced.changed());
-    this.#paced = new PacedLook(new Reading(watched, group, before));
+    const reading = new Reading(watched, group, before);
+    const look = () => {
+      const events = reading.look();
+      if (reading.hasFailed) this.#paced.changed();
+      return events;
+    };
+    this.#paced = new PacedLook({ look });
     this.#paced.changed();
   }
 

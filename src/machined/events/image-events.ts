@@ -28,7 +28,9 @@ interface Known {
 const IN_DIRECTORY: readonly PathEventKind[] = ["create", "delete", "moved-from", "moved-to", "attrib", "delete-self"];
 const ABOVE_DIRECTORY: readonly PathEventKind[] = ["create", "moved-to"];
 /** The delay before a listing: changes come in groups, as when a directory is made and then filled. */
-const PACE = { pauseMs: 250, perEventMs: 0 };
+const PACE = { pauseMs: 250, perEventMs: 1 };
+/** After images that cannot be listed, or directories that cannot be watched, the pause is as long as after so many. */
+const FAILURE_EVENTS = 10_000;
 
 export class ImageEvents {
   readonly #images: Searched;
@@ -36,8 +38,9 @@ export class ImageEvents {
   readonly #tell: (facts: EventFacts) => void;
   readonly #look = new PacedLook({ look: () => this.#compare() }, PACE);
   readonly #watches = new Map<string, Watch>();
+  /** Null before the first listing. */
   #known: ReadonlyMap<string, Known> | null = null;
-  #isClosed = false;
+  #isOpen = false;
 
   constructor(images: Searched, log: Log, tell: (facts: EventFacts) => void) {
     this.#images = images;
@@ -47,17 +50,17 @@ export class ImageEvents {
 
   /** Begins; the present images are not logged. */
   open(): void {
-    this.#watchAll();
-    this.#known = this.#read();
+    this.#isOpen = true;
+    this.#compare();
   }
 
   /** Requests a new listing: something may have changed. */
   changed(): void {
-    if (this.#known !== null) this.#look.changed();
+    if (this.#isOpen) this.#look.changed();
   }
 
   close(): void {
-    this.#isClosed = true;
+    this.#isOpen = false;
     this.#look[Symbol.dispose]();
     for (const watch of this.#watches.values()) watch.stop();
     this.#watches.clear();
@@ -65,13 +68,15 @@ export class ImageEvents {
 
   #compare(): number {
     // A directory may have been made, or mounted over, since the last listing.
-    this.#watchAll();
+    const areWatched = this.#watchAll();
     const [before, now] = [this.#known, this.#read()];
-    if (before === null || now === null) return 0;
+    // A failed listing is repeated, and so is one after which changes would not be noticed.
+    if (now === null || !areWatched) this.changed();
+    if (now === null) return FAILURE_EVENTS;
     this.#known = now;
-    const events = differences(before, now);
+    const events = before === null ? [] : differences(before, now);
     for (const facts of events) this.#tell(facts);
-    return events.length;
+    return areWatched ? events.length : FAILURE_EVENTS;
   }
 
   /** Returns null where the images cannot be listed at the moment. */
@@ -86,18 +91,21 @@ export class ImageEvents {
     }
   }
 
-  #watchAll(): void {
-    if (this.#isClosed) return;
+  /** Returns false where a directory cannot be watched now: no descriptor or no further watch is free. */
+  #watchAll(): boolean {
+    let areWatched = true;
     for (const path of this.#images.layout.searchPath) {
       const watch = this.#watch(path);
       this.#watches.get(path)?.stop();
-      if (watch === null) this.#watches.delete(path);
+      if (watch === null || watch === "failed") this.#watches.delete(path);
       else this.#watches.set(path, watch);
+      if (watch === "failed") areWatched = false;
     }
+    return areWatched;
   }
 
   /** Watches the directory; where it is missing, its parent for its creation. */
-  #watch(path: string): Watch | null {
+  #watch(path: string): Watch | "failed" | null {
     const name = path.slice(path.lastIndexOf("/") + 1);
     return (
       watchIfThere(path, IN_DIRECTORY, (entry) => {
@@ -118,16 +126,18 @@ function isHiddenName(entry: string | null): boolean {
   return entry?.startsWith(".") ?? false;
 }
 
+/** Returns null for a missing directory. */
 function watchIfThere(
   path: string,
   kinds: readonly PathEventKind[],
   happened: (name: string | null) => void,
-): Watch | null {
+): Watch | "failed" | null {
   try {
     return watchPath(path, kinds, ({ name }) => happened(name));
   } catch (error) {
-    if (errnoNameOf(error) === null) throw error;
-    return null;
+    const errno = errnoNameOf(error);
+    if (errno === null) throw error;
+    return errno === "ENOENT" || errno === "ENOTDIR" ? null : "failed";
   }
 }
 

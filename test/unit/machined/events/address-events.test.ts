@@ -13,16 +13,39 @@ afterEach(() => {
   jest.useRealTimers();
 });
 
+const ADDRESS = { family: 2, bytes: Buffer.from([10, 0, 0, 1]), ifindex: 7, scope: 0, flags: 0, prefixLength: 24 };
+
+test.each([
+  ["a new machine", true, 1],
+  ["a restored machine", false, 0],
+])("the addresses of %s that could not be read at first are read later", (_, isNew, count) => {
+  jest.useFakeTimers();
+  const failures = [1, 2, 3];
+  const of = () => {
+    if (failures.pop() !== undefined) throw new ErrnoError("EMFILE", "too many open files");
+    return [ADDRESS];
+  };
+  const machine = { name: "m", leader: null } as unknown as Machine;
+  const told: EventFacts[] = [];
+  const watch = watchAddresses(machine, { of } as unknown as Addresses, (facts) => told.push(facts), isNew);
+  try {
+    jest.advanceTimersByTime(3 * PAUSE_MS);
+    expect(failures).toEqual([]);
+    expect(told.length).toBe(count);
+  } finally {
+    watch?.[Symbol.dispose]();
+  }
+});
+
 test("a change whose reading failed is logged later, though no further one follows", () => {
   jest.useFakeTimers();
-  const address = { family: 2, bytes: Buffer.from([10, 0, 0, 1]), ifindex: 7, scope: 0, flags: 0, prefixLength: 24 };
   const readings = [
     () => [],
     () => {
       throw new ErrnoError("ETIMEDOUT", "the kernel does not answer");
     },
   ];
-  const addresses = { of: () => readings.shift()?.() ?? [address] } as unknown as Addresses;
+  const addresses = { of: () => readings.shift()?.() ?? [ADDRESS] } as unknown as Addresses;
   // Its network is that of this process.
   const machine = { name: "m", leader: null } as unknown as Machine;
   const told: EventFacts[] = [];

@@ -44,3 +44,18 @@ test("nothing is logged for a group that was removed", () => {
   expect(numberOf(MEMORY, "oom")).toBe(2);
   expect(numberOf(MEMORY, "nothing")).toBe(null);
 });
+
+test("a file that cannot be read for a moment must be read again", () => {
+  const [watched] = WATCHED_FILES;
+  let errno = "EMFILE";
+  const read = () => {
+    throw new ErrnoError(errno, "cannot be read");
+  };
+  const reading = new Reading(watched as (typeof WATCHED_FILES)[number], { read, tell: () => {} }, 0);
+  // The pause after it is longer.
+  expect(reading.look()).toBeGreaterThan(0);
+  expect(reading.hasFailed).toBe(true);
+  errno = "ENODEV";
+  expect(reading.look()).toBe(0);
+  expect(reading.hasFailed).toBe(false);
+});
