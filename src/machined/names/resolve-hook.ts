@@ -13,6 +13,11 @@ import type { LocalAddress } from "../../kernel/socket/netlink.ts";
 import type { Daemon } from "../action/daemon.ts";
 import { addressesForName, isResolvable, type NamedAddresses } from "./addresses-for-name.ts";
 
+/**
+ * The most questions of a call. systemd-resolved asks one or two; every user may ask, each question is a look at the
+ * machine's network, and its answer has all addresses there.
+ */
+const QUESTIONS_LIMIT = 16;
 const CLASS_IN = 1;
 const RCODE_SUCCESS = 0;
 /** DNS record type → address family, length in bytes. */
@@ -79,6 +84,7 @@ export class ResolveHook {
 
   #resolve(questions: readonly Question[]): Answer {
     if (questions.length === 0) throw invalidArgument("question", "No question");
+    if (questions.length > QUESTIONS_LIMIT) throw invalidArgument("question", "Too many questions");
     const answer: Resource[] = [];
     let isOurs = false;
     for (const { key } of questions) {

@@ -46,3 +46,22 @@ test("a change is formatted once for all subscribers, and one that is late gets 
   hook.changed();
   expect(new Set(subscribers.map(({ wakes }) => wakes))).toEqual(new Set([3]));
 });
+
+test("a call with more questions than a resolver asks is refused before any is answered", () => {
+  let looks = 0;
+  const addresses = [{ family: 10, bytes: Buffer.alloc(16, 1), ifindex: 2, scope: 0, flags: 0, prefixLength: 64 }];
+  const of = () => {
+    looks++;
+    return addresses;
+  };
+  const machine = { name: "m", isHost: false, class: "container", facts: { uid: 0, networkInterfaces: [] } };
+  const hook = new ResolveHook({ registry: { find: () => machine }, addresses: { of } } as unknown as Daemon);
+  const resolve = hook.bound.handlers["ResolveRecord"] as (call: unknown, parameters: object) => { answer?: unknown[] };
+  const ask = (count: number) =>
+    resolve({}, { question: Array.from({ length: count }, () => ({ key: { name: "m", type: 28 } })) });
+  expect(ask(2).answer?.length).toBe(2);
+  expect(looks).toBe(2);
+  // As many as fit into a message of a user: the answer would have that many times all addresses of the machine.
+  expect(() => ask(4000)).toThrow("Too many questions");
+  expect(looks).toBe(2);
+});
