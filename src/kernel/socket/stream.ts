@@ -85,7 +85,7 @@ export function streamOn(fd: Fd): OpenStream {
   return (handlers, options) => new SocketStream(fd, handlers, options);
 }
 
-/** A stream on a connected socket, which it owns and closes at the end. */
+/** A stream on a connected socket, which it owns and closes at the end, and where it cannot be watched. */
 export class SocketStream implements Disposable {
   readonly fd: Fd;
   readonly #handlers: StreamHandlers;
@@ -115,7 +115,12 @@ export class SocketStream implements Disposable {
     this.#handlers = handlers;
     this.#takesDescriptors = options.takesDescriptors ?? 0;
     this.#isPlain = this.#takesDescriptors === 0 && refusesDescriptors(fd.number);
-    this.#watch = watch(fd, READING, (ready) => this.#onReady(ready));
+    try {
+      this.#watch = watch(fd, READING, (ready) => this.#onReady(ready));
+    } catch (error) {
+      fd.close();
+      throw error;
+    }
   }
 
   /** The number of bytes that were written but not sent yet. */

@@ -466,3 +466,9 @@ test(
   },
   GUARD_MS,
 );
+
+test("a file that cannot be watched is closed", () => {
+  using file = openPath(import.meta.path, "read");
+  expect(() => new SocketStream(file, { data: () => {}, end: () => {} })).toThrow();
+  expect(file.isOpen).toBe(false);
+});
