@@ -11,7 +11,7 @@ import type { CallCounts } from "../ipc/call-counts.ts";
 import { isPrivileged } from "../ipc/caller.ts";
 import { Peers } from "../ipc/peers.ts";
 import { type BoundVarlink, VarlinkServer } from "../ipc/varlink/server.ts";
-import { notify } from "../kernel/socket/notify.ts";
+import { notify, notifyStopping } from "../kernel/socket/notify.ts";
 import { feedWatchdog } from "../kernel/socket/watchdog.ts";
 import { collectGarbageSoon } from "./garbage-collection.ts";
 import { requireHostId } from "./host.ts";
@@ -263,7 +263,7 @@ export class ServiceShell {
   async #end(): Promise<void> {
     this.#isEnding = true;
     this.#idle.stop();
-    notify("STOPPING=1\nSTATUS=Shutting down...");
+    notifyStopping("Shutting down...");
     if (this.#isOpen) await this.#stopServing();
     this.#authority.close();
     this.#privateBus?.close();

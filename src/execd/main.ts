@@ -14,7 +14,7 @@ import { Peers } from "../ipc/peers.ts";
 import { runtimeDirectory } from "../ipc/runtime-directory.ts";
 import type { VarlinkCall } from "../ipc/varlink/server.ts";
 import { VarlinkServer } from "../ipc/varlink/server.ts";
-import { listenFds, notify } from "../kernel/socket/notify.ts";
+import { listenFds, notify, notifyStopping } from "../kernel/socket/notify.ts";
 import { listenUnix } from "../kernel/socket/unix.ts";
 import { print } from "../kernel/terminal/print.ts";
 import { Commands } from "./commands.ts";
@@ -78,7 +78,7 @@ class Service {
     notify("READY=1");
     this.#touch();
     const code = await stopped;
-    notify("STOPPING=1");
+    notifyStopping();
     this.#commands.hangUp();
     this.#authority.close();
     this.#server.close();

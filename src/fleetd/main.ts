@@ -18,7 +18,7 @@ import {
   withSetting,
 } from "../fleet/settings.ts";
 import { setUpStreams } from "../fleet/streams.ts";
-import { notify } from "../kernel/socket/notify.ts";
+import { notify, notifyStopping } from "../kernel/socket/notify.ts";
 import { print, printError } from "../kernel/terminal/print.ts";
 import { Agent, natsReason } from "./agent.ts";
 import { FLEET_OPTIONS, type FleetCommand, withCredentials } from "./options.ts";
@@ -91,7 +91,7 @@ async function serve(settings: FleetSettings): Promise<number> {
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => agent.stop());
   notify("READY=1");
   await agent.run();
-  notify("STOPPING=1");
+  notifyStopping();
   return 0;
 }
 

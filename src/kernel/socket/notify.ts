@@ -1,6 +1,7 @@
 // The protocol with the service manager that started us: readiness, inherited sockets, watchdog. See sd_notify(3),
 // sd_listen_fds(3), sd_watchdog_enabled(3).
 import { Fd, setNonblocking } from "../file/fd.ts";
+import { unlessSyscallError } from "../syscall/sys.ts";
 import { datagramSocket, sendDatagram, type UnixAddress, unixAddress } from "./unix.ts";
 
 /** Returns the address in a value of $NOTIFY_SOCKET; null without a value and for families other than unix. */
@@ -9,6 +10,9 @@ function parseNotifySocket(value: string | undefined): UnixAddress | null {
   return value?.startsWith("@") && value.length > 1 ? { abstract: value.slice(1) } : null;
 }
 
+/** Stays open after the first message: later ones, those for the watchdog above all, need no free descriptor. */
+let sender: Fd | null = null;
+
 /**
  * Sends assignments ("READY=1\nSTATUS=…") and descriptors to the service manager. Returns false without $NOTIFY_SOCKET,
  * or where the manager's queue is full. Throws a SyscallError where the socket cannot be reached.
@@ -16,8 +20,13 @@ function parseNotifySocket(value: string | undefined): UnixAddress | null {
 export function notify(state: string, fds: readonly Fd[] = []): boolean {
   const address = parseNotifySocket(process.env["NOTIFY_SOCKET"]);
   if (address === null) return false;
-  using socket = datagramSocket();
-  return sendDatagram(socket, Buffer.from(state), fds, unixAddress(address));
+  sender ??= datagramSocket();
+  return sendDatagram(sender, Buffer.from(state), fds, unixAddress(address));
+}
+
+/** Sends STOPPING=1, with a status. A service manager that cannot be told notices the end by itself. */
+export function notifyStopping(status = ""): void {
+  unlessSyscallError(() => notify(status === "" ? "STOPPING=1" : `STOPPING=1\nSTATUS=${status}`), false);
 }
 
 interface InheritedFd {

@@ -2,9 +2,10 @@ import { expect, test } from "bun:test";
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { openPath } from "../../../src/kernel/file/fd.ts";
-import { listenFds, notify, watchdogIntervalUsec } from "../../../src/kernel/socket/notify.ts";
+import { listenFds, notify, notifyStopping, watchdogIntervalUsec } from "../../../src/kernel/socket/notify.ts";
 import { type Notification, NotifyListener } from "../../../src/kernel/socket/notify-listener.ts";
 import { expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
+import { withoutDescriptors } from "../../lib/no-descriptors.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
 import { reported, runScript, scratchDirectory, until } from "../support.ts";
 
@@ -53,6 +54,23 @@ test("without $NOTIFY_SOCKET nothing is sent; a socket that does not exist is an
   await withEnvironment({ NOTIFY_SOCKET: undefined }, () => expect(notify("READY=1")).toBe(false));
   await withEnvironment({ NOTIFY_SOCKET: "vsock:2:1" }, () => expect(notify("READY=1")).toBe(false));
   await withEnvironment({ NOTIFY_SOCKET: "/no/such" }, () => expect(() => notify("READY=1")).toThrow("No such file"));
+});
+
+test("the watchdog is fed, and the end is announced, while no descriptor is free", async () => {
+  const seen: string[] = [];
+  using listener = new NotifyListener({ abstract: `notify-full-${process.pid}` }, ({ values }) => {
+    seen.push([...values].join());
+  });
+  await withEnvironment({ NOTIFY_SOCKET: listener.address }, () => {
+    notify("READY=1");
+    withoutDescriptors(() => {
+      notify("WATCHDOG=1");
+      notifyStopping("ends");
+    });
+  });
+  await until(() => seen.length === 3, "the messages");
+  expect(seen).toEqual(["READY,1", "WATCHDOG,1", "STOPPING,1,STATUS,ends"]);
+  await withEnvironment({ NOTIFY_SOCKET: "/no/such" }, () => notifyStopping());
 });
 
 test("a callback that throws or closes its listener does not affect other listeners", async () => {
