@@ -25,6 +25,8 @@ const SIGINT = 2;
 const SIGKILL = 9;
 const SIGTERM = 15;
 const SIGCONT = 18;
+/** How often 64 KiB of the log are read when the worker has ended: what a pipe holds, also with large pages. */
+const LAST_READS = 16;
 /** How many cancellations send SIGTERM, which lets the worker clean up; a further one sends SIGKILL. */
 const GENTLE_CANCELLATIONS = 3;
 
@@ -48,6 +50,7 @@ export class Transfer {
   readonly #events = new Set<Partial<TransferEvents>>();
   #child: Child | null = null;
   #log: Fd | null = null;
+  #isReadPlanned = false;
   #lines: LogLines | null = null;
   #percent: number | null = null;
   #cancellations = 0;
@@ -83,7 +86,7 @@ export class Transfer {
     const lines = new LogLines((line) => this.#line(line));
     try {
       // Before the worker is started, which nobody would wait for where this fails.
-      watch(log, { read: true }, () => drain(log, lines));
+      watch(log, { read: true }, () => this.#readLog(log, lines));
       this.#child = spawnSelf(program, args, {
         ...options,
         stdin: files.input ?? "ignore",
@@ -175,6 +178,16 @@ export class Transfer {
     this.#tell((events) => events.log?.(this, { priority: WARNING, text }));
   }
 
+  /** Reads the pipe until it is empty. A worker may write faster than its lines are read: other work has its turns. */
+  #readLog(log: Fd, lines: LogLines): void {
+    if (this.#isReadPlanned || !readPart(log, lines)) return;
+    this.#isReadPlanned = true;
+    setImmediate(() => {
+      this.#isReadPlanned = false;
+      this.#readLog(log, lines);
+    });
+  }
+
   #line(line: LogLine): void {
     const { mayPass, suppressed } = this.#budget.spend();
     if (suppressed > 0) this.#warn(`${suppressed} lines of the log were left out.`);
@@ -189,7 +202,7 @@ export class Transfer {
     this.#stopLooking();
     if (this.#log === null || this.#lines === null) return;
     // Children of the worker may keep the pipe open: only data that is in it now is read.
-    drain(this.#log, this.#lines);
+    for (let reads = 0; reads < LAST_READS && readPart(this.#log, this.#lines); ) reads++;
     this.#lines.flush();
     this.#log.close();
     this.#log = null;
@@ -201,12 +214,16 @@ export class Transfer {
   }
 }
 
-/** Reads the data that is in the pipe now. */
-function drain(log: Fd, lines: LogLines): void {
-  if (!log.isOpen) return;
+/** Reads up to 64 KiB; returns whether there may be more. */
+function readPart(log: Fd, lines: LogLines): boolean {
+  if (!log.isOpen) return false;
   try {
-    for (let bytes = readSome(log); bytes !== null && bytes.length > 0; bytes = readSome(log)) lines.push(bytes);
+    const bytes = readSome(log);
+    if (bytes === null || bytes.length === 0) return false;
+    lines.push(bytes);
+    return true;
   } catch (error) {
     if (!(error instanceof SyscallError)) throw error;
+    return false;
   }
 }

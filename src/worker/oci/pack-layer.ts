@@ -18,6 +18,8 @@ import { isOverlayAttribute } from "./marks.ts";
 /** The maximum size of a layer, unpacked; it is the same for pulls. */
 const CONTENT_LIMIT_BYTES = 64 * 1024 ** 3;
 const WHITEOUT = ".wh.";
+/** How many devices that are left out are logged by name. */
+const DEVICES_NAMED = 20;
 /** Attributes that are valid on this host only. */
 const OF_THIS_HOST: ReadonlySet<string> = new Set(["security.selinux", "user.crtime_usec"]);
 
@@ -32,6 +34,7 @@ export interface PackedLayer extends PushedLayer, Disposable {
  */
 export function layerPolicy(): PackPolicy {
   let hasWarned = false;
+  let devices = 0;
   return {
     aclsTwice: true,
     dropAttribute: (name) => {
@@ -49,7 +52,10 @@ export function layerPolicy(): PackPolicy {
         );
       }
       if (status.kind !== "character" || status.deviceNumber !== 0) return true;
-      log("warning", `Device 0:0 '${textOf(path)}' is left out: in a layer it marks a removed file.`);
+      // A machine can make any number of them.
+      if (++devices <= DEVICES_NAMED)
+        log("warning", `Device 0:0 '${textOf(path)}' is left out: in a layer it marks a removed file.`);
+      else if (devices === DEVICES_NAMED + 1) log("warning", "Further devices 0:0 are left out.");
       return false;
     },
   };

@@ -1,0 +1,32 @@
+// The log of a worker that writes faster than the daemon reads.
+import { expect, test } from "bun:test";
+import { Transfer } from "../../../src/importd/transfer.ts";
+import type { TransferPlan } from "../../../src/importd/worker-command.ts";
+
+const BYTES = 2_000_000;
+/** A turn reads 64 KiB at most. */
+const LEAST_TURNS = 10;
+
+test("other work has its turns while a worker fills its log", async () => {
+  const transfer = new Transfer(1, {} as TransferPlan);
+  const ended = Promise.withResolvers<string>();
+  transfer.follow({ ended: (_transfer, result) => ended.resolve(result) });
+  let turns = 0;
+  let isOver = false;
+  const count = () => {
+    turns++;
+    if (!isOver) setImmediate(count);
+  };
+  const args = ["-c", `yes | head -c ${BYTES} >&2`];
+  transfer.start({ program: "sh", args }, {}, { executable: "/bin/sh" });
+  // From the first line on: until then the worker starts.
+  const end = transfer.follow({
+    log: () => {
+      end();
+      count();
+    },
+  });
+  expect(await ended.promise).toBe("done");
+  isOver = true;
+  expect(turns).toBeGreaterThan(LEAST_TURNS);
+});
