@@ -30,7 +30,8 @@ export function widenPipe(fd: Fd): number | null {
 }
 
 /**
- * Reads the non-blocking `fd` to its end and closes it. Throws, and closes it, where it cannot be watched. Rejects with `EFBIG` where there are more than `limitBytes`.
+ * Reads the non-blocking `fd` to its end and closes it. Throws, and closes it, where it cannot be watched. Rejects with
+ * `EFBIG` where there are more than `limitBytes`.
  */
 export function readToEnd(fd: Fd, limitBytes: number): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
