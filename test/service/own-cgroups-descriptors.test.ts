@@ -31,8 +31,9 @@ describe.skipIf(!isRoot)(`scopes without cgroups${needsRoot}`, () => {
     }
     for (let i = 0; i < LEAK_ROUNDS && canLimit; i++) {
       // The leader can be opened, but not its children.
-      const failed = withoutDescriptors(() => manager.killUnit(place, leader, SIGUSR1).catch((error) => error), 2);
-      expect(errnoNameOf(await failed)).toBe("EMFILE");
+      const attempt = () => manager.killUnit(place, leader, SIGUSR1).catch((error: unknown) => error);
+      // Where a thread of the engine has closed a descriptor of its own meanwhile, all processes are found.
+      while (errnoNameOf(await withoutDescriptors(attempt, 2)) !== "EMFILE") expect(leader.isAlive()).toBe(true);
     }
     await waitFor(() => expectNothingLeft(before), "the descriptors of the calls");
     await manager.stopUnit(unit, leader);
