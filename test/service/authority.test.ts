@@ -4,6 +4,7 @@ import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Manager } from "../../src/api/machine1.ts";
+import { ErrnoError } from "../../src/base/error.ts";
 import { Authority } from "../../src/daemon/permission/authority.ts";
 import { type Caller, callerOnSocket } from "../../src/ipc/caller.ts";
 import { VarlinkClient } from "../../src/ipc/varlink/client.ts";
@@ -187,6 +188,17 @@ describe("an Authority", () => {
     const call = { ...asking, caller: () => Promise.resolve(gone) };
     expect(await errorOf(authority.ask(call, gone, permission))).toContain("Access denied");
     expect(broker.questions).toHaveLength(before);
+    authority.close();
+  });
+
+  test("a daemon without a free descriptor says so, and not that the caller has no permission", async () => {
+    const openProcess = () => {
+      throw new ErrnoError("EMFILE", "Too many open files");
+    };
+    const one = { ...caller, subject: { kind: "process" }, openProcess } as const;
+    const authority = new Authority({ kind: "system" });
+    const call = { ...asking, caller: () => Promise.resolve(one) };
+    expect(await errorOf(authority.ask(call, one, permission))).toContain("Too many open files");
     authority.close();
   });
 

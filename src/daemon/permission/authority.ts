@@ -6,7 +6,7 @@
 // checks and those that rules alone decide; further checks wait. Each check ends with polkit's reply, at its deadline,
 // or when the caller disconnects; in the last two cases it is cancelled at polkit. If polkit does not end a cancelled
 // check in time either, the connection is closed, which ends all checks.
-import { MachinedError } from "../../base/error.ts";
+import { errnoNameOf, MachinedError } from "../../base/error.ts";
 import { FairPlaces, type Place } from "../../base/fair-places.ts";
 import { Variant } from "../../base/variant.ts";
 import { type BusClient, connectBus } from "../../ipc/bus/client.ts";
@@ -184,7 +184,7 @@ export class Authority {
     try {
       return await this.#bus;
     } catch (error) {
-      throw denied(error);
+      throw unlessShort(error);
     }
   }
 
@@ -208,6 +208,16 @@ function denied(cause?: unknown): MachinedError {
   return new MachinedError("AccessDenied", "Access denied", cause === undefined ? {} : { cause });
 }
 
+/** What this daemon may lack for a question; the caller may have the permission. */
+const SHORTAGES = ["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS"];
+
+/**
+ * Returns AccessDenied for a question that cannot be asked; the error itself where the daemon is short of something.
+ */
+function unlessShort(error: unknown): unknown {
+  return SHORTAGES.includes(errnoNameOf(error) ?? "") ? error : denied(error);
+}
+
 /** Whether an error reply means refusal: polkit is absent, failed, or cancelled the check. */
 function isRefusal(error: BusError): boolean {
   return (
@@ -221,7 +231,8 @@ type Subject = readonly [string, readonly (readonly [string, Variant])[]];
 
 /**
  * Returns the start time of a caller's process, which is read while its pidfd proves that the PID is still that
- * process's; 0 for a caller on a bus, whose name identifies it. Throws AccessDenied.
+ * process's; 0 for a caller on a bus, whose name identifies it. Throws AccessDenied, or an error with errno where the
+ * daemon is short of descriptors or memory.
  */
 async function startTicksOf(caller: Caller): Promise<bigint> {
   if (caller.subject.kind === "bus-name") return 0n;
@@ -231,7 +242,7 @@ async function startTicksOf(caller: Caller): Promise<bigint> {
     process.requireAlive();
     return startTicks;
   } catch (error) {
-    throw denied(error);
+    throw unlessShort(error);
   }
 }
 
@@ -256,6 +267,6 @@ function withSubject<T>(caller: Caller, startTicks: bigint, ask: (subject: Subje
       ],
     ]);
   } catch (error) {
-    throw denied(error);
+    throw unlessShort(error);
   }
 }
