@@ -137,6 +137,7 @@ export class JournalReader {
         const lines = this.#filter.take(linesOf(text));
         this.#lastBoot?.add(lines.map(keyOf));
         show(lines);
+        return output.drained();
       });
       show(this.#filter.finish());
     };

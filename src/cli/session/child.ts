@@ -55,12 +55,16 @@ function startPager(command: Command): PagerPipe | null {
   const giveUp = () => {
     isOpen = false;
   };
+  let flushed: Promise<unknown> = Promise.resolve();
   return {
     write(text) {
       if (!isOpen) return false;
       child.stdin.write(text);
-      Promise.resolve(child.stdin.flush()).catch(giveUp);
+      flushed = Promise.resolve(child.stdin.flush()).catch(giveUp);
       return true;
+    },
+    async drained() {
+      await Promise.race([flushed, gone]);
     },
     async close() {
       // If the user quits the pager before everything is written, end() need not finish.

@@ -20,6 +20,8 @@ export type WriteBrief = (bytes: Uint8Array) => Promise<unknown>;
 export interface PagerPipe {
   /** Queues text; returns false, and drops the text, once the pager has exited. */
   write(text: string): boolean;
+  /** Resolves when the pager has read the text, or has exited. */
+  drained(): Promise<void>;
   /** Closes the pipe to the pager and waits until the user quits it. */
   close(): Promise<void>;
 }
@@ -68,7 +70,7 @@ export class Output {
     return this.#pager !== null || this.#readyPager !== null;
   }
 
-  /** Whether a write to stdout has failed, so that further output to it is dropped. */
+  /** Whether a write to stdout has failed, or the user has quit the pager, so that further output is dropped. */
   get isOver(): boolean {
     return this.#closed.has(1);
   }
@@ -123,6 +125,11 @@ export class Output {
     this.#emit(2, text);
   }
 
+  /** Resolves when the pager, if one runs, takes more: to be awaited by those who write without a limit. */
+  async drained(): Promise<void> {
+    await this.#pager?.drained();
+  }
+
   /** Closes the pipe to the pager, if one runs, and waits until the user quits it. */
   async close(): Promise<void> {
     await this.flush();
@@ -147,7 +154,7 @@ export class Output {
       this.#readyPager = null;
     }
     if (this.#pager !== null) {
-      this.#pager.write(written);
+      if (!this.isOver && !this.#pager.write(written)) this.#closed.add(1);
       return;
     }
     this.#emitBytes(fd, Buffer.from(written));

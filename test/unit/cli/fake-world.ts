@@ -236,6 +236,7 @@ export class FakeProcess implements Ports {
         this.writeSome(1, Buffer.from(lines.join("")));
         return true;
       },
+      drained: async () => {},
       close: async () => {},
     });
   };

@@ -1,13 +1,15 @@
 // One run of journalctl for `machinectl logs`: when its errors are printed. In place of journalctl, a shell runs.
 import { expect, test } from "bun:test";
 import { JournalReader } from "../../../../src/cli/logs/reader.ts";
+import type { PagerPipe } from "../../../../src/cli/session/output.ts";
 import { Session } from "../../../../src/cli/session/session.ts";
 import { defaultSettings } from "../../../../src/cli/session/settings.ts";
 import { FakeProcess, WORLDS, type World } from "../fake-world.ts";
 
-async function read(script: string, keepsErrors: boolean) {
+async function read(script: string, keepsErrors: boolean, pager: PagerPipe | null = null) {
   const client = new FakeProcess(WORLDS["one"] as World);
   const session = new Session(defaultSettings(), client);
+  if (pager !== null) session.output.usePager({ start: () => pager, takesErrors: false });
   const reader = new JournalReader(session, { command: ["sh", "-c", script] }, "short", {
     before: null,
     follows: false,
@@ -39,6 +41,25 @@ test("the first output prints the errors that were kept, and later ones are prin
 test("not more than some kilobytes of errors are kept", async () => {
   const { client } = await read("yes wrong | head -n 10000 >&2", true);
   expect(client.stderr.length).toBeGreaterThan(40_000);
+});
+
+test("no more is read of the journal than the pager takes, and nothing after the user has quit it", async () => {
+  let isFull = false;
+  let shown = 0;
+  const pager: PagerPipe = {
+    write: () => {
+      expect(isFull).toBe(false);
+      isFull = true;
+      return ++shown < 5;
+    },
+    drained: async () => {
+      await new Promise((resolve) => setImmediate(resolve));
+      isFull = false;
+    },
+    close: async () => {},
+  };
+  const { status } = await read("exec seq 3000000", false, pager);
+  expect([status, shown]).toEqual([143, 5]);
 });
 
 const BOOT = "-- Boot 0123456789abcdef0123456789abcdef --";

@@ -60,6 +60,22 @@ describe("findPager", () => {
     expect(readFileSync(shown, "utf8")).toBe("page:one\npage:two\ndone\n");
   });
 
+  test("tells when the pager has read what was written, or was left", async () => {
+    const go = join(directory, "go");
+    Bun.spawnSync(["mkfifo", go]);
+    const start = () => findPager([{ argv: [program("waits", `read -r word < "${go}"; $word >/dev/null`)] }])?.();
+    for (const word of ["cat", "true"]) {
+      const pager = start();
+      pager?.write("x".repeat(1 << 20));
+      const drained = pager?.drained() as Promise<void>;
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(Bun.peek.status(drained)).toBe("pending");
+      writeFileSync(go, `${word}\n`);
+      await drained;
+      await pager?.close();
+    }
+  });
+
   test("does not wait for a pager that was left early", async () => {
     const pager = findPager([{ argv: [program("quits", "head -c 1 >/dev/null")] }])?.();
     for (let i = 0; i < 100; i++) pager?.write("x".repeat(100_000));

@@ -111,6 +111,7 @@ describe("Output", () => {
     });
     const pipe: PagerPipe = {
       write: (text) => shown.push(text) > 0,
+      drained: async () => {},
       close: async () => {
         closed = true;
       },
@@ -122,12 +123,22 @@ describe("Output", () => {
     expect([shown, closed, output.failure]).toEqual([["a", "b"], true, null]);
   });
 
+  test("is over when the user has quit the pager", async () => {
+    const output = new Output(() => 0);
+    const pipe: PagerPipe = { write: () => false, drained: async () => {}, close: async () => {} };
+    output.usePager({ start: () => pipe, takesErrors: false });
+    expect(output.isOver).toBe(false);
+    output.write("a");
+    await output.close();
+    expect([output.isOver, output.failure]).toEqual([true, null]);
+  });
+
   test("starts a pager that the user named for an error, too (C123)", async () => {
     const shown: string[] = [];
     const output = new Output(() => {
       throw new Refusal("EIO");
     });
-    const pipe = { write: (text: string) => shown.push(text) > 0, close: async () => {} };
+    const pipe = { write: (text: string) => shown.push(text) > 0, drained: async () => {}, close: async () => {} };
     output.usePager({ start: () => pipe, takesErrors: true });
     output.writeError("a");
     await output.close();
