@@ -61,7 +61,9 @@ export function processTree(
       elsewhere.push(process);
       continue;
     }
-    own.set(path, [...(own.get(path) ?? []), process]);
+    const known = own.get(path);
+    if (known === undefined) own.set(path, [process]);
+    else known.push(process);
     for (let at = path; at !== root; ) {
       const parent = parentOf(at) ?? root;
       children.set(parent, (children.get(parent) ?? new Set()).add(at));
