@@ -245,7 +245,9 @@ export function tableJsonMode(settings: Settings): JsonMode | null {
   return TABLE_MODES[settings.output] ?? null;
 }
 
-/** Returns the layout of objects as JSON, for verbs that print pages: with `-o`, they print journal entries in its form. */
+/**
+ * Returns the layout of objects as JSON, for verbs that print pages: `-o` is the form of the journal entries in these.
+ */
 export function pageJsonMode({ json }: Settings): JsonMode | null {
   return json === "off" ? null : json;
 }
