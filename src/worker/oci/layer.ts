@@ -2,20 +2,22 @@
 // disk this is a device 0:0, and a directory that hides the content below it has a mark, as overlayfs expects. Entries
 // that a layer takes from the layers below are marked as well: see marks.ts.
 import { ErrnoError } from "../../base/error.ts";
-import type { Turns } from "../../base/turns.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { RawStatus } from "../../kernel/tree/raw-status.ts";
 import { openDirectory, type RawEntry, type RawName, readSomeEntries, textOf } from "../../kernel/tree/tree.ts";
 import { Held } from "../program/budget.ts";
 import { damaged } from "../stream/feed.ts";
 import type { TarEntry, TarSink, TarTarget } from "../tar/entry.ts";
-import { componentsOf, requireDepth } from "../untar/place.ts";
+import { componentsOf } from "../untar/place.ts";
 import type { Untar, UntarOptions } from "../untar/untar.ts";
-import { isOverlayAttribute, type Mark, markIn, markOf, namesOfMark, setMark, YES } from "./marks.ts";
+import { isOverlayAttribute, type Mark, markOf, namesOfMark, setMark, YES } from "./marks.ts";
 
 const WHITEOUT = ".wh.";
 const OPAQUE = ".wh..wh..opq";
+/** Names that begin with this are metadata of AUFS, whose layers have them in old images. */
 const BOOKKEEPING = ".wh..wh.";
+/** The directory at the top in which AUFS has files with several names. */
+const LINKED = ".wh..wh.plnk";
 
 function textOfPath(components: readonly RawName[]): string {
   return components.join("/");
@@ -30,6 +32,8 @@ const IMPLIED: readonly string[] = namesOfMark("implied");
 export class LayerRules implements Disposable {
   readonly #top: Fd;
   readonly #linked = new LinkedPaths();
+  readonly #targets = new DisposableStack();
+  #links = 0;
 
   constructor(top: Fd) {
     this.#top = top;
@@ -43,6 +47,7 @@ export class LayerRules implements Disposable {
       onImplied: (directory) => void this.#leave(directory, "implied", YES),
       replaceLink: (file, target) => {
         this.#linked.add(componentsOf(target));
+        setMark(file, "order", Buffer.from(String(this.#links++)));
         return this.#leave(file, "hardlink", Buffer.from(target, "latin1"));
       },
     };
@@ -50,7 +55,7 @@ export class LayerRules implements Disposable {
 
   /** Returns the receiver of the layer's entries. */
   readonly target = (untar: Untar): TarTarget => {
-    return new LayerTarget(untar, this.#linked, () => void setMark(this.#top, "incomplete", YES));
+    return this.#targets.use(new LayerTarget(untar, this.#linked, () => void setMark(this.#top, "incomplete", YES)));
   };
 
   /** Sets a mark for what the layer takes from those below. Returns false where it cannot be set. */
@@ -59,6 +64,7 @@ export class LayerRules implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#targets.dispose();
     this.#linked[Symbol.dispose]();
   }
 }
@@ -104,13 +110,14 @@ class LinkedPaths implements Disposable {
 }
 
 /** Unpacks a layer into a directory of its own. */
-class LayerTarget implements TarTarget {
+class LayerTarget implements TarTarget, Disposable {
   readonly #untar: Untar;
   readonly #linked: LinkedPaths;
   readonly #noteWhiteout: () => void;
   readonly #held = new Held();
   /** The names that this layer removes; entries of the layer itself take precedence. */
   readonly #gone = new Set<string>();
+  #hasLinked = false;
 
   constructor(untar: Untar, linked: LinkedPaths, noteWhiteout: () => void) {
     this.#untar = untar;
@@ -121,6 +128,8 @@ class LayerTarget implements TarTarget {
   entry(entry: TarEntry): TarSink | null {
     const components = componentsOf(entry.path);
     const name = components.at(-1);
+    const inner = name === OPAQUE ? components.slice(0, -1) : components;
+    if (inner.some((part) => part.startsWith(BOOKKEEPING))) return this.#bookkeeping(components, entry);
     if (name?.startsWith(WHITEOUT)) {
       this.#whiteout(components.slice(0, -1), name, entry);
       return null;
@@ -130,22 +139,36 @@ class LayerTarget implements TarTarget {
     return this.#untar.entry(entry);
   }
 
+  /** Takes the files to which the layer has hard links, until its end, and no other metadata of AUFS. */
+  #bookkeeping(components: readonly RawName[], entry: TarEntry): TarSink | null {
+    const isLinked = components.length === 2 && components[0] === LINKED;
+    if (!isLinked || entry.kind === "directory" || entry.kind === "hard-link") return null;
+    this.#hasLinked = true;
+    return this.#untar.entry(entry);
+  }
+
+  end(): void {
+    if (this.#hasLinked) this.#untar.tree.discard([LINKED]);
+  }
+
   #whiteout(parent: RawName[], name: RawName, entry: TarEntry): void {
+    // What it hides is removed with the directory.
+    if (this.#isGone(parent)) return;
     if (name === OPAQUE) {
       this.#linked.requireUnused(parent);
       this.#hideBelow(parent);
       return;
     }
-    if (name.startsWith(BOOKKEEPING)) return;
     const hidden = name.slice(WHITEOUT.length);
     if (hidden === "" || hidden === "." || hidden === "..") throw damaged("a whiteout of no file");
     const components = [...parent, hidden];
     this.#linked.requireUnused(components);
     const path = textOfPath(components);
     const present = this.#untar.tree.look(components);
-    if (present === "directory") this.#replaceBelow(components);
-    if (present !== "nothing") return;
-    this.#reveal(parent, true);
+    const isHollow = present === "directory" && this.#isHollow(components);
+    if (isHollow) this.#untar.tree.discard(components);
+    else if (present === "directory") this.#replaceBelow(components);
+    if (!isHollow && present !== "nothing") return;
     this.#held.add(path.length + 64, "whiteouts");
     this.#gone.add(path);
     this.#noteWhiteout();
@@ -162,6 +185,16 @@ class LayerTarget implements TarTarget {
       acl: { access: null, fallback: null },
       sparse: null,
     });
+  }
+
+  #isGone(components: readonly RawName[]): boolean {
+    return this.#gone.size > 0 && components.some((_, at) => this.#gone.has(textOfPath(components.slice(0, at + 1))));
+  }
+
+  /** Whether a directory is there for whiteouts alone, and the layer has nothing in it. */
+  #isHollow(components: readonly RawName[]): boolean {
+    using directory = this.#untar.tree.reopen(components);
+    return directory !== null && hasOnlyWhiteouts(directory);
   }
 
   #hideBelow(components: readonly RawName[]): void {
@@ -193,77 +226,19 @@ class LayerTarget implements TarTarget {
   }
 }
 
-/** The rules for merging layers: entries that a layer takes from those below are resolved inside the tree. */
-export const MERGE_OPTIONS: UntarOptions = { links: "make", dropAttribute: isOverlayAttribute };
-
-/** Merges a layer on disk into the tree of the layers below it. */
-export class MergeTarget implements TarTarget {
-  readonly #untar: Untar;
-  readonly #status = new RawStatus();
-  /** Whether what the present layer hides was removed at its beginning. */
-  #hasRemoved = false;
-
-  constructor(untar: Untar) {
-    this.#untar = untar;
+function hasOnlyWhiteouts(directory: Fd): boolean {
+  if (markOf(directory, "implied") === null) return false;
+  using listing = openDirectory(directory, ".");
+  for (let some = readSomeEntries(listing); some.length > 0; some = readSomeEntries(listing)) {
+    if (!some.every((entry) => isOrHasOnlyWhiteouts(directory, entry))) return false;
   }
+  return true;
+}
 
-  /**
-   * Begins a layer. Removes what it hides of those below first, where it has directories that they may have as links:
-   * by the order of names, it could remove files that it has itself written through a link.
-   */
-  async begin(layer: Fd, turns: Turns): Promise<void> {
-    this.#hasRemoved = markOf(layer, "incomplete") !== null;
-    if (this.#hasRemoved) await this.#removeBelow(layer, [], turns);
-  }
-
-  async #removeBelow(directory: Fd, path: readonly RawName[], turns: Turns): Promise<void> {
-    requireDepth(path.length);
-    using listing = openDirectory(directory, ".");
-    for (let some = readSomeEntries(listing); some.length > 0; some = readSomeEntries(listing)) {
-      for (const entry of some) await this.#removeFor(directory, entry, [...path, entry.name], turns);
-      await turns.pass();
-    }
-  }
-
-  /** Removes what one entry of the layer hides, with those in it. */
-  async #removeFor(parent: Fd, { name, kind: known }: RawEntry, path: readonly RawName[], turns: Turns): Promise<void> {
-    const { tree } = this.#untar;
-    const kind = known ?? this.#status.readEntry(parent, name).kind;
-    if (kind === "character" && this.#status.readEntry(parent, name).deviceNumber === 0) tree.discard(path);
-    if (kind !== "directory") return;
-    using directory = openDirectory(parent, name);
-    const isImplied = markOf(directory, "implied") !== null;
-    if (markOf(directory, "opaque") !== null) this.#hide(path, isImplied);
-    // A directory in place of a link is not merged with its target.
-    else if (isImplied || tree.look(path) === "directory") await this.#removeBelow(directory, path, turns);
-  }
-
-  /** Removes what the layers below have in place of an opaque directory. */
-  #hide(components: readonly RawName[], isImplied: boolean): void {
-    if (isImplied) this.#untar.tree.empty(components);
-    else this.#untar.tree.discard(components);
-  }
-
-  entry(entry: TarEntry): TarSink | null {
-    const { kind, major, minor, attributes } = entry;
-    const components = componentsOf(entry.path);
-    if (kind === "character" && major === 0 && minor === 0) {
-      if (!this.#hasRemoved) this.#untar.tree.discard(components);
-      return null;
-    }
-    if (kind === "directory") return this.#directory(components, entry);
-    const target = markIn(attributes, "hardlink");
-    if (target === null) return this.#untar.entry(entry);
-    return this.#untar.entry({ ...entry, kind: "hard-link", target: target.toString("latin1") });
-  }
-
-  #directory(components: readonly RawName[], entry: TarEntry): TarSink | null {
-    const isImplied = markIn(entry.attributes, "implied") !== null;
-    const isOpaque = markIn(entry.attributes, "opaque") !== null;
-    if (isOpaque && components.length > 0 && !this.#hasRemoved) this.#hide(components, isImplied);
-    // A link without a target is kept: later members make its target.
-    if (isImplied && (this.#untar.tree.leadsOn(components) || this.#untar.tree.look(components) === "symlink"))
-      return null;
-    return this.#untar.entry(entry);
-  }
+function isOrHasOnlyWhiteouts(parent: Fd, { name }: RawEntry): boolean {
+  const { kind, deviceNumber } = new RawStatus().readEntry(parent, name);
+  if (kind === "character") return deviceNumber === 0;
+  if (kind !== "directory") return false;
+  using directory = openDirectory(parent, name);
+  return hasOnlyWhiteouts(directory);
 }

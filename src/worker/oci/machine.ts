@@ -16,7 +16,7 @@ import { workerTurns } from "../stream/archive.ts";
 import { type PackPolicy, tarChunks } from "../tar/pack.ts";
 import { tryMakeDirectory } from "../untar/calls.ts";
 import { Unpacker } from "../untar/unpacker.ts";
-import { MERGE_OPTIONS, MergeTarget } from "./layer.ts";
+import { MERGE_OPTIONS, MergeTarget } from "./merge.ts";
 import { standAlone } from "./stack.ts";
 
 const MSTACK_SINCE = 260;
@@ -83,9 +83,10 @@ async function mergeInto(
 ): Promise<void> {
   const turns = workerTurns();
   const policy = { ...unpackOptions(options), ...MERGE_OPTIONS, spending: transferBudget.part(top) };
+  using owner = new DisposableStack();
   let merge: MergeTarget | undefined;
   using unpacker = new Unpacker(top, policy, (untar) => {
-    merge = new MergeTarget(untar);
+    merge = owner.use(new MergeTarget(untar));
     return merge;
   });
   for (const name of names) {
@@ -95,6 +96,7 @@ async function mergeInto(
       unpacker.push(chunk);
       await turns.pass();
     }
+    merge?.finish();
   }
   unpacker.end();
 }

@@ -15,6 +15,8 @@ export type Mark =
   | "implied"
   /** A placeholder of a hard link to a file of a layer below. */
   | "hardlink"
+  /** The number of such a placeholder in the order of the archive. */
+  | "order"
   /** Set on the top of a layer that has one of the two marks above, or a whiteout. */
   | "incomplete"
   /** Set on the top of a layer: the digest of its archive, which was compared when it was unpacked. */

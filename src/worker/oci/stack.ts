@@ -37,11 +37,15 @@ export function standAlone(root: Fd, names: readonly string[]): boolean {
 }
 
 function isComplete(directory: Fd, path: readonly RawName[], below: readonly Fd[]): boolean {
-  if (markOf(directory, "implied") !== null && !isSameBelow(directory, path, below)) return false;
+  const isImplied = markOf(directory, "implied") !== null;
+  if (isImplied && !isSameBelow(directory, path, below)) return false;
   // An opaque directory is not merged with those below, and neither is what it contains. The top is always merged.
   const merged = path.length > 0 && markOf(directory, "opaque") !== null ? [] : below;
   using listing = openDirectory(directory, ".");
-  for (let some = readSomeEntries(listing); some.length > 0; some = readSomeEntries(listing)) {
+  let some = readSomeEntries(listing);
+  // A directory that is only there to hide others is nothing where there is none below.
+  if (isImplied && path.length > 0 && some.length === 0 && !isMerged(path, below)) return false;
+  for (; some.length > 0; some = readSomeEntries(listing)) {
     if (!some.every(({ name }) => isEntryComplete(directory, name, path, merged))) return false;
   }
   return true;

@@ -35,4 +35,6 @@ export interface TarSink {
 /** Receives the entries. Returns the sink for the data of an entry; null skips the data. */
 export interface TarTarget {
   entry(entry: TarEntry): TarSink | null;
+  /** Called after the last entry. */
+  end?(): void;
 }

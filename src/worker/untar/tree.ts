@@ -31,6 +31,11 @@ export class TreeSoFar implements Disposable {
     return this.#place.reach(components, "refuse");
   }
 
+  /** The path of the directory that was reached last, from the top and without links. */
+  get real(): readonly RawName[] {
+    return this.#place.real;
+  }
+
   /** As `reach()`; returns null where there is none. */
   tryReach(components: readonly RawName[]): Fd | null {
     try {

@@ -21,6 +21,7 @@ function closeMask(): void {
 /** Unpacks an archive: call `push()` for each chunk, then `end()`, then dispose. */
 export class Unpacker implements Disposable {
   readonly #untar: Untar;
+  readonly #target: TarTarget;
   readonly #reader: TarReader;
   readonly #isQuiet: boolean;
 
@@ -29,7 +30,8 @@ export class Unpacker implements Disposable {
     openMask();
     this.#isQuiet = options.isQuiet === true;
     this.#untar = new Untar(top, options);
-    this.#reader = new TarReader(target(this.#untar));
+    this.#target = target(this.#untar);
+    this.#reader = new TarReader(this.#target);
   }
 
   push(chunk: Buffer): void {
@@ -40,6 +42,7 @@ export class Unpacker implements Disposable {
     this.#reader.end();
     if (!this.#reader.hasEndMark && !this.#isQuiet)
       log("warning", "Archive has no end mark; its last member is complete.");
+    this.#target.end?.();
     this.#untar.finish();
   }
 

@@ -90,6 +90,11 @@ export class Untar implements TarTarget, Disposable {
     return null;
   }
 
+  /** Closes the open directories: those of earlier entries may have been removed. */
+  forget(): void {
+    this.#place[Symbol.dispose]();
+  }
+
   /** Sets the metadata of directories and the ACLs with names. After this the tree is complete. */
   finish(): void {
     // The paths have no links: a link that has replaced a directory leads to another one.
@@ -193,21 +198,21 @@ export class Untar implements TarTarget, Disposable {
 
   #makeHardLink(parent: Fd, name: RawName, path: readonly RawName[], entry: TarEntry): void {
     const source = componentsOf(entry.target);
-    if (source.join("/") === path.join("/")) {
-      // The file may be in a lower layer.
-      const isMissing = this.#options.replaceLink === undefined && this.tree.lookIn(parent, name) === "nothing";
-      if (isMissing) throw noSource(entry);
-      return;
-    }
+    // The file may be in a lower layer.
+    if (source.join("/") === path.join("/") && this.#options.replaceLink !== undefined) return;
     const sourceName = source.pop();
     if (sourceName === undefined) throw damaged(`link '${textOf(entry.path)}' to the top of the tree`);
     const from = this.#directoryOfSource(source);
     const found = from === null ? "nothing" : this.tree.lookIn(from, sourceName);
+    // Both names may lead to the same file: it must not be removed to make room for itself.
+    const isSame = sourceName === name && this.tree.real.join("/") === this.#place.real.join("/");
     // A second name of a whiteout would remove the file of that name, too.
     if (found === "whiteout" && this.#options.replaceLink !== undefined) throw noSource(entry);
     if (from !== null && found !== "nothing") {
-      makeLink(from, sourceName, parent, name);
-      this.#acls.forget([...this.#place.real, name]);
+      if (!isSame) {
+        makeLink(from, sourceName, parent, name);
+        this.#acls.forget([...this.#place.real, name]);
+      }
     } else if (!this.#replaceLink(parent, name, entry.target)) throw noSource(entry);
     // A later member may replace what these directories are.
     this.tree.forget();
