@@ -177,6 +177,10 @@ rootTest("I55, I56, I57: redirects are followed to http and https only, and miss
   server.pages["here.tar"] = { answer: () => Response.redirect(server.url("there/r.tar"), 302) };
   expect((await pull("tar", root, server.url("here.tar"), "--verify=no")).code).toBe(0);
   expect(entries(root).join()).toContain("here\\x2etar");
+  const choices = { status: 300, headers: { Location: "there/r.tar" } };
+  server.pages["several.tar"] = { answer: () => new Response("choose one", choices) };
+  expect((await pull("tar", root, server.url("several.tar"), "--verify=no")).code).toBe(0);
+  expect(entries(root).join()).toContain("several\\x2etar");
   const missing = await pull("tar", root, server.url("nothing.tar"), "--verify=no");
   expect(missing.log).toContain("Failed to retrieve image file. (Wrong URL?)");
   for (const target of ["file:///etc/passwd", "ftp://x/y", "gopher://x"]) {

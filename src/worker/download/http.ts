@@ -157,7 +157,7 @@ function cut(cause: unknown, url: URL): ErrnoError {
   return new Kind("ECONNRESET", `Connection to '${url.host}'${way} failed: ${reason}`, { cause });
 }
 
-const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+const REDIRECTS: ReadonlySet<number> = new Set([300, 301, 302, 303, 307, 308]);
 /** Headers that are sent to the origin of the request only: not after a redirect to another one. */
 const PRIVATE_HEADERS = ["authorization", "cookie", "proxy-authorization"];
 
