@@ -9,7 +9,7 @@ import { causeOf } from "../../base/text/signal-cause.ts";
 import type { Compression } from "../../base/vocabulary/compression.ts";
 import { type Fd, setNonblocking } from "../../kernel/file/fd.ts";
 import { openPipe, widenPipe } from "../../kernel/process/pipe.ts";
-import { type Chunks, readChunks } from "./archive.ts";
+import { type Chunks, patiently, readChunks } from "./archive.ts";
 import { giveBack } from "./chunk-memory.ts";
 
 const HOST_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -106,6 +106,12 @@ function largePipe(): [read: Fd, write: Fd] {
   return [read, write];
 }
 
+/**
+ * The number of programs that run. The engine has few threads for reading and writing, and a pipe that blocks holds one:
+ * only the first program may, since several could hold all of them and wait for each other.
+ */
+let running = 0;
+
 /** Passes data through a program; `failureOf` makes the error from its complaint. */
 async function* run(
   command: string[],
@@ -118,6 +124,7 @@ async function* run(
     env: { PATH: HOST_PATH },
     stdio: [childInput.number, childOutput.number, "pipe"],
   });
+  if (running++ > 0) for (const end of [input, output]) setNonblocking(end);
   childInput.close();
   childOutput.close();
   const complaint = child.stderr.text();
@@ -133,6 +140,7 @@ async function* run(
     // bzip2 only warns of garbage after the end of the stream.
     if (status !== 0 || (await complaint) !== "") throw failureOf(await complaint);
   } finally {
+    running--;
     child.kill("SIGKILL");
     output.close();
   }
@@ -146,7 +154,8 @@ async function feed(source: Chunks, input: Fd): Promise<void> {
   for await (const chunk of source) {
     for (let done = 0; done < chunk.length; ) {
       try {
-        done += (await writeLater(end.number, chunk, done, chunk.length - done, null)).bytesWritten;
+        const write = () => writeLater(end.number, chunk, done, chunk.length - done, null);
+        done += (await patiently(write)).bytesWritten;
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code === "EPIPE") return;
         throw error;

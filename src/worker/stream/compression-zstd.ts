@@ -14,7 +14,7 @@ const RESERVED_BLOCK = 3;
 /** Passes chunks on unchanged. Throws EBADMSG when they are not complete frames, one after the other. */
 export async function* checkedZstd(source: Chunks): AsyncGenerator<Buffer> {
   const feed = new ByteFeed();
-  const walk = frames(feed, { windowMax: WINDOW_LIMIT, header: null });
+  const walk = frames(feed, { takes: () => true, header: null });
   walk.next();
   for await (const chunk of source) {
     step(walk, chunk);
@@ -37,8 +37,8 @@ function damagedFrame(): ErrnoError {
 
 /** A walk through frames. */
 interface Walk {
-  /** The walk ends before a frame with a larger window, whose header it has read. */
-  readonly windowMax: number;
+  /** The walk ends before a frame whose window is not taken; it has read its header. */
+  readonly takes: (window: number) => boolean;
   /** The offset of the frame whose header is being read; null elsewhere. */
   header: number | null;
 }
@@ -53,10 +53,33 @@ function* frames(feed: ByteFeed, walk: Walk): Parse<void> {
       yield* feed.skip(size);
     } else if (magic === MAGIC) {
       const { hasChecksum, window } = yield* frameHeader(feed);
-      if (window > walk.windowMax) return;
+      if (!walk.takes(window)) return;
       walk.header = null;
       yield* blocks(feed, hasChecksum);
     } else throw damagedFrame();
+  }
+}
+
+/** The windows of all streams that are decoded in this process. */
+let allWindows = 0;
+
+/** The memory for windows of one stream, whose decoder keeps that of its largest one. */
+export class WindowShare implements Disposable {
+  #bytes = 0;
+
+  /** Counts a window; returns false where it needs too much memory together with those of the other streams. */
+  takes(window: number): boolean {
+    if (window <= this.#bytes) return true;
+    const others = allWindows - this.#bytes;
+    if (window > MUCH_MEMORY || (others > 0 && others + window > MUCH_TOGETHER)) return false;
+    allWindows = others + window;
+    this.#bytes = window;
+    return true;
+  }
+
+  [Symbol.dispose](): void {
+    allWindows -= this.#bytes;
+    this.#bytes = 0;
   }
 }
 
@@ -66,11 +89,13 @@ function* frames(feed: ByteFeed, walk: Walk): Parse<void> {
  */
 export class FirstFrames {
   readonly #source: AsyncIterator<Buffer>;
+  readonly #share: WindowShare;
   #rest: Buffer | null = null;
 
-  /** The caller still owns `source`, which continues after `rest`. */
-  constructor(source: AsyncIterator<Buffer>) {
+  /** The caller still owns both; `source` continues after `rest`. */
+  constructor(source: AsyncIterator<Buffer>, share: WindowShare) {
     this.#source = source;
+    this.#share = share;
   }
 
   /** The first bytes of the frame before which `chunks()` has ended; null where the stream has ended. */
@@ -80,7 +105,7 @@ export class FirstFrames {
 
   /** Returns the frames unchanged. Throws EBADMSG when they are not complete frames, one after the other. */
   async *chunks(): AsyncGenerator<Buffer> {
-    const walk: Walk = { windowMax: MUCH_MEMORY, header: null };
+    const walk: Walk = { takes: (window) => this.#share.takes(window), header: null };
     const parser = frames(new ByteFeed(), walk);
     parser.next();
     let position = 0;
@@ -156,6 +181,8 @@ function requireNoDictionary({ isSingleSegment, dictionaryBytes }: FrameHeader, 
 
 const DESCRIPTOR_AT = 4;
 const MUCH_MEMORY = 32 << 20;
+/** The limit of the windows of several streams: an image has five layers at a time, and `zstd -3` windows of 4 MiB. */
+const MUCH_TOGETHER = 20 << 20;
 
 /** Whether the decoder of a stream with this beginning needs more memory than a worker may use. */
 export function needsMuchMemory(head: Buffer): boolean {

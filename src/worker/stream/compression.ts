@@ -11,7 +11,7 @@ import { gunzip } from "./compression-gunzip.ts";
 import { gzipParallel } from "./compression-gzip.ts";
 import { decodeByProgram, encodeByProgram, hasProgram } from "./compression-program.ts";
 import { OUTPUT_CHUNK, transform } from "./compression-transform.ts";
-import { checkedZstd, FirstFrames, needsMuchMemory } from "./compression-zstd.ts";
+import { checkedZstd, FirstFrames, needsMuchMemory, WindowShare } from "./compression-zstd.ts";
 
 /** How many bytes identify a stream; shorter streams count as uncompressed. */
 export const MAGIC_BYTES = 6;
@@ -81,10 +81,14 @@ function unzstd(source: Chunks): Chunks {
 
 /** Decodes frames here, and from the first one on that needs much memory by the host's program. */
 async function* unzstdInParts(source: Chunks): AsyncGenerator<Buffer> {
+  using share = new WindowShare();
   const iterator = source[Symbol.asyncIterator]();
   try {
-    const first = new FirstFrames(iterator);
-    yield* unzstd(first.chunks());
+    const first = new FirstFrames(iterator, share);
+    const chunks = first.chunks();
+    const begin = await chunks.next();
+    if (begin.done !== true) yield* unzstd(resumed(begin.value, chunks));
+    share[Symbol.dispose]();
     if (first.rest !== null) yield* decodeByProgram(checkedZstd(resumed(first.rest, iterator)), "zstd");
   } finally {
     await iterator.return?.();

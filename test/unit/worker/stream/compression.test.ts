@@ -221,6 +221,41 @@ test.skipIf(!havePrograms("zstd with a large window", "zstd"))(
   },
 );
 
+test.skipIf(!havePrograms("several zstd streams", "zstd"))(
+  "I136: the windows of several zstd streams at a time take as little of the worker's memory as that of one",
+  async () => {
+    const skippable = Buffer.from("502a4d1803000000616263", "hex");
+    for (const [windowLog, programs] of [
+      [22, 0],
+      [23, 3],
+      [25, 4],
+      [22, 0],
+    ] as const) {
+      using spawn = spyOn(Bun, "spawn");
+      spawn.mockClear();
+      const packed = Buffer.concat([skippable, await packedWith(windowLog, text)]);
+      const streams = Array.from({ length: 5 }, () => decompress(pieces(packed, 65_536))[Symbol.asyncIterator]());
+      const begun: Buffer[] = [];
+      for (const stream of streams) begun.push(Buffer.from((await stream.next()).value));
+      expect(spawn).toHaveBeenCalledTimes(programs);
+      for (const [index, stream] of streams.entries()) {
+        const rest = await collect({ [Symbol.asyncIterator]: () => stream });
+        expect(Buffer.concat([begun[index] as Buffer, rest]).equals(text)).toBe(true);
+      }
+    }
+  },
+);
+
+test.skipIf(!havePrograms("several programs", "zstd"))(
+  "several streams that programs decode at a time do not wait for each other's threads",
+  async () => {
+    const content = Buffer.concat(Array.from({ length: 4 }, () => randomBytes(1 << 20)));
+    const packed = await packedWith(27, content);
+    const unpacked = await Promise.all([1, 2, 3, 4, 5].map(() => collect(decompress(pieces(packed, 65_536)))));
+    expect(unpacked.every((one) => one.equals(content))).toBe(true);
+  },
+);
+
 test.skipIf(!havePrograms("zstd with a large window in a later frame", "zstd"))(
   "I136: a large window in a later frame of a zstd stream takes none of the worker's memory either",
   async () => {
