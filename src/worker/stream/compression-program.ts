@@ -107,8 +107,8 @@ function largePipe(): [read: Fd, write: Fd] {
 }
 
 /**
- * The number of programs that run. The engine has few threads for reading and writing, and a pipe that blocks holds one:
- * only the first program may, since several could hold all of them and wait for each other.
+ * The number of programs that run. The engine has few threads for reading and writing, and a pipe that blocks holds
+ * one: only the first program may, since several could hold all of them and wait for each other.
  */
 let running = 0;
 
