@@ -22,6 +22,7 @@ const RUNS: Readonly<Record<string, readonly string[]>> = {
   "machinectl list-images": ["list-images", "list-images --all --columns=all"],
   "machinectl events": ["events --no-follow --since=@0"],
   "machinectl doctor": ["doctor", "doctor deb1"],
+  "machinectl exec": ["exec --detach deb1 true"],
   "machinectl logs": ["logs deb1 -n 5", "logs .host -n 5"],
   "machinectl image-status": ["image-status", "image-status deb1"],
   "machinectl show-image": ["show-image", "show-image deb1"],
@@ -108,7 +109,7 @@ describe.skipIf(isStock)(isStock ? "lists (left out: a feature of machined)" : "
         for (const line of lines) {
           for (const [version, schema] of [first, second].entries()) {
             // The exit status of doctor is 1 if it finds a problem.
-            const call = `${client} ${line} --json=short --json-version=${version + 1} -q`;
+            const call = `${client} --json=short --json-version=${version + 1} -q ${line}`;
             const text = await bed.run(`${call} || [ $? = 1 ]`);
             const documents = text.split("\n").map((one) => JSON.parse(one));
             expect([line, documents.flatMap((one) => schemaErrors(schema, one))]).toEqual([line, []]);
