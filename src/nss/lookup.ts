@@ -87,7 +87,8 @@ async function lookUp(database: Database, key: string): Promise<string[] | null>
     if (answer === "NO\n") return [];
     if (database.found.test(answer)) return database.format(answer.trimEnd().split("\n"), key);
     const [, errno] = /^ER (\d{1,4})\n$/.exec(answer) ?? [];
-    if (errno === undefined) throw new Error(answer === "" ? "it gave no answer" : "its answer is invalid");
+    if (errno === undefined)
+      throw new Error(answer === "" ? "the connection was closed without an answer" : "the answer is not valid");
     printError(`nss-mymachines: Failed to look up '${key}': ${errnoText(Number(errno))}\n`);
   } catch (error) {
     const reason = errnoNameOf(error) === null ? (error as Error).message : errnoText(errnoNameOf(error) as string);

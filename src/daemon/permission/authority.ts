@@ -6,7 +6,8 @@
 // checks and those that rules alone decide; further checks wait. Each check ends with polkit's reply, at its deadline,
 // or when the caller disconnects; in the last two cases it is cancelled at polkit. If polkit does not end a cancelled
 // check in time either, the connection is closed, which ends all checks.
-import { errnoNameOf, MachinedError } from "../../base/error.ts";
+import { lacksResources } from "../../base/absence.ts";
+import { MachinedError } from "../../base/error.ts";
 import { FairPlaces, type Place } from "../../base/fair-places.ts";
 import { Variant } from "../../base/variant.ts";
 import { type BusClient, connectBus } from "../../ipc/bus/client.ts";
@@ -208,14 +209,12 @@ function denied(cause?: unknown): MachinedError {
   return new MachinedError("AccessDenied", "Access denied", cause === undefined ? {} : { cause });
 }
 
-/** What this daemon may lack for a question; the caller may have the permission. */
-const SHORTAGES = ["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS"];
-
 /**
- * Returns AccessDenied for a question that cannot be asked; the error itself where the daemon is short of something.
+ * Returns AccessDenied for a question that cannot be asked; the error itself where the daemon is short of descriptors
+ * or memory: the caller may have the permission.
  */
 function unlessShort(error: unknown): unknown {
-  return SHORTAGES.includes(errnoNameOf(error) ?? "") ? error : denied(error);
+  return lacksResources(error) ? error : denied(error);
 }
 
 /** Whether an error reply means refusal: polkit is absent, failed, or cancelled the check. */

@@ -12,6 +12,8 @@ import { componentsOf } from "../untar/place.ts";
 import type { Untar, UntarOptions } from "../untar/untar.ts";
 import { isOverlayAttribute, type Mark, markOf, namesOfMark, setMark, YES } from "./marks.ts";
 
+const status = new RawStatus();
+
 const WHITEOUT = ".wh.";
 const OPAQUE = ".wh..wh..opq";
 /** Names that begin with this are metadata of AUFS, whose layers have them in old images. */
@@ -236,7 +238,7 @@ function hasOnlyWhiteouts(directory: Fd): boolean {
 }
 
 function isOrHasOnlyWhiteouts(parent: Fd, { name }: RawEntry): boolean {
-  const { kind, deviceNumber } = new RawStatus().readEntry(parent, name);
+  const { kind, deviceNumber } = status.readEntry(parent, name);
   if (kind === "character") return deviceNumber === 0;
   if (kind !== "directory") return false;
   using directory = openDirectory(parent, name);

@@ -33,13 +33,13 @@ async function lookUp(...args: string[]): Promise<string> {
 const FAILED = "1 nss-mymachines: Failed to ask systemd-machined:";
 
 test.each([
-  ["", "passwd", "it gave no answer"],
-  ["", "hosts", "it gave no answer"],
-  ["OK 2\n4 0a00", "hosts", "its answer is invalid"],
-  ["OK 2\n4 0a000002\nPW a 1 2 b\n", "hosts", "its answer is invalid"],
-  ["PW vu-m-0:x 1 2 User\n", "passwd", "its answer is invalid"],
-  ["GR\n", "group", "its answer is invalid"],
-  ["ER none\n", "group", "its answer is invalid"],
+  ["", "passwd", "the connection was closed without an answer"],
+  ["", "hosts", "the connection was closed without an answer"],
+  ["OK 2\n4 0a00", "hosts", "the answer is not valid"],
+  ["OK 2\n4 0a000002\nPW a 1 2 b\n", "hosts", "the answer is not valid"],
+  ["PW vu-m-0:x 1 2 User\n", "passwd", "the answer is not valid"],
+  ["GR\n", "group", "the answer is not valid"],
+  ["ER none\n", "group", "the answer is not valid"],
 ])("the answer %p about %s is an error", async (given, database, reason) => {
   answer = given;
   expect(await lookUp(database, "m")).toBe(`${FAILED} ${reason}\n`);
