@@ -1,11 +1,13 @@
 // Counts the results of all groups of a test run.
 
-/** A test file in which tests have failed, and how to run it again, alone. */
+/** A test file, or a folder of them, in which something has failed, and how to run it again, alone. */
 interface Repeatable {
   /** The names of the tests that failed, as they were recorded. */
   readonly failed: readonly string[];
   /** The names of those that passed. */
   readonly passed: readonly string[];
+  /** The names of the failures that are no tests: a second attempt that passes is without them. */
+  readonly around?: readonly string[];
   /** Runs the file; returns the names of the tests that passed, null where one failed or the file did not run. */
   readonly again: () => Promise<readonly string[] | null>;
 }
@@ -46,11 +48,11 @@ export class Count {
     const files = this.#repeatable;
     this.#repeatable = [];
     if (files.length > MOST_REPEATED) return;
-    for (const { failed, passed, again } of files) {
+    for (const { failed, passed, around = [], again } of files) {
       const now = await again();
       const wanted = [...failed.filter((name) => !name.endsWith(HOOK)), ...passed];
       if (now === null || now.length === 0 || !wanted.every((name) => now.includes(name))) continue;
-      for (const name of failed) {
+      for (const name of [...failed, ...around]) {
         this.failed.splice(this.failed.indexOf(name), 1);
         this.unsteady.push(name);
       }

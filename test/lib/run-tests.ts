@@ -99,6 +99,8 @@ const TEST_TIMEOUT = `--timeout=${GUARD_MS}`;
 
 /** The number of slowest files that are printed. */
 const SLOWEST = 12;
+/** The tests of a folder that took longer are not all run again for one error. */
+const REPEATED_SECONDS = 180;
 
 /** The results of one run of `bun test`. */
 interface FileResults {
@@ -147,22 +149,38 @@ export async function runFolder(count: Count, folder: string, options: RunOption
   const slowest = durations.slice(0, SLOWEST);
   const times = slowest.map(({ file, seconds }) => `${relative(folder, file)} ${seconds.toFixed(1)} s`);
   if (slowest.length > 1) console.log(`slowest of ${title}: ${times.join(", ")}`);
+  const named = files.map((path): NamedFile => ({ path, name: `${title}/${relative(folder, path)}` }));
+  const ofAll = named.map((file) => ({ file, results: resultsOf(file, cases) }));
+  const seconds = durations.reduce((sum, one) => sum + one.seconds, 0);
+  // Such an error is that of any file that ran before, and keeps others from running.
+  const isWhole = errors > 0 && seconds < REPEATED_SECONDS;
+  const wholeAgain = (error: string) => {
+    const failed = (isMissing: boolean) =>
+      ofAll.flatMap(({ results }) => (results.isMissing === isMissing ? results.failed : []));
+    return {
+      passed: ofAll.flatMap(({ results }) => results.passed),
+      failed: failed(false),
+      around: [...failed(true), error],
+      again: () => runAgain(count, title, named, options),
+    };
+  };
   let hasFailure = false;
-  for (const path of files) {
-    const file: NamedFile = { path, name: `${title}/${relative(folder, path)}` };
-    const results = resultsOf(file, cases);
+  for (const { file, results } of ofAll) {
     for (const name of results.passed) count.note(name, true);
     for (const name of results.failed) count.note(name, false);
     count.leftOut.push(...results.leftOut);
-    if (results.failed.length > 0 && !results.isMissing) {
+    if (results.failed.length > 0 && !results.isMissing && !isWhole) {
       const { passed, failed } = results;
-      count.canRepeat({ passed, failed, again: () => runAgain(count, file, options) });
+      count.canRepeat({ passed, failed, again: () => runAgain(count, file.name, [file], options) });
     }
     hasFailure ||= results.failed.length > 0;
   }
   // Neither is in the report of the tests, and no second attempt of a file undoes it.
-  if (errors > 0) count.note(`${title}: ${errors} ${errors === 1 ? "error" : "errors"} outside of tests`, false);
-  else if (code !== 0 && (code !== FAILED || !hasFailure)) {
+  if (errors > 0) {
+    const error = `${title}: ${errors} ${errors === 1 ? "error" : "errors"} outside of tests`;
+    count.note(error, false);
+    if (isWhole) count.canRepeat(wholeAgain(error));
+  } else if (code !== 0 && (code !== FAILED || !hasFailure)) {
     count.note(`${title}: bun test ended with ${code}`, false);
   }
 }
@@ -194,13 +212,22 @@ function resultsOf({ path, name: file }: NamedFile, cases: FileResults["cases"])
   return { passed: named("passed"), failed, leftOut: named("skipped"), isMissing };
 }
 
-async function runAgain(count: Count, file: NamedFile, options: RunOptions): Promise<readonly string[] | null> {
-  printHeading(`${file.name} again`);
-  const { code, cases, leftOut } = await runFiles([file.path], options);
-  const results = resultsOf(file, cases);
-  if (code !== 0 || results.failed.length > 0) return null;
-  count.leftOut.push(...leftOut, ...results.leftOut);
-  return results.passed;
+/** Runs files again, in one process; returns the names of the tests that passed, null where anything failed. */
+async function runAgain(
+  count: Count,
+  name: string,
+  files: readonly NamedFile[],
+  options: RunOptions,
+): Promise<readonly string[] | null> {
+  printHeading(`${name} again`);
+  const { code, cases, leftOut, errors } = await runFiles(
+    files.map(({ path }) => path),
+    options,
+  );
+  const results = files.map((file) => resultsOf(file, cases));
+  if (code !== 0 || errors > 0 || results.some(({ failed }) => failed.length > 0)) return null;
+  count.leftOut.push(...leftOut, ...results.flatMap((one) => one.leftOut));
+  return results.flatMap(({ passed }) => passed);
 }
 
 function testFiles(folder: string): string[] {

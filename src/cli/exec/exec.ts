@@ -50,6 +50,17 @@ async function loadEntry() {
   return { becomeCommand, program };
 }
 
+type Entry = ReturnType<typeof loadEntry>;
+
+/** Waits for what is being loaded, and closes the program's file where no command has taken it. Never rejects. */
+async function discard(entry: Entry | null): Promise<void> {
+  try {
+    (await (await entry)?.program)?.[Symbol.dispose]();
+  } catch {
+    // It was thrown where it was awaited; the error of a machine that was not entered comes first.
+  }
+}
+
 /** Runs the request by a child process, and prints an object about the command that is left running. */
 async function enterDetached(session: Session, request: EnterRequest, mode: JsonMode): Promise<number> {
   const [{ printDetached }, { startCommand }, { copyStandard, openPath }] = await Promise.all([
@@ -73,7 +84,7 @@ async function enter(
   session: Session,
   target: ExecTarget,
   { user, command }: ExecOrder,
-  entry: ReturnType<typeof loadEntry>,
+  entry: Entry,
 ): Promise<number> {
   const { settings } = session;
   using leader = await holdLeader(session, target);
@@ -119,25 +130,25 @@ export async function sshAddressOf(session: Session, name: string): Promise<SshA
  */
 export async function runOne(session: Session, order: ExecOrder): Promise<number> {
   const { machine, command } = order;
+  let entry: Entry | null = null;
+  const load = () => {
+    entry ??= loadEntry();
+    // Its errors are thrown where it is awaited; an error of the machine itself comes first.
+    entry.catch(() => {});
+    return entry;
+  };
   try {
     if (session.settings.transport.kind === "remote") {
       return await (await import("./ssh.ts")).execOnHost(session, order);
     }
     const isEntered = session.ports.euid === 0 && !session.settings.throughService;
-    let entry: ReturnType<typeof loadEntry> | null = null;
-    const load = () => {
-      if (!isEntered) return;
-      entry = loadEntry();
-      // Its errors are thrown where it is awaited; an error of the machine itself comes first.
-      entry.catch(() => {});
-    };
-    const target = await execTarget(session, machine, load);
+    const target = await execTarget(session, machine, isEntered ? load : () => {});
     if (target.class === "vm") {
       const address = await sshAddressOf(session, machine);
       return await (await import("./ssh.ts")).execInVirtualMachine(session, order, address);
     }
     if (!isEntered) return await (await import("./service.ts")).execThroughService(session, order);
-    return await enter(session, target, order, entry ?? loadEntry());
+    return await enter(session, target, order, load());
   } catch (error) {
     if (error instanceof Failure || (errnoNameOf(error) === null && !isBusFailure(error))) throw error;
     if (error instanceof MachineEnded) throw new Failure(error.message, { cause: error });
@@ -145,6 +156,8 @@ export async function runOne(session: Session, order: ExecOrder): Promise<number
     // An ErrnoError of this project has a message that says more than the text of its errno.
     if (error instanceof ErrnoError) throw new Failure(`${attempt}: ${error.message}`, { cause: error });
     throw failed(attempt, error);
+  } finally {
+    await discard(entry);
   }
 }
 

@@ -1,6 +1,7 @@
 // Numbers of processes that the manager in a machine reports: on this host, other processes have them.
 import { expect, test } from "bun:test";
 import { runMachinectl } from "../../../../src/cli/program/machinectl.ts";
+import { descriptorsTo, LEAK_ROUNDS } from "../../../lib/descriptors.ts";
 import { ALPHA } from "../fake-machines.ts";
 import { FakeProcess, WORLDS, type World } from "../fake-world.ts";
 
@@ -31,4 +32,12 @@ test("wait looks at no process of this host for a machine of the manager in a ma
     "--for=booted works for machines of this host only: use --for=running, address or ssh with -M\n",
     1,
   ]);
+});
+
+test("exec that fails before it enters has closed what it began to load", async () => {
+  for (let round = 0; round < LEAK_ROUNDS; round++) {
+    const { status } = await run("exec", "alpha", "true");
+    expect(status).toBe(125);
+  }
+  expect(descriptorsTo("/memfd:machined-enter (deleted)")).toBe(0);
 });

@@ -6,6 +6,8 @@ import { join } from "node:path";
 import { ServerHandshake } from "../../../../src/ipc/bus/handshake.ts";
 import { connectPlainBus } from "../../../../src/ipc/plain/client.ts";
 import { type Fd, openPath } from "../../../../src/kernel/file/fd.ts";
+// Sockets are closed in the background: what that needs must not be loaded when the next file of tests is.
+import "../../../../src/kernel/socket/close-in-child.ts";
 import { Acceptor } from "../../../../src/kernel/socket/acceptor.ts";
 import { SocketStream } from "../../../../src/kernel/socket/stream.ts";
 import { listenUnix } from "../../../../src/kernel/socket/unix.ts";
