@@ -12,7 +12,7 @@ import { SocketStream } from "../../src/kernel/socket/stream.ts";
 import { connectUnix } from "../../src/kernel/socket/unix.ts";
 import { O_NONBLOCK } from "../../src/kernel/syscall/constants.ts";
 import { errorOf, isRoot, manager, needsRoot, object, register, TestDaemon } from "../lib/daemon.ts";
-import { expectNothingLeft, openDescriptors } from "../lib/descriptors.ts";
+import { expectNothingLeft, LEAK_ROUNDS, openDescriptors } from "../lib/descriptors.ts";
 import { hasBusDaemon, TestBus } from "../lib/private-bus.ts";
 import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 import { deadFileSystem, PlayedGuest, TestMachine } from "./open-support.ts";
@@ -330,6 +330,35 @@ describe.skipIf(!canRun)(`terminals and shells in machines${needsRoot}`, () => {
     expect(connections).toBe(6);
     await manager(bus, "UnregisterMachine", "s", "restarted");
     server.close();
+  });
+
+  test("callers that wait for the bus of a machine that is unregistered get an error, and leave no descriptor open", async () => {
+    const path = join(daemon.runtime, "full-bus");
+    const script = `import socket, sys, time
+def made(): return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+server, waiting = made(), []
+server.bind(sys.argv[1])
+server.listen(0)
+try:
+    while True:
+        client = made()
+        client.setblocking(False)
+        client.connect(sys.argv[1])
+        waiting.append(client)
+except BlockingIOError:
+    print("full", flush=True)
+time.sleep(1000)`;
+    const listener = Bun.spawn(["python3", "-c", script, path], { stdio: ["ignore", "pipe", "inherit"] });
+    using ended = new DisposableStack();
+    ended.defer(() => listener.kill("SIGKILL"));
+    await listener.stdout.getReader().read();
+    await using machine = await TestMachine.start(["--mount"], { socket: path });
+    const before = openDescriptors(daemon.pid);
+    await register(bus, "waiting", machine.pid);
+    const logins = Array.from({ length: LEAK_ROUNDS }, () => errorOf(manager(bus, "OpenMachineLogin", "s", "waiting")));
+    await manager(bus, "UnregisterMachine", "s", "waiting");
+    for (const error of await Promise.all(logins)) expect(error).toContain("No such process");
+    expectNothingLeft(before, daemon.pid);
   });
 
   test(

@@ -78,9 +78,12 @@ export class PidRef implements Disposable {
     return new PidRef(this.pid, this.pidfd?.duplicate() ?? null);
   }
 
-  /** Returns whether the process has not exited yet. */
+  /**
+   * Returns whether the process has not exited yet. False after this reference was disposed of: work that waited for
+   * something else may still have it, and its number may be another process's by then.
+   */
   isAlive(): boolean {
-    if (this.pidfd !== null) return !isReadable(this.pidfd);
+    if (this.pidfd !== null) return this.pidfd.isOpen && !isReadable(this.pidfd);
     try {
       return processStartTicks(this.pid) === this.#startTicks && !isZombie(this.pid);
     } catch (error) {
@@ -131,13 +134,18 @@ export class PidRef implements Disposable {
   }
 
   /**
-   * Runs `read`, which reads something by PID, and returns its result. Throws `ESRCH` where the process has ended by
-   * then, because the result might be about a later process of the same PID.
+   * Runs `read`, which reads or opens something by PID, and returns its result. Throws `ESRCH` where the process has
+   * ended by then, because the result might be about a later process of the same PID: what was opened is closed.
    */
   verified<T>(read: () => T): T {
     const result = read();
-    this.requireAlive();
-    return result;
+    try {
+      this.requireAlive();
+      return result;
+    } catch (error) {
+      if (isDisposable(result)) result[Symbol.dispose]();
+      throw error;
+    }
   }
 
   /** Throws `ESRCH` where the process has ended. */
@@ -202,6 +210,10 @@ class ExitWatch implements Watch {
   [Symbol.dispose](): void {
     this.stop();
   }
+}
+
+function isDisposable(value: unknown): value is Disposable {
+  return typeof value === "object" && value !== null && Symbol.dispose in value;
 }
 
 /** Returns the inode number of a pidfd; null on kernels without pidfs, where it does not identify the process. */

@@ -58,6 +58,33 @@ test("the first watch of an exit needs no descriptor; watches end with their ref
   expect(watchCount()).toBe(watchesBefore);
 });
 
+test("what is opened of a process that ends meanwhile is closed", async () => {
+  const child = sleeper();
+  using ref = PidRef.of(child.pid);
+  let opened = openPath("/", "path");
+  opened.close();
+  const open = () => {
+    opened = openPath(`/proc/${child.pid}/root`, "path");
+    ref.kill(9);
+    ref.waitExit(GUARD_MS);
+    return opened;
+  };
+  expect(() => ref.verified(open)).toThrow("No such process");
+  expect(opened.isOpen).toBe(false);
+  await child.exited;
+});
+
+test("a reference that was disposed of says nothing about its process: it counts as ended", async () => {
+  const child = sleeper();
+  const ref = PidRef.of(child.pid);
+  ref[Symbol.dispose]();
+  const opened = openPath("/", "path");
+  expect(() => ref.verified(() => opened)).toThrow("No such process");
+  expect(opened.isOpen).toBe(false);
+  child.kill(9);
+  await child.exited;
+});
+
 test("references to the same process are equal, those to different processes are not", async () => {
   const [first, second] = [sleeper(), sleeper()];
   using ref = PidRef.of(first.pid);
