@@ -2,7 +2,7 @@
 import { unlessNoProcess } from "../base/absence.ts";
 import { upToUnit } from "../kernel/cgroup/cgroup.ts";
 import { type CgroupMounts, cgroupMounts } from "../kernel/cgroup/mount.ts";
-import { CgroupMeter, type CgroupUsage, readAgain } from "../kernel/cgroup/usage.ts";
+import { CgroupMeter, type CgroupUsage, readAgain, UNKNOWN_USAGE } from "../kernel/cgroup/usage.ts";
 import { type Fd, openPath } from "../kernel/file/fd.ts";
 import { sameNamespace } from "../kernel/process/namespace.ts";
 
@@ -12,6 +12,9 @@ export interface Usage extends CgroupUsage {
   readonly receivedBytes: number | null;
   readonly sentBytes: number | null;
 }
+
+/** The usage of a machine that cannot be measured yet. */
+export const NOT_MEASURED: Usage = { ...UNKNOWN_USAGE, receivedBytes: null, sentBytes: null };
 
 const LOOPBACK = "lo";
 

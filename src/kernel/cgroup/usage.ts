@@ -100,7 +100,8 @@ const LEGACY: readonly Source[] = [
   },
 ];
 
-const NOTHING: CgroupUsage = {
+/** The usage of a group of which nothing is known. */
+export const UNKNOWN_USAGE: CgroupUsage = {
   cpuUsec: null,
   memoryBytes: null,
   memoryLimitBytes: null,
@@ -203,7 +204,7 @@ export class CgroupMeter implements Disposable {
 
   /** Returns the present usage of the group. */
   read(): CgroupUsage {
-    const usage: Record<string, number | null> = { ...NOTHING };
+    const usage: Record<string, number | null> = { ...UNKNOWN_USAGE };
     for (const { file, parsers } of this.#files) {
       const text = readAgain(file);
       if (text === null) continue;

@@ -10,21 +10,15 @@ import type { Log } from "../../registry/ports.ts";
  */
 type SetWatches = (machine: Machine, isNew: boolean) => readonly Disposable[];
 
-interface Waiting {
-  readonly isNew: boolean;
-  tries: number;
-}
-
 const DELAY_MS = 100;
 const PER_TURN = 16;
-/** How often the control group of a machine is searched whose scope is being started. */
-const TRIES = 50;
 
 export class MachineWatches {
   readonly #set: SetWatches;
   readonly #log: Log;
   readonly #limit: number;
-  readonly #waiting = new Map<Machine, Waiting>();
+  /** Whether each of them was registered with this daemon. */
+  readonly #waiting = new Map<Machine, boolean>();
   readonly #watched = new Map<Machine, readonly Disposable[]>();
   #timer: ReturnType<typeof setTimeout> | null = null;
   #hasWarned = false;
@@ -36,7 +30,7 @@ export class MachineWatches {
   }
 
   add(machine: Machine, isNew: boolean): void {
-    this.#waiting.set(machine, { isNew, tries: TRIES });
+    this.#waiting.set(machine, isNew);
     this.#plan(DELAY_MS);
   }
 
@@ -65,14 +59,15 @@ export class MachineWatches {
   #work(): void {
     let count = 0;
     let isLate = false;
-    for (const [machine, waiting] of [...this.#waiting]) {
+    for (const [machine, isNew] of [...this.#waiting]) {
       if (count === PER_TURN) break;
-      if (machine.place?.cgroup === "" && waiting.tries-- > 0) {
+      // On a busy host, hundreds of scopes may wait for their start for longer than any fixed time.
+      if (machine.awaitsScope) {
         isLate = true;
         continue;
       }
       this.#waiting.delete(machine);
-      this.#watch(machine, waiting.isNew);
+      this.#watch(machine, isNew);
       count++;
     }
     if (this.#waiting.size > 0) this.#plan(isLate && count < PER_TURN ? DELAY_MS : 0);

@@ -8,7 +8,7 @@ import { unlessSyscallError } from "../../kernel/syscall/sys.ts";
 import { monotonicUsec, realtimeUsec } from "../../kernel/syscall/time.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import type { Registry } from "../../registry/machine/registry.ts";
-import { Meter, type Usage } from "../../stats/meter.ts";
+import { Meter, NOT_MEASURED, type Usage } from "../../stats/meter.ts";
 
 /** One machine at one moment. */
 export interface MachineUsage {
@@ -146,6 +146,8 @@ export class Sampler implements Disposable {
     if (held !== undefined) return held.read();
     // The machine was removed between two slices, and its files would never be closed.
     if (!machine.started) return null;
+    // The group that its leader leaves when the scope has been started has the counters of other processes.
+    if (machine.awaitsScope) return NOT_MEASURED;
     // Read once: the hierarchies are mounted when the host boots.
     this.#mounts ??= cgroupMounts();
     const meter = open(machine, this.#mounts);

@@ -73,6 +73,11 @@ export class Machine {
     return this.job === null ? "running" : "opening";
   }
 
+  /** Whether its scope is still to be started: until then its leader is in a control group of other processes. */
+  get awaitsScope(): boolean {
+    return this.job !== null && this.place?.cgroup === "";
+  }
+
   get isHost(): boolean {
     return this.facts.class === "host";
   }

@@ -3,24 +3,27 @@ import { readdirSync, readlinkSync } from "node:fs";
 import { unlessNoFile } from "../../../src/base/absence.ts";
 import { attachProcess, createCgroup, killCgroup, removeCgroup } from "../../../src/kernel/cgroup/cgroup.ts";
 import { cgroupMounts, cgroupRoot } from "../../../src/kernel/cgroup/mount.ts";
+import { PidRef } from "../../../src/kernel/process/pidref.ts";
 import { Sampler } from "../../../src/machined/stats/sampler.ts";
-import type { Machine } from "../../../src/registry/machine/machine.ts";
+import { NO_DESCRIPTION } from "../../../src/registry/machine/description.ts";
+import { Machine, type MachineFacts } from "../../../src/registry/machine/machine.ts";
 import type { Registry } from "../../../src/registry/machine/registry.ts";
-import { Meter } from "../../../src/stats/meter.ts";
+import { Meter, NOT_MEASURED } from "../../../src/stats/meter.ts";
 import { leaveOut } from "../../lib/programs.ts";
 import { isRoot, rootTest } from "../support.ts";
 
 const GROUP = `/held-files-test-${process.pid}`;
+const SCOPE = "machine-x.scope";
 const hasFiles = isRoot && cgroupRoot().unified;
 if (isRoot && !hasFiles) leaveOut("the files of machines that stay open", "there is no control group of version 2");
 
-/** Returns the number of files of control groups that this process has open, in all hierarchies. */
-function openGroupFiles(): number {
+/** Returns the number of files of control groups, below one or of all, that this process has open. */
+function openGroupFiles(below = "/"): number {
   const mounts = [...cgroupMounts().values()];
   const targets = readdirSync("/proc/self/fd").map((name) =>
     unlessNoFile(() => readlinkSync(`/proc/self/fd/${name}`), ""),
   );
-  return targets.filter((target) => mounts.some((mount) => target.startsWith(`${mount}/`))).length;
+  return targets.filter((target) => mounts.some((mount) => target.startsWith(`${mount}${below}`))).length;
 }
 
 const leader = hasFiles ? Bun.spawn(["sleep", "100000"], { stdio: ["ignore", "ignore", "ignore"] }) : null;
@@ -61,4 +64,33 @@ if (hasFiles) {
     sampler[Symbol.dispose]();
     expect(openGroupFiles()).toBe(0);
   });
+
+  rootTest(
+    "a machine is not measured in the group that its leader leaves when its scope has been started",
+    async () => {
+      const facts = {
+        name: "x",
+        id: null,
+        class: "container",
+        uid: 0,
+        leader: PidRef.of(leader?.pid ?? 0),
+        supervisor: null,
+      };
+      const machine = new Machine({ ...NO_DESCRIPTION, ...facts } as MachineFacts);
+      machine.started = true;
+      machine.place = { unit: SCOPE, subgroup: "", cgroup: "" };
+      machine.job = "/org/freedesktop/systemd1/job/1";
+      using sampler = new Sampler({ registry });
+      expect(sampler.measure(machine)?.usage).toEqual(NOT_MEASURED);
+      const group = `${GROUP}/${SCOPE}`;
+      createCgroup(group);
+      attachProcess(group, leader?.pid ?? 0);
+      machine.job = null;
+      machine.place = { ...machine.place, cgroup: group };
+      expect(sampler.measure(machine)?.usage.cpuUsec).toBeNumber();
+      expect(openGroupFiles(`${group}/`)).toBe(openGroupFiles());
+      expect(openGroupFiles()).toBeGreaterThan(0);
+      machine.release();
+    },
+  );
 }
