@@ -7,6 +7,7 @@ import { callerOnSocket } from "../../ipc/caller.ts";
 import type { Peers } from "../../ipc/peers.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { Acceptor } from "../../kernel/socket/acceptor.ts";
+import type { LocalAddress } from "../../kernel/socket/netlink.ts";
 import { SocketStream, type StreamHandlers } from "../../kernel/socket/stream.ts";
 import { refuseDescriptors } from "../../kernel/socket/unix.ts";
 import { AF_INET } from "../../kernel/syscall/constants.ts";
@@ -16,6 +17,8 @@ import { findRecord, recordName } from "./userdb.ts";
 
 const LINE_LIMIT_BYTES = 256;
 const PATIENCE_MS = 5_000;
+/** How many addresses the C library's module takes (ADDRESSES_MAX): for it, a longer answer is none. */
+const ADDRESSES_LIMIT = 64;
 const NOBODY = 65534;
 
 type Answer = (daemon: Daemon, value: string) => string;
@@ -121,10 +124,19 @@ export class NameSocket {
 function hostLines(daemon: Daemon, name: string): string {
   const found = addressesForName(daemon, name);
   if (found === null) return "NO\n";
-  const lines = found.addresses.map(({ family, bytes }) => {
+  const lines = someOf(found.addresses).map(({ family, bytes }) => {
     return `${family === AF_INET ? 4 : 6} ${Buffer.from(bytes).toString("hex")}\n`;
   });
   return `OK ${found.ifindex ?? 0}\n${lines.join("")}`;
+}
+
+/** Returns the first addresses of each family; each has room for half of those that are told, if it has as many. */
+function someOf(addresses: readonly LocalAddress[]): readonly LocalAddress[] {
+  if (addresses.length <= ADDRESSES_LIMIT) return addresses;
+  const older = addresses.filter(({ family }) => family === AF_INET);
+  const newer = addresses.filter(({ family }) => family !== AF_INET);
+  const ofNewer = Math.min(newer.length, Math.max(ADDRESSES_LIMIT - older.length, ADDRESSES_LIMIT / 2));
+  return [...older.slice(0, ADDRESSES_LIMIT - ofNewer), ...newer.slice(0, ofNewer)];
 }
 
 function idOf(text: string): number {
