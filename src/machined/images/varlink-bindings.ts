@@ -6,6 +6,7 @@ import { formatId } from "../../base/id128.ts";
 import { type Prepared, preparer } from "../../base/prepared.ts";
 import { UINT64_MAX } from "../../base/text/format.ts";
 import { plainInteger } from "../../base/text/json.ts";
+import { Turns } from "../../base/turns.ts";
 import { type BoundVarlink, bindVarlink, Reply } from "../../ipc/varlink/binding.ts";
 import type { Image } from "../../registry/image/image.ts";
 import { defineAction, perform } from "../action/action.ts";
@@ -123,6 +124,9 @@ const list = defineAction({
   run: (_daemon, { subject }, parameters) => describeImages(subject, parameters),
 });
 
+/** How long images are described before other callers have their turn. */
+const SLICE_MS = 4;
+
 async function describeImages(
   subject: Image | null,
   { images, facts, name, metadata: acquireMetadata, more }: ListParameters,
@@ -133,7 +137,12 @@ async function describeImages(
   if (all.length === 0) throw noSuchImage();
   if (acquireMetadata === "no") return { [Reply.many]: facts(all) };
   const replies: Description[] = [];
-  for (const image of all) replies.push(await describeImage(images, image, acquireMetadata));
+  const turns = new Turns(SLICE_MS);
+  for (const image of all) {
+    replies.push(await describeImage(images, image, acquireMetadata));
+    // Trees are read without waiting for anything.
+    if (turns.isOver) await turns.pass();
+  }
   return { [Reply.many]: replies };
 }
 

@@ -60,11 +60,11 @@ export class MetricsPage {
     return metricsText(machines, this.#daemonSource(sample, machines), format);
   }
 
-  #targets({ query }: HttpRequest): HttpAnswer {
+  async #targets({ query }: HttpRequest): Promise<HttpAnswer> {
     const port = portOf(query.get("port"));
     if (port === null) return plainAnswer(400, "port is not between 1 and 65535");
     const { daemon } = this.#sources;
-    const body = Buffer.from(`${JSON.stringify(discoveredTargets(daemon, port))}\n`);
+    const body = Buffer.from(`${JSON.stringify(await discoveredTargets(daemon, port))}\n`);
     return { status: 200, type: "application/json", body };
   }
 
