@@ -4,8 +4,8 @@ import { cgroupExists, cgroupOfProcess, createCgroup, removeCgroup } from "../..
 import { PidRef } from "../../src/kernel/process/pidref.ts";
 import { MACHINE_SLICE, OwnCgroups } from "../../src/machined/machines/own-cgroups.ts";
 import type { Log, ScopeRequest } from "../../src/registry/ports.ts";
-import { isRoot, manager, needsRoot, register, TestDaemon } from "../lib/daemon.ts";
-import { waitFor } from "../lib/wait-for.ts";
+import { errorOf, isRoot, manager, needsRoot, register, TestDaemon } from "../lib/daemon.ts";
+import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 
 const log = { debug: () => {} } as unknown as Log;
 const UNIT = `machine-own-cgroups-${process.pid}.scope`;
@@ -102,5 +102,24 @@ test.skipIf(!isRoot)(
     expect(cgroupExists(`${stays}/prepared`)).toBe(true);
     await manager(bus, "TerminateMachine", "s", "stays");
     await waitFor(() => expect(cgroupExists(daemon.slice)).toBe(false), "the end of the slice");
+  },
+);
+
+test.skipIf(!isRoot)(
+  `the processes of an unregistered machine do not become those of the next one of its name${needsRoot}`,
+  async () => {
+    await using daemon = await TestDaemon.start();
+    const bus = await daemon.bus();
+    const [first, second] = [await daemon.leader(), await daemon.leader()];
+    await register(bus, "web", first, { create: true });
+    await manager(bus, "UnregisterMachine", "s", "web");
+    const refusal =
+      "org.freedesktop.systemd1.UnitExists: Unit machine-web.scope was already loaded or has a fragment file.";
+    expect(await errorOf(register(bus, "web", second, { create: true }))).toBe(refusal);
+    using leader = PidRef.of(first);
+    leader.kill(9);
+    leader.waitExit(GUARD_MS);
+    await register(bus, "web", second, { create: true });
+    expect(cgroupOfProcess(second)).toContain("machine-web.scope");
   },
 );

@@ -7,6 +7,8 @@ import { readdirSync } from "node:fs";
 import { unlessNoProcess } from "../../base/absence.ts";
 import { errnoNameOf } from "../../base/error.ts";
 import { unitOfCgroup } from "../../base/names.ts";
+import { SYSTEMD1_NAME } from "../../base/vocabulary/bus-peers.ts";
+import { BusError } from "../../ipc/bus/error.ts";
 import {
   attachProcess,
   cgroupExists,
@@ -19,6 +21,7 @@ import {
 } from "../../kernel/cgroup/cgroup.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
 import { processParent } from "../../kernel/process/process-file.ts";
+import { unlessErrno } from "../../kernel/syscall/sys.ts";
 import type { Log, ScopeRequest, ServiceManager, UnitPlace, UnitState } from "../../registry/ports.ts";
 
 /** The cgroup of the host's machines. */
@@ -52,7 +55,11 @@ export class OwnCgroups implements ServiceManager {
 
   async createScope({ unit, leader }: ScopeRequest): Promise<{ job: null }> {
     const path = this.#pathOf(unit);
-    // The name is free, so that an earlier stop of this unit has nothing left to kill: it must not kill the new
+    // Processes of a machine that was unregistered: they are not the new machine's, and must not end with it.
+    if (isPopulatedGroup(path)) {
+      throw new BusError(`${SYSTEMD1_NAME}.UnitExists`, `Unit ${unit} was already loaded or has a fragment file.`);
+    }
+    // No process is left in it, so that an earlier stop of this unit has nothing left to kill: it must not kill the new
     // processes.
     this.#stopping.get(unit)?.abandon();
     this.#stopping.delete(unit);
@@ -164,6 +171,11 @@ export class OwnCgroups implements ServiceManager {
     const path = this.#pathOf(unit);
     return cgroupExists(path) ? new CgroupMembers(path, this.#slice) : new Descendants(leader);
   }
+}
+
+/** Returns false where no hierarchy is mounted. */
+function isPopulatedGroup(path: string): boolean {
+  return unlessErrno(() => isCgroupPopulated(path), false, "ENOENT");
 }
 
 /** The processes of a scope; the caller disposes of them. */
