@@ -109,3 +109,33 @@ test.skipIf(!canMount)(
     expect(code).toBe(0);
   },
 );
+
+test.skipIf(!canMount)("I112: nested subvolumes are in an export, and in the image of a directory", async () => {
+  const { code, out } = await onBtrfs(`
+    make() { btrfs subvolume create root/$1 >/dev/null; echo $1 > root/$1/file; }
+    mkdir root; make source; make source/home; mkdir root/source/srv; make source/srv/deep; make source/srv/deep/er
+    $M systemd-export $R tar source - | tar tf - | grep file | sort
+    $M systemd-import-fs $R run root/source copy
+    find root/copy -name file | sort
+    echo changed > root/copy/srv/deep/er/file; cat root/source/srv/deep/er/file
+    btrfs subvolume list . | sed 's/.* //' | sort
+    $M systemd-import-fs $R --read-only run root/source locked
+    for place in . home srv/deep srv/deep/er; do btrfs property get root/locked/$place ro; done`);
+  const places = ["", "/home", "/srv/deep", "/srv/deep/er"];
+  expect(out.split("\n").filter((line) => line !== "")).toEqual([
+    ...["./file", "./home/file", "./srv/deep/er/file", "./srv/deep/file"],
+    ...["file", "home/file", "srv/deep/er/file", "srv/deep/file"].map((path) => `root/copy/${path}`),
+    "source/srv/deep/er",
+    ...["copy", "source"].flatMap((image) => places.map((place) => `root/${image}${place}`)),
+    ...places.map(() => "ro=true"),
+  ]);
+  expect(code).toBe(0);
+});
+
+test.skipIf(!canMount)("an OS tree in a nested subvolume stays where it is", async () => {
+  const { code, out } = await onBtrfs(`
+    mkdir root; btrfs subvolume create source >/dev/null; btrfs subvolume create source/only >/dev/null
+    mkdir source/only/etc; touch source/only/etc/os-release
+    $M systemd-import-fs $R run source image; find root/image -type f`);
+  expect([code, out]).toEqual([0, "root/image/only/etc/os-release\n"]);
+});

@@ -1,5 +1,5 @@
 // Snapshots of subvolumes with their nested subvolumes: the file system itself snapshots only one subvolume, with an
-// empty directory in place of each nested one. See btrfs-subvolume(8).
+// empty directory in place of each nested one. The read-only mark, too, is that of one subvolume alone. See btrfs-subvolume(8).
 import type { Fd } from "../file/fd.ts";
 import { isErrno } from "../syscall/sys.ts";
 import {
@@ -81,4 +81,16 @@ function replaceStub(inner: Fd, place: NamedPlace, options: SnapshotOptions): vo
   using top = openDirectory(directory, name);
   snapshotNested(inner, deeper, top, options);
   if (options.readOnly) setSubvolumeReadOnly(top, true);
+}
+
+/** Makes a subvolume read-only, and all that are nested in it. */
+export function lockSubvolumes(top: Fd): void {
+  for (const nested of nestedSubvolumes(top)) {
+    using chain = new DirectoryChain(top.duplicate(), status);
+    for (const name of nested.directory.split("/").filter((part) => part !== "")) chain.open(name);
+    using inner = openDirectory(chain.current, nested.name);
+    // Another file system may be mounted there.
+    if (isSubvolume(inner) && subvolumeInfo(inner).id === nested.id) lockSubvolumes(inner);
+  }
+  setSubvolumeReadOnly(top, true);
 }

@@ -3,6 +3,7 @@
 import { type Fd, openInRoot } from "../../kernel/file/fd.ts";
 import { changeMode, changeOwner } from "../../kernel/file/ownership.ts";
 import { check, trySys, unlessSyscallError } from "../../kernel/syscall/sys.ts";
+import { isSubvolume } from "../../kernel/tree/btrfs.ts";
 import { copyAttributes } from "../../kernel/tree/copy-attributes.ts";
 import { setTimesOf } from "../../kernel/tree/copy-file.ts";
 import { RawStatus } from "../../kernel/tree/raw-status.ts";
@@ -27,7 +28,8 @@ export function liftOsTree(tree: Fd): void {
   const [only, another] = readSomeEntries(listing);
   if (only === undefined || another !== undefined || only.kind !== "directory") return;
   using inner = openDirectory(tree, only.name);
-  if (!isOsTree(inner)) return;
+  // Files cannot be moved from one subvolume to another.
+  if (!isOsTree(inner) || isSubvolume(inner)) return;
   const status = new RawStatus().readFd(inner);
   // An entry of the same name may be among those that are moved.
   const aside = rawOf(temporaryName("tar"));

@@ -5,12 +5,13 @@ import { type Fd, statFd } from "../../kernel/file/fd.ts";
 import { changeMode } from "../../kernel/file/ownership.ts";
 import { setBlockReadOnly } from "../../kernel/mount/block-device.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
-import { isSubvolume, setSubvolumeReadOnly } from "../../kernel/tree/btrfs.ts";
+import { isSubvolume } from "../../kernel/tree/btrfs.ts";
+import { lockSubvolumes } from "../../kernel/tree/snapshot.ts";
 
 /** Marks a tree as read-only, as far as its file system supports that. */
 export function lockTree(tree: Fd): void {
   try {
-    if (isSubvolume(tree)) setSubvolumeReadOnly(tree, true);
+    if (isSubvolume(tree)) lockSubvolumes(tree);
     else changeFileFlags(tree, { set: FILE_FLAG.immutable });
   } catch (error) {
     // tmpfs and others have no such mark: the image is used without it.

@@ -10,9 +10,10 @@ import { lockWhole } from "../../kernel/file/lock.ts";
 import { changeMode } from "../../kernel/file/ownership.ts";
 import { EEXIST } from "../../kernel/syscall/constants.ts";
 import { check, isErrno } from "../../kernel/syscall/sys.ts";
-import { createSubvolume, isBtrfs, snapshotSubvolume } from "../../kernel/tree/btrfs.ts";
+import { createSubvolume, isBtrfs, nestedSubvolumes, snapshotSubvolume } from "../../kernel/tree/btrfs.ts";
 import { tryRenameNew } from "../../kernel/tree/link.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
+import { snapshotNested } from "../../kernel/tree/snapshot.ts";
 import { openDirectory } from "../../kernel/tree/tree.ts";
 import { abandonWithUs, requireWanted } from "../program/abandon.ts";
 import { log } from "../program/log.ts";
@@ -82,12 +83,24 @@ export class Stage implements Disposable {
     });
   }
 
-  /** Makes a snapshot of the subvolume `source`, which must be on the file system of `root`. */
+  /**
+   * Makes a writable snapshot of the subvolume `source` with those that are nested in it; it must be on the file system
+   * of `root`.
+   */
   static snapshot(root: Fd, label: StageLabel, source: Fd): Stage {
-    return Stage.made(root, label, (name) => {
+    // Listed first: the snapshot itself may be made inside of `source`.
+    const nested = nestedSubvolumes(source);
+    const stage = Stage.made(root, label, (name) => {
       snapshotSubvolume(source, root, name);
       return openDirectory(root, name);
     });
+    try {
+      snapshotNested(source, nested, stage.file, { leaveEmpty: new Set(), readOnly: false });
+      return stage;
+    } catch (error) {
+      stage[Symbol.dispose]();
+      throw error;
+    }
   }
 
   /** Calls `make` with new hidden names until an entry could be locked before a clean-up has removed it. */

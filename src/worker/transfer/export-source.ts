@@ -3,7 +3,8 @@ import { dirname, resolve } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
 import { type Fd, openPath } from "../../kernel/file/fd.ts";
 import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
-import { isSubvolume, setSubvolumeReadOnly } from "../../kernel/tree/btrfs.ts";
+import { isSubvolume } from "../../kernel/tree/btrfs.ts";
+import { lockSubvolumes } from "../../kernel/tree/snapshot.ts";
 import { isImageName } from "../../registry/image/image.ts";
 import { HeldImage } from "../../registry/image/lock.ts";
 import { Stage } from "../image/stage.ts";
@@ -73,7 +74,7 @@ function openHeld(path: string): HeldImage {
 }
 
 /**
- * Makes a read-only snapshot of a subvolume; returns null where that is not possible. `owner` removes it, and closes
+ * Makes a read-only snapshot of a subvolume with all that are nested in it; returns null where that is not possible. `owner` removes it, and closes
  * the directory that it is in.
  */
 function freeze(tree: Fd, path: string, owner: DisposableStack): Stage | null {
@@ -82,7 +83,7 @@ function freeze(tree: Fd, path: string, owner: DisposableStack): Stage | null {
     using made = new DisposableStack();
     const parent = made.use(openPath(dirname(path), "directory"));
     const stage = made.use(Stage.snapshot(parent, "export", tree));
-    setSubvolumeReadOnly(stage.file, true);
+    lockSubvolumes(stage.file);
     owner.use(made.move());
     return stage;
   } catch (error) {
