@@ -242,6 +242,21 @@ rootTest(
 );
 
 rootTest(
+  "a directory with the directory of images in it is imported, without the image that is being made",
+  async () => {
+    const source = scratch.root();
+    const root = join(source, "lib/machines");
+    mkdirSync(join(root, "other"), { recursive: true });
+    writeFileSync(join(source, "file"), "x");
+    const { code, log } = await runWorker("systemd-import-fs", ["run", `--image-root=${root}`, source, "copy"]);
+    expect([code, log]).toEqual([0, expect.stringContaining("Operation completed")]);
+    expect(entries(join(root, "copy"))).toEqual(["file", "lib"]);
+    const inner = readdirSync(join(root, "copy/lib/machines"));
+    expect(inner.filter((name) => !name.endsWith(".lck"))).toEqual(["other"]);
+  },
+);
+
+rootTest(
   "I113: an import of a directory can be ended by a signal during the copy",
   async () => {
     const root = scratch.root();

@@ -1,6 +1,7 @@
 // Copies a tree unchanged: kinds, owners, modes, times, extended attributes, hard links, holes, devices. Data is shared
-// with the original where the file system supports it. Stays on one mount: a mount point becomes an empty directory.
-// The source is untrusted and may change meanwhile: a file is opened only after its kind was checked.
+// with the original where the file system supports it. Stays on one mount: a mount point becomes an empty directory. A
+// copy that is inside of its original is left out. The source is untrusted and may change meanwhile: a file is opened
+// only after its kind was checked.
 
 import type { Fd } from "../file/fd.ts";
 import type { FileKind } from "../file/status.ts";
@@ -66,6 +67,8 @@ class TreeCopy implements Disposable {
   readonly #status = new RawStatus();
   readonly #target: Fd;
   readonly #mountId: bigint;
+  /** The identity of the copy, which may be inside of its original and is not copied into itself. */
+  readonly #targetIdentity: string;
   readonly #from: DirectoryChain;
   readonly #to: DirectoryChain;
   readonly #linked: LinkTable;
@@ -78,6 +81,7 @@ class TreeCopy implements Disposable {
     this.#target = target;
     this.#linked = new LinkTable(target);
     this.#names = new NameStack(target);
+    this.#targetIdentity = this.#status.readFd(target).identity;
     this.#mountId = this.#status.readFd(source).mountId;
     using owner = new DisposableStack();
     this.#from = owner.use(new DirectoryChain(source.duplicate(), new RawStatus()));
@@ -145,6 +149,7 @@ class TreeCopy implements Disposable {
     using owner = new DisposableStack();
     const inner = owner.use(openDirectory(this.#from.current, name));
     const { identity, mountId, mode } = this.#status.readFd(inner);
+    if (identity === this.#targetIdentity) return false;
     check(trySys("mkdirat", this.#to.current.number, rawAddress(name), 0o700), "mkdir");
     if (mountId !== this.#mountId || this.#options.leaveEmpty?.has(identity)) {
       this.#setOwner(name, mode);
