@@ -233,6 +233,7 @@ rootTest(
     child.kill("SIGKILL");
     await child.exited;
     mkdirSync(join(root, ".#tar0123456789abcdef"));
+    symlinkSync("/nowhere", join(root, ".#fs0123456789abcdef"));
     writeFileSync(join(root, ".#raw0123456789abcdef"), "x");
     mkdirSync(join(root, ".#machine.copy0123456789abcdef"));
     expect((await run(source, "second")).code).toBe(0);
@@ -272,6 +273,25 @@ rootTest(
   },
   GUARD_MS,
 );
+
+rootTest("--force replaces a link by the image, and leaves the tree or file that it led to", async () => {
+  const root = scratch.root();
+  const elsewhere = join(scratch.path, "elsewhere");
+  mkdirSync(root);
+  mkdirSync(elsewhere);
+  writeFileSync(join(elsewhere, "precious"), "");
+  writeFileSync(join(scratch.path, "elsewhere.raw"), "precious");
+  symlinkSync(elsewhere, join(root, "tree"));
+  symlinkSync(`${elsewhere}.raw`, join(root, "disk.raw"));
+  expect(await importing("tar", root, file("t.tar", TREE), "tree", "--force")).toMatchObject({ code: 0 });
+  expect(await importing("raw", root, file("d.raw", "a disk image"), "disk", "--force")).toMatchObject({ code: 0 });
+  expect([statSync(join(root, "tree")).ino, statSync(join(root, "disk.raw")).ino]).toEqual([
+    lstatSync(join(root, "tree")).ino,
+    lstatSync(join(root, "disk.raw")).ino,
+  ]);
+  expect(entries(root)).toEqual(["disk.raw", "tree"]);
+  expect([entries(elsewhere), readFileSync(`${elsewhere}.raw`, "utf8")]).toEqual([["precious"], "precious"]);
+});
 
 rootTest("I117: invalid options are errors, and options in the environment are used", async () => {
   const root = scratch.root();

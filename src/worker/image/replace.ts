@@ -51,12 +51,9 @@ export function replaceImage(root: Fd, from: string, to: string, locks: string |
   requireSameKind(statAt(root, from, "no-follow"), old, to);
   const path = join(pathOf(root), to);
   using _inUse = lockedForRemoval(locks, path, to);
-  if (old.kind !== "directory" && old.kind !== "regular") {
-    check(rename(root, from, to, 0), "rename", to);
-    return;
-  }
-  using file = openForReading(root, rawOf(to));
-  if (!lockWhole(file) || !isAt(file, path)) throw busy(to);
+  // Of a link, the link alone is replaced.
+  using file = old.kind === "symlink" ? null : openForReading(root, rawOf(to));
+  if (file !== null && (!lockWhole(file) || !isAt(file, path))) throw busy(to);
   if (old.kind === "directory" && mountsBelow(path).length > 0) throw busy(to);
   exchange(root, from, to, file);
   removeTree(root, rawOf(from));
@@ -83,10 +80,13 @@ function busy(name: string): ErrnoError {
   return new ErrnoError("EBUSY", `Image '${name}' is in use.`);
 }
 
-/** Exchanges the two names atomically, where the file system supports that. */
-function exchange(root: Fd, from: string, to: string, old: Fd): void {
+/**
+ * Exchanges the two names atomically, where the file system supports that. Also for a link: a tree cannot be renamed to
+ * the name of one.
+ */
+function exchange(root: Fd, from: string, to: string, old: Fd | null): void {
   let result = rename(root, from, to, RENAME_EXCHANGE);
-  if (result === EPERM) {
+  if (result === EPERM && old !== null) {
     makeMutable(old);
     result = rename(root, from, to, RENAME_EXCHANGE);
   }

@@ -53,9 +53,10 @@ function changedMs(root: Fd, name: string): number {
 function sweep(root: Fd, name: string): boolean {
   return unlessSyscallError(() => {
     const { kind } = statAt(root, name, "no-follow");
-    if (kind !== "regular" && kind !== "directory") return false;
-    using file = openForReading(root, name);
-    if (!lockWhole(file)) return false;
+    if (kind !== "regular" && kind !== "directory" && kind !== "symlink") return false;
+    // A link that was replaced by an image cannot be locked: its name is all that is left of it.
+    using file = kind === "symlink" ? null : openForReading(root, name);
+    if (file !== null && !lockWhole(file)) return false;
     removeTree(root, name);
     return true;
   }, false);
