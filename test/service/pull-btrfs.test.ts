@@ -139,3 +139,16 @@ test.skipIf(!canMount)("an OS tree in a nested subvolume stays where it is", asy
     $M systemd-import-fs $R run source image; find root/image -type f`);
   expect([code, out]).toEqual([0, "root/image/only/etc/os-release\n"]);
 });
+
+test.skipIf(!canMount)(
+  "a directory is imported without attributes that are too large here, which one line says",
+  async () => {
+    const { code, out } = await onBtrfs(`
+    mkdir source; for name in a b c; do
+      echo x > source/$name; python3 -c 'import os, sys; os.setxattr(sys.argv[1], "user.large", bytes(8000))' source/$name
+    done
+    SYSTEMD_LOG_LEVEL=warning $M systemd-import-fs --image-root=${scratch.root()} run source copy`);
+    const line = "Extended attribute 'user.*' cannot be kept here, leaving it out: 3 files, the first of them ";
+    expect([code, out]).toEqual([0, expect.stringMatching(new RegExp(`^${RegExp.escape(line)}'[abc]'\n$`))]);
+  },
+);

@@ -1,9 +1,22 @@
 // Attributes of files: the flags of chattr(1), extended attributes, and whether a file can be written. See
 // ioctl_iflags(2), xattr(7), access(2).
-import { EBADF, ENODATA, EOPNOTSUPP, EPERM, EROFS } from "../syscall/constants.ts";
+import {
+  E2BIG,
+  EACCES,
+  EBADF,
+  EINVAL,
+  ENAMETOOLONG,
+  ENODATA,
+  ENOSPC,
+  EOPNOTSUPP,
+  EPERM,
+  ERANGE,
+  EROFS,
+} from "../syscall/constants.ts";
 import { pin, pinForever, scratchString } from "../syscall/mem.ts";
 import { check, isErrno, trySys } from "../syscall/sys.ts";
 import { type Fd, ioctl, readLinkAt, statFd } from "./fd.ts";
+import { fileSystemOf } from "./file-system.ts";
 import { type FileStatus, usecOfTime } from "./status.ts";
 
 /** The file flags that matter for images. */
@@ -98,6 +111,17 @@ export function setAttribute(fd: Fd, name: string, bytes: Uint8Array): void {
   given.bytes.set(bytes);
   const path = scratchString(procPath(fd));
   check(trySys("setxattr", path, attributeName(name), given, bytes.length, 0), "setxattr", name);
+}
+
+/** Errors that refuse one attribute, and no others. */
+const NOT_KEPT: ReadonlySet<number> = new Set([EPERM, E2BIG, EACCES, EINVAL, ERANGE, ENAMETOOLONG, EOPNOTSUPP]);
+
+/**
+ * Whether the kernel's result for a new attribute says that this one cannot be stored here, or not by us: the file is
+ * good without it. `file` is on the same file system. Some report one that is too large for them as a full disk.
+ */
+export function isNotKept(result: number, file: Fd): boolean {
+  return NOT_KEPT.has(result) || (result === ENOSPC && fileSystemOf(file).availableBytes > XATTR_MAX);
 }
 
 /**

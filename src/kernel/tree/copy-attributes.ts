@@ -1,10 +1,10 @@
 // Copies extended attributes, ACLs and file capabilities included: xattr(7). Attributes that the target's file system
-// does not support or that we may not set are omitted.
-import { attributeNames, getAttribute, setAttribute } from "../file/attributes.ts";
+// does not support, or not in that size, or that we may not set are omitted.
+import { attributeNames, getAttribute, isNotKept, setAttribute } from "../file/attributes.ts";
 import type { Fd } from "../file/fd.ts";
-import { ENODATA, EOPNOTSUPP, EPERM } from "../syscall/constants.ts";
+import { ENODATA, EOPNOTSUPP } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
-import { check, isErrno, trySys } from "../syscall/sys.ts";
+import { check, SyscallError, trySys } from "../syscall/sys.ts";
 import { attributeFor, type OwnerPolicy } from "./owner-policy.ts";
 import { type RawName, rawAddress } from "./tree.ts";
 
@@ -24,7 +24,7 @@ function setIfPossible(target: Fd, name: string, value: Uint8Array): void {
   try {
     setAttribute(target, name, value);
   } catch (error) {
-    if (!isErrno(error, "EOPNOTSUPP", "EPERM", "EINVAL")) throw error;
+    if (!(error instanceof SyscallError) || !isNotKept(-error.errno, target)) throw error;
   }
 }
 
@@ -70,8 +70,6 @@ function copyAttribute(from: Handle, to: Handle, name: RawName): boolean {
   if (size === ENODATA) return true;
   check(size, "getxattr", name);
   const result = trySys(to.calls[2], subject(to), rawAddress(name), valueBytes, size, 0);
-  // The file system does not support this attribute, or we may not set it: the copy is made without it.
-  if (result === EOPNOTSUPP || result === EPERM) return false;
-  check(result, "setxattr", name);
-  return true;
+  if (result < 0 && !isNotKept(result, to.fd)) check(result, "setxattr", name);
+  return result >= 0;
 }

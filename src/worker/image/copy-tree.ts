@@ -11,9 +11,11 @@ import { Fd } from "../../kernel/file/fd.ts";
 import { openPipe } from "../../kernel/process/pipe.ts";
 import { type Child, spawnSelf } from "../../kernel/process/spawn.ts";
 import { type CopyProgress, copyTree } from "../../kernel/tree/copy.ts";
+import { rawOf } from "../../kernel/tree/tree.ts";
 import { abandonWithUs, requireWanted } from "../program/abandon.ts";
 import { entryCost, transferBudget } from "../program/budget.ts";
 import { log } from "../program/log.ts";
+import { attributeLoss, Losses } from "../untar/losses.ts";
 
 const PROGRAM = "systemd-import-fs";
 /**
@@ -90,6 +92,7 @@ export function copyInherited(args: readonly string[]): number | null {
   compileAsUsual();
   const [, written, entries, whole] = args;
   let next = performance.now() + LOG_INTERVAL_MS;
+  const losses = new Losses();
   const count = counter(Fd.inherited(TARGET_FD), Number(written), Number(entries));
   try {
     const copied = copyTree(Fd.inherited(SOURCE_FD), Fd.inherited(TARGET_FD), {
@@ -101,9 +104,12 @@ export function copyInherited(args: readonly string[]): number | null {
         next = performance.now() + LOG_INTERVAL_MS;
         log("info", `Copied ${files} files, ${formatBytes(BigInt(bytes))}.`);
       },
-      onLoss: (path, what) => log("warning", `Not all of '${path}' can be kept here: ${what.join(", ")}`),
+      onLoss: (path, what) => {
+        for (const name of what) losses.note(attributeLoss(name), rawOf(path));
+      },
     });
     count(copied);
+    losses.report();
     writeSync(USED_FD, `${transferBudget.written} ${transferBudget.entries}`);
     return 0;
   } catch (error) {

@@ -1,5 +1,5 @@
-// Counts metadata of an archive that the target's file system cannot store: unpacking continues without it, and each
-// kind becomes one line of the log, with the number of files and the first of them.
+// Counts metadata of an archive or tree that the target's file system cannot store: the work continues without it, and
+// each kind becomes one line of the log, with the number of files and the first of them.
 import { errnoName, errnoText } from "../../base/errno.ts";
 import { type RawName, textOf } from "../../kernel/tree/tree.ts";
 import { log } from "../program/log.ts";
@@ -43,8 +43,9 @@ function kindOf(name: string): string {
   return isOwn ? `${name.slice(0, name.indexOf("."))}.*` : name.replace(/[^ -~]/g, "?").slice(0, 64);
 }
 
-/** Returns the kind for `Losses.note()` of an attribute that could not be set because of `errno`. */
-export function attributeLoss(name: string, errno: number): string {
+/** Returns the kind for `Losses.note()` of an attribute that could not be set, because of `errno` where that is known. */
+export function attributeLoss(name: string, errno: number | null = null): string {
+  if (errno === null) return `Extended attribute '${kindOf(name)}' cannot be kept here`;
   const why = errnoName(errno) === "ENOSPC" ? "Too large for this file system" : errnoText(errno);
   return `Extended attribute '${kindOf(name)}' cannot be kept here (${why})`;
 }

@@ -2,20 +2,10 @@
 // setuid and capabilities, and a change of permissions modifies an ACL. Owners are always set, so that neither the
 // unpacking user nor a set-group-ID directory determines them.
 import { ErrnoError } from "../../base/error.ts";
-import { attributeNames, removeAttribute } from "../../kernel/file/attributes.ts";
+import { attributeNames, isNotKept, removeAttribute } from "../../kernel/file/attributes.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
-import { fileSystemOf } from "../../kernel/file/file-system.ts";
 import { changeMode, changeOwner } from "../../kernel/file/ownership.ts";
-import {
-  E2BIG,
-  EACCES,
-  EINVAL,
-  ENAMETOOLONG,
-  ENOSPC,
-  EOPNOTSUPP,
-  EPERM,
-  ERANGE,
-} from "../../kernel/syscall/constants.ts";
+import { E2BIG } from "../../kernel/syscall/constants.ts";
 import { check, isErrno } from "../../kernel/syscall/sys.ts";
 import type { RawName } from "../../kernel/tree/tree.ts";
 import type { TarEntry } from "../tar/entry.ts";
@@ -188,8 +178,7 @@ export class MetadataWriter {
   /** Counts a loss where the result says that the attribute cannot be stored; throws other errors. */
   settle(result: number, name: string, path: RawName, place: Fd): void {
     if (result >= 0) return;
-    const isTooLarge = result === ENOSPC && fileSystemOf(place).availableBytes > ATTRIBUTE_MAX;
-    if (!isTooLarge && !NOT_KEPT.has(result)) check(result, "setxattr", name);
+    if (!isNotKept(result, place)) check(result, "setxattr", name);
     this.losses.note(attributeLoss(name, -result), path);
   }
 }
@@ -198,9 +187,6 @@ export class MetadataWriter {
 const FROM_ARCHIVE = /^(user|trusted)\.|^security\.capability$|^system\.posix_acl_/;
 /** The size of an ACL of 1024 entries. */
 const ACL_MAX = 8196;
-const ATTRIBUTE_MAX = 64 << 10;
-/** Errors that refuse one attribute: the file is unpacked without it. */
-const NOT_KEPT: ReadonlySet<number> = new Set([EPERM, E2BIG, EACCES, EINVAL, ERANGE, ENAMETOOLONG, EOPNOTSUPP]);
 
 function dropAcl(directory: Fd, name: string): void {
   try {

@@ -117,6 +117,17 @@ for (const type of ["ext4", "btrfs"] as const) {
   });
 }
 
+rootTest("attributes that are too large for the other file system are left out", () => {
+  const mount = mountedFileSystem("btrfs", 256);
+  if (mount === null) return;
+  const file = join(mount, "file");
+  writeFileSync(file, "content");
+  run("python3", "-c", "import os, sys; os.setxattr(sys.argv[1], 'user.large', bytes(8000))", file);
+  const to = join(directory, "without-large");
+  copy(file, to);
+  expect(readFileSync(to, "utf8")).toBe("content");
+});
+
 test("directories are merged: existing entries stay, missing ones are added", () => {
   const from = makeTree("merge", { "a/new": "new", "a/both": "theirs", "b/c/d": "deep" });
   const to = makeTree("merge-to", { "a/both": "ours", "a/old": "old", "b/c": "a file where a directory comes" });

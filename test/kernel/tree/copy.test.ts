@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { chmodSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openPath } from "../../../src/kernel/file/fd.ts";
 import { copyTree } from "../../../src/kernel/tree/copy.ts";
@@ -46,6 +46,19 @@ rootTest("on btrfs the copy shares its data with the original", () => {
   expect(describeTree(to)).toBe(describeTree(from));
   run("btrfs", "filesystem", "sync", btrfs);
   expect(run("btrfs", "filesystem", "du", "--raw", "-s", join(to, "big"))).toMatch(/33554432 +0 /);
+});
+
+rootTest("attributes that are too large for the file system of the copy are reported, and all else is copied", () => {
+  if (btrfs === null) return;
+  const [from, to] = [join(btrfs, "attributes"), join(directory, "attributes-copy")];
+  const large = "import os, sys; [os.setxattr(path, 'user.large', bytes(8000)) for path in sys.argv[1:]]";
+  mkdirSync(join(from, "inner"), { recursive: true });
+  writeFileSync(join(from, "inner/file"), "content");
+  run("python3", "-c", large, from, join(from, "inner"), join(from, "inner/file"));
+  const lost: unknown[] = [];
+  copy(from, to, { onLoss: (path, what) => lost.push([path, ...what]) });
+  expect(lost).toEqual(["inner/file", "inner/.", "."].map((path) => [path, "user.large"]));
+  expect(readFileSync(join(to, "inner/file"), "utf8")).toBe("content");
 });
 
 test("a directory that is left out is copied empty, also when it contains the target", () => {
