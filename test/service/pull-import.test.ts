@@ -90,6 +90,38 @@ rootTest(
   },
 );
 
+rootTest("a user's own image may have directories that their owner may not change, and is replaced", async () => {
+  const root = scratch.root();
+  mkdirSync(root);
+  chownSync(root, NOBODY, NOBODY);
+  chmodSync(scratch.path, 0o755);
+  const own = { uid: NOBODY, gid: NOBODY };
+  const path = file(
+    "fixed.tar",
+    archive(
+      { name: "os/", type: "5", mode: 0o555, ...own },
+      { name: "os/etc/", type: "5", mode: 0o555, ...own },
+      { name: "os/etc/os-release", data: "ID=x\n", ...own },
+      { name: "os/bin/", type: "5", mode: 0o555, ...own },
+      { name: "os/bin/sh", data: "x", ...own },
+      { name: "os/closed/", type: "5", mode: 0, ...own },
+      { name: "os/closed/inner/", type: "5", mode: 0o400, ...own },
+      { name: "os/closed/inner/file", data: "x", ...own },
+    ),
+  );
+  const as = ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups", process.execPath, MAIN];
+  for (const options of [[], ["--force"]]) {
+    const command = [...as, "systemd-import", "tar", "--user", `--image-root=${root}`, ...options, path, "fixed"];
+    const child = Bun.spawn(command, { stdio: ["ignore", "ignore", "pipe"] });
+    expect([await child.exited, await child.stderr.text()]).toEqual([0, expect.stringContaining("completed")]);
+    const modes = [".", "etc", "bin", "closed", "closed/inner"].map(
+      (name) => lstatSync(join(root, "fixed", name)).mode,
+    );
+    expect(modes.map((mode) => mode & 0o7777)).toEqual([0o555, 0o555, 0o555, 0, 0o400]);
+    expect(entries(root)).toEqual(["fixed"]);
+  }
+});
+
 rootTest("I102: an existing image is not replaced, unless --force is given", async () => {
   const root = scratch.root();
   const path = file("t.tar", TREE);

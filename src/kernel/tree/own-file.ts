@@ -1,11 +1,13 @@
-// Opens files that their own owner may not read (mode 0000: Fedora's images have such an /etc/shadow). Root can read
-// them anyway; a user who owns them can change the mode.
+// Files that their own owner may not read (mode 0000: Fedora's images have such an /etc/shadow), and directories that
+// their own owner may not change (mode 0555: /usr/bin there). Root can access them anyway; a user who owns them can
+// change the mode.
 import { chmod } from "../file/directory-entry.ts";
 import { type Fd, reopen } from "../file/fd.ts";
 import { isErrno } from "../syscall/sys.ts";
 import { RawStatus } from "./raw-status.ts";
 
 const OWNER_MAY_READ = 0o400;
+const OWNER_MAY_ALL = 0o700;
 const PERMISSIONS = 0o7777;
 
 /**
@@ -28,4 +30,21 @@ export function reopenForReading(named: Fd): Fd {
       chmod(path, mode & PERMISSIONS);
     }
   }
+}
+
+/**
+ * Gives this user all permissions on a directory of its own, which may be an O_PATH descriptor; returns the permissions
+ * that it had. Returns null where that changes nothing: for root, other users' directories and other files.
+ */
+export function openUp(directory: Fd, status: RawStatus = new RawStatus().readFd(directory)): number | null {
+  const user = process.geteuid?.() ?? 0;
+  const { kind, mode, uid } = status;
+  if (user === 0 || uid !== user || kind !== "directory" || (mode & OWNER_MAY_ALL) === OWNER_MAY_ALL) return null;
+  setPermissions(directory, mode | OWNER_MAY_ALL);
+  return mode & PERMISSIONS;
+}
+
+/** Sets the permissions of a file by any descriptor of it. */
+export function setPermissions(file: Fd, mode: number): void {
+  chmod(`/proc/self/fd/${file.number}`, mode & PERMISSIONS);
 }

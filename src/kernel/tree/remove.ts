@@ -1,4 +1,4 @@
-// Removes trees of any depth, with immutable files and subvolumes. Stays on one mount: a mount point ends the removal
+// Removes trees of any depth, with immutable files, subvolumes, and directories that their owner may not change. Stays on one mount: a mount point ends the removal
 // with EBUSY. No other process should write to the tree meanwhile.
 import { makeMutable } from "../file/attributes.ts";
 import type { Fd } from "../file/fd.ts";
@@ -14,9 +14,11 @@ import {
 } from "./btrfs.ts";
 import { removeGroups } from "./btrfs-quota.ts";
 import { DirectoryChain } from "./directory-chain.ts";
+import { openUp } from "./own-file.ts";
 import { RawStatus } from "./raw-status.ts";
 import {
   openDirectory,
+  openEntry,
   openForReading,
   type RawEntry,
   type RawName,
@@ -51,9 +53,10 @@ function isThere(parent: Fd, name: RawName): boolean {
 }
 
 function removeDirectoryTree(parent: Fd, name: RawName, mountId: bigint): void {
-  const top = openDirectory(parent, name);
+  const top = openToEmpty(parent, name);
   try {
     requireMount(status.readFd(top), mountId, name);
+    openUp(top, status);
     if (mayBeSubvolume(status.ino) && isBtrfs(top)) {
       removeSubvolumeTree(parent, name, top);
       return;
@@ -63,6 +66,18 @@ function removeDirectoryTree(parent: Fd, name: RawName, mountId: bigint): void {
     top.close();
   }
   removeEntry(parent, name, AT_REMOVEDIR);
+}
+
+/** Opens a directory; one of this user's own also where its permissions forbid that. */
+function openToEmpty(parent: Fd, name: RawName): Fd {
+  try {
+    return openDirectory(parent, name);
+  } catch (error) {
+    if (!isErrno(error, "EACCES")) throw error;
+    using named = openEntry(parent, name);
+    if (openUp(named) === null) throw error;
+    return openDirectory(parent, name);
+  }
 }
 
 function requireMount(found: RawStatus, mountId: bigint, name: RawName): void {
@@ -101,9 +116,10 @@ function removeOrOpen(parent: Fd, { name, kind }: RawEntry, mountId: bigint): Fd
     removeEntry(parent, name, 0);
     return null;
   }
-  const inner = openDirectory(parent, name);
+  const inner = openToEmpty(parent, name);
   try {
     requireMount(status.readFd(inner), mountId, name);
+    openUp(inner, status);
     if (!mayBeSubvolume(status.ino) || !isBtrfs(inner)) return inner;
     removeSubvolumeTree(parent, name, inner);
   } catch (error) {

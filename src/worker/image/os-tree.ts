@@ -2,12 +2,22 @@
 
 import { type Fd, openInRoot } from "../../kernel/file/fd.ts";
 import { changeMode, changeOwner } from "../../kernel/file/ownership.ts";
+import { EACCES } from "../../kernel/syscall/constants.ts";
 import { check, trySys, unlessSyscallError } from "../../kernel/syscall/sys.ts";
 import { isSubvolume } from "../../kernel/tree/btrfs.ts";
 import { copyAttributes } from "../../kernel/tree/copy-attributes.ts";
 import { setTimesOf } from "../../kernel/tree/copy-file.ts";
+import { openUp, setPermissions } from "../../kernel/tree/own-file.ts";
 import { RawStatus } from "../../kernel/tree/raw-status.ts";
-import { openDirectory, type RawName, rawAddress, rawOf, readSomeEntries } from "../../kernel/tree/tree.ts";
+import {
+  openDirectory,
+  openEntry,
+  type RawName,
+  rawAddress,
+  rawOf,
+  readSomeEntries,
+  textOf,
+} from "../../kernel/tree/tree.ts";
 import { tryRemoveDirectory } from "../untar/calls.ts";
 import { temporaryName } from "./stage.ts";
 
@@ -33,6 +43,8 @@ export function liftOsTree(tree: Fd): void {
   const status = new RawStatus().readFd(inner);
   // An entry of the same name may be among those that are moved.
   const aside = rawOf(temporaryName("tar"));
+  // Both get their final permissions at the end.
+  for (const directory of [inner, tree]) openUp(directory);
   move(tree, only.name, tree, aside);
   moveAll(inner, tree);
   check(tryRemoveDirectory(tree, aside), "rmdir");
@@ -54,7 +66,16 @@ function moveAll(from: Fd, to: Fd): void {
 }
 
 function move(from: Fd, name: RawName, to: Fd, newName: RawName): void {
-  check(trySys("renameat2", from.number, rawAddress(name), to.number, rawAddress(newName), 0), "rename");
+  const rename = () => trySys("renameat2", from.number, rawAddress(name), to.number, rawAddress(newName), 0);
+  let result = rename();
+  // A directory that changes its parent must be writable itself.
+  if (result === EACCES) {
+    using entry = openEntry(from, name);
+    const permissions = openUp(entry);
+    result = rename();
+    if (permissions !== null) setPermissions(entry, permissions);
+  }
+  check(result, "rename", result < 0 ? textOf(name) : undefined);
 }
 
 /** Sets the properties of the directory on the top of the tree. */
