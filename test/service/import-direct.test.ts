@@ -3,6 +3,7 @@ import { expect } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { rootTest } from "../kernel/support.ts";
+import { archive } from "../unit/worker/archive-builder.ts";
 import { entries, FaultyServer, runWorker, Scratch } from "./pull-support.ts";
 
 const scratch = new Scratch();
@@ -61,6 +62,25 @@ rootTest(`a source that cannot be copied leaves no target`, async () => {
   expect((await direct(join(scratch.path, "absent"), join(root, "x"))).code).toBe(1);
   expect((await direct(source, join(root, "no/such/x"))).code).toBe(1);
   expect(entries(root)).toEqual([]);
+});
+
+rootTest("--force removes nothing of a tree in which something is mounted", async () => {
+  const root = place();
+  const target = join(root, "target");
+  const names = Array.from({ length: 9 }, (_, index) => `${index}`);
+  for (const name of names) mkdirSync(join(target, name), { recursive: true });
+  writeFileSync(join(root, "t.tar"), archive({ name: "f", data: "new" }));
+  expect(Bun.spawnSync(["mount", "-t", "tmpfs", "tmpfs", join(target, "5")]).exitCode).toBe(0);
+  try {
+    const options = ["tar", "--direct", "--force"];
+    expect(await runWorker("systemd-import", [...options, join(root, "t.tar"), target])).toMatchObject({
+      code: 1,
+      log: expect.stringContaining(`'${join(target, "5")}' is a mount point`),
+    });
+    expect(entries(target)).toEqual(names);
+  } finally {
+    Bun.spawnSync(["umount", "-l", join(target, "5")]);
+  }
 });
 
 const server = new FaultyServer();

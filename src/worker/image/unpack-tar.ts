@@ -1,12 +1,14 @@
 // `systemd-import tar`: an archive, compressed or not, becomes a tree.
-import { basename, dirname } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
+import { pathOf } from "../../kernel/file/attributes.ts";
 import { type Fd, openPath, statAt } from "../../kernel/file/fd.ts";
 import { EEXIST } from "../../kernel/syscall/constants.ts";
 import { check } from "../../kernel/syscall/sys.ts";
 import { createSubvolume, isBtrfs } from "../../kernel/tree/btrfs.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
 import { rawOf } from "../../kernel/tree/tree.ts";
+import { mountsBelow } from "../../registry/mounts.ts";
 import { transferBudget } from "../program/budget.ts";
 import type { WorkerOptions } from "../program/options.ts";
 import { type Chunks, workerTurns } from "../stream/archive.ts";
@@ -95,7 +97,11 @@ export function openDirectTree(path: string, { force, btrfsSubvolume, locks }: W
     using parent = openPath(dirname(path), "directory");
     const name = basename(path);
     // Only a tree is replaced by a tree: a link, a file or a device of that name is kept.
-    if (force && isTree(parent, name)) removeTree(parent, rawOf(name));
+    if (force && isTree(parent, name)) {
+      const mounted = mountsBelow(join(pathOf(parent), name));
+      if (mounted.length > 0) throw new ErrnoError("EBUSY", `'${path}' is in use: '${mounted[0]}' is a mount point.`);
+      removeTree(parent, rawOf(name));
+    }
     if (btrfsSubvolume && isBtrfs(parent) && !exists(parent, name)) createSubvolume(parent, name);
     else {
       const result = tryMakeDirectory(parent, rawOf(name), TOP_MODE);
