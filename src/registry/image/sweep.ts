@@ -1,7 +1,7 @@
 // The remains of killed operations on images: temporary entries, lock files, and changes that are not finished.
 import { join } from "node:path";
 import { OPERATION_TEMPORARY_PREFIX as PREFIX } from "../../base/vocabulary/temporary.ts";
-import { type Fd, openPath } from "../../kernel/file/fd.ts";
+import { type Fd, openPath, statFd } from "../../kernel/file/fd.ts";
 import { FileLock, isLockFree, lockWhole } from "../../kernel/file/lock.ts";
 import { readRegular } from "../../kernel/file/regular-file.ts";
 import { unlessSyscallError } from "../../kernel/syscall/sys.ts";
@@ -121,8 +121,16 @@ function sweepOne(layout: ImageLayout, directory: Fd, name: RawName): void {
   const { kind } = status.readEntry(directory, name);
   using fd = kind === "directory" ? openDirectory(directory, name) : openForReading(directory, name);
   if (!lockWhole(fd)) return;
-  if (kind === "regular" && textOf(name).endsWith(RECORD_SUFFIX)) finish(layout, fd);
+  if (kind === "regular" && textOf(name).endsWith(RECORD_SUFFIX) && isOwn(fd)) finish(layout, fd);
   removeTree(directory, name);
+}
+
+/**
+ * Whether this user made a record, which names files to rename and remove, in other directories, too: a directory of
+ * images that root may use can be another user's.
+ */
+function isOwn(record: Fd): boolean {
+  return statFd(record).uid === process.geteuid?.();
 }
 
 /**
