@@ -8,7 +8,10 @@ interface FileSystemStatus {
   readonly type: number;
   readonly totalBytes: number;
   readonly freeBytes: number;
-  /** The part of the free bytes that unprivileged users may use. */
+  /**
+   * The part of the free bytes that unprivileged users may use; infinite where the file system has no size (a tmpfs
+   * without a limit, some of FUSE).
+   */
   readonly availableBytes: number;
 }
 
@@ -19,11 +22,11 @@ const statfs = pinForever(120);
 export function fileSystemOf(fd: Fd): FileSystemStatus {
   check(trySys("fstatfs", fd.number, statfs), "statfs");
   const word = (at: number) => Number(statfs.view.getBigUint64(at, true));
-  const blockBytes = word(8);
+  const [blockBytes, blocks] = [word(8), word(16)];
   return {
     type: statfs.view.getUint32(0, true),
-    totalBytes: word(16) * blockBytes,
+    totalBytes: blocks * blockBytes,
     freeBytes: word(24) * blockBytes,
-    availableBytes: word(32) * blockBytes,
+    availableBytes: blocks === 0 ? Number.POSITIVE_INFINITY : word(32) * blockBytes,
   };
 }

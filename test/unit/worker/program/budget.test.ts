@@ -1,12 +1,14 @@
 // All parts of a transfer share one budget.
 import { expect, test } from "bun:test";
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openPath } from "../../../../src/kernel/file/fd.ts";
 import { Budget } from "../../../../src/worker/program/budget.ts";
+import { rootTest, scratchDirectory } from "../../../kernel/support.ts";
 
 const MEBIBYTE = 1 << 20;
+const scratch = scratchDirectory();
 
 test("parts that are each below the limit are stopped when their sum exceeds it", () => {
   using directory = openPath(tmpdir(), "directory");
@@ -43,6 +45,20 @@ test("a part without a reserve does not replace the check of free space for the 
   first.wrote(70 * MEBIBYTE);
   expect(() => second.wrote(1)).toThrow(/^Disk is full/);
   first.wrote(70 * MEBIBYTE);
+});
+
+rootTest("a file system without a size is never full", () => {
+  const mount = join(scratch, "unlimited");
+  mkdirSync(mount);
+  expect(Bun.spawnSync(["mount", "-t", "tmpfs", "-o", "size=0", "tmpfs", mount]).exitCode).toBe(0);
+  try {
+    using directory = openPath(mount, "directory");
+    const part = new Budget().part(directory);
+    part.wrote(70 * MEBIBYTE);
+    expect(part.lacking(70 * MEBIBYTE)).toBeNull();
+  } finally {
+    Bun.spawnSync(["umount", "-l", mount]);
+  }
 });
 
 test("a worker creates one Budget", () => {
