@@ -148,15 +148,18 @@ function cloneDisk(image: Image, pool: Fd, readOnly: boolean, options: CopyOptio
 /** Disk images are written in many places, so they get no copy-on-write, unless they share data by it. */
 function copyDisk(source: Fd, target: Fd, options: CopyOptions): void {
   const status = new RawStatus().readFd(source);
+  const { size } = status;
   const sourceFlags = fileFlags(source);
   if (sourceFlags !== null && (sourceFlags & FILE_FLAG.noCow) !== 0) avoidCopyOnWrite(target);
-  if (status.size === 0 || shareData(source, target) === "shared") return;
+  if (size === 0 || shareData(source, target) === "shared") return;
   avoidCopyOnWrite(target);
   const progress = { files: 1, bytes: 0 };
   copyData(source, target, status, (count) => {
     progress.bytes += count;
     options.onProgress?.(progress);
   });
+  // What is missing of the original would be zeros in the clone.
+  if (status.readFd(source).size < size) throw new SyscallError("copy", "EIO", pathOf(source));
 }
 
 function unlessUnsupported(act: () => void): void {
