@@ -2,6 +2,7 @@
 // created. They get open files, never paths, so that no path can be replaced meanwhile. Each has a socket, which
 // carries the files to the helper and at the end its report back (src/worker/operations/copy-helper.ts).
 import { availableParallelism } from "node:os";
+import { errnoNameOf } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { type Child, spawnSelf } from "../../kernel/process/spawn.ts";
 import { endWriting, waitReadable } from "../../kernel/socket/blocking.ts";
@@ -33,10 +34,19 @@ interface Helper {
   readonly child: Child;
 }
 
-/** Starts a helper for each processor but one; returns null where there is only one processor. */
+/**
+ * Starts a helper for each processor but one; fewer where the kernel refuses further processes. Returns null where there
+ * are none: the copy is made without them.
+ */
 export function startCopyHelpers(): CopyHelpers | null {
   const count = Math.min(availableParallelism() - 1, MOST_HELPERS);
-  return count < 1 ? null : new Helpers(Array.from({ length: count }, startHelper));
+  const helpers: Helper[] = [];
+  try {
+    while (helpers.length < count) helpers.push(startHelper());
+  } catch (error) {
+    if (errnoNameOf(error) === null) throw error;
+  }
+  return helpers.length === 0 ? null : new Helpers(helpers);
 }
 
 function startHelper(): Helper {

@@ -8,6 +8,7 @@ import { socketPair } from "../../../src/kernel/socket/unix.ts";
 import { type CopyHelpers, copyTree } from "../../../src/kernel/tree/copy.ts";
 import { HELPER_FD, startCopyHelpers } from "../../../src/registry/image/copy-helpers.ts";
 import { describeTree, makeEverything, run } from "../../kernel/tree-support.ts";
+import { withoutDescriptors } from "../../lib/no-descriptors.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
 
 const base = mkdtempSync(join(tmpdir(), "copy-helpers-"));
@@ -112,6 +113,16 @@ test.skipIf(!isRoot)(
   },
   GUARD_MS,
 );
+
+test.skipIf(!isRoot)("where no helper can be started, there are none", () => {
+  const helpers = withoutDescriptors(() => {
+    const started = startCopyHelpers();
+    started?.stop();
+    if (started !== null) throw new Error("A descriptor was free");
+    return started;
+  });
+  expect(helpers).toBeNull();
+});
 
 test(
   "a helper whose worker was killed ends without a message",
