@@ -153,17 +153,23 @@ export async function execOnHost(session: Session, order: ExecOrder): Promise<nu
   return ssh(session, await destination(session, "exec"), command, commandStreams(session));
 }
 
+/** The user's shell as login shell. sshd(8) sets the variable. */
+const LOGIN_SHELL = `"\${SHELL:-/bin/sh}" -l`;
+
 /** Returns the script for the shell in a virtual machine. Throws a Failure for --detach. Exported for its test. */
 export function guestScript({ settings }: Session, { command }: ExecOrder): string {
   if (settings.detach)
     throw new Failure("--detach is for containers: a command in a virtual machine ends with its ssh connection");
-  const words = [
+  const options = [
     ...(settings.environment.length === 0 ? [] : ["env", ...settings.environment]),
     ...(settings.timeoutMs > 0 ? ["timeout", String(Math.ceil(settings.timeoutMs / 1000))] : []),
-    ...command,
   ];
+  // ssh(1) without a command starts the user's shell by itself, but without variables, and not in another directory.
+  const isShell = command.length === 0;
+  if (isShell && options.length === 0 && settings.directory === null) return "";
   const directory = settings.directory === null ? "" : `cd ${shellQuoted(settings.directory)} && `;
-  return `${directory}${words.map(shellQuoted).join(" ")}`;
+  const words = [...options, ...command].map(shellQuoted);
+  return `${directory}${[...words, ...(isShell ? [LOGIN_SHELL] : [])].join(" ")}`;
 }
 
 /** Runs the order in a virtual machine; returns the exit status of the command. */

@@ -85,6 +85,14 @@ describe("a virtual machine", () => {
     expect(run(guestScript(session(), ORDER), OURS)).toEqual(["ls|it's|$HOME|-t", 0]);
   });
 
+  test("starts a shell where no command is given, also with variables and in a directory", () => {
+    const shell = { ...ORDER, command: [] };
+    expect(guestScript(session(), shell)).toBe("");
+    const settings = { directory, environment: ["K=x y"] };
+    expect(run(guestScript(session(settings), shell), OURS)).toEqual(["env|K=x y|/bin/sh|-l", 0]);
+    expect(run(`echo pwd | { ${guestScript(session({ directory }), shell)}; }`, OURS)).toEqual([directory, 0]);
+  });
+
   test("does not run detached commands: --detach is refused", () => {
     expect(() => guestScript(session({ detach: true }), ORDER)).toThrow("--detach is for containers");
   });
