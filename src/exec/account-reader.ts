@@ -1,6 +1,7 @@
 // Looks up the account of a command with a time limit: a child process reads the machine's user database, because a
 // file system of the machine may block for ever.
 import { ErrnoError, errnoNameOf } from "../base/error.ts";
+import { LONGEST_TIMER_MS } from "../base/longest-timer.ts";
 import type { Fd } from "../kernel/file/fd.ts";
 import { sealedFile } from "../kernel/file/memory-file.ts";
 import type { PidRef } from "../kernel/process/pidref.ts";
@@ -51,7 +52,8 @@ export async function accountInTime(
   });
   child.pidRef?.[Symbol.dispose]();
   const late = Promise.withResolvers<null>();
-  const timer = limitMs === null ? undefined : setTimeout(() => late.resolve(null), limitMs);
+  const timer =
+    limitMs === null ? undefined : setTimeout(() => late.resolve(null), Math.min(limitMs, LONGEST_TIMER_MS));
   try {
     const text = await Promise.race([child.result, late.promise]);
     return text === null ? null : accountIn(text, machine);

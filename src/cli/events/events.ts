@@ -1,4 +1,5 @@
 // `machinectl events`: prints events of machines, images and transfers, one line each (docs/events.md).
+import { LONGEST_TIMER_MS } from "../../base/longest-timer.ts";
 import { formatJson, type Json } from "../format/json.ts";
 import { printsColumns } from "../list/print.ts";
 import { Failure } from "../session/failure.ts";
@@ -11,9 +12,6 @@ import { type EventForm, eventForm } from "./form.ts";
 import { loggedEvents, NoLog } from "./logged.ts";
 import { signalledEvents } from "./signalled.ts";
 import { type WantedEvents, wantedEvents } from "./wanted.ts";
-
-/** The largest delay of setTimeout(), 24 days. */
-const LONGEST_WAIT_MS = 0x7fff_ffff;
 
 function print(session: Session, form: EventForm, event: SeenEvent): void {
   if (event.type !== "log") {
@@ -101,7 +99,7 @@ export function endAt(
   end: () => void,
 ): ReturnType<typeof setTimeout> | null {
   const leftMs = untilUsec === null ? Number.POSITIVE_INFINITY : Math.max((untilUsec - nowUsec) / 1000, 0);
-  return leftMs > LONGEST_WAIT_MS ? null : setTimeout(end, leftMs);
+  return leftMs > LONGEST_TIMER_MS ? null : setTimeout(end, leftMs);
 }
 
 /** The verb `events`. Throws a Failure where the time of --until= comes before a connection. */

@@ -4,6 +4,7 @@
 
 import { connect } from "node:net";
 import { formatAddress, isGlobalAddress } from "../../base/ip-address.ts";
+import { LONGEST_TIMER_MS } from "../../base/longest-timer.ts";
 import { isMachineNameOrHost } from "../../base/names.ts";
 import { plainEnvironment } from "../../base/plain-environment.ts";
 import { selfCommand } from "../../kernel/process/spawn.ts";
@@ -43,8 +44,15 @@ const STARTING_MS = 60_000;
 
 const MANAGER = { sender: "org.freedesktop.machine1", path: "/org/freedesktop/machine1" } as const;
 
-/** Resolves after some time, or when the signal aborts. */
-function later(ms: number, signal: AbortSignal): Promise<void> {
+/** Resolves after some time of any length, or when the signal aborts. */
+async function later(ms: number, signal: AbortSignal): Promise<void> {
+  const until = performance.now() + ms;
+  for (let left = ms; left > 0 && !signal.aborted; left = until - performance.now()) {
+    await brieflyLater(Math.min(left, LONGEST_TIMER_MS), signal);
+  }
+}
+
+function brieflyLater(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const end = () => {
       clearTimeout(timer);

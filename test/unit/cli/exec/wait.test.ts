@@ -1,5 +1,6 @@
 // `machinectl wait` for several machines: which of them decides. The test plays the manager and its signals.
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
+import { LONGEST_TIMER_MS } from "../../../../src/base/longest-timer.ts";
 import { allMet, anyMet } from "../../../../src/cli/machine/several-waits.ts";
 import { runMachinectl } from "../../../../src/cli/program/machinectl.ts";
 import type { Bus } from "../../../../src/cli/session/ports.ts";
@@ -119,6 +120,22 @@ describe("wait for all", () => {
     const process = new SignalledProcess([ALPHA], 2);
     const status = runMachinectl(["wait", "--for=running", "--timeout=500ms", "mini", "alpha"], process);
     expect([await status, process.stderr]).toEqual([124, "mini: not running after 0.5 s\n"]);
+  });
+
+  test("a time limit beyond the largest delay of a timer is not over at once", async () => {
+    const timers = spyOn(globalThis, "setTimeout");
+    try {
+      const machines: FakeMachine[] = [];
+      const process = new SignalledProcess(machines, 1);
+      const status = runMachinectl(["wait", "--for=running", "--timeout=30d", "mini"], process);
+      machines.push(MINI);
+      await process.signal("MachineNew", "mini");
+      expect(await status).toBe(0);
+      const longest = Math.max(...timers.mock.calls.map(([, ms]) => ms ?? 0));
+      expect(longest).toBe(LONGEST_TIMER_MS);
+    } finally {
+      timers.mockRestore();
+    }
   });
 
   test("a name that no machine can have is refused at once", async () => {
