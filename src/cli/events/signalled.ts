@@ -1,7 +1,7 @@
 // Makes events from the signals MachineNew and MachineRemoved, for managers whose log cannot be read: systemd's own,
 // and those that are reached by -H and -M.
 import { machineFacts } from "../machine/details.ts";
-import { attempt, Failure, orNull } from "../session/failure.ts";
+import { attempt, CONNECTION_LOST, Failure, orNull } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import type { SeenEvent } from "./event.ts";
 import type { WantedEvents } from "./wanted.ts";
@@ -51,7 +51,7 @@ export async function* signalledEvents(session: Session, wanted: WantedEvents): 
       const event = waiting.shift() as SeenEvent;
       yield event.event === "started" ? { ...event, ...(await factsOf(session, String(event["machine"]))) } : event;
     }
-    if (isLost) throw new Failure("The connection to the manager was lost");
+    if (isLost) throw new Failure(CONNECTION_LOST);
     await new Promise<void>((resolve) => {
       wake = resolve;
     });

@@ -7,10 +7,11 @@ import { formatAddress, isGlobalAddress } from "../../base/ip-address.ts";
 import { LONGEST_TIMER_MS } from "../../base/longest-timer.ts";
 import { isMachineNameOrHost } from "../../base/names.ts";
 import { plainEnvironment } from "../../base/plain-environment.ts";
+import { BROKER } from "../../base/vocabulary/bus-peers.ts";
 import { selfCommand } from "../../kernel/process/spawn.ts";
 import { type MachineFacts, machineFacts } from "../machine/details.ts";
 import { allMet, anyMet, TIMED_OUT } from "../machine/several-waits.ts";
-import { attempt, Failure, meansNoMachine, orNull } from "../session/failure.ts";
+import { attempt, CONNECTION_LOST, Failure, meansNoMachine, orNull } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import type { Settings } from "../session/settings.ts";
 import { isOfThisHost } from "../session/target.ts";
@@ -43,6 +44,8 @@ const RUNNERS = ["systemd-nspawn", "lxc-start", "libvirt_lxc"];
 const STARTING_MS = 60_000;
 
 const MANAGER = { sender: "org.freedesktop.machine1", path: "/org/freedesktop/machine1" } as const;
+/** The signal about starts and ends of the manager. */
+const MANAGER_OWNER = { sender: BROKER, interface: BROKER, member: "NameOwnerChanged", arg0: MANAGER.sender } as const;
 
 /** Resolves after some time of any length, or when the signal aborts. */
 async function later(ms: number, signal: AbortSignal): Promise<void> {
@@ -72,6 +75,8 @@ class Wait {
   readonly #name: string;
   readonly #stop: AbortSignal;
   readonly #ended = Promise.withResolvers<number>();
+  /** The leader at the begin of the wait; null where there was none, or it is not known yet. */
+  #leaderPid: number | null = null;
   #came = Promise.withResolvers<void>();
 
   constructor(session: Session, name: string, stop: AbortSignal) {
@@ -86,6 +91,7 @@ class Wait {
     await attempt(`Failed to wait for machine '${this.#name}'`, () => this.#watch(isEnd ? 0 : ENDED_INSTEAD));
     // Read after the subscriptions, so that no change is missed.
     const facts = await this.#facts();
+    this.#leaderPid = facts?.leaderPid ?? null;
     if (isEnd) return facts === null ? 0 : this.#ended.promise;
     if (facts === null && this.#session.terminal.stderrIsTty && !this.#session.settings.quiet) {
       this.#session.report.info(`Machine '${this.#name}' is not registered; waiting until it is`);
@@ -100,6 +106,20 @@ class Wait {
     const arg0 = this.#name;
     await bus.subscribe({ ...MANAGER, member: "MachineNew", arg0 }, () => this.#came.resolve());
     await bus.subscribe({ ...MANAGER, member: "MachineRemoved", arg0 }, () => this.#ended.resolve(ended));
+    // A manager that starts again does not signal what has ended before. Other conditions are polled.
+    await bus.subscribe(MANAGER_OWNER, ([, , owner]) => {
+      if (owner !== "") this.#lookAgain(ended).catch((error: unknown) => this.#ended.reject(error));
+    });
+    // It may be rejected before it is awaited, and after the wait is over.
+    this.#ended.promise.catch(() => {});
+    bus.onClose(() =>
+      this.#ended.reject(new Failure(`Failed to wait for machine '${this.#name}': ${CONNECTION_LOST}`)),
+    );
+  }
+
+  /** Ends the wait where the machine that was seen at its begin is gone. */
+  async #lookAgain(ended: number): Promise<void> {
+    if (this.#leaderPid !== null && (await this.#facts())?.leaderPid !== this.#leaderPid) this.#ended.resolve(ended);
   }
 
   /** Polls until the condition holds or the machine has ended. */

@@ -2,7 +2,7 @@
 // machine.
 import { programPath } from "../../kernel/process/program-path.ts";
 import type { MachineFacts } from "../machine/details.ts";
-import { Failure } from "../session/failure.ts";
+import { CONNECTION_LOST, Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { journalArguments, modeOf, type Reading } from "./arguments.ts";
 import { JournalReader } from "./reader.ts";
@@ -27,6 +27,7 @@ class Follower {
   readonly #session: Session;
   readonly #name: string;
   #started = Promise.withResolvers<"started">();
+  readonly #lost = Promise.withResolvers<never>();
 
   constructor(session: Session, name: string) {
     this.#session = session;
@@ -36,7 +37,15 @@ class Follower {
   /** Subscribes to starts of the machine. */
   async watch(): Promise<void> {
     const bus = await this.#session.managerConnection("signals");
+    // It counts only while a start is waited for.
+    this.#lost.promise.catch(() => {});
+    bus.onClose(() => this.#lost.reject(new Failure(CONNECTION_LOST)));
     await bus.subscribe({ ...MANAGER, member: "MachineNew", arg0: this.#name }, () => this.#started.resolve("started"));
+  }
+
+  /** Rejects when no start can be noticed any more. */
+  get lost(): Promise<never> {
+    return this.#lost.promise;
   }
 
   /** Resolves at the first start of the machine after the last call of forget(). */
@@ -207,7 +216,7 @@ class LogView {
   async #untilStarted(): Promise<void> {
     const { report, settings } = this.#session;
     if (!settings.quiet) report.info(`Machine '${this.#name}' does not run; waiting until it is started`);
-    await Promise.race([this.#follower.started, this.#interrupt.promise]);
+    await Promise.race([this.#follower.started, this.#follower.lost, this.#interrupt.promise]);
     this.#follower.forget();
     if (!this.#interrupted && !settings.quiet) report.info(`Machine '${this.#name}' was started`);
   }

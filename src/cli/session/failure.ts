@@ -79,6 +79,9 @@ export async function orNull<Reply>(reply: Promise<Reply>): Promise<Reply | null
   }
 }
 
+/** The reason of a failure where signals of the manager were waited for. */
+export const CONNECTION_LOST = "The connection to the manager was lost";
+
 /** The error of a closed connection. Its text is made by the D-Bus library; strerror(3) is printed in its place. */
 const DISCONNECTED = "org.freedesktop.DBus.Error.Disconnected";
 

@@ -4,12 +4,15 @@ import { LONGEST_TIMER_MS } from "../../../../src/base/longest-timer.ts";
 import { allMet, anyMet } from "../../../../src/cli/machine/several-waits.ts";
 import { runMachinectl } from "../../../../src/cli/program/machinectl.ts";
 import type { Bus } from "../../../../src/cli/session/ports.ts";
+import { waitFor } from "../../../lib/wait-for.ts";
 import { ALPHA, type FakeMachine, MINI } from "../fake-machines.ts";
 import { FakeProcess, WORLDS, type World } from "../fake-world.ts";
 
 /** A client whose manager signals what a test says. */
 class SignalledProcess extends FakeProcess {
-  readonly handlers = new Map<string, () => void>();
+  readonly handlers = new Map<string, (body?: unknown[]) => void>();
+  /** Ends the connection to the manager. */
+  loseConnection = () => {};
   readonly #subscribed = Promise.withResolvers<void>();
   readonly #waits: number;
 
@@ -21,15 +24,30 @@ class SignalledProcess extends FakeProcess {
   override connectBus = async (): Promise<Bus> => ({
     ...this.managers.bus(),
     subscribe: async ({ member = "", arg0 = "" }, handler) => {
-      this.handlers.set(`${member} ${arg0}`, () => handler([arg0], {} as never));
-      if (this.handlers.size === 2 * this.#waits) this.#subscribed.resolve();
+      this.handlers.set(`${member} ${arg0}`, (body = [arg0]) => handler(body, {} as never));
+      // Two for each wait, and one for all.
+      if (this.handlers.size === 2 * this.#waits + 1) this.#subscribed.resolve();
       return async () => {};
+    },
+    onClose: (handler) => {
+      this.loseConnection = handler;
     },
   });
 
   async signal(...signal: [member: string, machine: string]): Promise<void> {
     await this.#subscribed.promise;
     this.handlers.get(signal.join(" "))?.();
+  }
+
+  /** Resolves when the client has asked for the machine, after its subscriptions. */
+  async hasAsked(): Promise<void> {
+    await this.#subscribed.promise;
+    await waitFor(() => expect(this.managers.members.join()).toContain("GetAll"), "the question for the machine");
+  }
+
+  /** The manager is started again. */
+  restart(): void {
+    this.handlers.get("NameOwnerChanged org.freedesktop.machine1")?.(["org.freedesktop.machine1", "", ":1.7"]);
   }
 }
 
@@ -98,6 +116,27 @@ test("a machine that a clock, set back since, has registered in the future, boot
   const since = BigInt(Date.now() + 3_600_000) * 1000n;
   const process = new SignalledProcess([{ ...MINI, since, leaderName: "sleep" }], 1);
   expect(await runMachinectl(["wait", "--for=booted", "mini"], process)).toBe(0);
+});
+
+describe("wait without signals", () => {
+  test.each(["ended", "running"])("--for=%s fails where the connection to the manager is lost", async (condition) => {
+    const process = new SignalledProcess(condition === "ended" ? [MINI] : [], 1);
+    const status = runMachinectl(["wait", `--for=${condition}`, "mini"], process);
+    await process.hasAsked();
+    process.loseConnection();
+    const complaint = "Failed to wait for machine 'mini': The connection to the manager was lost\n";
+    expect([await status, process.stderr]).toEqual([1, complaint]);
+  });
+
+  test("a machine that ended while the manager was started again has ended", async () => {
+    const machines: FakeMachine[] = [MINI];
+    const process = new SignalledProcess(machines, 1);
+    const status = runMachinectl(["wait", "--for=ended", "mini"], process);
+    await process.hasAsked();
+    machines.pop();
+    process.restart();
+    expect([await status, process.stderr]).toEqual([0, ""]);
+  });
 });
 
 describe("wait for all", () => {
