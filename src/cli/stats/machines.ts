@@ -1,5 +1,6 @@
 // Measures the resource usage of several machines, all or those that the user names, while machines start and end.
 
+import { meansNoProcess } from "../../base/absence.ts";
 import { errnoNameOf } from "../../base/error.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
 import { monotonicUsec } from "../../kernel/syscall/time.ts";
@@ -69,9 +70,13 @@ export class MeasuredMachines implements Disposable {
         if (error instanceof Hidden) {
           hidden = error;
           this.#hidden.add(name);
+          continue;
         }
         // The machine has ended since the list was queried, or since it was named.
         if (meansNoMachine(error)) this.#drop(name);
+        // The leader has ended, and the manager has not noticed it yet. After any other error the list would lack a
+        // machine that runs.
+        else if (!meansNoProcess(error)) throw error;
       }
     }
     // An empty list would say that there are no machines.
