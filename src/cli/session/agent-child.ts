@@ -11,14 +11,17 @@ const NOTIFY_BYTES = 4096;
 async function startAndWait(argv: readonly string[]): Promise<Bun.Subprocess> {
   const [reader, writer] = openPipe();
   using ours = reader;
-  const theirs = writer;
+  using theirs = writer;
   const child = Bun.spawn([...argv, "--notify-fd", "3"], { stdio: ["inherit", "inherit", "inherit", theirs.number] });
-  theirs[Symbol.dispose]();
+  theirs.close();
   await Promise.race([readToEnd(ours, NOTIFY_BYTES).catch(() => {}), child.exited]);
   return child;
 }
 
-/** Starts an agent; its stop() sends SIGTERM. Returns null if the program is not installed. */
+/**
+ * Starts an agent; its stop() sends SIGTERM. Returns null if the program is not installed, throws an error with errno if
+ * it cannot be executed.
+ */
 export async function startAgentChild({ argv, waitForReady }: AgentCommand): Promise<Agent | null> {
   if (programPath(argv[0]) === null) return null;
   const child = waitForReady

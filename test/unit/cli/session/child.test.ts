@@ -2,9 +2,11 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { runMachinectl } from "../../../../src/cli/program/machinectl.ts";
 import { startAgentChild } from "../../../../src/cli/session/agent-child.ts";
 import { findPager, runChild } from "../../../../src/cli/session/child.ts";
 import { waitFor } from "../../../lib/wait-for.ts";
+import { FakeProcess, WORLDS, type World } from "../fake-world.ts";
 
 let directory = "";
 
@@ -110,6 +112,18 @@ describe("startAgentChild", () => {
     expect(existsSync(ended)).toBe(false);
     agent?.stop();
     await waitFor(() => expect(existsSync(ended)).toBe(true), "the agent's end");
+  });
+
+  test("a verb continues without an agent that cannot be executed", async () => {
+    const path = join(directory, "broken");
+    writeFileSync(path, "#!/no/such/interpreter\n", { mode: 0o755 });
+    const world = WORLDS["one"] as World;
+    const client = new FakeProcess(world, { columns: 100, euid: 1000, env: { TERM: "dumb", SYSTEMD_COLORS: "0" } });
+    client.startAgent = ({ waitForReady }) => startAgentChild({ argv: [path], waitForReady });
+    expect(await runMachinectl(["kill", "alpha"], client)).toBe(0);
+    expect(client.stderr).toBe(`Failed to start 'pkttyagent', which asks for passwords: No such file or directory\n`);
+    expect(await runMachinectl(["start", "alpha"], client)).toBe(0);
+    expect(client.stderr).toContain("Failed to start 'systemd-tty-ask-password-agent', which asks for passwords: ");
   });
 
   test("does not wait for an agent that exits before it is ready", async () => {
