@@ -6,7 +6,7 @@ import type { Fd } from "../../kernel/file/fd.ts";
 import { SocketStream } from "../../kernel/socket/stream.ts";
 import { socketPair } from "../../kernel/socket/unix.ts";
 import type { Session } from "../session/session.ts";
-import { PtySession } from "../terminal/pty-forward.ts";
+import { PtySession, requireWritten } from "../terminal/pty-forward.ts";
 import { ownSize } from "../terminal/pty-terminal.ts";
 
 /**
@@ -47,7 +47,7 @@ export function execOnTerminal(session: Session, request: EnterRequest): Promise
 /**
  * Calls `start` with a socket, which it owns, to start a command that sends the master of its terminal through the
  * socket; forwards the terminal to the caller's until the command or the caller's terminal ends. Returns the exit
- * status as `execOnTerminal()` does.
+ * status as `execOnTerminal()` does. Throws a Failure where the output could not be written.
  */
 export async function forwardTerminal(session: Session, start: (socket: Fd) => RunningCommand): Promise<number> {
   const [ours, theirs] = socketPair();
@@ -56,9 +56,10 @@ export async function forwardTerminal(session: Session, start: (socket: Fd) => R
   const master = await receiveTerminal(own, command);
   if (master === null) return command.exited;
   const forward = new PtySession({ master, hangup: "ends", env: session.ports.env, finish: () => {} });
-  const { end, status } = await forward.run();
+  const result = await forward.run();
   // If the caller leaves the session, the command gets SIGHUP, as after the end of a terminal.
-  if (end !== "hangup") command.kill(1);
+  if (result.end !== "hangup") command.kill(1);
   const exited = await command.exited;
-  return status !== 0 ? status : exited;
+  requireWritten(result);
+  return result.status !== 0 ? result.status : exited;
 }

@@ -3,11 +3,13 @@
 // process gets a signal. At a hang-up, the whole output of the terminal is written before the session ends, however
 // slowly it is read.
 
+import { errnoText } from "../../base/errno.ts";
 import { watch } from "../../kernel/event/poller.ts";
 import { readSome, writeSome } from "../../kernel/file/byte-io.ts";
 import { copyStandard, type Fd, setNonblocking } from "../../kernel/file/fd.ts";
 import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
 import type { Environment } from "../format/terminal.ts";
+import { Failure } from "../session/failure.ts";
 import { PtyInput } from "./pty-input.ts";
 import { StandardStream } from "./pty-stream.ts";
 import { OwnTerminal } from "./pty-terminal.ts";
@@ -24,6 +26,11 @@ export interface SessionResult {
   readonly status: number;
   /** Why output could not be written, for example "ENOSPC"; null also where nobody reads it any more. */
   readonly writeErrno: string | null;
+}
+
+/** Throws a Failure where the output of a session could not be written. */
+export function requireWritten({ writeErrno }: Pick<SessionResult, "writeErrno">): void {
+  if (writeErrno !== null) throw new Failure(`Failed to write output: ${errnoText(writeErrno)}`);
 }
 
 interface SessionOptions {

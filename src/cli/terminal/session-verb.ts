@@ -1,7 +1,6 @@
 // The common part of `machinectl login` and `shell`: the manager opens a terminal of the machine, which is forwarded to
 // the caller's terminal, with a line before and after the session.
 
-import { errnoText } from "../../base/errno.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { own } from "../format/own-sequence.ts";
 import type { Environment, Terminal } from "../format/terminal.ts";
@@ -51,7 +50,7 @@ export async function runTerminal(
   const master = await openTerminal(session, request, request.runsProgram ? null : follow, opened);
   if (!session.settings.quiet) session.report.info(greeting(machine));
   const context = isSilent(session, request) ? "" : await startContext(session, machine);
-  const { PtySession } = await import("./pty-forward.ts");
+  const { PtySession, requireWritten } = await import("./pty-forward.ts");
   const forward = new PtySession({
     master,
     hangup: kind === "login" ? "waits" : "ends",
@@ -69,7 +68,7 @@ export async function runTerminal(
   if (later !== null) clearTimeout(later);
   if (!session.settings.quiet) session.report.info(farewell(machine, kind, result.end, machineIsGone));
   session.output.write(context);
-  if (result.writeErrno !== null) throw new Failure(`Failed to write output: ${errnoText(result.writeErrno)}`);
+  requireWritten(result);
   return result;
 }
 

@@ -299,13 +299,16 @@ test("the session ends when the reader of its output closes the pipe", async () 
   expect(await world.child.exited).toBe(0);
 });
 
-test("output that cannot be written is an error, and ends the session", async () => {
-  await using world = new PtyWorld(["-q", "shell", "alpha"], {
+test.each([
+  ["shell", ["-q", "shell", "alpha"], 1],
+  ["exec -t", ["exec"], 125],
+] as const)("output of %s that cannot be written is an error, and ends the session", async (_verb, args, status) => {
+  await using world = new PtyWorld(args, {
     stdin: "ignore",
     stdout: openSync("/dev/full", "w"),
     run: ["yes"],
   });
-  expect(await world.child.exited).toBe(1);
+  expect(await world.child.exited).toBe(status);
   expect(await new Response(world.child.stderr as ReadableStream).text()).toContain(
     "Failed to write output: No space left on device\n",
   );
