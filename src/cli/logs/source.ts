@@ -11,6 +11,7 @@ import { sameNamespace } from "../../kernel/process/namespace.ts";
 import { selfCommand } from "../../kernel/process/spawn.ts";
 import { type MachineFacts, machineFacts } from "../machine/details.ts";
 import { Failure, meansNoMachine } from "../session/failure.ts";
+import { inParallel } from "../session/in-parallel.ts";
 import type { Session } from "../session/session.ts";
 import { findImageJournal } from "./image-journal.ts";
 import type { Invocation } from "./invocation.ts";
@@ -51,6 +52,8 @@ export async function factsOf(session: Session, name: string): Promise<MachineFa
   }
 }
 
+/** How many processes of journalctl look for entries at the same time: a machine may have had a unit for each start. */
+const PROBES_AT_ONCE = 8;
 /** Arguments of journalctl that find out whether there are entries. */
 const PROBE = ["--quiet", "--no-pager", "--lines=1", "--output=json", "--output-fields=_BOOT_ID"];
 
@@ -203,7 +206,9 @@ async function endedSource(session: Session, name: string): Promise<Source | nul
     };
   }
   const units = await formerUnits(session, name);
-  const known = await Promise.all(units.map((unit) => hostHasEntries(session, unitMatches(session, [unit]))));
+  const known = await inParallel(units, PROBES_AT_ONCE, (unit) =>
+    hostHasEntries(session, unitMatches(session, [unit])),
+  );
   const shown = units.filter((_, index) => known[index]);
   if (shown.length === 0) return null;
   const says = `the console of machine '${name}', which does not run: ${quoted(shown)} in the journal of this host`;

@@ -20,18 +20,18 @@ class OnlySupervisor extends FakeProcess {
   override run = async ({ argv }: Command) => (argv.some((word) => word.startsWith("_PID=")) ? "{}" : "");
 }
 
-describe("logs of a supervisor", () => {
-  const directory = mkdtempSync(join(tmpdir(), "logs-test-"));
-  const path = process.env["PATH"];
-  beforeAll(() => {
-    writeFileSync(join(directory, "journalctl"), '#!/bin/sh\nprintf "%s\\n" "$@"\n', { mode: 0o755 });
-    process.env["PATH"] = `${directory}:${path}`;
-  });
-  afterAll(() => {
-    process.env["PATH"] = path;
-    rmSync(directory, { recursive: true });
-  });
+const directory = mkdtempSync(join(tmpdir(), "logs-test-"));
+const path = process.env["PATH"];
+beforeAll(() => {
+  writeFileSync(join(directory, "journalctl"), '#!/bin/sh\nprintf "%s\\n" "$@"\n', { mode: 0o755 });
+  process.env["PATH"] = `${directory}:${path}`;
+});
+afterAll(() => {
+  process.env["PATH"] = path;
+  rmSync(directory, { recursive: true });
+});
 
+describe("logs of a supervisor", () => {
   async function since(...options: string[]): Promise<string[]> {
     const client = new OnlySupervisor();
     expect([await runMachinectl(["logs", ...options, "alpha"], client), client.stderr]).toEqual([
@@ -49,4 +49,23 @@ describe("logs of a supervisor", () => {
     expect(await since(later)).toEqual([later]);
     expect(await since("--lines=7")).toEqual(["--lines=7", first]);
   });
+});
+
+test("the units of many starts of an ended machine are looked for by few processes at once", async () => {
+  const units = Array.from({ length: 100 }, (_, index) => `run-${index}.scope`);
+  let running = 0;
+  let most = 0;
+  class ManyUnits extends FakeProcess {
+    override run = async ({ argv }: Command) => {
+      if (argv.includes("NAME=old")) return units.map((unit) => `${JSON.stringify({ MACHINE_UNIT: unit })}\n`).join("");
+      most = Math.max(most, ++running);
+      await new Promise((resolve) => setImmediate(resolve));
+      running--;
+      return "";
+    };
+  }
+  const client = new ManyUnits(WORLDS["empty"] as World, { euid: 1000 });
+  expect(await runMachinectl(["logs", "old"], client)).toBe(1);
+  expect(client.stderr).toStartWith("There is no log of machine 'old': ");
+  expect(most).toBe(8);
 });
