@@ -56,5 +56,5 @@ export const RUN_REMOVE_VERB: VerbRow = {
   meta: { name: "run-remove", description: "Remove what a unit of 'run' has cloned", hidden: true, internal: true },
   group: "Machine",
   args: { name: { type: "positional", required: true, description: "The machine that has ended", complete: "free" } },
-  run: async (session, words) => (await import("../run/machine.ts")).runRemove(session, words),
+  run: async (session, words) => (await import("../run/clone.ts")).runRemove(session, words),
 };

@@ -1,9 +1,8 @@
-// The hidden verbs that are executed in the unit of a machine of `run`. `run-machine` (ExecStart=) inspects the image,
+// The hidden verb that is executed in the unit of a machine of `run`. `run-machine` (ExecStart=) inspects the image,
 // writes what it has found to a file for the client, and executes systemd-nspawn or systemd-vmspawn. If the machine
-// lives for one command only, that is a child process, which is ended when the client ends. `run-remove`
-// (ExecStopPost=) removes the clone of a temporary machine, however the unit has ended.
+// lives for one command only, that is a child process, which is ended when the client ends.
 
-import { renameSync, rmSync, writeFileSync } from "node:fs";
+import { renameSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { ImageType } from "../../base/vocabulary/image-class.ts";
 import { enterProgram } from "../../exec/helper.ts";
@@ -14,11 +13,11 @@ import { replaceProcess } from "../../kernel/process/replace-process.ts";
 import { unlessErrno } from "../../kernel/syscall/sys.ts";
 import { attempt, Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
+import { cloneImage, runtimeDirectory } from "./clone.ts";
 import { type ImageSettings, parseImageSettings } from "./image-settings.ts";
 import { type ImagePlace, ImageTree, ROOT } from "./image-tree.ts";
 import { nspawnArguments } from "./nspawn.ts";
 import { type RunFacts, type RunOrder, unpackOrder } from "./order.ts";
-import { cloneStack } from "./stack.ts";
 import { vmspawnArguments } from "./vmspawn.ts";
 
 /** In the order in which systemd-nspawn(1) looks for them. */
@@ -26,51 +25,14 @@ const INITS = ["usr/lib/systemd/systemd", "lib/systemd/systemd", "sbin/init"];
 /** Where the administrator's settings are, which systemd-nspawn trusts. */
 const SETTINGS_DIRECTORIES = ["/etc/systemd/nspawn", "/run/systemd/nspawn"];
 const SETTINGS_LIMIT_BYTES = 1 << 20;
-/** A file in the unit's runtime directory, which says that the machine's image is a clone to be removed. */
-const CLONE_MARK = "clone";
-const STACK_SUFFIX = ".mstack";
 const NSPAWN = "systemd-nspawn";
 const VMSPAWN = "systemd-vmspawn";
-const NO_TIMEOUT_MS = 0x7fff_ffff;
-/** The exit status of systemd-nspawn that requests a reboot of the machine. */
-const REBOOT = "133";
-
-/** Returns the unit's runtime directory (RuntimeDirectory=). */
-function runtimeDirectory(session: Session): string {
-  const directory = session.ports.env["RUNTIME_DIRECTORY"];
-  if (directory === undefined)
-    throw new Failure("This verb is run by units of 'machinectl run': $RUNTIME_DIRECTORY is not set");
-  return directory;
-}
 
 async function placeOf(session: Session, name: string): Promise<ImagePlace> {
   const { image } = await attempt(`Cannot find image '${name}'`, () => session.manager("GetImage", { name }));
   const properties = await session.properties(image);
   const text = (property: string) => String(properties.get(property)?.value ?? "");
   return { path: text("Path"), type: text("Type") as ImageType }; // one of the words of the interface
-}
-
-/** Clones the image under the machine's name. The mark is written first, so that a partial clone is removed as well. */
-async function cloneImage(session: Session, { image, machine }: RunOrder, place: ImagePlace): Promise<void> {
-  const { image: there } = await session.manager("GetImage", { name: machine }).catch(() => ({ image: null }));
-  if (there !== null)
-    throw new Failure(`There is an image '${machine}' already: give the machine another name with --name=`);
-  const mark = join(runtimeDirectory(session), CLONE_MARK);
-  writeFileSync(mark, "");
-  try {
-    if (place.type === "mstack") {
-      cloneStack(place.path, join(dirname(place.path), `${machine}${STACK_SUFFIX}`));
-      return;
-    }
-    const args = { name: image, new_name: machine, read_only: false };
-    await attempt(`Cannot clone image '${image}'`, () =>
-      session.manager("CloneImage", args, { timeoutMs: NO_TIMEOUT_MS }),
-    );
-  } catch (error) {
-    // There is no clone: if the name exists now, another process has made it.
-    rmSync(mark);
-    throw error;
-  }
 }
 
 /** Parses the settings file in the directory of the image; empty settings if there is none. */
@@ -203,16 +165,4 @@ export async function runMachine(session: Session, [packed = ""]: readonly strin
   return attempt(`Cannot execute '${program}'`, async () =>
     replaceProcess(program, [basename(program), ...args], variables),
   );
-}
-
-/** The verb `run-remove`: removes the clone, unless the machine reboots. */
-export async function runRemove(session: Session, [machine = ""]: readonly string[]): Promise<number> {
-  const { env, isThere } = session.ports;
-  if (env["EXIT_STATUS"] === REBOOT || !isThere(join(runtimeDirectory(session), CLONE_MARK))) return 0;
-  const { image } = await session.manager("GetImage", { name: machine }).catch(() => ({ image: null }));
-  if (image === null) return 0;
-  await attempt(`Cannot remove image '${machine}'`, () =>
-    session.manager("RemoveImage", { name: machine }, { timeoutMs: NO_TIMEOUT_MS }),
-  );
-  return 0;
 }

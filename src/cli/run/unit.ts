@@ -17,6 +17,8 @@ const NO_LIMIT = 2n ** 64n - 1n;
 /** The time for a shutdown; shorter for a machine whose files are removed anyway. */
 const STOP_SECONDS = { kept: 90n, temporary: 15n } as const;
 const TASKS_MAX = 16384n;
+/** The manager, and the bus that leads to it. */
+const MANAGER_UNITS = ["dbus.service", "systemd-machined.service"];
 /** The exit status of systemd-nspawn that requests a reboot of the machine. */
 const REBOOT = 133;
 /** The devices of systemd-vmspawn@.service. */
@@ -61,6 +63,8 @@ function propertiesOf(session: Session, order: RunOrder, life: Fd | null): (read
   return [
     ["Description", text(`Machine ${order.machine} of image ${order.image}`)],
     ["Slice", text("machine.slice")],
+    // At the shutdown of the host, the clone is removed before the manager ends.
+    ["After", new Variant("as", MANAGER_UNITS)],
     ["Type", text("notify")],
     // In a machine for one command, the runner is a child of the main process.
     ["NotifyAccess", text(life === null ? "main" : "all")],
