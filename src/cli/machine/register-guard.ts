@@ -10,6 +10,7 @@ import { Fd, setNonblocking } from "../../kernel/file/fd.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
 import { openPipe } from "../../kernel/process/pipe.ts";
 import { commandByPath } from "../../kernel/process/spawn.ts";
+import { isErrno } from "../../kernel/syscall/sys.ts";
 import { SIGTERM } from "../format/signals.ts";
 import { orNull } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
@@ -46,7 +47,14 @@ export function startGuard(session: Session, name: string, command: PidRef): Reg
     detached: true,
   });
   wait.close();
-  const say = (line: string | number) => writeSome(tell, Buffer.from(`${line}\n`));
+  const say = (line: string | number) => {
+    try {
+      writeSome(tell, Buffer.from(`${line}\n`));
+    } catch (error) {
+      // The guard was killed: the command is none the worse for it.
+      if (!isErrno(error, "EPIPE")) throw error;
+    }
+  };
   say(command.pid);
   return {
     setLeader: say,
