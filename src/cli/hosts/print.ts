@@ -61,6 +61,18 @@ function documentsOf(text: string): (JsonObject | readonly JsonObject[])[] | nul
   }
 }
 
+/**
+ * Returns the objects in the lines of a text of a host, each with the host's name in front; null where a line is no
+ * object and no array of objects.
+ */
+export function placedObjects(host: string, text: string): JsonObject[] | null {
+  return (
+    documentsOf(text)
+      ?.flat()
+      .map((object) => placed(host, object)) ?? null
+  );
+}
+
 interface RowsForm {
   /** Whether most columns are numbers, which cannot be shortened. */
   readonly hasNumbers: boolean;

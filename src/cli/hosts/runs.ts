@@ -2,11 +2,11 @@
 import type { GivenOption } from "../../base/getopt.ts";
 import type { ClientProgram, VerbRow } from "../command-line/verb-row.ts";
 import { copyLines } from "../exec/many.ts";
-import { formatJson, type Json } from "../format/json.ts";
-import { parseJson } from "../format/parse-json.ts";
+import { formatJson } from "../format/json.ts";
 import type { Session } from "../session/session.ts";
 import { pageJsonMode, tableJsonMode } from "../session/settings.ts";
 import { collected, HostChild } from "./child.ts";
+import { placedObjects } from "./print.ts";
 import type { HostResult } from "./result.ts";
 import { type HostsTemplate, templateFor } from "./template.ts";
 
@@ -146,8 +146,8 @@ export class Runs {
     const mode = tableJsonMode(settings);
     if (mode === null) return copyLines(child.stdout, prefix, (text) => output.write(text));
     return copyLines(child.stdout, "", (line) => {
-      const event = parseJson(line) as { readonly [key: string]: Json };
-      output.write(formatJson(Object.assign({ host }, event, { host }), mode, terminal.paint));
+      // The run may have been ended in the middle of its last line.
+      for (const event of placedObjects(host, line) ?? []) output.write(formatJson(event, mode, terminal.paint));
     });
   }
 }

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { asWritten } from "../../../../src/cli/format/own-sequence.ts";
 import { NO_PAINT, type Paint, readTerminal } from "../../../../src/cli/format/terminal.ts";
-import { checkedRows, printPages, printRows } from "../../../../src/cli/hosts/print.ts";
+import { checkedRows, placedObjects, printPages, printRows } from "../../../../src/cli/hosts/print.ts";
 import { readRows } from "../../../../src/cli/hosts/read-rows.ts";
 import type { HostResult } from "../../../../src/cli/hosts/result.ts";
 import { VERBS } from "../../../../src/cli/program/verbs.ts";
@@ -110,4 +110,9 @@ test("a host whose list is sorted by fewer columns than that of the others has f
   const checked = checkedRows(session, [answer("a", list([cell])), answer("b", list([]))]);
   expect(checked.map(({ error }) => error)).toEqual([null, "It lists other columns"]);
   expect(() => printRows(session, checked, { hasNumbers: true })).not.toThrow();
+});
+
+test("an event of a host has its name, and the part of one, which an ended run leaves, is none", () => {
+  expect(placedObjects("a", '{"time":1,"host":"b"}\n')).toEqual([{ host: "a", time: 1 }]);
+  expect(placedObjects("a", '{"time":1,"ho')).toBeNull();
 });
