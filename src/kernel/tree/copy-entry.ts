@@ -135,8 +135,10 @@ export class EntryCopier {
     if (status.size === 0) copyToEnd(from, to, this.#options);
     if (status.size === 0 || this.#share(from, to)) return;
     const reached = copyData(from, to, status, (count) => this.#options.onBytes(count));
-    // The original may have been truncated meanwhile; else, the copy must have the size that the original had.
-    if (reached < status.size && this.#copied.readFd(from).size >= status.size) throw new SyscallError("copy", "EIO");
+    // The original may have been truncated meanwhile, or be a file of /sys, which has no blocks and ends before its
+    // size; else, the copy must have the size that the original had.
+    if (reached >= status.size || status.allocatedBytes === 0) return;
+    if (this.#copied.readFd(from).size >= status.size) throw new SyscallError("copy", "EIO");
   }
 
   #share(from: Fd, to: Fd): boolean {

@@ -128,7 +128,8 @@ const buffer = pinForever(BUFFER_BYTES);
 
 /**
  * Copies the data of `source` into the empty `target`, and keeps holes. Calls `onBytes` after every step with its size.
- * Returns the size of the copy, which is smaller than `size` where the source was truncated meanwhile.
+ * Returns the size of the copy, which is smaller than `size` where the source was truncated meanwhile, and for files of
+ * /sys, whose content is shorter than their size.
  */
 export function copyData(
   source: Fd,
@@ -136,12 +137,12 @@ export function copyData(
   { size, allocatedBytes }: { readonly size: number; readonly allocatedBytes: number },
   onBytes: (count: number) => void,
 ): number {
-  let end = 0;
-  for (const { copied, reached } of dataSteps(source, target, { size, allocatedBytes }, STEP_BYTES)) {
-    onBytes(copied);
-    end = reached;
+  const steps = dataSteps(source, target, { size, allocatedBytes }, STEP_BYTES);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+    onBytes(step.value.copied);
   }
-  return allocatedBytes < size ? size : end;
 }
 
 /** A step of a copy: the number of copied bytes, and the offset reached, holes included. */
@@ -150,25 +151,24 @@ interface CopyStep {
   readonly reached: number;
 }
 
-/** As `copyData()`, in steps of at most `stepBytes`; each `next()` makes one. */
+/** As `copyData()`, in steps of at most `stepBytes`; each `next()` makes one. Returns the size of the copy. */
 export function* dataSteps(
   source: Fd,
   target: Fd,
   { size, allocatedBytes }: { readonly size: number; readonly allocatedBytes: number },
   stepBytes: number,
-): Generator<CopyStep> {
-  if (allocatedBytes >= size) {
-    yield* rangeSteps(source, target, [0, size], stepBytes);
-    return;
-  }
+): Generator<CopyStep, number> {
+  if (allocatedBytes >= size) return yield* rangeSteps(source, target, [0, size], stepBytes);
   for (let at = 0; at < size; ) {
     const from = seek(source, at, SEEK_DATA, size);
     if (from === null) break;
     const to = Math.min(seek(source, from, SEEK_HOLE, size) ?? size, size);
-    yield* rangeSteps(source, target, [from, to], stepBytes);
-    at = to;
+    at = yield* rangeSteps(source, target, [from, to], stepBytes);
+    // Without this, the end of a file of /sys would be zeros.
+    if (at < to) return at;
   }
   check(trySys("ftruncate", target.number, size), "ftruncate");
+  return size;
 }
 
 /**
@@ -182,19 +182,21 @@ function seek(file: Fd, at: number, whence: number, size: number): number | null
   return check(result, "lseek");
 }
 
+/** Copies a range; returns the offset reached, which is before its end where the source ends there. */
 function* rangeSteps(
   source: Fd,
   target: Fd,
   [from, to]: readonly [number, number],
   stepBytes: number,
-): Generator<CopyStep> {
+): Generator<CopyStep, number> {
   let at = from;
   while (at < to) {
     const count = copyStep(source, target, at, Math.min(to - at, stepBytes));
-    if (count === 0) return; // the file was truncated meanwhile
+    if (count === 0) break;
     at += count;
     yield { copied: count, reached: at };
   }
+  return at;
 }
 
 function copyStep(source: Fd, target: Fd, at: number, length: number): number {

@@ -191,6 +191,15 @@ test("files that report no size are copied to their end, and the bytes of large 
   expect(readFileSync(join(directory, "big-copy")).equals(readFileSync(big))).toBe(true);
 });
 
+test("files of /sys, which say that they have a page, are copied to the end of their content", () => {
+  const [from, to] = ["/sys/class/net/lo/mtu", join(directory, "mtu")];
+  copy(from, to);
+  expect(readFileSync(to, "utf8")).toBe(readFileSync(from, "utf8"));
+  // As files of a new tree.
+  copy("/sys/class/net/lo/statistics", join(directory, "statistics"));
+  expect(readFileSync(join(directory, "statistics/collisions"), "utf8")).toBe("0\n");
+});
+
 test("a tree of any depth is copied", () => {
   makeDeep(join(directory, "deep"), 3000);
   copy(join(directory, "deep"), join(directory, "deep-copy"));
