@@ -294,6 +294,20 @@ describe.skipIf(!canRun)(canRun ? "machined-exec" : "machined-exec (left out: ne
     client.close();
   });
 
+  test("a command has the time that it was given, also of more than 24 days", async () => {
+    const { daemon, run } = await start();
+    // A process of its own reads the user database, as in every container on an overlay.
+    const layers = "mkdir /run/empty && mount -t overlay layers -o lowerdir=/run/empty:/etc /etc";
+    await machine(daemon, "layers", layers);
+    const days = 86_400_000_000;
+    expect(await run({ machine: "layers", command: ["true"], timeoutUSec: 20 * days })).toMatchObject({
+      exitStatus: 0,
+    });
+    expect(await run({ machine: "layers", command: ["true"], timeoutUSec: 30 * days })).toMatchObject({
+      exitStatus: 0,
+    });
+  });
+
   test("a command whose user database does not answer ends at its time limit, by a signal, and when its caller disconnects", async () => {
     const { daemon, run, pid, path } = await start();
     await machine(daemon, "mute", `${muteFileSystem()} && ln -s /run/mute/passwd /run/etc/passwd`);
