@@ -9,13 +9,14 @@ import { openProcessLink, startTicksPatiently } from "../../src/kernel/process/p
 import { isErrno } from "../../src/kernel/syscall/sys.ts";
 import { errorOf, isRoot, manager, register, TestDaemon } from "../lib/daemon.ts";
 import { HungProcess, mountHostile } from "../lib/hostile-file-system.ts";
+import { withoutDescriptors } from "../lib/no-descriptors.ts";
 import { havePrograms } from "../lib/programs.ts";
 import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 
 setDefaultTimeout(GUARD_MS);
 
-const can = isRoot && havePrograms("processes that hang while they execute a program", "python3");
-const reason = can ? "" : " (left out: needs root and python3)";
+const can = isRoot && havePrograms("processes that hang while they execute a program", "python3", "prlimit");
+const reason = can ? "" : " (left out: needs root, python3 and prlimit)";
 
 test.skipIf(!can)(`a leader and a caller that hang while they execute a program block nobody${reason}`, async () => {
   const here = mkdtempSync(join(tmpdir(), "hung-execution-"));
@@ -60,6 +61,23 @@ test.skipIf(!can)(`a leader and a caller that hang while they execute a program 
     hostile[Symbol.dispose]();
     // The machine answers again when its leader goes on.
     await waitFor(async () => expect(await manager(bus, "GetMachineUIDShift", "s", "hung")).toEqual([0]), "the leader");
+  }
+  rmSync(here, { recursive: true });
+});
+
+test.skipIf(!can)(`a reader of a link with the last free descriptor does not wait for ever${reason}`, async () => {
+  const here = mkdtempSync(join(tmpdir(), "hung-execution-"));
+  {
+    using hostile = await mountHostile(join(here, "files"));
+    using leader = await HungProcess.start(hostile.image);
+    leader.hang();
+    await waitFor(() => expect(hostile.waiting.has(leader.pid)).toBe(true), "the execution");
+    try {
+      withoutDescriptors(() => openProcessLink(leader.pid, "root", "path"), 1).close();
+    } catch (error) {
+      // Where the kernel lets readers of links wait.
+      expect(isErrno(error, "ETIMEDOUT")).toBe(true);
+    }
   }
   rmSync(here, { recursive: true });
 });

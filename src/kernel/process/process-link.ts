@@ -7,7 +7,7 @@ import { Fd, OPEN_FLAGS, openPath } from "../file/fd.ts";
 import { CallApart } from "../syscall/apart.ts";
 import { AT_FDCWD, EINTR } from "../syscall/constants.ts";
 import { cstring, pin } from "../syscall/mem.ts";
-import { check, SyscallError, trySys, unlessSyscallError } from "../syscall/sys.ts";
+import { check, isErrno, SyscallError, trySys } from "../syscall/sys.ts";
 import { processStatus, startTicksOf } from "./process-file.ts";
 
 type LinkMode = "read" | "path" | "directory";
@@ -76,9 +76,17 @@ export async function startTicksPatiently(pid: number, limitMs = START_TIME_MS):
   return startTicksOf(buffer.bytes.subarray(0, size).toString("latin1"));
 }
 
-/** Whether a process is in an uninterruptible sleep; false where it has ended. */
+/**
+ * Whether a process is in an uninterruptible sleep; false where it has ended. True where that cannot be read, because
+ * the process itself has taken the last free descriptor, for example: nobody could say when it stops to wait.
+ */
 function isAsleep(pid: number): boolean {
-  return unlessSyscallError(() => processStatus(pid, "State").startsWith("D"), false);
+  try {
+    return processStatus(pid, "State").startsWith("D");
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
+    return !isErrno(error, "ESRCH");
+  }
 }
 
 /** Whether an earlier call for the process hangs still. */
