@@ -19,8 +19,8 @@ async function startAndWait(argv: readonly string[]): Promise<Bun.Subprocess> {
 }
 
 /**
- * Starts an agent; its stop() sends SIGTERM. Returns null if the program is not installed, throws an error with errno if
- * it cannot be executed.
+ * Starts an agent; its stop() sends SIGTERM. Returns null if the program is not installed, throws an error with errno
+ * if it cannot be executed.
  */
 export async function startAgentChild({ argv, waitForReady }: AgentCommand): Promise<Agent | null> {
   if (programPath(argv[0]) === null) return null;

@@ -1,5 +1,5 @@
-// Removes trees of any depth, with immutable files, subvolumes, and directories that their owner may not change. Stays on one mount: a mount point ends the removal
-// with EBUSY. No other process should write to the tree meanwhile.
+// Removes trees of any depth, with immutable files, subvolumes, and directories that their owner may not change. Stays
+// on one mount: a mount point ends the removal with EBUSY. No other process should write to the tree meanwhile.
 import { makeMutable } from "../file/attributes.ts";
 import type { Fd } from "../file/fd.ts";
 import { AT_REMOVEDIR, ENOENT, EPERM } from "../syscall/constants.ts";

@@ -1,5 +1,6 @@
 // Snapshots of subvolumes with their nested subvolumes: the file system itself snapshots only one subvolume, with an
-// empty directory in place of each nested one. The read-only mark, too, is that of one subvolume alone. See btrfs-subvolume(8).
+// empty directory in place of each nested one. The read-only mark, too, is that of one subvolume alone. See
+// btrfs-subvolume(8).
 import type { Fd } from "../file/fd.ts";
 import { isErrno } from "../syscall/sys.ts";
 import {

@@ -35,8 +35,8 @@ interface Helper {
 }
 
 /**
- * Starts a helper for each processor but one; fewer where the kernel refuses further processes. Returns null where there
- * are none: the copy is made without them.
+ * Starts a helper for each processor but one; fewer where the kernel refuses further processes. Returns null where
+ * there are none: the copy is made without them.
  */
 export function startCopyHelpers(): CopyHelpers | null {
   const count = Math.min(availableParallelism() - 1, MOST_HELPERS);

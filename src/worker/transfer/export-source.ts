@@ -74,8 +74,8 @@ function openHeld(path: string): HeldImage {
 }
 
 /**
- * Makes a read-only snapshot of a subvolume with all that are nested in it; returns null where that is not possible. `owner` removes it, and closes
- * the directory that it is in.
+ * Makes a read-only snapshot of a subvolume with all that are nested in it; returns null where that is not possible.
+ * `owner` removes it, and closes the directory that it is in.
  */
 function freeze(tree: Fd, path: string, owner: DisposableStack): Stage | null {
   if (!isSubvolume(tree)) return null;

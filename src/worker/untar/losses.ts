@@ -43,7 +43,9 @@ function kindOf(name: string): string {
   return isOwn ? `${name.slice(0, name.indexOf("."))}.*` : name.replace(/[^ -~]/g, "?").slice(0, 64);
 }
 
-/** Returns the kind for `Losses.note()` of an attribute that could not be set, because of `errno` where that is known. */
+/**
+ * Returns the kind for `Losses.note()` of an attribute that could not be set, because of `errno` where that is known.
+ */
 export function attributeLoss(name: string, errno: number | null = null): string {
   if (errno === null) return `Extended attribute '${kindOf(name)}' cannot be kept here`;
   const why = errnoName(errno) === "ENOSPC" ? "Too large for this file system" : errnoText(errno);
