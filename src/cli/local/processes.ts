@@ -1,7 +1,7 @@
 // The processes of a unit, read from the control group file system, for hosts where no service manager can list them.
 
 import { unlessNoProcess } from "../../base/absence.ts";
-import { cgroupOfProcess, cgroupProcesses, childCgroups, upToUnit } from "../../kernel/cgroup/cgroup.ts";
+import { cgroupOfProcess, cgroupProcesses, upToUnit } from "../../kernel/cgroup/cgroup.ts";
 import { processCmdline, processComm, processParent } from "../../kernel/process/process-file.ts";
 import type { UnitProcess, UnitProcesses } from "../format/process-tree.ts";
 import { shellWord } from "../format/property-text.ts";
@@ -21,13 +21,14 @@ function commandOf(pid: number): string | null {
 }
 
 /** Adds the processes of a control group and of the groups below it to `found`. */
-function collect(cgroup: string, found: UnitProcess[]): void {
-  for (const pid of cgroupProcesses(cgroup)) {
-    // A process may have ended since the list was read.
-    const command = unlessNoProcess(() => commandOf(pid), null);
-    if (command !== null) found.push({ cgroup, pid, command });
+function collect(path: string, found: UnitProcess[]): void {
+  for (const { cgroup, pids } of cgroupProcesses(path)) {
+    for (const pid of pids) {
+      // A process may have ended since the list was read.
+      const command = unlessNoProcess(() => commandOf(pid), null);
+      if (command !== null) found.push({ cgroup, pid, command });
+    }
   }
-  for (const name of childCgroups(cgroup)) collect(cgroup === "/" ? `/${name}` : `${cgroup}/${name}`, found);
 }
 
 /** Adds the leader and its descendants to `found`, for a machine that has no control group of its own. */

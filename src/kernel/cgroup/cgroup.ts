@@ -3,13 +3,14 @@
 import { watchPath } from "../event/inotify.ts";
 import type { Watch } from "../event/poller.ts";
 import { writeSome } from "../file/byte-io.ts";
-import { listDirectory, makeDirectory, removeDirectory } from "../file/directory-entry.ts";
-import { openPath, statPath } from "../file/fd.ts";
+import { makeDirectory, removeDirectory } from "../file/directory-entry.ts";
+import { type Fd, openPath, statPath } from "../file/fd.ts";
 import { readRegular } from "../file/regular-file.ts";
 import { PidRef } from "../process/pidref.ts";
 import { readProcess } from "../process/process-file.ts";
 import { isErrno, SyscallError, unlessErrno } from "../syscall/sys.ts";
 import { cgroupRoot } from "./mount.ts";
+import { GROUP_GONE, processesIn, removeChild, walkGroups } from "./walk.ts";
 
 export { cgroupRoot } from "./mount.ts";
 
@@ -17,6 +18,8 @@ const LIMIT_BYTES = 16 * 1024 * 1024;
 const SIGKILL = 9;
 /** After this many rounds, a group that forks faster than it is signalled is given up. */
 const KILL_ROUNDS = 64;
+/** How many processes are signalled together: the group is read once for all of them. */
+const SIGNALLED_AT_ONCE = 32;
 /** The interval at which a group of version 1 is polled, which does not report that it becomes empty. */
 const RECHECK_MS = 1000;
 
@@ -70,7 +73,10 @@ export function isCgroupPopulated(path: string): boolean {
 }
 
 function hasProcesses(path: string): boolean {
-  return cgroupProcesses(path).length > 0 || childCgroups(path).some((name) => hasProcesses(childOf(path, name)));
+  for (const { group, left } of walkGroups(cgroupDirectory(path))) {
+    if (left === null && processesIn(group).length > 0) return true;
+  }
+  return false;
 }
 
 /**
@@ -91,22 +97,21 @@ export function watchCgroupEvents(path: string, callback: () => void): Watch {
   return { stop, [Symbol.dispose]: stop };
 }
 
-/** Returns the processes in the group itself, without those outside of our pid namespace. None for a missing group. */
-export function cgroupProcesses(path: string): number[] {
-  const text = ifThere(() => readAttribute(path, "cgroup.procs")) ?? "";
-  return text
-    .split("\n")
-    .map(Number)
-    .filter((pid) => pid > 0);
+/** Processes of one group. */
+interface GroupProcesses {
+  readonly cgroup: string;
+  readonly pids: readonly number[];
 }
 
-/** Returns the names of the groups directly below a group. */
-export function childCgroups(path: string): string[] {
-  const entries = ifThere(() => {
-    using directory = openPath(cgroupDirectory(path), "directory");
-    return listDirectory(directory);
-  });
-  return (entries ?? []).filter((entry) => entry.kind === "directory").map((entry) => entry.name);
+/** Returns the processes of a group and of all groups below it; none for a missing group. */
+export function cgroupProcesses(path: string): GroupProcesses[] {
+  const found: GroupProcesses[] = [];
+  for (const { group, names, left } of walkGroups(cgroupDirectory(path))) {
+    const pids = left === null ? processesIn(group) : [];
+    const below = Buffer.from(names.map((name) => `/${name}`).join(""), "latin1").toString();
+    if (pids.length > 0) found.push({ cgroup: path === "/" ? below || path : path + below, pids });
+  }
+  return found;
 }
 
 /**
@@ -134,31 +139,53 @@ function isOwnOrAbove(path: string): boolean {
 
 /** Signals the processes that are not in `done`; adds and counts those that got it. */
 function signalNew(path: string, signal: number, done: Set<number>): number {
-  let count = 0;
-  for (const pid of cgroupProcesses(path)) {
-    if (done.has(pid)) continue;
-    done.add(pid);
-    if (signalMember(path, pid, signal)) count++;
-    else done.delete(pid);
+  const before = done.size;
+  for (const { group, left } of walkGroups(cgroupDirectory(path))) {
+    const fresh = left === null ? processesIn(group).filter((pid) => !done.has(pid)) : [];
+    while (fresh.length > 0) {
+      for (const pid of signalSome(group, fresh, signal)) done.add(pid);
+    }
   }
-  for (const name of childCgroups(path)) count += signalNew(childOf(path, name), signal, done);
-  return count;
+  return done.size - before;
 }
 
 /**
- * Signals a process if it is in the group. Opens its pidfd before reading its group, because its PID may have been
- * reused.
+ * Takes some processes off the list, signals those that are in the group, and returns them. Opens their pidfds before
+ * reading the group again, because their PIDs may have been reused.
  */
-function signalMember(path: string, pid: number, signal: number): boolean {
-  try {
-    using member = PidRef.of(pid);
-    if (member.verified(() => cgroupOfProcess(pid)) !== path) return false;
-    member.kill(signal);
+function signalSome(group: Fd, pids: number[], signal: number): number[] {
+  using owned = new DisposableStack();
+  // Keeps a descriptor for reading the group.
+  const reserve = owned.use(group.duplicate());
+  const opened = openSome(pids).map((process) => owned.use(process));
+  reserve.close();
+  const members = new Set(processesIn(group));
+  const reached = (process: PidRef) => {
+    process.requireAlive();
+    process.kill(signal);
     return true;
-  } catch (error) {
-    if (isErrno(error, "ESRCH")) return false;
-    throw error;
+  };
+  return opened
+    .filter((process) => members.has(process.pid) && unlessErrno(() => reached(process), false, "ESRCH"))
+    .map(({ pid }) => pid);
+}
+
+/** Takes processes off the list and opens them, as many as there are descriptors; at least one that has not ended. */
+function openSome(pids: number[]): PidRef[] {
+  const opened: PidRef[] = [];
+  while (opened.length < SIGNALLED_AT_ONCE) {
+    const pid = pids.pop();
+    if (pid === undefined) break;
+    try {
+      opened.push(PidRef.of(pid));
+    } catch (error) {
+      if (isErrno(error, "ESRCH")) continue;
+      if (opened.length === 0) throw error;
+      pids.push(pid);
+      break;
+    }
   }
+  return opened;
 }
 
 /** Makes a group, and the groups above it where they are missing. */
@@ -178,7 +205,7 @@ export function attachProcess(path: string, pid: number): void {
 /** Removes a group and the groups below it, if it exists. Throws `EBUSY` where a process is in it. */
 export function removeCgroup(path: string): void {
   if (path === "/") throw new SyscallError("rmdir", "EBUSY", path);
-  for (const name of childCgroups(path)) removeCgroup(childOf(path, name));
+  for (const { group, left } of walkGroups(cgroupDirectory(path))) if (left !== null) removeChild(group, left);
   removeLeafCgroup(path);
 }
 
@@ -202,13 +229,9 @@ export function writeAttribute(path: string, name: string, value: string): void 
   writeSome(file, Buffer.from(value));
 }
 
-function childOf(path: string, name: string): string {
-  return path === "/" ? `/${name}` : `${path}/${name}`;
-}
-
 /**
  * Returns the result of `look`; null where the group or its file is missing, because it may be removed at any moment.
  */
 function ifThere<T>(look: () => T): T | null {
-  return unlessErrno(look, null, "ENOENT", "ENODEV", "ENOTDIR");
+  return unlessErrno(look, null, ...GROUP_GONE);
 }

@@ -36,14 +36,15 @@ const entries = pinForever(32 * 1024);
 
 /**
  * Returns the entries of `directory` (opened with mode "directory") from its present offset on, without `.` and `..`.
+ * With "latin1", names have one character for each byte.
  */
-export function listDirectory(directory: Fd): DirectoryEntry[] {
+export function listDirectory(directory: Fd, encoding: "utf8" | "latin1" = "utf8"): DirectoryEntry[] {
   const list: DirectoryEntry[] = [];
   for (;;) {
     const size = check(trySys("getdents64", directory.number, entries, entries.size), "getdents");
     if (size === 0) return list;
     for (let at = 0; at < size; at += entries.view.getUint16(at + 16, true)) {
-      const name = entries.bytes.toString("utf8", at + 19, entries.bytes.indexOf(0, at + 19));
+      const name = entries.bytes.toString(encoding, at + 19, entries.bytes.indexOf(0, at + 19));
       if (name === "." || name === "..") continue;
       list.push({ name, kind: FILE_KINDS[entries.view.getUint8(at + 18)] ?? null });
     }

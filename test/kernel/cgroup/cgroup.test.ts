@@ -1,22 +1,27 @@
 import { expect, test } from "bun:test";
 import {
   attachProcess,
+  cgroupDirectory,
   cgroupExists,
   cgroupOfProcess,
   cgroupProcesses,
   cgroupRoot,
-  childCgroups,
   createCgroup,
   isCgroupPopulated,
   killCgroup,
   parseProcessCgroup,
   removeCgroup,
   watchCgroupEvents,
+  writeAttribute,
 } from "../../../src/kernel/cgroup/cgroup.ts";
 import { findCgroupHierarchies, findCgroupRoot } from "../../../src/kernel/cgroup/mount.ts";
+import { writeSome } from "../../../src/kernel/file/byte-io.ts";
+import { makeDirectory } from "../../../src/kernel/file/directory-entry.ts";
+import { openAt, openPath } from "../../../src/kernel/file/fd.ts";
 import { expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
+import { leaveOut } from "../../lib/programs.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
-import { rootTest, until } from "../support.ts";
+import { isRoot, rootTest, until } from "../support.ts";
 
 const V1 =
   "30 25 0:26 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,name=systemd\n31 25 0:27 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids";
@@ -53,6 +58,7 @@ test("a process's group is read from the line of the hierarchy that tracks proce
   expect(parseProcessCgroup("4:memory:/other\n", true)).toBeNull();
 });
 
+const LONG_NAME = "d".repeat(200);
 const GROUP = `/kernel-test-${process.pid}`;
 
 function sleeper(group: string) {
@@ -64,15 +70,18 @@ function sleeper(group: string) {
 rootTest("a group is created, filled, emptied and removed, and a watch reports its events", async () => {
   createCgroup(`${GROUP}/one/deep`);
   createCgroup(`${GROUP}/two`);
-  expect(childCgroups(GROUP).sort()).toEqual(["one", "two"]);
   expect(isCgroupPopulated(GROUP)).toBe(false);
   let events = 0;
   using _watch = watchCgroupEvents(GROUP, () => events++);
   const children = [sleeper(`${GROUP}/one/deep`), sleeper(`${GROUP}/two`)];
   const [first, second] = children as [(typeof children)[0], (typeof children)[0]];
   expect(cgroupOfProcess(first.pid)).toBe(`${GROUP}/one/deep`);
-  expect(cgroupProcesses(`${GROUP}/two`)).toEqual([second.pid]);
-  expect(cgroupProcesses(GROUP)).toEqual([]);
+  expect(cgroupProcesses(`${GROUP}/two`)).toEqual([{ cgroup: `${GROUP}/two`, pids: [second.pid] }]);
+  expect(
+    cgroupProcesses(GROUP)
+      .map(({ cgroup }) => cgroup)
+      .sort(),
+  ).toEqual([`${GROUP}/one/deep`, `${GROUP}/two`]);
   expect(isCgroupPopulated(GROUP)).toBe(true);
   await until(() => events > 0, "the first event");
   expect(() => removeCgroup(GROUP)).toThrow("Device or resource busy");
@@ -89,10 +98,53 @@ rootTest("a group is created, filled, emptied and removed, and a watch reports i
   removeCgroup(GROUP);
 });
 
+rootTest("processes are found and signalled in groups of any depth and name", async () => {
+  createCgroup(GROUP);
+  const children = ["deep", "name"].map(() => sleeper(GROUP));
+  const [deep, name] = children as [(typeof children)[0], (typeof children)[0]];
+  const directory = cgroupDirectory(GROUP);
+  // Deeper than a path can be long.
+  let group = openPath(directory, "directory");
+  for (let depth = 0; depth < 40; depth++) {
+    makeDirectory(LONG_NAME, 0o755, group);
+    using outer = group;
+    group = openAt(outer, LONG_NAME, "directory");
+  }
+  using processes = openAt(group, "cgroup.procs", "write");
+  writeSome(processes, Buffer.from(String(deep.pid)));
+  group.close();
+  const script = `other=$(printf '\\377') && mkdir "$other" && echo ${name.pid} >"$other/cgroup.procs"`;
+  expect(Bun.spawnSync(["sh", "-c", script], { cwd: directory, stderr: "inherit" }).exitCode).toBe(0);
+  expect(isCgroupPopulated(GROUP)).toBe(true);
+  const found = cgroupProcesses(GROUP).flatMap(({ pids }) => pids);
+  expect(found.sort()).toEqual([deep.pid, name.pid].sort());
+  expect(killCgroup(GROUP, 15)).toBe(2);
+  for (const { exited } of children) await exited;
+  expect(children.map(({ signalCode }) => signalCode)).toEqual(["SIGTERM", "SIGTERM"]);
+  await until(() => !isCgroupPopulated(GROUP), "the group to become empty");
+  removeCgroup(GROUP);
+  expect(cgroupExists(GROUP)).toBe(false);
+});
+
+const hasThreads = isRoot && cgroupRoot().unified;
+if (isRoot && !hasThreads) leaveOut("groups of threads", "there is no control group of version 2");
+
+test.skipIf(!hasThreads)("processes whose threads are in a group of threads are signalled", async () => {
+  createCgroup(`${GROUP}/threads`);
+  const child = sleeper(GROUP);
+  writeAttribute(`${GROUP}/threads`, "cgroup.type", "threaded");
+  writeAttribute(`${GROUP}/threads`, "cgroup.threads", String(child.pid));
+  expect(cgroupOfProcess(child.pid)).toBe(`${GROUP}/threads`);
+  expect(cgroupProcesses(GROUP)).toEqual([{ cgroup: GROUP, pids: [child.pid] }]);
+  expect(killCgroup(GROUP, 15)).toBe(1);
+  await child.exited;
+  await until(() => !isCgroupPopulated(GROUP), "the group to become empty");
+  removeCgroup(GROUP);
+});
+
 rootTest("a group that does not exist is empty, and paths that lead out of the hierarchy are refused", () => {
   expect(isCgroupPopulated("/no/such")).toBe(false);
   expect(cgroupProcesses("/no/such")).toEqual([]);
-  expect(childCgroups("/no/such")).toEqual([]);
   expect(killCgroup("/no/such", 15)).toBe(0);
   expect(() => cgroupExists("/a/../../etc")).toThrow("Invalid argument");
   expect(() => watchCgroupEvents("/no/such", () => {})).toThrow("No such file or directory");
@@ -108,7 +160,7 @@ rootTest(
     const before = openDescriptors();
     for (let i = 0; i < 10_000; i++) {
       if (cgroupOfProcess(child.pid) !== GROUP || !isCgroupPopulated(GROUP)) throw new Error(`wrong at ${i}`);
-      if (cgroupProcesses(GROUP)[0] !== child.pid || childCgroups(GROUP).length > 0) throw new Error(`wrong at ${i}`);
+      if (cgroupProcesses(GROUP)[0]?.pids[0] !== child.pid) throw new Error(`wrong at ${i}`);
     }
     expectNothingLeft(before);
     killCgroup(GROUP, 9);
