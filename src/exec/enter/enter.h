@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 enum { EXIT_TIMED_OUT = 124, EXIT_OURS = 125, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
-enum { MAX_GROUPS = 1024, MAX_MOUNTS = 16, MAX_FILTERS = 64 };
+enum { MAX_GROUPS = 1024, MAX_MOUNTS = 64, MAX_FILTERS = 64 };
 
 /* The request of the caller; the fields are the keys of the command line (main.c, request.c). */
 struct request {

@@ -44,10 +44,17 @@ function requestFor(leader: PidRef, change: Partial<EnterRequest>): EnterRequest
   };
 }
 
-/** Runs a command in the machine of the leader; without control groups, which tests cannot create on every host. */
-async function enter(leader: PidRef, change: Partial<EnterRequest> = {}): Promise<Ended> {
+/**
+ * Runs a command in the machine of the leader; without control groups, which tests cannot create on every host, but
+ * with `mounts` in their place.
+ */
+async function enter(
+  leader: PidRef,
+  change: Partial<EnterRequest> = {},
+  mounts: readonly string[] = [],
+): Promise<Ended> {
   const { args, environment } = enterCommand(requestFor(leader, change), DESCRIPTORS);
-  const words = args.slice(1).filter((word) => !word.startsWith("mount="));
+  const words = [...mounts, ...args.slice(1).filter((word) => !word.startsWith("mount="))];
   if (leader.pidfd === null) throw new Error("this kernel has no pidfds");
   const env = Object.fromEntries(
     environment.map((one) => [one.slice(0, one.indexOf("=", 1)), one.slice(one.indexOf("=", 1) + 1)]),
@@ -265,6 +272,18 @@ describe.skipIf(!canRun)(
           stdio: ["ignore", "pipe", "inherit", leader.pidfd?.number ?? -1],
         });
         expect([await child.stdout.text(), await child.exited]).toEqual(["0\n", 0]);
+      },
+      GUARD_MS,
+    );
+
+    test(
+      "a command is started on a host with as many hierarchies of control groups as OpenRC and others mount",
+      async () => {
+        await using machine = await startNamespaced(["--mount"]);
+        using leader = PidRef.of(machine.pid);
+        // 15 controllers, version 2, and names. The leader is in none of these.
+        const mounts = Array.from({ length: 24 }, (_, index) => `mount=name=test${index}:/nonexistent`);
+        expect(await enter(leader, {}, mounts)).toEqual({ out: "", err: "", status: 0 });
       },
       GUARD_MS,
     );
