@@ -10,7 +10,7 @@ import { openProcessLink } from "../../kernel/process/process-link.ts";
 import { receiveMessage, socketPair } from "../../kernel/socket/unix.ts";
 import { pin } from "../../kernel/syscall/mem.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
-import { openPathCached } from "../../registry/machine/open-cached.ts";
+import { DAEMON_TABLE_LIMIT_BYTES, openPathCached } from "../../registry/machine/open-cached.ts";
 import { type OpenFileKind, openAsKind } from "../../registry/open-file-kind.ts";
 import type { Operations, Plain } from "../../registry/operation.ts";
 import { type OpenArguments, WORK_FDS } from "../../registry/worker-request.ts";
@@ -41,7 +41,7 @@ export async function openInMachine(
 ): Promise<Fd> {
   const { path, kind, identity } = file;
   using root = nameRoot(machine);
-  using known = openPathCached(machine, root, path);
+  using known = openPathCached(machine, root, path, DAEMON_TABLE_LIMIT_BYTES);
   if (known !== null) return openAsKind(known, kind, identity);
   const [ours, theirs] = socketPair();
   using socket = ours;

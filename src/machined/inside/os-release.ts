@@ -7,7 +7,7 @@ import { parseEnvFile } from "../../base/text/env-file.ts";
 import { type Fd, statFd } from "../../kernel/file/fd.ts";
 import { type Identity, withIdentity } from "../../kernel/process/namespace.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
-import { openPathCached } from "../../registry/machine/open-cached.ts";
+import { DAEMON_TABLE_LIMIT_BYTES, openPathCached } from "../../registry/machine/open-cached.ts";
 import { readBehind } from "../../registry/open-file-kind.ts";
 import type { Daemon } from "../action/daemon.ts";
 import { nameRoot, readByWorker } from "./open-in-machine.ts";
@@ -78,7 +78,7 @@ function unlessMissing<T>(read: () => T): T | undefined {
 function readAtOnce(machine: Machine, path: string, identity: Identity): ReadonlyMap<string, string> | null {
   using root = nameRoot(machine);
   return withIdentity(identity, () => {
-    using file = openPathCached(machine, root, path);
+    using file = openPathCached(machine, root, path, DAEMON_TABLE_LIMIT_BYTES);
     return file === null ? null : readCached(file);
   });
 }

@@ -5,6 +5,7 @@ import { type Fd, openPath } from "../../kernel/file/fd.ts";
 import { mountIdOf, nameEntry, nameIfKnown, nameOnMount } from "../../kernel/file/open-cached.ts";
 import { readRegular } from "../../kernel/file/regular-file.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
+import { unlessErrno } from "../../kernel/syscall/sys.ts";
 
 /**
  * File systems whose requests the kernel alone answers, and that a machine cannot mount over a FUSE or network file
@@ -17,6 +18,11 @@ const SELF_CONTAINED: ReadonlySet<string> = new Set(
 );
 
 const TABLE_LIMIT_BYTES = 64 * 1024 * 1024;
+/**
+ * The limit for a daemon. The kernel writes the table anew for each reading, and a machine may have a hundred thousand
+ * mounts, each on top of the others: reading eight MiB of that takes more than a second.
+ */
+export const DAEMON_TABLE_LIMIT_BYTES = 512 * 1024;
 
 /** The machine whose files are opened. */
 interface Place {
@@ -24,22 +30,39 @@ interface Place {
   readonly isHost: boolean;
 }
 
+interface LimitedPlace extends Place {
+  readonly limitBytes: number;
+}
+
 /**
  * Opens a file (an absolute path) below the machine's root directory with O_PATH. Returns null where a process might
- * have to answer for it. Throws an error with errno.
+ * have to answer for it, and where the machine's table of mounts is longer than the limit. Throws an error with errno.
  */
-export function openPathCached(place: Place, root: Fd, path: string): Fd | null {
+export function openPathCached(
+  { leader, isHost }: Place,
+  root: Fd,
+  path: string,
+  limitBytes = TABLE_LIMIT_BYTES,
+): Fd | null {
+  return unlessErrno(() => openCached({ leader, isHost, limitBytes }, root, path), null, "EFBIG");
+}
+
+function openCached(place: LimitedPlace, root: Fd, path: string): Fd | null {
+  using owned = new DisposableStack();
   const known = nameIfKnown(root, path);
   if (known !== null) {
-    if (isSelfContained(place, known)) return known;
-    known.close();
+    owned.use(known);
+    if (isSelfContained(place, known)) {
+      owned.move();
+      return known;
+    }
   }
   const onRoot = isSelfContained(place, root) ? nameOnMount(root, path) : null;
   if (onRoot !== null || path === "/") return onRoot;
   // The kernel does not cache all missing names: such a name is looked up in its directory, on a file system whose
   // requests the kernel alone answers.
   const { basename, dirname } = process.getBuiltinModule("node:path");
-  using directory = openPathCached(place, root, dirname(path));
+  using directory = openCached(place, root, dirname(path));
   return directory === null ? null : nameEntry(directory, basename(path));
 }
 
@@ -51,20 +74,21 @@ interface Mounted {
 
 let hostRoot: (Mounted & { readonly id: number | null }) | undefined;
 
-function isSelfContained({ leader, isHost }: Place, file: Fd): boolean {
+/** Throws `EFBIG` for a table of mounts that is longer than the limit. */
+function isSelfContained({ leader, isHost, limitBytes }: LimitedPlace, file: Fd): boolean {
   if (isHost) return true;
   const id = mountIdOf(file);
   hostRoot ??= ownRoot();
   if (id === null || id === hostRoot.id) return id !== null;
-  const table = leader.verified(() => mountTable(leader.pid));
+  const table = leader.verified(() => mountTable(leader.pid, limitBytes));
   const { device, type } = mountOf(table, id);
   // The file system of the host's own root is accepted: where it does not answer, the daemon cannot run at all.
   return SELF_CONTAINED.has(type) || (device !== "" && device === hostRoot.device);
 }
 
-function mountTable(process: number | "self"): string {
+function mountTable(process: number | "self", limitBytes: number): string {
   using file = openPath(`/proc/${process}/mountinfo`, "read");
-  return readRegular(file, TABLE_LIMIT_BYTES).toString("latin1");
+  return readRegular(file, limitBytes).toString("latin1");
 }
 
 function mountOf(table: string, id: number): Mounted {
@@ -78,5 +102,5 @@ function mountOf(table: string, id: number): Mounted {
 function ownRoot(): Mounted & { readonly id: number | null } {
   using root = openPath("/", "path");
   const id = mountIdOf(root);
-  return { id, ...mountOf(id === null ? "" : mountTable("self"), id ?? -1) };
+  return { id, ...mountOf(id === null ? "" : mountTable("self", TABLE_LIMIT_BYTES), id ?? -1) };
 }
