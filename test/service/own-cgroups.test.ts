@@ -1,6 +1,12 @@
 // Scopes without systemd: which processes a stop ends.
 import { expect, test } from "bun:test";
-import { cgroupExists, cgroupOfProcess, createCgroup, removeCgroup } from "../../src/kernel/cgroup/cgroup.ts";
+import {
+  attachProcess,
+  cgroupExists,
+  cgroupOfProcess,
+  createCgroup,
+  removeCgroup,
+} from "../../src/kernel/cgroup/cgroup.ts";
 import { PidRef } from "../../src/kernel/process/pidref.ts";
 import { MACHINE_SLICE, OwnCgroups } from "../../src/machined/machines/own-cgroups.ts";
 import type { Log, ScopeRequest } from "../../src/registry/ports.ts";
@@ -121,5 +127,28 @@ test.skipIf(!isRoot)(
     leader.waitExit(GUARD_MS);
     await register(bus, "web", second, { create: true });
     expect(cgroupOfProcess(second)).toContain("machine-web.scope");
+  },
+);
+
+test.skipIf(!isRoot)(
+  `killing a machine in a group below the scope of another one does not kill that one${needsRoot}`,
+  async () => {
+    await using daemon = await TestDaemon.start();
+    const bus = await daemon.bus();
+    const [outer, inner] = [await daemon.leader(), await daemon.leader()];
+    await register(bus, "outer", outer, { create: true });
+    const group = `${cgroupOfProcess(outer)}/inner`;
+    createCgroup(group);
+    attachProcess(group, inner);
+    await register(bus, "inner", inner);
+    using leader = PidRef.of(outer);
+    using other = PidRef.of(inner);
+    await manager(bus, "KillMachine", "ssi", "inner", "all", 9);
+    expect(other.waitExit(GUARD_MS)).toBe(true);
+    await waitFor(
+      async () => expect(await errorOf(manager(bus, "GetMachine", "s", "inner"))).toContain("No machine"),
+      "its end",
+    );
+    expect(leader.isAlive()).toBe(true);
   },
 );

@@ -139,6 +139,10 @@ export class OwnCgroups implements ServiceManager {
   }
 
   async killUnit(place: UnitPlace, leader: PidRef, signal: number): Promise<void> {
+    if (place.subgroup !== "") {
+      killCgroup(`${this.#pathOf(place.unit)}/${place.subgroup}`, signal);
+      return;
+    }
     using members = this.#membersOf(place.unit, leader);
     members.signal(signal);
   }
