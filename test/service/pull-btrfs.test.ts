@@ -152,3 +152,28 @@ test.skipIf(!canMount)(
     expect([code, out]).toEqual([0, expect.stringMatching(new RegExp(`^${RegExp.escape(line)}'[abc]'\n$`))]);
   },
 );
+
+test.skipIf(!canMount)(
+  "a user, who may not remove subvolumes as root does, removes and replaces own images",
+  async () => {
+    const owner = { uid: 65534, gid: 65534 };
+    const packed = join(scratch.path, "own.tar");
+    writeFileSync(
+      packed,
+      archive({ name: "d/", type: "5", mode: 0o755, ...owner }, { name: "d/f", data: "x", ...owner }),
+    );
+    const { code, out } = await onBtrfs(`
+    chmod 755 ${scratch.path} .; mkdir root; chown 65534:65534 root
+    U="setpriv --reuid=65534 --regid=65534 --clear-groups $M"
+    $U systemd-import --user $R tar ${packed} own
+    btrfs subvolume create root/own/d/nested >/dev/null; echo x > root/own/d/nested/file; chown -R 65534 root/own/d/nested
+    $U systemd-export --user $R tar own - | tar tf - | sort
+    $U systemd-import --user $R --force tar ${packed} own
+    btrfs subvolume list . | sed 's/.* //'; ls -A root | grep -v lck`);
+    expect(out.split("\n").filter((line) => line !== "")).toEqual([
+      ...["./", "./d/", "./d/f", "./d/nested/", "./d/nested/file"],
+      ...["root/own", "own"],
+    ]);
+    expect(code).toBe(0);
+  },
+);

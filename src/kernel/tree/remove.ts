@@ -56,11 +56,11 @@ function removeDirectoryTree(parent: Fd, name: RawName, mountId: bigint): void {
   const top = openToEmpty(parent, name);
   try {
     requireMount(status.readFd(top), mountId, name);
-    openUp(top, status);
     if (mayBeSubvolume(status.ino) && isBtrfs(top)) {
       removeSubvolumeTree(parent, name, top);
       return;
     }
+    openUp(top, status);
     empty(top.duplicate(), mountId);
   } finally {
     top.close();
@@ -119,8 +119,10 @@ function removeOrOpen(parent: Fd, { name, kind }: RawEntry, mountId: bigint): Fd
   const inner = openToEmpty(parent, name);
   try {
     requireMount(status.readFd(inner), mountId, name);
-    openUp(inner, status);
-    if (!mayBeSubvolume(status.ino) || !isBtrfs(inner)) return inner;
+    if (!mayBeSubvolume(status.ino) || !isBtrfs(inner)) {
+      openUp(inner, status);
+      return inner;
+    }
     removeSubvolumeTree(parent, name, inner);
   } catch (error) {
     inner.close();
@@ -171,17 +173,32 @@ function removeSubvolumeTree(parent: Fd, name: RawName, top: Fd): void {
   try {
     removeSubvolume(parent, name);
   } catch (error) {
-    if (!isErrno(error, "ENOTEMPTY", "EPERM", "EROFS")) throw error;
+    if (!isErrno(error, "ENOTEMPTY", "EPERM", "EACCES", "EROFS")) throw error;
     setSubvolumeReadOnly(top, false);
     makeMutable(top);
     removeNested(top);
-    removeSubvolume(parent, name);
+    removeEmptySubvolume(parent, name, top);
   }
   try {
     removeGroups(parent, id);
   } catch (error) {
     // New kernels remove the groups by themselves, and refuse until then (EBUSY).
     if (!(error instanceof SyscallError)) throw error;
+  }
+}
+
+/**
+ * Removes a subvolume without nested ones. Only root of the host may remove one that has files: others remove those, and
+ * then the empty one.
+ */
+function removeEmptySubvolume(parent: Fd, name: RawName, top: Fd): void {
+  try {
+    removeSubvolume(parent, name);
+  } catch (error) {
+    if (!isErrno(error, "EPERM", "EACCES")) throw error;
+    openUp(top);
+    empty(top.duplicate(), status.readFd(top).mountId);
+    removeEntry(parent, name, AT_REMOVEDIR);
   }
 }
 
