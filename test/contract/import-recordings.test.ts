@@ -326,6 +326,8 @@ describe("calls to the daemon", () => {
     ["importctl -m export-raw --format=xz a -", "ExportRawEx(sshst) a machine fd xz 0"],
     ["importctl -S list-transfers", "ListTransfersEx(st) sysext 0"],
     ["importctl list-images", "ListImages(st)  0"],
+    ["importctl cancel-transfer 0x1f", "CancelTransfer(u) 31"],
+    ["importctl cancel-transfer 010", "CancelTransfer(u) 8"],
   ])("%s", async (line, call) => {
     expect(await callsOf(line)).toEqual([call]);
   });

@@ -1,5 +1,6 @@
 // The verbs `list-transfers` and `cancel-transfer`, and importctl's `list-images` (importctl(1)).
 import { compareBytes } from "../../base/byte-order.ts";
+import { parseUnsigned } from "../../base/text/number.ts";
 import type { Column } from "../list/column.ts";
 import { planOf } from "../list/plan.ts";
 import { printList, printsColumns } from "../list/print.ts";
@@ -71,8 +72,8 @@ export async function transferIds(session: Session): Promise<string[]> {
 export async function cancelTransfers(session: Session, words: readonly string[]): Promise<number> {
   await startPolkitAgent(session);
   for (const word of words) {
-    const id = /^\+?[0-9]+$/.test(word) ? Number(word) : Number.NaN;
-    if (!(id <= 0xffff_ffff)) throw new Failure(`Failed to parse transfer id: ${word}`);
+    const id = parseUnsigned(word);
+    if (id === undefined) throw new Failure(`Failed to parse transfer id: ${word}`);
     const call = { member: "CancelTransfer", args: { transfer_id: id } } as const;
     await attempt("Could not cancel transfer", () => callManager(session, [call]));
   }
