@@ -72,6 +72,8 @@ export class PtySession {
   #status = 0;
   #hasHungUp = false;
   #mayHangUp: boolean;
+  /** Whether no hang-up is waited for any more. */
+  #isGivenUp = false;
   #turnIsPlanned = false;
   #isOver = false;
   #writeErrno: string | null = null;
@@ -119,10 +121,17 @@ export class PtySession {
     }
   }
 
-  /** To be called when the machine has ended: the session then ends with the next hang-up, or after HANGUP_MS. */
-  expectHangup(): void {
+  /**
+   * To be called when the machine has ended: the session then ends with the next hang-up. After `waitMs` it ends without
+   * one, when the output that is there has been written.
+   */
+  expectHangup(waitMs = HANGUP_MS): void {
     this.#mayHangUp = true;
-    setTimeout(() => this.#finish("hangup"), HANGUP_MS).unref();
+    const giveUp = () => {
+      this.#isGivenUp = true;
+      this.#pump();
+    };
+    setTimeout(giveUp, waitMs).unref();
     this.#pump();
   }
 
@@ -194,7 +203,8 @@ export class PtySession {
       this.#printing = bytes;
       return true;
     }
-    if (this.#hasHungUp && (this.#mayHangUp || this.#input.isOver)) this.#finish("hangup");
+    const isEnd = this.#hasHungUp && (this.#mayHangUp || this.#input.isOver);
+    if (isEnd || this.#isGivenUp) this.#finish("hangup");
     return false;
   }
 

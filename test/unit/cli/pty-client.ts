@@ -1,6 +1,7 @@
 // machinectl as a child process on terminals of a test. The machine manager is simulated; descriptor 3 is the master
 // that it returns. SIGUSR2 stands for the end of the machine. With the argument `exec`, the master is that of a command
-// of `exec -t`, which ends when it gets a signal.
+// of `exec -t`, which ends when it gets a signal. With `ended`, the terminal alone is forwarded, and SIGUSR2 says that
+// the machine has ended and that no hang-up is waited for.
 
 import { orExitOurs } from "../../../src/cli/exec/order.ts";
 import { forwardTerminal } from "../../../src/cli/exec/terminal.ts";
@@ -9,6 +10,7 @@ import type { Ports } from "../../../src/cli/session/ports.ts";
 import { processPorts } from "../../../src/cli/session/process-ports.ts";
 import { Session } from "../../../src/cli/session/session.ts";
 import { defaultSettings } from "../../../src/cli/session/settings.ts";
+import { PtySession } from "../../../src/cli/terminal/pty-forward.ts";
 import { Fd } from "../../../src/kernel/file/fd.ts";
 import { sendMessage } from "../../../src/kernel/socket/send.ts";
 
@@ -48,5 +50,12 @@ async function onTerminal(): Promise<number> {
   return status;
 }
 
+async function untilEnded(): Promise<number> {
+  const forward = new PtySession({ master: Fd.inherited(3), hangup: "ends", env: process.env, finish: () => {} });
+  process.on("SIGUSR2", () => forward.expectHangup(0));
+  return (await forward.run()).status;
+}
+
 const args = process.argv.slice(2);
-process.exit(await (args[0] === "exec" ? onTerminal() : runMachinectl(args, ports)));
+const modes: Readonly<Record<string, () => Promise<number>>> = { exec: onTerminal, ended: untilEnded };
+process.exit(await (modes[args[0] ?? ""]?.() ?? runMachinectl(args, ports)));

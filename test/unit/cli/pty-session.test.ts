@@ -1,6 +1,6 @@
 // A session as its user sees it, on real terminals: machinectl is a child process, the machine manager is simulated.
 import { expect, test } from "bun:test";
-import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -288,6 +288,25 @@ test("output is complete in a pipe that is read late, and in a file", async () =
   });
   expect(await append.child.exited).toBe(0);
   expect(readFileSync(file).length).toBe(100_001 + "before\n".length);
+  rmSync(directory, { recursive: true });
+});
+
+test("output that is read late is complete also where the machine ends meanwhile, and its terminal does not hang up", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "machinectl-pty-"));
+  const done = join(directory, "done");
+  const run = ["sh", "-c", `stty -opost -echo; yes 0123456789 | head -c 70000; touch "${done}"; exec cat`];
+  const [read, write] = openPipe();
+  for (const end of [read, write]) setNonblocking(end, "off");
+  await using slow = new PtyWorld(["ended"], { stdin: "ignore", stdout: write.number, run });
+  write.close();
+  await waitFor(() => expect(existsSync(done)).toBe(true), "the end of the program's output");
+  const full = Bun.spawn(["sh", "-c", WAIT_FOR_FULL_PIPE], { stdin: read.number });
+  await full.exited;
+  slow.child.kill("SIGUSR2");
+  const reader = Bun.spawn(["wc", "-c"], { stdin: read.number, stdout: "pipe" });
+  read.close();
+  expect((await reader.stdout.text()).trim()).toBe("70000");
+  expect(await slow.child.exited).toBe(0);
   rmSync(directory, { recursive: true });
 });
 
