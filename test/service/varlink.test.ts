@@ -343,6 +343,23 @@ describe.skipIf(!isRoot)(`Varlink${needsRoot}`, () => {
     }
   });
 
+  test("a process of another boot is none of this one", async () => {
+    const { leader } = (await machine.call(`${MACHINE}.List`, { name: "in-ner" })) as { leader: { bootId: string } };
+    const list = (bootId: string) => machine.call(`${MACHINE}.List`, { pid: { pid: inner, bootId } });
+    const uuid = leader.bootId.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+    for (const same of [leader.bootId, uuid, "0".repeat(32)]) expect((await list(same))["name"]).toBe("in-ner");
+    const other = "7".repeat(32);
+    expect(await failure(list(other))).toStartWith("io.systemd.Machine.NoSuchMachine");
+    expect(await failure(list("x"))).toContain("InvalidParameter");
+    const leaderProcessId = { pid: await daemon.leader(), bootId: other };
+    const registration = machine.call(`${MACHINE}.Register`, {
+      name: "of-before",
+      class: "container",
+      leaderProcessId,
+    });
+    expect(await failure(registration)).toContain("ESRCH");
+  });
+
   test("V50 only root and the daemon's own user can set the log level", async () => {
     await machine.call("io.systemd.service.SetLogLevel", { level: 7 });
     expect(await machine.call("io.systemd.service.GetLogLevel")).toEqual({ level: 7 });

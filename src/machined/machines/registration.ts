@@ -2,11 +2,13 @@
 // D-Bus, and from the parameters of Varlink. register.ts checks it.
 import type { IoSystemdMachine } from "../../api/varlink/io-systemd-machine.ts";
 import type { VarlinkParameters } from "../../api/varlink-table.ts";
+import { errnoText } from "../../base/errno.ts";
 import { ErrnoError, invalidArgument } from "../../base/error.ts";
-import { parseId } from "../../base/id128.ts";
+import { formatId, parseId } from "../../base/id128.ts";
 import type { Variant } from "../../base/variant.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { isVsockCid, type MachineDescription, NO_DESCRIPTION } from "../../registry/machine/description.ts";
+import { bootId } from "./boot-id.ts";
 
 /**
  * The leader as a caller names it: by pidfd (which register.ts owns), by PID with or without the pidfd's inode, or
@@ -160,10 +162,13 @@ function leaderOfVarlink({ leader, leaderProcessId }: Parameters): LeaderName {
 
 /**
  * Returns the PID of a process that a caller names over Varlink in that field: by a plain number, or a ProcessId.
- * Throws InvalidArgs.
+ * Throws InvalidArgs; `ESRCH` for a process of another boot or host, whose number is another process's here.
  */
 export function pidOf(id: NonNullable<Parameters["leader"] | Parameters["leaderProcessId"]>, field: string): number {
   const pid = Number(typeof id === "object" ? id.pid : id);
   if (!Number.isInteger(pid) || pid < 0 || pid > 0x7fff_ffff) throw invalidArgument(field, "Invalid process");
+  const boot = typeof id === "object" && id.bootId !== undefined ? parseId(id.bootId) : null;
+  if (boot === undefined) throw invalidArgument(field, "Invalid boot ID");
+  if (boot !== null && formatId(boot) !== bootId()) throw new ErrnoError("ESRCH", errnoText("ESRCH"));
   return pid;
 }

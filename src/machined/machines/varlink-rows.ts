@@ -1,5 +1,4 @@
 // Machines as rows of io.systemd.Machine.List.
-import { readFileSync } from "node:fs";
 import type { IoSystemdMachine } from "../../api/varlink/io-systemd-machine.ts";
 import type { VarlinkResult, VarlinkValue } from "../../api/varlink-table.ts";
 import { errnoNameOf, MachinedError } from "../../base/error.ts";
@@ -14,6 +13,7 @@ import type { Machine } from "../../registry/machine/machine.ts";
 import { defineAction } from "../action/action.ts";
 import type { Daemon } from "../action/daemon.ts";
 import { osRelease } from "../inside/os-release.ts";
+import { bootId } from "./boot-id.ts";
 import { uidShift } from "./inspect.ts";
 
 type Table = typeof IoSystemdMachine;
@@ -64,13 +64,6 @@ async function describeAll(daemon: Daemon, metadata: Metadata, more: boolean): P
   return {
     [Reply.many]: rows.some((row) => row instanceof Promise) ? await Promise.all(rows) : (rows as Description[]),
   };
-}
-
-let boot: string | null = null;
-
-function bootId(): string {
-  boot ??= readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim().replaceAll("-", "");
-  return boot;
 }
 
 function processRow(process: PidRef | null): VarlinkValue<Table, "ProcessId"> | undefined {
