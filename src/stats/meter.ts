@@ -2,7 +2,7 @@
 import { unlessNoProcess } from "../base/absence.ts";
 import { upToUnit } from "../kernel/cgroup/cgroup.ts";
 import { type CgroupMounts, cgroupMounts } from "../kernel/cgroup/mount.ts";
-import { CgroupMeter, type CgroupUsage, readAgain, UNKNOWN_USAGE } from "../kernel/cgroup/usage.ts";
+import { CgroupMeter, type CgroupUsage, readTableAgain, UNKNOWN_USAGE } from "../kernel/cgroup/usage.ts";
 import { type Fd, openPath } from "../kernel/file/fd.ts";
 import { sameNamespace } from "../kernel/process/namespace.ts";
 
@@ -59,7 +59,7 @@ export class Meter implements Disposable {
 
   /** Returns the present counters. */
   read(): Usage {
-    const text = this.#network === null ? null : readAgain(this.#network);
+    const text = this.#network === null ? null : readTableAgain(this.#network);
     const network = text === null ? null : networkBytes(text);
     return {
       ...this.#cgroup.read(),

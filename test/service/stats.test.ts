@@ -1,6 +1,7 @@
 // io.machined.Stats: the resources of machines, once and as a stream.
 import { expect, test } from "bun:test";
 import { VarlinkError } from "../../src/ipc/varlink/client.ts";
+import { networkBytes } from "../../src/stats/meter.ts";
 import { needsRoot, register, TestDaemon } from "../lib/daemon.ts";
 import { waitFor } from "../lib/wait-for.ts";
 
@@ -31,6 +32,25 @@ test.skipIf(needsRoot !== "")(`the resources of one machine and of all machines 
   expect(all[1]?.["receivedBytes"]).toBeUndefined();
   expect(await errorOf(varlink.call(GET))).toBe("org.varlink.service.ExpectedMore");
 });
+
+test.skipIf(needsRoot !== "")(
+  `the network of a machine with many interfaces is counted whole${needsRoot}`,
+  async () => {
+    await using daemon = await TestDaemon.start();
+    const [bus, varlink, leader] = [await daemon.bus(), await daemon.varlink(), await daemon.leader("--net")];
+    await register(bus, "many", leader);
+    const inNetwork = (input: string, ...command: string[]) =>
+      Bun.spawnSync(["nsenter", "-t", String(leader), "-n", ...command], { stdin: Buffer.from(input) });
+    const pairs = Array.from({ length: 60 }, (_, index) => `link add a${index} type veth peer name b${index}\n`);
+    // The kernel itself sends over the last pair, when both of its ends are up.
+    const up = ["a59", "b59"].map((name) => `link set ${name} up\n`);
+    expect(inNetwork([...pairs, ...up].join(""), "ip", "-batch", "-").exitCode).toBe(0);
+    const received = () => networkBytes(inNetwork("", "cat", "/proc/net/dev").stdout.toString()).received;
+    await waitFor(() => expect(received()).toBeGreaterThan(0), "something that was received");
+    const before = received();
+    expect((await varlink.call(GET, { machine: "many" }))["receivedBytes"]).toBeGreaterThanOrEqual(before);
+  },
+);
 
 test.skipIf(needsRoot !== "")(`invalid names and intervals are refused${needsRoot}`, async () => {
   await using daemon = await TestDaemon.start();

@@ -121,11 +121,29 @@ const BUFFER_BYTES = 64 << 10;
 const buffer = pinForever(BUFFER_BYTES);
 
 /**
- * Reads an open kernel file from its beginning, up to 64 KiB; returns null where that fails (the group was removed).
+ * Reads an open file of a group from its beginning, up to 64 KiB; returns null where that fails (the group was
+ * removed). One call returns the whole file.
  */
-export function readAgain(file: Fd): string | null {
+function readAgain(file: Fd): string | null {
   const length = trySys("pread64", file.number, buffer, BUFFER_BYTES, 0);
   return length < 0 ? null : buffer.bytes.toString("latin1", 0, length);
+}
+
+/** The longest table that is read to its end: that of two thousand network interfaces. */
+const TABLE_LIMIT_BYTES = 256 << 10;
+
+/**
+ * Reads an open kernel file of many lines, such as /proc/PID/net/dev, to its end: one call returns a page of it.
+ * Returns null where that fails, and for a file that is too long.
+ */
+export function readTableAgain(file: Fd): string | null {
+  let text = "";
+  for (;;) {
+    const length = trySys("pread64", file.number, buffer, BUFFER_BYTES, text.length);
+    if (length < 0 || text.length + length > TABLE_LIMIT_BYTES) return null;
+    if (length === 0) return text;
+    text += buffer.bytes.toString("latin1", 0, length);
+  }
 }
 
 /** Returns the path of a process's group by controller; the key of version 2 is "". */
