@@ -1,11 +1,11 @@
 // Removing many images: the hidden ones, which downloads leave behind, or all (machinectl(1), "clean").
-import { resolve } from "node:path";
 import { errnoText } from "../../base/errno.ts";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import { OCI_REPOSITORIES_FILE } from "../../base/vocabulary/temporary.ts";
+import { pathOf } from "../../kernel/file/attributes.ts";
 import { listDirectory, unlink } from "../../kernel/file/directory-entry.ts";
-import { type Fd, openPath, readLinkAt } from "../../kernel/file/fd.ts";
-import { isErrno } from "../../kernel/syscall/sys.ts";
+import { type Fd, openAt, openPath } from "../../kernel/file/fd.ts";
+import { isErrno, unlessErrno } from "../../kernel/syscall/sys.ts";
 import { removeImage } from "./change.ts";
 import type { Image } from "./image.ts";
 import type { ImageLayout } from "./layout.ts";
@@ -54,7 +54,7 @@ function forgetRepositories(layout: ImageLayout): void {
   });
 }
 
-/** Returns the paths of the layers that the stacks among these images use. */
+/** Returns the paths of the layers that the stacks among these images use, without symbolic links. */
 function layersOf(images: readonly Image[]): Set<string> {
   return new Set(images.filter(({ type }) => type === "mstack").flatMap(({ path }) => layersAt(path)));
 }
@@ -63,7 +63,7 @@ function layersAt(stack: string): string[] {
   try {
     using directory = openPath(stack, "directory");
     const links = listDirectory(directory).filter(({ name }) => name.startsWith("layer@"));
-    return links.flatMap(({ name }) => linkTarget(directory, name) ?? []).map((target) => resolve(stack, target));
+    return links.flatMap(({ name }) => layerAt(directory, name) ?? []);
   } catch (error) {
     // Of a stack that cannot be read, nobody knows which layers it needs: none may be removed.
     if (isErrno(error, "ENOENT", "ENOTDIR")) return [];
@@ -71,13 +71,13 @@ function layersAt(stack: string): string[] {
   }
 }
 
-function linkTarget(directory: Fd, name: string): string | null {
-  try {
-    return readLinkAt(directory, name);
-  } catch (error) {
-    if (isErrno(error, "EINVAL", "ENOENT")) return null;
-    throw error;
-  }
+/** Returns null for a link to nothing. The link may be absolute, and lead through others to the pool. */
+function layerAt(directory: Fd, name: string): string | null {
+  const look = () => {
+    using layer = openAt(directory, name, "path");
+    return pathOf(layer);
+  };
+  return unlessErrno(look, null, "ENOENT", "ENOTDIR", "ELOOP");
 }
 
 function explain(image: Image, error: unknown): Error {
