@@ -22,11 +22,12 @@ import { openPath } from "../../src/kernel/file/fd.ts";
 import { rootTest } from "../kernel/support.ts";
 import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 import { archive } from "../unit/worker/archive-builder.ts";
-import { entries, runWorker, Scratch, startWorker } from "./pull-support.ts";
+import { entries, FaultyServer, runWorker, Scratch, startWorker } from "./pull-support.ts";
 
 setDefaultTimeout(GUARD_MS);
 
 const scratch = new Scratch();
+const server = new FaultyServer();
 const NOBODY = 65534;
 const MAIN = join(import.meta.dir, "../../src/main.ts");
 const TREE = archive(
@@ -323,6 +324,40 @@ rootTest("--force replaces a link by the image, and leaves the tree or file that
   ]);
   expect(entries(root)).toEqual(["disk.raw", "tree"]);
   expect([entries(elsewhere), readFileSync(`${elsewhere}.raw`, "utf8")]).toEqual([["precious"], "precious"]);
+});
+
+rootTest("an image is new and whole where the one that it replaces cannot be removed", async () => {
+  // Mounts on the files of the pool that are not in the pool itself: nobody sees them there.
+  const [disk, root] = [scratch.root(), scratch.root()];
+  for (const path of [disk, root]) mkdirSync(path);
+  server.pages["t.tar"] = { body: archive({ name: "new", data: "x" }, { name: "inner/", type: "5", mode: 0o755 }) };
+  const pull = () =>
+    runWorker("systemd-pull", ["tar", "--verify=no", `--image-root=${root}`, server.url("t.tar"), "-"]);
+  const local = ["tar", "--verify=no", `--image-root=${root}`, "--force", server.url("t.tar"), "image"];
+  expect(Bun.spawnSync(["mount", "--bind", disk, root]).exitCode).toBe(0);
+  const mounts = [root];
+  try {
+    expect((await pull()).code).toBe(0);
+    const [kept = ""] = entries(root);
+    mkdirSync(join(root, "image/inner"), { recursive: true });
+    for (const name of [kept, "image"]) {
+      const inner = join(disk, name, "inner");
+      expect(Bun.spawnSync(["mount", "-t", "tmpfs", "tmpfs", inner]).exitCode).toBe(0);
+      mounts.unshift(inner);
+    }
+    expect(await runWorker("systemd-pull", local)).toMatchObject({
+      code: 0,
+      log: expect.stringContaining("Failed to remove the former 'image'"),
+    });
+    expect(entries(root).filter((name) => !name.startsWith(".#"))).toEqual([kept, "image"]);
+    expect([entries(join(root, kept)), entries(join(root, "image"))]).toEqual([
+      ["inner", "new"],
+      ["inner", "new"],
+    ]);
+  } finally {
+    for (const path of mounts) Bun.spawnSync(["umount", "-l", path]);
+    Bun.spawnSync(["umount", "-l", ...entries(disk).map((name) => join(disk, name, "inner"))]);
+  }
 });
 
 rootTest("I117: invalid options are errors, and options in the environment are used", async () => {

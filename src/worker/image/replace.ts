@@ -7,12 +7,13 @@ import { type Fd, statAt } from "../../kernel/file/fd.ts";
 import { isAt, lockWhole } from "../../kernel/file/lock.ts";
 import type { FileStatus } from "../../kernel/file/status.ts";
 import { EINVAL, EPERM } from "../../kernel/syscall/constants.ts";
-import { check, isErrno, trySys, unlessErrno } from "../../kernel/syscall/sys.ts";
+import { check, isErrno, SyscallError, trySys, unlessErrno } from "../../kernel/syscall/sys.ts";
 import { type NamedPlace, renameNew } from "../../kernel/tree/link.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
 import { openForReading, rawAddress, rawOf } from "../../kernel/tree/tree.ts";
 import { lockReplaced } from "../../registry/image/lock.ts";
 import { mountsBelow } from "../../registry/mounts.ts";
+import { log } from "../program/log.ts";
 
 const RENAME_EXCHANGE = 2;
 
@@ -39,8 +40,9 @@ export function replaceFile(root: Fd, from: string, to: string): void {
 }
 
 /**
- * Renames the image `from` to `to` and removes the image that had the name. The old image is locked until it is
- * removed. Throws `EBUSY` when a machine runs from it, a process copies it, or something is mounted in it.
+ * Renames the image `from` to `to` and removes the image that had the name; a failure to remove it is logged. The old
+ * image is locked until it is removed. Throws `EBUSY` when a machine runs from it, a process copies it, or something is
+ * mounted in it.
  */
 export function replaceImage(root: Fd, from: string, to: string, locks: string | null): void {
   const old = statusOf(root, to);
@@ -56,7 +58,17 @@ export function replaceImage(root: Fd, from: string, to: string, locks: string |
   if (file !== null && (!lockWhole(file) || !isAt(file, path))) throw busy(to);
   if (old.kind === "directory" && mountsBelow(path).length > 0) throw busy(to);
   exchange(root, from, to, file);
-  removeTree(root, rawOf(from));
+  removeFormer(root, from, to);
+}
+
+/** Removes the image that was replaced. The new one has its name: what cannot be removed is left to a later sweep. */
+function removeFormer(root: Fd, name: string, formerName: string): void {
+  try {
+    removeTree(root, rawOf(name));
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
+    log("warning", `Failed to remove the former '${formerName}', which is '${name}' now: ${error.message}`);
+  }
 }
 
 /** Checks the kind of the file to replace: a tree replaces a tree, and a disk image a disk image. */
