@@ -177,3 +177,31 @@ test.skipIf(!canMount)(
     expect(code).toBe(0);
   },
 );
+
+test.skipIf(!canMount)("where quota is on, new images count in the pool, whose limit holds for them", async () => {
+  const pack = (name: string, bytes: number) => {
+    writeFileSync(join(scratch.path, name), archive({ name: "f", data: randomBytes(bytes) }));
+    return join(scratch.path, name);
+  };
+  const [small, large] = [pack("small.tar", 1000), pack("large.tar", 40 << 20)];
+  const { code, out } = await onBtrfs(`
+    btrfs subvolume create root >/dev/null; btrfs quota enable .; id=$(btrfs inspect-internal rootid root)
+    btrfs qgroup create 255/$id .; btrfs qgroup assign 0/$id 255/$id . 2>/dev/null; btrfs quota rescan -w . >/dev/null
+    $M systemd-import $R tar ${small} imported
+    $M systemd-import --direct tar ${small} $PWD/root/placed
+    $M systemd-pull $R --verify=no --keep-download=yes tar file://${small} pulled
+    $M systemd-import-fs $R run root/imported copied
+    for name in imported placed pulled copied; do
+      image=$(btrfs inspect-internal rootid root/$name)
+      btrfs qgroup show -p . 2>/dev/null | awk -v n=$name -v i=$image '$1 == "254/" i { print n, $4 }' | sed s/$id/pool/
+    done
+    $M systemd-export $R tar copied - | tar tf - >/dev/null
+    btrfs qgroup limit 20M 255/$id .; btrfs quota rescan -W . >/dev/null
+    $M systemd-import $R tar ${large} large 2>&1 || echo failed`);
+  expect(out.split("\n").filter((line) => line !== "")).toEqual([
+    ...["imported", "placed", "pulled", "copied"].map((name) => `${name} 255/pool`),
+    "Failed to write: Disk quota exceeded",
+    "failed",
+  ]);
+  expect(code).toBe(0);
+});

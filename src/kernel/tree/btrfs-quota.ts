@@ -10,10 +10,13 @@ const IOC_QUOTA_CTL = 0xc010_9428;
 const IOC_QGROUP_ASSIGN = 0x4018_9429;
 const IOC_QGROUP_CREATE = 0x4010_942a;
 const IOC_QGROUP_LIMIT = 0x8030_942b;
+const IOC_QUOTA_RESCAN = 0x4040_942c;
 const IOC_QUOTA_RESCAN_STATUS = 0x8040_942d;
 
 const QUOTA_TREE = 8n;
 const QUOTA_ENABLE = 1n;
+const STATUS_ITEM = 240;
+const INCONSISTENT = 4n;
 const INFO_ITEM = 242;
 const LIMIT_ITEM = 244;
 const RELATION_ITEM = 246;
@@ -160,6 +163,18 @@ function command(fd: Fd, request: number, ...values: bigint[]): void {
   ioctl(fd, request, numbers);
 }
 
+/**
+ * Starts counting anew where the kernel has given up: shared data gets another group by a snapshot or by an assignment.
+ * Until then it counts nothing and holds no limit. The count runs in the background.
+ */
+function countAgain(fd: Fd): void {
+  // struct btrfs_qgroup_status_item { 0 version; 8 generation; 16 flags; 24 rescan; }
+  const state = quotaItems(fd, STATUS_ITEM, null, [0n, 0n])?.[0];
+  if (state === undefined || (state.data.readBigUInt64LE(16) & INCONSISTENT) === 0n) return;
+  rescan.bytes.fill(0);
+  unlessErrno(() => ioctl(fd, IOC_QUOTA_RESCAN, rescan), 0, "EINPROGRESS");
+}
+
 /** Enables quota for the whole file system. The kernel then counts all data once, and every later write costs more. */
 export function enableQuota(fd: Fd): void {
   if (!isQuotaEnabled(fd)) command(fd, IOC_QUOTA_CTL, QUOTA_ENABLE, 0n);
@@ -187,6 +202,11 @@ function unlessThere(act: () => void): void {
  * the lowest group of the parent subvolume and a member of the parent's groups, so that the parent's limit applies.
  */
 export function insertSubtreeGroup(fd: Fd, subvolume: bigint, parent: bigint): void {
+  insertGroup(fd, subvolume, parent);
+  countAgain(fd);
+}
+
+function insertGroup(fd: Fd, subvolume: bigint, parent: bigint): void {
   if (parentsOf(fd, subvolume).length > 0) return;
   const above = parent === 0n ? [] : parentsOf(fd, parent);
   const lowest = Math.min(Number(TOP_LEVEL) + 1, ...above.map((group) => Number(split(group).level)));

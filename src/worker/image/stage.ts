@@ -15,6 +15,7 @@ import { tryRenameNew } from "../../kernel/tree/link.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
 import { snapshotNested } from "../../kernel/tree/snapshot.ts";
 import { openDirectory } from "../../kernel/tree/tree.ts";
+import { keepSpace } from "../../registry/image/pool.ts";
 import { abandonWithUs, requireWanted } from "../program/abandon.ts";
 import { log } from "../program/log.ts";
 import { tryMakeDirectory } from "../untar/calls.ts";
@@ -65,13 +66,19 @@ export class Stage implements Disposable {
     return this.#isPending;
   }
 
-  /** Makes an empty directory; a subvolume where `subvolume` is true and the file system has them. */
+  /**
+   * Makes an empty directory; a subvolume where `subvolume` is true and the file system has them, which counts in the
+   * quota of the one around it.
+   */
   static tree(root: Fd, label: StageLabel, subvolume: boolean): Stage {
-    return Stage.made(root, label, (name) => {
-      if (subvolume && isBtrfs(root)) createSubvolume(root, name);
+    const isSubvolume = subvolume && isBtrfs(root);
+    const stage = Stage.made(root, label, (name) => {
+      if (isSubvolume) createSubvolume(root, name);
       else check(tryMakeDirectory(root, name, 0o700), "mkdir", name);
       return openDirectory(root, name);
     });
+    if (isSubvolume) keepSpace(null, stage.file);
+    return stage;
   }
 
   /** Makes an empty file. Copy-on-write is disabled for disk images, which are written in many places. */
@@ -96,6 +103,7 @@ export class Stage implements Disposable {
     });
     try {
       snapshotNested(source, nested, stage.file, { leaveEmpty: new Set(), readOnly: false });
+      keepSpace(null, stage.file);
       return stage;
     } catch (error) {
       stage[Symbol.dispose]();

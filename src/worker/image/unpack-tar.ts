@@ -8,6 +8,7 @@ import { check } from "../../kernel/syscall/sys.ts";
 import { createSubvolume, isBtrfs } from "../../kernel/tree/btrfs.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
 import { rawOf } from "../../kernel/tree/tree.ts";
+import { keepSpace } from "../../registry/image/pool.ts";
 import { mountsBelow } from "../../registry/mounts.ts";
 import { transferBudget } from "../program/budget.ts";
 import type { WorkerOptions } from "../program/options.ts";
@@ -102,11 +103,14 @@ export function openDirectTree(path: string, { force, btrfsSubvolume, locks }: W
       if (mounted.length > 0) throw new ErrnoError("EBUSY", `'${path}' is in use: '${mounted[0]}' is a mount point.`);
       removeTree(parent, rawOf(name));
     }
-    if (btrfsSubvolume && isBtrfs(parent) && !exists(parent, name)) createSubvolume(parent, name);
+    const isSubvolume = btrfsSubvolume && isBtrfs(parent) && !exists(parent, name);
+    if (isSubvolume) createSubvolume(parent, name);
     else {
       const result = tryMakeDirectory(parent, rawOf(name), TOP_MODE);
       if (result !== EEXIST) check(result, "mkdir", path);
     }
-    return openPath(path, "directory");
+    const tree = openPath(path, "directory");
+    if (isSubvolume) keepSpace(null, tree);
+    return tree;
   });
 }
