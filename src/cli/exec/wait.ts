@@ -167,6 +167,8 @@ class Wait {
 
   async #hasBooted(facts: MachineFacts): Promise<boolean> {
     const name = await this.#session.ports.processName(facts.leaderPid);
+    // The wait may be over by now: nothing would end a program that is started after that.
+    if (this.#stop.aborted) return false;
     const isManager = facts.class === "container" && name !== null && SERVICE_MANAGERS.includes(name);
     if (!isManager) {
       const isStarting = facts.class === "container" && name !== null && RUNNERS.includes(name);
@@ -214,6 +216,7 @@ class Wait {
     const registered = await this.#sshAddress();
     const isProxied = registered !== null && needsProxy(registered);
     const hosts = [...(registered === null || isProxied ? [] : [registered.host]), ...(await this.#addresses())];
+    if (this.#stop.aborted) return false;
     const probes = hosts.map((host) => greetsAsSsh(host, this.#stop));
     if (isProxied) probes.push(answersOverProxy(this.#session, registered, this.#stop));
     return (await Promise.all(probes)).includes(true);

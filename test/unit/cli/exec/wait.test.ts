@@ -118,6 +118,33 @@ test("a machine that a clock, set back since, has registered in the future, boot
   expect(await runMachinectl(["wait", "--for=booted", "mini"], process)).toBe(0);
 });
 
+test("no program is started in a machine when the wait is over", async () => {
+  const spawn = spyOn(Bun, "spawn");
+  try {
+    const since = BigInt(Date.now() - 5000) * 1000n;
+    const machines = [
+      { ...MINI, since, leaderName: "" },
+      { ...ALPHA, since, leaderName: "" },
+    ];
+    const process = new SignalledProcess(machines, 2);
+    const [asked, known] = [Promise.withResolvers<void>(), Promise.withResolvers<string>()];
+    process.processName = async (pid) => {
+      if (pid !== MINI.leader) {
+        await asked.promise;
+        return "sleep";
+      }
+      asked.resolve();
+      return known.promise;
+    };
+    expect(await runMachinectl(["wait", "--any", "--for=booted", "mini", "alpha"], process)).toBe(0);
+    known.resolve("systemd");
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(spawn).not.toHaveBeenCalled();
+  } finally {
+    spawn.mockRestore();
+  }
+});
+
 describe("wait without signals", () => {
   test.each(["ended", "running"])("--for=%s fails where the connection to the manager is lost", async (condition) => {
     const process = new SignalledProcess(condition === "ended" ? [MINI] : [], 1);
