@@ -1,9 +1,11 @@
 // `machinectl status`: prints a page about each machine, or a JSON object (machinectl(1), "status").
 
+import { errnoNameOf } from "../../base/error.ts";
 import { onOneLine } from "../../base/text/control-characters.ts";
 import { formatRelative, formatTimestamp, type Zone } from "../../base/text/format.ts";
 import { formatJson, type Json } from "../format/json.ts";
 import { drawElsewhere, drawTree, treeJson } from "../format/process-tree.ts";
+import { reasonOf } from "../session/failure.ts";
 import { isHiddenProcess, PROC_HIDES } from "../session/hidden-processes.ts";
 import type { Session } from "../session/session.ts";
 import { type MachineDetails, machineDetails, machineFacts, type NamedProcess } from "./details.ts";
@@ -81,9 +83,26 @@ function reportMissing({ settings, report }: Session, { processFailure, leader }
   } else if (isHidden) report.warning(`The names of the leader and the supervisor are not shown: ${PROC_HIDES}.`);
 }
 
+/**
+ * Returns the journal part of a page; `none` where journalctl cannot be run (no process or descriptor is free), which
+ * is reported: the machine is shown without it.
+ */
+async function orReported<Part>({ report }: Session, journal: Promise<Part>, none: Part): Promise<Part> {
+  try {
+    return await journal;
+  } catch (error) {
+    if (errnoNameOf(error) === null) throw error;
+    report.error(`Failed to read the journal: ${reasonOf(error)}`);
+    return none;
+  }
+}
+
 async function page(session: Session, name: string, zone: Promise<Zone>, separator: string): Promise<void> {
   const facts = await machineFacts(session, name);
-  const [details, journal] = await Promise.all([machineDetails(session, facts), unitJournal(session, facts)]);
+  const [details, journal] = await Promise.all([
+    machineDetails(session, facts),
+    orReported(session, unitJournal(session, facts), ""),
+  ]);
   session.output.write(separator + head(details, { zone: await zone, nowUsec: session.ports.nowUsec() }));
   reportMissing(session, details);
   session.output.write(tree(session, details));
@@ -92,7 +111,10 @@ async function page(session: Session, name: string, zone: Promise<Zone>, separat
 
 async function json(session: Session, name: string): Promise<Json> {
   const facts = await machineFacts(session, name);
-  const [d, journal] = await Promise.all([machineDetails(session, facts), unitJournalEntries(session, facts)]);
+  const [d, journal] = await Promise.all([
+    machineDetails(session, facts),
+    orReported(session, unitJournalEntries(session, facts), []),
+  ]);
   const named = (process: NamedProcess | null): Json =>
     process === null ? null : { pid: process.pid, name: process.name };
   return {

@@ -6,7 +6,7 @@ import { Variant } from "../../base/variant.ts";
 import { SYSTEMD1_NAME } from "../../base/vocabulary/bus-peers.ts";
 import { installedProgram } from "../../base/vocabulary/installation.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
-import { attempt, Failure, isBusFailure } from "../session/failure.ts";
+import { attempt, Failure, isBusFailure, orNull } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { endedWell, JobWatch } from "../unit/jobs.ts";
 import { packOrder, type RunOrder, runtimeDirectory, unitOfRun } from "./order.ts";
@@ -131,7 +131,8 @@ export async function startRun(session: Session, order: RunOrder, life: Fd | nul
   });
   const [removed] = await watch.wait([job]);
   if (removed !== undefined && endedWell(removed)) return;
-  const lines = await lastLines(session, unit, begin);
+  // Where journalctl cannot be run, the failure itself is what the user has to know.
+  const lines = (await orNull(lastLines(session, unit, begin))) ?? [];
   const reason = lines.length === 0 ? `'journalctl --unit=${unit}' says why` : lines.join("\n");
   throw new Failure(`${failure}: ${reason}`);
 }
