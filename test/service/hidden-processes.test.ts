@@ -1,4 +1,5 @@
-// Clients of users who may not see the processes of others: /proc is mounted with hidepid=2.
+// Clients of users who may not see the processes of others: /proc is mounted with hidepid=1, where it has them without
+// their files, or with hidepid=2, where it has none of them.
 import { describe, expect, test } from "bun:test";
 import { chmodSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -13,8 +14,8 @@ const MAIN = join(import.meta.dir, "../../src/main.ts");
 const AS_NOBODY = "exec setpriv --reuid=65534 --regid=65534 --clear-groups";
 
 /** Runs machinectl as the user nobody, who sees no process of another user. */
-function machinectl(bus: TestBus, ...words: string[]) {
-  const script = `mount -t proc -o hidepid=2 proc /proc && ${AS_NOBODY} "$@"`;
+function machinectlWith(hidepid: number, bus: TestBus, ...words: string[]) {
+  const script = `mount -t proc -o hidepid=${hidepid} proc /proc && ${AS_NOBODY} "$@"`;
   const command = ["unshare", "--mount", "sh", "-c", script, "sh", process.execPath, MAIN, "machinectl", ...words];
   const { exitCode, stdout, stderr } = Bun.spawnSync(command, {
     env: { PATH: process.env["PATH"] ?? "", DBUS_SYSTEM_BUS_ADDRESS: bus.address, SYSTEMD_COLORS: "0" },
@@ -23,7 +24,9 @@ function machinectl(bus: TestBus, ...words: string[]) {
   return { exitCode, output: stdout.toString(), errors: stderr.toString() };
 }
 
-describe.skipIf(!can)(`where /proc hides processes${reason}`, () => {
+describe.skipIf(!can).each([1, 2])(`where /proc hides processes by hidepid=%d${reason}`, (hidepid) => {
+  const machinectl = (bus: TestBus, ...words: string[]) => machinectlWith(hidepid, bus, ...words);
+
   test("stats does not say that there are no machines", async () => {
     await using bus = await TestBus.start();
     chmodSync(bus.directory, 0o755);

@@ -1,7 +1,6 @@
 // Measures the resource usage of several machines, all or those that the user names, while machines start and end.
 
 import { meansNoProcess } from "../../base/absence.ts";
-import { errnoNameOf } from "../../base/error.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
 import { monotonicUsec } from "../../kernel/syscall/time.ts";
 import { Meter, type Usage } from "../../stats/meter.ts";
@@ -96,7 +95,8 @@ export class MeasuredMachines implements Disposable {
       this.#drop(name);
       this.#machines.set(name, { facts, leader, meter, last: null });
     } catch (error) {
-      const isHidden = leader.isAlive() && errnoNameOf(error) === "ESRCH";
+      // By the options of the mount, /proc has no such process, or not its files.
+      const isHidden = leader.isAlive() && meansNoProcess(error);
       leader[Symbol.dispose]();
       throw isHidden ? new Hidden(name) : error;
     }

@@ -5,6 +5,7 @@
 // data from a pipe. So input that is not typed is held back until the program is there: until then, the leader of the
 // terminal's session is a process of the service manager, whose name is in parentheses. Typed input is not held back,
 // because it may contain the terminal emulator's reply to an escape sequence.
+import { errnoNameOf } from "../../base/error.ts";
 import { readSome, writeSome } from "../../kernel/file/byte-io.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { processComm } from "../../kernel/process/pidref.ts";
@@ -154,14 +155,17 @@ export class PtyInput {
   }
 }
 
-/** Whether the leader of the terminal's session is the program, no longer a process of the service manager. */
+/**
+ * Whether the leader of the terminal's session is the program, no longer a process of the service manager. Returns
+ * false where that cannot be read, as for users to whom /proc does not show the files of others (hidepid=1).
+ */
 function hasProgram(master: Fd): boolean {
   const leader = sessionLeader(master);
   if (leader === null) return false;
   try {
     return !processComm(leader).startsWith("(");
   } catch (error) {
-    if (isErrno(error, "ESRCH")) return false;
-    throw error;
+    if (errnoNameOf(error) === null) throw error;
+    return false;
   }
 }

@@ -8,7 +8,9 @@ import { readSome } from "../../../src/kernel/file/byte-io.ts";
 import { setNonblocking } from "../../../src/kernel/file/fd.ts";
 import { openPipe } from "../../../src/kernel/process/pipe.ts";
 import { getWindowSize, makeRaw, setWindowSize } from "../../../src/kernel/terminal/pty.ts";
+import { isRoot } from "../../lib/daemon.ts";
 import { WAIT_FOR_FULL_PIPE } from "../../lib/full-pipe.ts";
+import { havePrograms } from "../../lib/programs.ts";
 import { waitFor } from "../../lib/wait-for.ts";
 import { PtyWorld } from "./pty-world.ts";
 
@@ -266,6 +268,19 @@ test("input is not sent before the program runs, because the service manager flu
   await writer.close();
   rmSync(dirname(gate), { recursive: true });
   expect(await new Response(world.child.stdout as ReadableStream).text()).toBe("kept\r\n");
+});
+
+const canHide = isRoot && havePrograms("input of users without sight of processes", "unshare", "setpriv");
+const HIDING = 'mount -t proc -o hidepid=1 proc /proc && exec setpriv --reuid=65534 --regid=65534 --clear-groups "$@"';
+
+test.skipIf(!canHide)("input is sent also where /proc does not show who the program is", async () => {
+  await using world = new PtyWorld(["-q", "shell", "alpha", "/bin/x"], {
+    ...{ stdin: new Blob(["given\n"]), stdout: "pipe", run: ["cat"], isSilent: true },
+    by: ["unshare", "--mount", "sh", "-c", HIDING, "sh"],
+  });
+  const [stdout, stderr] = [world.child.stdout, world.child.stderr] as ReadableStream[];
+  expect([await new Response(stdout).text(), await new Response(stderr).text()]).toEqual(["given\r\n", ""]);
+  expect(await world.child.exited).toBe(0);
 });
 
 test("output is complete in a pipe that is read late, and in a file", async () => {

@@ -14,6 +14,8 @@ interface SessionChoices {
   readonly stdout?: "terminal" | "pipe" | number;
   readonly env?: Readonly<Record<string, string>>;
   readonly size?: { readonly rows: number; readonly columns: number };
+  /** A command line that runs the client. */
+  readonly by?: readonly string[];
   /** A program for the other terminal; without it, the test reads and writes `program` itself. */
   readonly run?: readonly string[];
   /** The program's terminal does not echo, already before the program runs. */
@@ -45,7 +47,7 @@ export class PtyWorld implements AsyncDisposable {
     if (choices.isSilent) Bun.spawnSync(["stty", "-echo"], { stdin: this.program.number });
     const input = choices.stdin ?? "terminal";
     const output = choices.stdout ?? "terminal";
-    this.child = Bun.spawn([process.execPath, CLIENT, ...args], {
+    this.child = Bun.spawn([...(choices.by ?? []), process.execPath, CLIENT, ...args], {
       env: { PATH: process.env["PATH"] ?? "", TERM: "vt220", LC_ALL: "C.UTF-8", ...choices.env },
       // The fourth is descriptor 3.
       stdio: [
