@@ -138,6 +138,7 @@ class Top {
 
   /**
    * Queries the addresses and processes of the machine whose page is shown. If it has ended, goes back to the table.
+   * Does nothing where the page of another machine, or the table, is shown by then.
    */
   async #queryDetails(machine: string): Promise<void> {
     try {
@@ -148,10 +149,11 @@ class Top {
         details.processes === null
           ? ""
           : drawTree(details.processes, { terminal: this.#session.terminal, prefix: "  ", width: null });
+      if (this.#open !== machine) return;
       void this.#readLog(machine, facts);
       this.#details = [`${"ADDRESS".padStart(10)}  ${addresses || "-"}`, "", ...tree.trimEnd().split("\n")];
     } catch {
-      this.#open = null;
+      if (this.#open === machine) this.#open = null;
     }
   }
 
@@ -166,7 +168,7 @@ class Top {
       const text = await unitJournal(this.#session, facts);
       if (this.#open === machine) this.#log = text.split("\n").filter((line) => line !== "");
     } catch {
-      this.#log = [];
+      if (this.#open === machine) this.#log = [];
     } finally {
       this.#isReadingLog = false;
     }
@@ -209,8 +211,8 @@ class Top {
     else if (key === "\u001b") this.#open = null;
     else if (key === "\r" || key === "\n") {
       this.#selected ??= ordered(this.#stats, this.#order)[0]?.machine ?? null;
+      if (this.#open !== this.#selected) [this.#details, this.#log] = [[], []];
       this.#open = this.#selected;
-      this.#log = [];
       if (this.#open !== null) void this.#queryDetails(this.#open).then(() => this.#draw());
     }
   }

@@ -3,6 +3,7 @@
 // of `exec -t`, which ends when it gets a signal. With `ended`, the terminal alone is forwarded, and SIGUSR2 says that
 // the machine has ended and that no hang-up is waited for.
 
+import { Variant } from "../../../src/base/variant.ts";
 import { orExitOurs } from "../../../src/cli/exec/order.ts";
 import { forwardTerminal } from "../../../src/cli/exec/terminal.ts";
 import { runMachinectl } from "../../../src/cli/program/machinectl.ts";
@@ -13,17 +14,33 @@ import { defaultSettings } from "../../../src/cli/session/settings.ts";
 import { PtySession } from "../../../src/cli/terminal/pty-forward.ts";
 import { Fd } from "../../../src/kernel/file/fd.ts";
 import { sendMessage } from "../../../src/kernel/socket/send.ts";
+import { FakeBusError } from "./fake-managers.ts";
 
 const TERMINAL = "/dev/pts/9";
+
+/** The names of machines, whose leader is this process. */
+const MACHINES = (process.env["TEST_MACHINES"] ?? "").split(",").filter((name) => name !== "");
+
+function propertiesOf(name: string): ReadonlyMap<string, Variant> {
+  return new Map([
+    ["Name", new Variant("s", name)],
+    ["Leader", new Variant("u", process.pid)],
+  ]);
+}
 
 const ports: Ports = {
   ...processPorts(),
   euid: 0,
   connectBus: async () => ({
-    call: async ({ member }) => {
+    call: async ({ member, path, body = [] }) => {
       if (/^OpenMachine(Login|Shell)$/.test(member)) return [Fd.inherited(3), TERMINAL];
-      if (member === "ListMachines") return [[]];
-      throw new Error(`no ${member}`);
+      if (member === "ListMachines") return [MACHINES.map((name) => [name, "container", "", `/${name}`])];
+      if (member === "GetMachine") return [`/${String(body[0])}`];
+      if (member === "GetAll") return [propertiesOf(path.slice(path.lastIndexOf("/") + 1))];
+      // The addresses of the first machine are known, those of others take forever.
+      if (member === "GetMachineAddresses" && body[0] !== MACHINES[0]) return new Promise<never>(() => {});
+      if (member === "GetMachineAddresses") return [[[2, new Uint8Array([10, 0, 0, 1])]]];
+      throw new FakeBusError("org.freedesktop.DBus.Error.UnknownMethod", `no ${member}`);
     },
     subscribe: async (_rule, handler) => {
       process.on("SIGUSR2", () => handler(["alpha", "/"], { path: "/", sender: "", member: "MachineRemoved" }));

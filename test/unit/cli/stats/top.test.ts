@@ -31,3 +31,20 @@ test.each(["SIGSTOP", "SIGTSTP"] as const)("the terminal is in raw mode again af
   expect(await child.exited).toBe(0);
   expect(world.screen.slice(shown)).toContain(NORMAL_SCREEN);
 });
+
+test("the page of a machine does not show the addresses of the one before", async () => {
+  const env = { MACHINED_RUNTIME_DIRECTORY: "/nowhere", TEST_MACHINES: "one,two" };
+  await using world = new PtyWorld(["top"], { env });
+  await world.shows("2 machines");
+  world.type("\u001b[B\r");
+  await world.shows("10.0.0.1");
+  world.type("\u001b");
+  const shown = world.screen.length;
+  await waitFor(() => expect(world.screen.slice(shown)).toContain("2 machines"), "the table");
+  const table = world.screen.length;
+  world.type("\u001b[B\r");
+  await waitFor(() => expect(world.screen.slice(table)).toContain("Esc back"), "the page of the other machine");
+  expect(world.screen.slice(table)).not.toContain("10.0.0.1");
+  world.type("q");
+  expect(await world.child.exited).toBe(0);
+});
