@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openPath } from "../../../src/kernel/file/fd.ts";
+import { withIdentity } from "../../../src/kernel/process/namespace.ts";
 import { emptyDirectory, removeTree } from "../../../src/kernel/tree/remove.ts";
 import { rawOf } from "../../../src/kernel/tree/tree.ts";
 import { expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
@@ -51,6 +52,29 @@ rootTest("immutable and append-only files and directories are removed", () => {
   run("chattr", "+i", join(top, "dir"), top);
   remove(directory, "immutable");
   expect(existsSync(top)).toBe(false);
+});
+
+rootTest("a user's tree is removed with directories that the user may not change or read, but no other user's", () => {
+  const top = join(directory, "modes");
+  mkdirSync(join(top, "usr/bin"), { recursive: true });
+  mkdirSync(join(top, "hidden/inner"), { recursive: true });
+  for (const name of ["usr/bin/program", "hidden/inner/file"]) writeFileSync(join(top, name), "x");
+  run("chown", "-R", "65534:65534", top);
+  // As Fedora's images have them.
+  for (const name of ["usr/bin", "usr"]) chmodSync(join(top, name), 0o555);
+  for (const name of ["hidden/inner", "hidden"]) chmodSync(join(top, name), 0o000);
+  chmodSync(top, 0o555);
+  mkdirSync(join(directory, "of-root/inner"), { recursive: true });
+  using parent = openPath(directory, "directory");
+  chmodSync(directory, 0o777);
+  const before = openDescriptors();
+  withIdentity({ uid: 65534, gid: 65534 }, () => {
+    removeTree(parent, rawOf("modes"));
+    expect(() => removeTree(parent, rawOf("of-root"))).toThrow("Permission denied");
+  });
+  expectNothingLeft(before);
+  expect(readdirSync(directory)).not.toContain("modes");
+  expect(existsSync(join(directory, "of-root/inner"))).toBe(true);
 });
 
 rootTest("a mount in a tree is not removed, and the removal fails with an error", () => {
