@@ -1,7 +1,6 @@
 // Measures a machine: the counters of its control groups and of its network at one moment.
 import { unlessNoProcess } from "../base/absence.ts";
-import { unitOfCgroup } from "../base/names.ts";
-import { upToUnit } from "../kernel/cgroup/cgroup.ts";
+import { groupInUserManager, isUserManager, upToUnit } from "../kernel/cgroup/cgroup.ts";
 import { type CgroupMounts, cgroupMounts } from "../kernel/cgroup/mount.ts";
 import { CgroupMeter, type CgroupUsage, readTableAgain, UNKNOWN_USAGE } from "../kernel/cgroup/usage.ts";
 import { type Fd, openPath } from "../kernel/file/fd.ts";
@@ -85,17 +84,7 @@ export function groupOf(unit: string, path: string, controller: string): string 
   if (unit === "") return path;
   if (controller !== "" && !path.split("/").includes(unit)) return null;
   const group = upToUnit(path, unit);
-  return USER_MANAGER.test(unit) ? groupBelow(group, path) : group;
-}
-
-/** The unit of a user's manager: all processes of that user are in it. */
-const USER_MANAGER = /^user@\d+\.service$/;
-
-/** Returns the group of the manager's own unit that the path is in; the path itself where that is no unit. */
-function groupBelow(manager: string, path: string): string | null {
-  if (path === manager) return null;
-  const subgroup = unitOfCgroup(path.slice(manager.length))?.subgroup ?? "";
-  return subgroup === "" ? path : path.slice(0, -subgroup.length - 1);
+  return isUserManager(unit) ? groupInUserManager(path) : group;
 }
 
 function networkFile(leader: number): Fd | null {

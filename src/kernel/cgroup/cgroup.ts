@@ -1,5 +1,6 @@
 // Control groups by path, as the kernel writes it: "/machine.slice/machine-x.scope". See cgroups(7).
 
+import { unitOfCgroup } from "../../base/names.ts";
 import { watchPath } from "../event/inotify.ts";
 import type { Watch } from "../event/poller.ts";
 import { writeSome } from "../file/byte-io.ts";
@@ -57,6 +58,22 @@ export function upToUnit(cgroup: string, unit: string): string {
   const components = cgroup.split("/");
   const index = components.lastIndexOf(unit);
   return index < 0 ? cgroup : components.slice(0, index + 1).join("/");
+}
+
+/** Whether a unit of the system is a user's manager: all processes of that user are in it. */
+export function isUserManager(unit: string): boolean {
+  return /^user@\d+\.service$/.test(unit);
+}
+
+/**
+ * Returns the group of the unit of a user's manager that a path is in; the path itself where it is below the manager
+ * and in no unit, null where it is not below one.
+ */
+export function groupInUserManager(path: string): string | null {
+  const [manager] = /^.*?\/user@\d+\.service(?=\/)/.exec(path) ?? [];
+  if (manager === undefined) return null;
+  const subgroup = unitOfCgroup(path.slice(manager.length))?.subgroup ?? "";
+  return subgroup === "" ? path : path.slice(0, -subgroup.length - 1);
 }
 
 /** Returns whether a group exists. */

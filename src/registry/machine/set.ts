@@ -1,7 +1,7 @@
 // The set of machines with its indices: by name, unit and leader; and which machine a process belongs to.
 import { unlessNoProcess } from "../../base/absence.ts";
 import { MachinedError } from "../../base/error.ts";
-import { cgroupOfProcess } from "../../kernel/cgroup/cgroup.ts";
+import { cgroupOfProcess, groupInUserManager, isUserManager } from "../../kernel/cgroup/cgroup.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
 import type { ServiceManager, UnitPlace } from "../ports.ts";
 import type { Machine } from "./machine.ts";
@@ -116,7 +116,7 @@ export class MachineSet {
       const inside = own !== "" && `${cgroup}/`.startsWith(`${own}/`);
       if (inside && own.length > (best?.place?.cgroup.length ?? 0)) best = machine;
     }
-    return best ?? this.#onlyOne(pid);
+    return best ?? this.#onlyOne(pid, cgroup);
   }
 
   #candidates(pid: number): Iterable<Machine> {
@@ -124,9 +124,15 @@ export class MachineSet {
     return (unit !== undefined && this.#byUnit.get(unit)) || [];
   }
 
-  /** A process outside the payload (the supervisor, say) belongs to the only machine of its unit. */
-  #onlyOne(pid: number): Machine | null {
-    const machines = [...this.#candidates(pid)];
+  /**
+   * A process outside the payload (the supervisor, say) belongs to the only machine of its unit; below a user's
+   * manager, of its unit there: other processes of the user are in no machine.
+   */
+  #onlyOne(pid: number, cgroup: string): Machine | null {
+    const unit = this.placeOf(pid)?.unit ?? "";
+    const group = isUserManager(unit) ? groupInUserManager(cgroup) : "";
+    const isInside = ({ place }: Machine) => group === "" || `${place?.cgroup}/`.startsWith(`${group}/`);
+    const machines = Array.from(this.#byUnit.get(unit) ?? []).filter(isInside);
     return machines.length === 1 ? (machines[0] ?? null) : null;
   }
 
