@@ -78,9 +78,10 @@ static int release_streams(int nothing) {
  */
 void run_helper(int life, int exec_error, pid_t *command) {
         wait_for_cgroups(life);
+        /* Before the leader's limit of open files, which may be lower than the numbers that are used for a moment. */
+        keep_only(&life, &exec_error);
         reset_process();
         take_label();
-        keep_only(&life, &exec_error);
         /*
          * Until it executes its program, processes of the machine can see the command's descriptors: it has only its
          * streams and `life`.

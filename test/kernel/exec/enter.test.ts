@@ -17,7 +17,7 @@ const DESCRIPTORS = { pidfd: PIDFD, held: null };
 const directory = scratchDirectory();
 const program = join(directory, "enter");
 const leaderProgram = join(directory, "leader");
-const canRun = isRoot && havePrograms("entering machines", "gcc", "unshare", "perl", "setpriv");
+const canRun = isRoot && havePrograms("entering machines", "gcc", "unshare", "perl", "prlimit", "setpriv");
 
 interface Ended {
   readonly out: string;
@@ -284,6 +284,21 @@ describe.skipIf(!canRun)(
         // 15 controllers, version 2, and names. The leader is in none of these.
         const mounts = Array.from({ length: 24 }, (_, index) => `mount=name=test${index}:/nonexistent`);
         expect(await enter(leader, {}, mounts)).toEqual({ out: "", err: "", status: 0 });
+      },
+      GUARD_MS,
+    );
+
+    test(
+      "a command is started in a machine whose leader may have few open files, and has its limit",
+      async () => {
+        await using machine = await startNamespaced(["--mount"]);
+        using leader = PidRef.of(machine.pid);
+        Bun.spawnSync(["prlimit", "--pid", String(leader.pid), "--nofile=24:24"]);
+        for (const detach of [false, true]) {
+          const { err, status } = await enter(leader, { command: ["true"], detach });
+          expect([err, status]).toEqual(["", 0]);
+        }
+        expect((await enter(leader, { command: ["sh", "-c", "ulimit -n"] })).out).toBe("24");
       },
       GUARD_MS,
     );
