@@ -2,6 +2,8 @@
 // become hard links to its first name.
 
 import { readSync } from "node:fs";
+import { errnoText } from "../../base/errno.ts";
+import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import { attributeNames, getAttribute } from "../../kernel/file/attributes.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { ENXIO, SEEK_DATA, SEEK_HOLE } from "../../kernel/syscall/constants.ts";
@@ -111,7 +113,7 @@ export class MemberWriter implements Disposable {
     const pieces = allocatedBytes < size ? dataPieces(file, size) : null;
     if (pieces !== null) return yield* this.#sparse(file, path, size, pieces);
     yield* this.#member(file, path, { type, size });
-    noteMissing(path, yield* this.#data(file, 0, size));
+    noteMissing(path, yield* this.#data(file, path, 0, size));
     yield* this.put(padding(size));
   }
 
@@ -130,7 +132,7 @@ export class MemberWriter implements Disposable {
     yield* this.#member(file, path, { type: "0", size: stored, records });
     yield* this.put(map);
     let missing = 0;
-    for (const { offset, length } of pieces) missing += yield* this.#data(file, offset, length);
+    for (const { offset, length } of pieces) missing += yield* this.#data(file, path, offset, length);
     noteMissing(path, missing);
     yield* this.put(padding(stored));
   }
@@ -164,12 +166,12 @@ export class MemberWriter implements Disposable {
    * Reads file data directly into chunks. Fills with zeros what is missing where the file was truncated meanwhile, and
    * returns its length in bytes.
    */
-  *#data(file: Fd, offset: number, length: number): Generator<Buffer, number> {
+  *#data(file: Fd, path: RawName, offset: number, length: number): Generator<Buffer, number> {
     let missing = 0;
     for (let done = 0; done < length; ) {
       if (this.#used === CHUNK) yield this.#full();
       const room = Math.min(CHUNK - this.#used, length - done);
-      const count = readSync(file.number, this.#chunk, this.#used, room, offset + done);
+      const count = this.#read(file, path, room, offset + done);
       if (count === 0) {
         this.#chunk.fill(0, this.#used, this.#used + room);
         missing += room;
@@ -178,6 +180,17 @@ export class MemberWriter implements Disposable {
       done += count || room;
     }
     return missing;
+  }
+
+  /** Reads into the current chunk; an error of a broken disk names the file. */
+  #read(file: Fd, path: RawName, length: number, position: number): number {
+    try {
+      return readSync(file.number, this.#chunk, this.#used, length, position);
+    } catch (error) {
+      const errno = errnoNameOf(error);
+      if (errno === null) throw error;
+      throw new ErrnoError(errno, `Failed to read '${textOf(path)}': ${errnoText(errno)}`, { cause: error });
+    }
   }
 
   /** Appends bytes to the current chunk; yields chunks that are full. */
