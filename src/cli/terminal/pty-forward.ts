@@ -122,8 +122,8 @@ export class PtySession {
   }
 
   /**
-   * To be called when the machine has ended: the session then ends with the next hang-up. After `waitMs` it ends without
-   * one, when the output that is there has been written.
+   * To be called when the machine has ended: the session then ends with the next hang-up. After `waitMs` it ends
+   * without one, when the output that is there has been written.
    */
   expectHangup(waitMs = HANGUP_MS): void {
     this.#mayHangUp = true;

@@ -188,8 +188,8 @@ function removeSubvolumeTree(parent: Fd, name: RawName, top: Fd): void {
 }
 
 /**
- * Removes a subvolume without nested ones. Only root of the host may remove one that has files: others remove those, and
- * then the empty one.
+ * Removes a subvolume without nested ones. Only root of the host may remove one that has files: others remove those,
+ * and then the empty one.
  */
 function removeEmptySubvolume(parent: Fd, name: RawName, top: Fd): void {
   try {
