@@ -1,6 +1,6 @@
 // The state file beside an unfinished download, by which a later call resumes it.
 
-import { renameSync, writeFileSync } from "node:fs";
+import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { openPath, reopen, statFd } from "../../kernel/file/fd.ts";
 import { readRegular } from "../../kernel/file/regular-file.ts";
 import type { Part } from "./spool-parts.ts";
@@ -64,8 +64,12 @@ export function usableOf(state: SpoolState | null, size: number): { usable: numb
   return { usable: Math.min(end, size), parts };
 }
 
-/** Writes a state, completely or not at all. */
+/**
+ * Writes a state, completely or not at all. The directory may be another user's, who could have put a link at any name.
+ */
 export function writeState(path: string, state: SpoolState): void {
-  writeFileSync(`${path}.new`, JSON.stringify(state), { mode: 0o600 });
-  renameSync(`${path}.new`, path);
+  const temporary = `${path}.new`;
+  rmSync(temporary, { force: true });
+  writeFileSync(temporary, JSON.stringify(state), { mode: 0o600, flag: "wx" });
+  renameSync(temporary, path);
 }

@@ -1,10 +1,20 @@
 import { afterAll, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openPath, statAt, statFd } from "../../../../src/kernel/file/fd.ts";
 import { Spool } from "../../../../src/worker/download/spool.ts";
 import { openSpoolFile } from "../../../../src/worker/download/spool-file.ts";
+import { readState, writeState } from "../../../../src/worker/download/spool-state.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "spool-test-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
@@ -64,4 +74,13 @@ test("a transfer that waits for a spool gets it when it is free, or is told that
   second[Symbol.dispose]();
   using spool = await next;
   expect(spool?.end).toBe(0);
+});
+
+test("the state of a spool is not written through a link that the directory's owner has put there", () => {
+  const [path, elsewhere] = [join(scratch, "linked.state"), join(scratch, "elsewhere")];
+  writeFileSync(elsewhere, "precious");
+  for (const link of [path, `${path}.new`]) symlinkSync(elsewhere, link);
+  const state = { url: "http://x/y", etag: null, lastModified: null, size: 1, bootId: "b", synced: 0 };
+  writeState(path, state);
+  expect([readState(path)?.url, readFileSync(elsewhere, "utf8")]).toEqual(["http://x/y", "precious"]);
 });
