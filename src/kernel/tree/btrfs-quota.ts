@@ -25,10 +25,13 @@ const LIMIT_EXCLUSIVE = 2n;
 const LEVEL_SHIFT = 48n;
 const TOP_LEVEL = 255n;
 
-/** The value for no limit. */
+/** The value for no limit, and for used space that is not known. */
 export const UNLIMITED = 0xffff_ffff_ffff_ffffn;
 
-/** Bytes; the exclusive ones are not shared with other subvolumes. A limit is UNLIMITED for none. */
+/**
+ * Bytes; the exclusive ones are not shared with other subvolumes. A limit is UNLIMITED for none, used space is for not
+ * known.
+ */
 export interface SubvolumeSpace {
   readonly usage: bigint;
   readonly usageExclusive: bigint;
@@ -135,9 +138,12 @@ export function subtreeGroup(fd: Fd, subvolume: bigint): bigint {
   return own.reduce((lowest, group) => (lowest === subvolume || group < lowest ? group : lowest), subvolume);
 }
 
-/** Returns used space and limits of a subvolume; null where quota is disabled or a rescan is running. */
+/**
+ * Returns used space and limits of a subvolume; null where quota is disabled. While a rescan is running, the used space
+ * is unknown, all ones.
+ */
 export function subvolumeSpace(fd: Fd, subvolume: bigint): SubvolumeSpace | null {
-  if (!isQuotaEnabled(fd) || isCounting(fd)) return null;
+  if (!isQuotaEnabled(fd)) return null;
   const group = subtreeGroup(fd, subvolume);
   const used = quotaItems(fd, INFO_ITEM, null, [group, group])?.[0];
   if (used === undefined) return null;
@@ -147,9 +153,10 @@ export function subvolumeSpace(fd: Fd, subvolume: bigint): SubvolumeSpace | null
     const bytes = (flags & flag) === 0n ? 0n : (limit?.data.readBigUInt64LE(at) ?? 0n);
     return bytes === 0n ? UNLIMITED : bytes;
   };
+  const isKnown = !isCounting(fd);
   return {
-    usage: used.data.readBigUInt64LE(8),
-    usageExclusive: used.data.readBigUInt64LE(24),
+    usage: isKnown ? used.data.readBigUInt64LE(8) : UNLIMITED,
+    usageExclusive: isKnown ? used.data.readBigUInt64LE(24) : UNLIMITED,
     limit: maximum(LIMIT_REFERENCED, 8),
     limitExclusive: maximum(LIMIT_EXCLUSIVE, 16),
   };
