@@ -52,23 +52,28 @@ function startPager(command: Command): PagerPipe | null {
   const gone = child.exited.then(() => {
     isOpen = false;
   });
-  const giveUp = () => {
-    isOpen = false;
+  /** The stream throws the error of a closed pipe, or rejects with it, also before the pager's end is known. */
+  const unlessClosed = async (act: () => unknown) => {
+    try {
+      await act();
+    } catch {
+      isOpen = false;
+    }
   };
   let flushed: Promise<unknown> = Promise.resolve();
   return {
     write(text) {
       if (!isOpen) return false;
-      child.stdin.write(text);
-      flushed = Promise.resolve(child.stdin.flush()).catch(giveUp);
-      return true;
+      const written = unlessClosed(() => child.stdin.write(text));
+      flushed = Promise.all([written, unlessClosed(() => child.stdin.flush())]);
+      return isOpen;
     },
     async drained() {
       await Promise.race([flushed, gone]);
     },
     async close() {
       // If the user quits the pager before everything is written, end() need not finish.
-      await Promise.race([Promise.resolve(child.stdin.end()).catch(giveUp), gone]);
+      await Promise.race([unlessClosed(() => child.stdin.end()), gone]);
       await gone;
     },
   };

@@ -85,6 +85,18 @@ describe("findPager", () => {
     expect(pager?.write("more")).toBe(false);
   });
 
+  test("writes nothing more to a pager that does not read any more and still runs", async () => {
+    const [deaf, go] = [join(directory, "deaf"), join(directory, "go-on")];
+    Bun.spawnSync(["mkfifo", go]);
+    const pager = findPager([{ argv: [program("closes", `exec <&-; touch "${deaf}"; read -r _ < "${go}"`)] }])?.();
+    await waitFor(() => expect(existsSync(deaf)).toBe(true), "the end of reading");
+    for (let i = 0; i < 100; i++) pager?.write("x".repeat(100_000));
+    await pager?.drained();
+    expect(pager?.write("more")).toBe(false);
+    writeFileSync(go, "\n");
+    await pager?.close();
+  });
+
   test("returns null if no pager is installed", () =>
     expect(findPager([{ argv: ["no-such-program-here"] }])).toBeNull());
 
