@@ -5,6 +5,7 @@ import { startGuard } from "../../../../src/cli/machine/register-guard.ts";
 import { Session } from "../../../../src/cli/session/session.ts";
 import { defaultSettings } from "../../../../src/cli/session/settings.ts";
 import { PidRef } from "../../../../src/kernel/process/pidref.ts";
+import { waitFor } from "../../../lib/wait-for.ts";
 import { FakeProcess, WORLDS, type World } from "../fake-world.ts";
 
 const NAME = `guarded-${crypto.randomUUID()}`;
@@ -29,6 +30,8 @@ test("a guard that was killed does not keep the command's exit status from its c
   using command = PidRef.of(child.pid);
   const session = new Session(defaultSettings(), new FakeProcess(WORLDS["one"] as World));
   const guard = startGuard(session, NAME, command);
+  // A process that has just been started has no command line yet.
+  await waitFor(() => expect(guards()).toHaveLength(1), "the guard");
   const [pid = 0] = guards();
   using killed = PidRef.of(pid);
   const ended = new Promise<void>((resolve) => killed.onExit(resolve));
