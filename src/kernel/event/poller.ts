@@ -6,6 +6,7 @@ import { Fd } from "../file/fd.ts";
 import { AF_UNIX, EEXIST, EINTR, O_CLOEXEC, SOCK_NONBLOCK_CLOEXEC } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { check, SyscallError, sys, trySys } from "../syscall/sys.ts";
+import { engineEpollWith } from "./engine-epoll.ts";
 import { startWaitingThread } from "./waiting-thread.ts";
 
 /** What became possible. `hangup` and `error` are reported even if not requested; a read returns the details. */
@@ -63,9 +64,12 @@ let firstWaitUs = 1000;
 const LONGER_WAIT_US = 10_000;
 /**
  * How long the main thread waits for further events after it has dispatched some: a client often calls again as soon as
- * it has its reply, and waking the thread in between costs more than the call.
+ * it has its reply, and waking the thread in between costs more than the call. Sockets of the engine end this wait,
+ * its timers do not.
  */
-const MORE_WAIT_US = 100;
+const MORE_WAIT_US = 1000;
+/** The same where the engine's epoll is not known: its sockets wait, too. */
+const BLIND_WAIT_US = 100;
 /** Batches in a row before timers and other work of the event loop run. */
 const BATCHES_PER_TURN = 16;
 
@@ -85,6 +89,13 @@ let nextAttemptMs = 0;
 const ATTEMPT_AGAIN_MS = 1000;
 let turnIsPlanned = false;
 let startedAtMs = 0;
+/** Until when the main thread waits for further events, ms. */
+let waitsUntilMs = 0;
+/** The engine's epoll; -1 while it is not known. */
+let engineEpoll = -1;
+// struct pollfd { int fd; short events; short revents; }[2]
+const both = pinForever(16);
+const POLLIN = 1;
 /** The epoll the thread blocks on. It holds `epoll`, armed for one wake-up at a time. */
 let outer = -1;
 /** The descriptors of the thread. */
@@ -186,6 +197,7 @@ async function startThread(): Promise<void> {
     sys("socketpair", AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK_CLOEXEC, 0, ends);
     const ours = made.use(Fd.adopt(ends.view.getInt32(0, true)));
     const theirs = made.use(Fd.adopt(ends.view.getInt32(4, true)));
+    const { number } = ours;
     const socket = await engineSocket(ours);
     if (socket === null) return;
     if (!startWaitingThread(inner.number, theirs.number)) {
@@ -193,6 +205,7 @@ async function startThread(): Promise<void> {
       return;
     }
     outer = inner.number;
+    if (engineEpoll < 0) findEngineEpoll(number);
     ofThread = made.move();
     wakeUps = socket;
     if (watches.size === 0) socket.unref();
@@ -202,6 +215,15 @@ async function startThread(): Promise<void> {
   } finally {
     threadIsStarting = false;
     turn(0);
+  }
+}
+
+/** Finds the engine's epoll, so that the main thread waits for both; `watched` is a descriptor of the engine's. */
+function findEngineEpoll(watched: number): void {
+  engineEpoll = engineEpollWith(watched) ?? -1;
+  for (const [index, number] of [epoll, engineEpoll].entries()) {
+    both.view.setInt32(8 * index, number, true);
+    both.view.setInt16(8 * index + 4, POLLIN, true);
   }
 }
 
@@ -274,21 +296,37 @@ function turn(waitUs: number): void {
     if (wakeUps !== null && isTimely) arm(EPOLL_CTL_ADD);
     else if (isTimely && now - startedAtMs > threadAfterMs) void startThread();
     if (!threadIsReady) planTurn(firstWaitUs);
-  } else if (hadEvents) planTurn(MORE_WAIT_US);
+    return;
+  }
+  const restUs = restOfWait(hadEvents);
+  if (restUs > 0) planTurn(restUs);
   else {
     arm(EPOLL_CTL_MOD);
     if (!threadIsReady) planTurn(firstWaitUs);
   }
 }
 
+/** Returns for how long the main thread goes on to wait by itself, in microseconds. */
+function restOfWait(hadEvents: boolean): number {
+  if (engineEpoll < 0) return hadEvents ? BLIND_WAIT_US : 0;
+  const now = performance.now();
+  if (hadEvents) waitsUntilMs = now + MORE_WAIT_US / 1000;
+  return Math.floor((waitsUntilMs - now) * 1000);
+}
+
+/** Waits until a descriptor, or one of the engine's, is ready; returns how many events were collected, or an errno. */
 function wait(timeoutUs: number): number {
-  if (timeoutUs > 0 && hasPreciseWait) {
+  if (timeoutUs > 0 && engineEpoll >= 0) {
+    timeout.view.setBigInt64(8, BigInt(timeoutUs * 1000), true);
+    trySys("ppoll", both, 2, timeout, 0, 8);
+  } else if (timeoutUs > 0 && hasPreciseWait) {
     timeout.view.setBigInt64(8, BigInt(timeoutUs * 1000), true);
     const count = trySys("epoll_pwait2", epoll, batch, BATCH, timeout, 0, 8);
     if (count >= 0 || count === EINTR) return count;
     hasPreciseWait = false;
   }
-  return trySys("epoll_pwait", epoll, batch, BATCH, Math.floor(timeoutUs / 1000), 0, 8);
+  const rest = engineEpoll >= 0 ? 0 : Math.floor(timeoutUs / 1000);
+  return trySys("epoll_pwait", epoll, batch, BATCH, rest, 0, 8);
 }
 
 /** Calls the callbacks of a batch. Copies its events out first, because callbacks may cause the next batch. */
