@@ -1,4 +1,5 @@
 // Gives way in long work, so that the other work of the event loop is done meanwhile.
+import { inNextTurn } from "./next-turn.ts";
 
 /** Yields to the other work of the event loop at intervals. */
 export class Turns {
@@ -13,7 +14,7 @@ export class Turns {
   /** Waits for the next turn of the event loop where the slice is used up; to be called after each piece of work. */
   async pass(): Promise<void> {
     if (!this.isOver) return;
-    await new Promise<void>((resolve) => setImmediate(resolve));
+    await new Promise<void>((resolve) => inNextTurn(resolve));
     this.#since = performance.now();
   }
 

@@ -3,8 +3,10 @@
 // The transfer ends when the worker has exited, even where another process still has the pipe of its log open. The
 // result is `done` for exit code 0, else `canceled` where it was cancelled, else `failed`. A worker whose main thread
 // hangs in a file system is killed with SIGKILL; one that hangs in the kernel even then is abandoned.
+
 import { errnoText } from "../base/errno.ts";
 import { ErrnoError } from "../base/error.ts";
+import { inNextTurn } from "../base/next-turn.ts";
 import { causeOf } from "../base/text/signal-cause.ts";
 import { PROGRESS_UNKNOWN, type TransferResult } from "../base/vocabulary/transfer.ts";
 import { watch } from "../kernel/event/poller.ts";
@@ -182,7 +184,7 @@ export class Transfer {
   #readLog(log: Fd, lines: LogLines): void {
     if (this.#isReadPlanned || !readPart(log, lines)) return;
     this.#isReadPlanned = true;
-    setImmediate(() => {
+    inNextTurn(() => {
       this.#isReadPlanned = false;
       this.#readLog(log, lines);
     });

@@ -1,5 +1,6 @@
 // Shares the time of the event loop between users. A user that has used up its slice in one turn of the loop waits for
 // the next turn, in which every waiting user has a slice. While only one user has work, none of it waits.
+import { inNextTurn } from "../base/next-turn.ts";
 
 /** Does one piece of work, and returns whether there is more. Never throws. */
 type Task = () => boolean;
@@ -47,7 +48,7 @@ export class FairTurns {
   #plan(): void {
     if (this.#isPlanned) return;
     this.#isPlanned = true;
-    setImmediate(() => {
+    inNextTurn(() => {
       this.#isPlanned = false;
       this.#turn();
     });

@@ -4,6 +4,7 @@
 // slowly it is read.
 
 import { errnoText } from "../../base/errno.ts";
+import { inNextTurn } from "../../base/next-turn.ts";
 import { watch } from "../../kernel/event/poller.ts";
 import { readSome, writeSome } from "../../kernel/file/byte-io.ts";
 import { copyStandard, type Fd, setNonblocking } from "../../kernel/file/fd.ts";
@@ -188,7 +189,7 @@ export class PtySession {
   #planTurn(): void {
     if (this.#turnIsPlanned) return;
     this.#turnIsPlanned = true;
-    setImmediate(() => {
+    inNextTurn(() => {
       this.#turnIsPlanned = false;
       this.#pump();
     });

@@ -5,6 +5,7 @@
 import { EventEmitter } from "node:events";
 import MessageBus from "dbus-next/lib/bus.js";
 import { Message } from "dbus-next/lib/message-type.js";
+import { inNextTurn } from "../../base/next-turn.ts";
 import { BROKER } from "../../base/vocabulary/bus-peers.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { MAX_FDS } from "../../kernel/socket/max-fds.ts";
@@ -252,7 +253,7 @@ export class BusConnection {
       answer === null || message.descriptors.length === 0 ? NONE : descriptorsIn(answer.body, message.descriptors);
     closeAll(message.descriptors.filter((fd) => !found.has(fd)));
     // Callers that continue at once with the reply run before this.
-    if (this.#policy === "lent" && found.size > 0) setImmediate(() => closeAll(found));
+    if (this.#policy === "lent" && found.size > 0) inNextTurn(() => closeAll(found));
     if (answer === null) return;
     const { errorName, body } = answer;
     // MessageBus would throw this where nobody catches it, and the broker may keep the connection.

@@ -2,6 +2,7 @@
 // descriptor becomes ready, and must read or write until EAGAIN. A thread waits for that epoll (waiting-thread.ts) and
 // writes to a socket of the engine; the main thread then collects the events from the epoll without waiting.
 import type { Socket } from "bun";
+import { isWorkPlanned } from "../../base/next-turn.ts";
 import { Fd } from "../file/fd.ts";
 import { AF_UNIX, EEXIST, EINTR, O_CLOEXEC, SOCK_NONBLOCK_CLOEXEC } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
@@ -273,11 +274,11 @@ function planTurn(waitUs: number): void {
 }
 
 /**
- * Runs the callbacks of all ready descriptors, after waiting up to `waitUs`. After events, another turn with a short
- * wait follows; without events the thread waits or, while there is none, the next turn.
+ * Runs the callbacks of all ready descriptors, after waiting up to `waitUs` unless other work is planned. After events,
+ * another turn with a short wait follows; without events the thread waits or, while there is none, the next turn.
  */
 function turn(waitUs: number): void {
-  let timeoutUs = waitUs;
+  let timeoutUs = isWorkPlanned() ? 0 : waitUs;
   let hadEvents = false;
   for (let round = 0; round < BATCHES_PER_TURN; round++) {
     const count = wait(timeoutUs);

@@ -1,6 +1,7 @@
 // Accepts connections, a limited number in each turn of the event loop, so that many new ones do not delay existing
 // ones. Where accept(2) fails (EMFILE, for example) it is retried by a timer, because the edge-triggered poller reports
 // readiness only once.
+import { inNextTurn } from "../../base/next-turn.ts";
 import { type Watch, watch } from "../event/poller.ts";
 import { type Fd, openPath } from "../file/fd.ts";
 import { isErrno, SyscallError } from "../syscall/sys.ts";
@@ -103,7 +104,7 @@ export class Acceptor implements Disposable {
       this.#welcome(socket, false);
     }
     this.#isPlanned = true;
-    setImmediate(() => {
+    inNextTurn(() => {
       this.#isPlanned = false;
       this.#accept();
     });

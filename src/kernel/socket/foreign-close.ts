@@ -2,6 +2,7 @@
 // for its server. That must neither block the daemon nor delay the closing of others. So descriptors that cannot block
 // are closed at once; sockets in a child process; other files each by a process that shares our table of descriptors.
 
+import { inNextTurn } from "../../base/next-turn.ts";
 import { readLinkAt } from "../file/fd.ts";
 import { AT_EMPTY_PATH, AT_STATX_DONT_SYNC, F_GET_SEALS, STATX_BASIC_STATS } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
@@ -136,7 +137,7 @@ function closeOnThread(number: number): (() => boolean) | null {
 function plan(): void {
   if (isPlanned || sockets.length === 0) return;
   isPlanned = true;
-  setImmediate(() => {
+  inNextTurn(() => {
     isPlanned = false;
     void closeSockets();
   });

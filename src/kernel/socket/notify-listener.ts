@@ -1,4 +1,5 @@
 // Receives what our own children send by sd_notify(3).
+import { inNextTurn } from "../../base/next-turn.ts";
 import { watch } from "../event/poller.ts";
 import type { Fd } from "../file/fd.ts";
 import { pinForever } from "../syscall/mem.ts";
@@ -53,7 +54,7 @@ export class NotifyListener implements Disposable {
         reportError(error);
       }
     }
-    setImmediate(() => this.#read());
+    inNextTurn(() => this.#read());
   }
 
   /** Returns the next message; "skip" for an invalid one, such as one that is too long, which is dropped. */

@@ -1,5 +1,6 @@
 // A stream socket: passes received bytes to callbacks, and queues bytes to send, both with descriptors. It buffers
 // received bytes of one read at most; the owner must limit the queue for sending (`queuedBytes`).
+import { inNextTurn } from "../../base/next-turn.ts";
 import { type ReadinessWatch, type Ready, watch } from "../event/poller.ts";
 import type { Fd } from "../file/fd.ts";
 import { pinForever } from "../syscall/mem.ts";
@@ -217,7 +218,7 @@ export class SocketStream implements Disposable {
   #planRead(): void {
     if (this.#readIsPlanned || this.#state === "closed") return;
     this.#readIsPlanned = true;
-    setImmediate(() => {
+    inNextTurn(() => {
       this.#readIsPlanned = false;
       this.#read();
     });

@@ -5,6 +5,7 @@
 
 import type { IoMachinedEvents } from "../../api/varlink/io-machined-events.ts";
 import type { VarlinkResult } from "../../api/varlink-table.ts";
+import { inNextTurn } from "../../base/next-turn.ts";
 import { randomHex } from "../../base/random-hex.ts";
 import { realtimeUsec } from "../../kernel/syscall/time.ts";
 import type { Log } from "../../registry/ports.ts";
@@ -149,7 +150,7 @@ export class EventLog {
   #planWake(): void {
     if (this.#wakeIsPlanned || this.#readers.size === 0) return;
     this.#wakeIsPlanned = true;
-    setImmediate(() => {
+    inNextTurn(() => {
       this.#wakeIsPlanned = false;
       for (const wake of [...this.#readers]) wake();
     });

@@ -1,5 +1,7 @@
 // Finds the machines that have ended: those whose leader has ended, once no process is left in their unit.
+
 import { errnoNameOf } from "../../base/error.ts";
+import { inNextTurn } from "../../base/next-turn.ts";
 import { watchCgroupEvents } from "../../kernel/cgroup/cgroup.ts";
 import type { Machine } from "./machine.ts";
 import type { MachineSet } from "./set.ts";
@@ -35,7 +37,7 @@ export class Collector {
     this.#queue.add(machine);
     if (this.#isPlanned) return;
     this.#isPlanned = true;
-    setImmediate(() => {
+    inNextTurn(() => {
       this.#isPlanned = false;
       for (const queued of this.#queue) {
         this.#queue.delete(queued);
