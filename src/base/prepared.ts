@@ -17,20 +17,25 @@ export class Prepared<Item> {
   }
 }
 
+/** The list that was asked for last, with its rows. */
+interface Kept<Thing, Item> {
+  readonly things: readonly Thing[];
+  readonly rows: Prepared<Item>;
+}
+
 /**
  * Returns a function from items to a prepared list of their rows; it returns the previous list while the items are
- * unchanged.
+ * unchanged. The next garbage collection forgets that list, which would otherwise keep items that are gone.
  */
 export function preparer<Thing, Item>(rowOf: (thing: Thing) => Item): (things: Iterable<Thing>) => Prepared<Item> {
-  let listed: readonly Thing[] = [];
-  let rows = new Prepared<Item>([]);
+  let last: WeakRef<Kept<Thing, Item>> | null = null;
   return (things) => {
-    if (things === listed) return rows;
+    const kept = last?.deref();
+    if (kept !== undefined && things === kept.things) return kept.rows;
     const now = [...things];
-    if (now.length !== listed.length || now.some((thing, index) => thing !== listed[index])) {
-      rows = new Prepared(now.map(rowOf));
-    }
-    listed = Array.isArray(things) ? things : now;
+    const isSame = kept?.things.length === now.length && now.every((thing, index) => thing === kept.things[index]);
+    const rows = isSame ? kept.rows : new Prepared(now.map(rowOf));
+    last = new WeakRef({ things: Array.isArray(things) ? things : now, rows });
     return rows;
   };
 }
