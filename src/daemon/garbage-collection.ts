@@ -10,14 +10,17 @@ const DELAY_MS = 3_000;
 const QUIET_MS = 1_000;
 /** After so many delays without a quiet moment, all objects are collected in any case. */
 const DELAYS_LIMIT = 10;
-/** Above this private memory (some hundred machines), compiled code is freed as well. An idle daemon has 9 MiB. */
+/** Above this private memory (some hundred machines), compiled code is freed as well. */
 const LIMIT_BYTES = 12 << 20;
+/** After this time without work, compiled code is freed in any case: a MiB of the nine of an idle daemon. */
+const IDLE_MS = 20_000;
 /** Machines between two collections of young objects. */
 const MACHINES = 64;
 
 let isPlanned = false;
 let lastWorkMs = 0;
 let machines = 0;
+let isIdlePlanned = false;
 
 /** Plans a collection in DELAY_MS, unless one is planned; to be called after work: a call, a signal, the start. */
 export function collectGarbageSoon(): void {
@@ -39,8 +42,25 @@ function plan(delays: number): void {
 
 function collect(): void {
   Bun.gc(true);
-  // Frees some MiB of compiled code; compiling it again delays the next call by two or three milliseconds.
-  if (ownMemoryBytes() > LIMIT_BYTES) Bun.shrink();
+  if (ownMemoryBytes() > LIMIT_BYTES) shrink();
+  if (isIdlePlanned) return;
+  isIdlePlanned = true;
+  shrinkWhenIdle();
+}
+
+/** Shrinks once after the last work, as soon as that was IDLE_MS ago. */
+function shrinkWhenIdle(): void {
+  const restMs = IDLE_MS - (performance.now() - lastWorkMs);
+  if (restMs > 0) setTimeout(shrinkWhenIdle, restMs).unref();
+  else {
+    isIdlePlanned = false;
+    shrink();
+  }
+}
+
+/** Frees compiled code and what only it refers to; compiling it again delays the next call by some milliseconds. */
+function shrink(): void {
+  Bun.shrink();
 }
 
 /**
