@@ -7,7 +7,6 @@ import { Fd } from "../file/fd.ts";
 import { AF_UNIX, EEXIST, EINTR, O_CLOEXEC, SOCK_NONBLOCK_CLOEXEC } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { check, SyscallError, sys, trySys } from "../syscall/sys.ts";
-import { engineEpollWith } from "./engine-epoll.ts";
 import { startWaitingThread } from "./waiting-thread.ts";
 
 /** What became possible. `hangup` and `error` are reported even if not requested; a read returns the details. */
@@ -194,6 +193,8 @@ async function startThread(): Promise<void> {
   nextAttemptMs = performance.now() + ATTEMPT_AGAIN_MS;
   using made = new DisposableStack();
   try {
+    // Programs that end before the thread starts do not load it.
+    const { engineEpollWith } = await import("./engine-epoll.ts");
     const inner = made.use(Fd.adopt(sys("epoll_create1", O_CLOEXEC)));
     sys("socketpair", AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK_CLOEXEC, 0, ends);
     const ours = made.use(Fd.adopt(ends.view.getInt32(0, true)));
@@ -206,7 +207,7 @@ async function startThread(): Promise<void> {
       return;
     }
     outer = inner.number;
-    if (engineEpoll < 0) findEngineEpoll(number);
+    if (engineEpoll < 0) waitForEngine(engineEpollWith(number));
     ofThread = made.move();
     wakeUps = socket;
     if (watches.size === 0) socket.unref();
@@ -219,9 +220,9 @@ async function startThread(): Promise<void> {
   }
 }
 
-/** Finds the engine's epoll, so that the main thread waits for both; `watched` is a descriptor of the engine's. */
-function findEngineEpoll(watched: number): void {
-  engineEpoll = engineEpollWith(watched) ?? -1;
+/** From now on, the main thread waits for the engine's epoll too, unless that was not found. */
+function waitForEngine(found: number | null): void {
+  engineEpoll = found ?? -1;
   for (const [index, number] of [epoll, engineEpoll].entries()) {
     both.view.setInt32(8 * index, number, true);
     both.view.setInt16(8 * index + 4, POLLIN, true);
