@@ -194,9 +194,7 @@ export class VarlinkStream {
     this.#chunk = bytes;
     this.#at = 0;
     this.#arrived = fds;
-    // The kernel joins data of several sendmsg(2) calls, but none after data with descriptors: these belong to the
-    // last message that begins in the chunk.
-    this.#owner = fds.length === 0 && this.#left === 0 ? 0 : bytes.lastIndexOf(0, bytes.length - 2) + 1;
+    this.#owner = fds.length === 0 && this.#left === 0 ? 0 : startOfLast(bytes);
     if (this.#handlers.readable === undefined) this.#deliver();
     else {
       this.#handlers.readable();
@@ -267,6 +265,15 @@ export class VarlinkStream {
     this.#chunk = null;
     this.#partial.clear();
   }
+}
+
+/**
+ * Returns where the last message of a chunk begins. The chunk's descriptors belong to it: the kernel joins data of
+ * several sendmsg(2) calls, but none after data with descriptors.
+ */
+function startOfLast(chunk: Buffer): number {
+  // A negative offset would count from the end, and find the NUL that is the whole chunk.
+  return chunk.length < 2 ? 0 : chunk.lastIndexOf(0, chunk.length - 2) + 1;
 }
 
 function closeAll(descriptors: readonly Fd[]): void {

@@ -221,6 +221,24 @@ test("descriptors stay in the socket until the handler receives them; a handler 
   }
 });
 
+test("descriptors that arrive with the NUL of a message alone belong to it, and their connection ends", async () => {
+  const seen: (number | null)[] = [];
+  const take: AnyVarlinkHandler = ({ descriptors }: VarlinkCall, p: object) => {
+    seen.push(descriptors === null ? null : descriptors.bytes);
+    return p;
+  };
+  using served = serve({ Echo: echo, Take: take });
+  using file = openPath("/dev/null", "read");
+  const client = new Client(served.path);
+  sendMessage(client.socket, Buffer.from(frame("Echo", 1) + frame("Take", 2).slice(0, -1)));
+  await until(() => client.read() && client.answers.length === 1, "the first answer, after which all is read");
+  sendMessage(client.socket, Buffer.from("\0"), [file]);
+  await until(() => !client.read() || client.answers.length === 2, "the second answer");
+  client.socket.close();
+  await until(() => served.server.connections === 0, "the server to forget the connection");
+  expect(seen).toEqual([1]);
+});
+
 test("descriptors that arrive with the beginning of a message end the connection", async () => {
   using served = serve({ Echo: (_call: VarlinkCall, p: object) => p });
   using file = openPath("/dev/null", "read");
