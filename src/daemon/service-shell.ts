@@ -11,7 +11,7 @@ import type { CallCounts } from "../ipc/call-counts.ts";
 import { isPrivileged } from "../ipc/caller.ts";
 import { Peers } from "../ipc/peers.ts";
 import { type BoundVarlink, VarlinkServer } from "../ipc/varlink/server.ts";
-import { notify, notifyStopping } from "../kernel/socket/notify.ts";
+import { notifyReady, notifyStopping } from "../kernel/socket/notify.ts";
 import { feedWatchdog } from "../kernel/socket/watchdog.ts";
 import { collectGarbageSoon } from "./garbage-collection.ts";
 import { requireHostId } from "./host.ts";
@@ -244,7 +244,7 @@ export class ServiceShell {
     this.orWarn(this.#options.privateBus, (path) => {
       this.#privateBus = new PrivateBus(path, this.#server, this.peers, this.log);
     });
-    notify("READY=1\nSTATUS=Processing requests...");
+    notifyReady("Processing requests...");
   }
 
   async #failToStart(error: unknown): Promise<number> {

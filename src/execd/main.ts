@@ -14,7 +14,7 @@ import { Peers } from "../ipc/peers.ts";
 import { runtimeDirectory } from "../ipc/runtime-directory.ts";
 import type { VarlinkCall } from "../ipc/varlink/server.ts";
 import { VarlinkServer } from "../ipc/varlink/server.ts";
-import { listenFds, notify, notifyStopping } from "../kernel/socket/notify.ts";
+import { listenFds, notifyReady, notifyStopping } from "../kernel/socket/notify.ts";
 import { listenUnix } from "../kernel/socket/unix.ts";
 import { print } from "../kernel/terminal/print.ts";
 import { Commands } from "./commands.ts";
@@ -75,7 +75,7 @@ class Service {
     process.on("unhandledRejection", (error) => this.#bug(error, "a promise"));
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => this.#stop(0));
     this.#listen();
-    notify("READY=1");
+    notifyReady();
     this.#touch();
     const code = await stopped;
     notifyStopping();

@@ -18,7 +18,7 @@ import {
   withSetting,
 } from "../fleet/settings.ts";
 import { setUpStreams } from "../fleet/streams.ts";
-import { notify, notifyStopping } from "../kernel/socket/notify.ts";
+import { notifyReady, notifyStopping } from "../kernel/socket/notify.ts";
 import { print, printError } from "../kernel/terminal/print.ts";
 import { Agent, natsReason } from "./agent.ts";
 import { FLEET_OPTIONS, type FleetCommand, withCredentials } from "./options.ts";
@@ -89,7 +89,7 @@ async function serve(settings: FleetSettings): Promise<number> {
   const bootId = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim().replaceAll("-", "");
   const agent = new Agent(settings, { host, bootId, version }, new DaemonLog("machined-fleet", "daemon"));
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => agent.stop());
-  notify("READY=1");
+  notifyReady();
   await agent.run();
   notifyStopping();
   return 0;

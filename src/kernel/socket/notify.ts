@@ -1,7 +1,8 @@
 // The protocol with the service manager that started us: readiness, inherited sockets, watchdog. See sd_notify(3),
 // sd_listen_fds(3), sd_watchdog_enabled(3).
+import { lacksResources } from "../../base/absence.ts";
 import { Fd, setNonblocking } from "../file/fd.ts";
-import { unlessSyscallError } from "../syscall/sys.ts";
+import { SyscallError, unlessSyscallError } from "../syscall/sys.ts";
 import { datagramSocket, sendDatagram, type UnixAddress, unixAddress } from "./unix.ts";
 
 /** Returns the address in a value of $NOTIFY_SOCKET; null without a value and for families other than unix. */
@@ -22,6 +23,29 @@ export function notify(state: string, fds: readonly Fd[] = []): boolean {
   if (address === null) return false;
   sender ??= datagramSocket();
   return sendDatagram(sender, Buffer.from(state), fds, unixAddress(address));
+}
+
+const READY_AGAIN_MS = 50;
+
+/**
+ * Sends READY=1, with a status; later and again where the queue of the service manager is full or no descriptor is
+ * free: it waits for this message, and in the end kills who did not send it. A manager that cannot be reached waits for
+ * nothing.
+ */
+export function notifyReady(status = ""): void {
+  if (!isTaken(status === "" ? "READY=1" : `READY=1\nSTATUS=${status}`)) {
+    setTimeout(() => notifyReady(status), READY_AGAIN_MS).unref();
+  }
+}
+
+/** Sends a message; returns false where sending it again may help. */
+function isTaken(state: string): boolean {
+  try {
+    return notify(state) || parseNotifySocket(process.env["NOTIFY_SOCKET"]) === null;
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
+    return !lacksResources(error);
+  }
 }
 
 /** Sends STOPPING=1, with a status. A service manager that cannot be told notices the end by itself. */

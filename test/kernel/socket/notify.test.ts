@@ -2,14 +2,23 @@ import { expect, test } from "bun:test";
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { openPath } from "../../../src/kernel/file/fd.ts";
-import { listenFds, notify, notifyStopping, watchdogIntervalUsec } from "../../../src/kernel/socket/notify.ts";
+import {
+  listenFds,
+  notify,
+  notifyReady,
+  notifyStopping,
+  watchdogIntervalUsec,
+} from "../../../src/kernel/socket/notify.ts";
 import { type Notification, NotifyListener } from "../../../src/kernel/socket/notify-listener.ts";
+import { bindUnix, receiveMessage } from "../../../src/kernel/socket/unix.ts";
+import { pin } from "../../../src/kernel/syscall/mem.ts";
 import { expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
 import { withoutDescriptors } from "../../lib/no-descriptors.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
 import { reported, runScript, scratchDirectory, until } from "../support.ts";
 
 const directory = scratchDirectory();
+const into = pin(4096);
 
 /** Runs `body` with these variables set (undefined: unset), and restores the environment. */
 async function withEnvironment(
@@ -71,6 +80,32 @@ test("the watchdog is fed, and the end is announced, while no descriptor is free
   await until(() => seen.length === 3, "the messages");
   expect(seen).toEqual(["READY,1", "WATCHDOG,1", "STOPPING,1,STATUS,ends"]);
   await withEnvironment({ NOTIFY_SOCKET: "/no/such" }, () => notifyStopping());
+});
+
+test("readiness is sent again where the service manager's queue is full; one that cannot be reached is no error", async () => {
+  const name = `notify-busy-${process.pid}`;
+  using manager = bindUnix({ abstract: name }, "datagram");
+  let states = "";
+  const read = () => {
+    for (;;) {
+      const received = receiveMessage(manager, into, 0);
+      if (typeof received === "string") return;
+      states += `${into.bytes.toString("latin1", 0, received.bytes)}\n`;
+    }
+  };
+  await withEnvironment({ NOTIFY_SOCKET: `@${name}` }, async () => {
+    let isFull = false;
+    while (!isFull) isFull = !notify("WATCHDOG=1");
+    notifyReady("Works");
+    read();
+    expect(states).not.toContain("READY");
+    await until(() => {
+      read();
+      return states.endsWith("READY=1\nSTATUS=Works\n");
+    }, "the message");
+  });
+  await withEnvironment({ NOTIFY_SOCKET: "/no/such" }, () => notifyReady());
+  await withEnvironment({ NOTIFY_SOCKET: undefined }, () => notifyReady());
 });
 
 test("a callback that throws or closes its listener does not affect other listeners", async () => {
