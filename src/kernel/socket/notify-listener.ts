@@ -24,6 +24,7 @@ export class NotifyListener implements Disposable {
   readonly address: string;
   readonly #socket: Fd;
   readonly #receive: (notification: Notification) => void;
+  #isReadPlanned = false;
 
   /** Binds to a path (mode 0600) or an abstract name; calls `receive` for each message. */
   constructor(address: UnixAddress, receive: (notification: Notification) => void) {
@@ -43,6 +44,8 @@ export class NotifyListener implements Disposable {
   }
 
   #read(): void {
+    // A planned read will run; reading now too would exceed the limit of a turn, and plan another one.
+    if (this.#isReadPlanned) return;
     for (let count = 0; count < MESSAGES_PER_TURN; count++) {
       if (!this.#socket.isOpen) return;
       const next = this.#next();
@@ -54,7 +57,11 @@ export class NotifyListener implements Disposable {
         reportError(error);
       }
     }
-    inNextTurn(() => this.#read());
+    this.#isReadPlanned = true;
+    inNextTurn(() => {
+      this.#isReadPlanned = false;
+      this.#read();
+    });
   }
 
   /** Returns the next message; "skip" for an invalid one, such as one that is too long, which is dropped. */

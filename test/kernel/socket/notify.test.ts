@@ -124,6 +124,21 @@ test("a callback that throws or closes its listener does not affect other listen
   expectNothingLeft(before);
 });
 
+test("a sender that does not stop has as much of each turn of the event loop as in the first one", async () => {
+  const COUNT = 20_000;
+  let seen = 0;
+  let turns = 0;
+  using listener = new NotifyListener({ abstract: `notify-endless-${process.pid}` }, () => {
+    seen++;
+    notify("X=1");
+  });
+  await withEnvironment({ NOTIFY_SOCKET: listener.address }, async () => {
+    for (let i = 0; i < 5; i++) notify("X=1");
+    for (; seen < COUNT; turns++) await new Promise(setImmediate);
+  });
+  expect(turns).toBeGreaterThan(COUNT / 64 / 2);
+});
+
 test("inherited sockets are taken once, and only by the process that $LISTEN_PID names", async () => {
   await withEnvironment({ LISTEN_PID: String(process.pid + 1), LISTEN_FDS: "2", LISTEN_FDNAMES: "a:b" }, () => {
     expect(listenFds()).toEqual([]);
