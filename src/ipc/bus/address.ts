@@ -27,7 +27,7 @@ function userBusAddresses(): string {
         "(consider using --machine=<user>@.host --user to connect to bus of other user)",
     );
   }
-  return `unix:path=${runtime}/bus`;
+  return `unix:path=${escapeValue(runtime)}/bus`;
 }
 
 /**
@@ -47,6 +47,14 @@ export function unixAddressOf(address: string): UnixAddress {
   throw new ErrnoError("EINVAL", `No path in the bus address ${JSON.stringify(address)}`);
 }
 
+/** Escapes all bytes but those that the D-Bus specification allows as they are. */
+function escapeValue(text: string): string {
+  const escaped = (character: string) => Buffer.from(character).toString("hex").replaceAll(/../g, "%$&");
+  return text.replaceAll(/[^-0-9A-Za-z_/.\\*]/gu, escaped);
+}
+
+/** Replaces `%` with two hexadecimal digits by that byte; the bytes are UTF-8. Throws EINVAL for other uses of `%`. */
 function decodeEscapes(text: string): string {
-  return text.replaceAll(/%([0-9a-fA-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  if (/%(?![0-9a-f]{2})/i.test(text)) throw new ErrnoError("EINVAL", `Wrong escape in a bus address: ${text}`);
+  return text.replaceAll(/(?:%[0-9a-f]{2})+/gi, (bytes) => Buffer.from(bytes.replaceAll("%", ""), "hex").toString());
 }
