@@ -1,6 +1,7 @@
 // A thread that waits for an epoll and writes a byte to a socket each time it is ready. It runs the instructions below
 // and nothing else (../syscall/clone.ts). A thread of the engine (Worker) would need 3 MiB, and more time for each
 // wake-up. The thread ends with the process, and where a call fails, after it has shut down the socket.
+import { lazy } from "../../base/lazy.ts";
 import { cloneStarter } from "../syscall/clone.ts";
 import { pinForever } from "../syscall/mem.ts";
 
@@ -70,6 +71,9 @@ const ARM64 = [
 /** CLONE_VM, CLONE_FS, CLONE_FILES, CLONE_SIGHAND, CLONE_THREAD, CLONE_SYSVSEM. */
 const FLAGS = 0x100 | 0x200 | 0x400 | 0x800 | 0x1_0000 | 0x4_0000;
 
+/** Made once: the start is tried again where no thread is left, and what is mapped for its code stays. */
+const starter = lazy(() => cloneStarter({ x64: X64, arm64: ARM64 }));
+
 // struct { 0 int epoll; 8 int socket; 16 struct epoll_event event; }
 const structure = pinForever(32);
 
@@ -80,5 +84,5 @@ const structure = pinForever(32);
 export function startWaitingThread(epoll: number, socket: number): boolean {
   structure.view.setInt32(0, epoll, true);
   structure.view.setInt32(8, socket, true);
-  return cloneStarter({ x64: X64, arm64: ARM64 })(structure.address, FLAGS) > 0;
+  return starter()(structure.address, FLAGS) > 0;
 }

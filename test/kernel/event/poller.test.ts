@@ -254,6 +254,21 @@ test("where the engine cannot watch the thread's socket, the thread starts later
   for (const failures of [0, 1]) expect(await run(failures)).toMatchObject({ stdout: "-1 0\n", stderr: "" });
 });
 
+test("attempts to start the thread map its code once", async () => {
+  // A thread whose epoll is no descriptor ends at once.
+  const { stdout, stderr } = await runScript(`
+    import { readFileSync } from "node:fs";
+    import { startWaitingThread } from "./kernel/event/waiting-thread.ts";
+    const ranges = () => [...readFileSync("/proc/self/maps", "latin1").matchAll(/^(\\w+)-(\\w+) r-xp 0+ 00:00 0/gm)];
+    const size = () => ranges().reduce((sum, [, from, to]) => sum + Number("0x" + to) - Number("0x" + from), 0);
+    const isStarted = startWaitingThread(-1, -1);
+    const before = size();
+    for (let i = 0; i < 32; i++) startWaitingThread(-1, -1);
+    console.log(isStarted, size() - before < 32 * 65536);
+  `);
+  expect({ stdout, stderr }).toEqual({ stdout: "true true\n", stderr: "" });
+});
+
 test(
   "a compiled executable can start its poller thread",
   async () => {
