@@ -6,7 +6,14 @@ import { ErrnoError } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { MAX_FDS } from "../../kernel/socket/max-fds.ts";
 import type { ByteStream, OpenStream, StreamHandlers as SocketHandlers } from "../../kernel/socket/stream.ts";
-import { decodeBody, decodeHead, encodeMessage, type MessageHead, type Outgoing } from "../message/message.ts";
+import {
+  decodeBody,
+  decodeHead,
+  encodeMessage,
+  InvalidHead,
+  type MessageHead,
+  type Outgoing,
+} from "../message/message.ts";
 import { Framer, limitOf } from "./framer.ts";
 import { ClientHandshake, type Handshake } from "./handshake.ts";
 
@@ -213,8 +220,10 @@ export class BusStream {
       return decodeHead(bytes);
     } catch (error) {
       const { skipped } = this.#handlers;
+      if (skipped === undefined || !(error instanceof RangeError)) throw error;
+      if (error instanceof InvalidHead) this.#drop(error.descriptorCount);
       // How many of the received descriptors belong to it is not known: the next message must not get them.
-      if (skipped === undefined || !(error instanceof RangeError) || this.#descriptors.length > 0) throw error;
+      else if (this.#descriptors.length > 0) throw error;
       skipped(error.message);
       return null;
     }
@@ -231,6 +240,11 @@ export class BusStream {
     if (taken.length < count) throw new RangeError("descriptors are missing");
     this.#descriptors.splice(0, count);
     return taken;
+  }
+
+  /** Closes the descriptors of the next message. */
+  #drop(count: number): void {
+    for (const fd of this.#take(this.#refusesDescriptors ? 0 : count) ?? NONE) fd.close();
   }
 
   #deliver(bytes: Buffer, headLength: number, isCut: boolean): void {

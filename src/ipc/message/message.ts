@@ -56,7 +56,20 @@ function isLittleEndian(bytes: Buffer): boolean {
 
 const FIELD_TYPES = ["", "o", "s", "s", "s", "u", "s", "s", "g", "u"] as const;
 
-/** Reads the head of a message (`bytes` holds at least that) and checks what its kind needs. */
+/** A head whose fields can be read, but have a value that is not valid; the descriptors of its message are known. */
+export class InvalidHead extends RangeError {
+  readonly descriptorCount: number;
+
+  constructor(message: string, descriptorCount: number) {
+    super(message);
+    this.descriptorCount = descriptorCount;
+  }
+}
+
+/**
+ * Reads the head of a message (`bytes` holds at least that) and checks what its kind needs. Throws InvalidHead, or
+ * another RangeError where not all fields can be read.
+ */
 export function decodeHead(bytes: Buffer): MessageHead {
   const little = isLittleEndian(bytes);
   const type = bytes[1] as number;
@@ -90,15 +103,17 @@ export function decodeHead(bytes: Buffer): MessageHead {
     signature: (fields[8] as string | undefined) ?? "",
     descriptorCount: (fields[9] as number | undefined) ?? 0,
   };
-  checkHead(head);
+  const mistake = mistakeIn(head);
+  if (mistake !== null) throw new InvalidHead(mistake, head.descriptorCount);
   return head;
 }
 
-function checkHead(head: MessageHead): void {
-  if (head.path !== undefined && !isObjectPath(head.path)) throw new RangeError("object path is not valid");
+/** Returns what is wrong with the values of a head. Not every broker checks all of them. */
+function mistakeIn(head: MessageHead): string | null {
+  if (head.path !== undefined && !isObjectPath(head.path)) return "object path is not valid";
   // The error of one peer, such as the bus of a machine, becomes the reply to another: a broker disconnects who sends
   // it an invalid name.
-  if (head.errorName !== undefined && !isErrorName(head.errorName)) throw new RangeError("error name is not valid");
+  if (head.errorName !== undefined && !isErrorName(head.errorName)) return "error name is not valid";
   const complete =
     head.type === MESSAGE_TYPE.call
       ? head.path !== undefined && head.member !== undefined
@@ -109,7 +124,7 @@ function checkHead(head: MessageHead): void {
           : head.type === MESSAGE_TYPE.error
             ? head.replySerial !== undefined && head.errorName !== undefined
             : head.type !== 0;
-  if (!complete) throw new RangeError("message lacks a header field");
+  return complete ? null : "message lacks a header field";
 }
 
 const ERROR_NAME = /^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$/;

@@ -7,7 +7,7 @@ import type * as NodeBuffer from "node:buffer";
 import { lazy } from "../../base/lazy.ts";
 import { Variant } from "../../base/variant.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
-import { alignmentOf, type BusType, parseSignature } from "./signature.ts";
+import { alignmentOf, type BusType, parseLoosely, parseSignature } from "./signature.ts";
 
 /** Not imported: most messages have plain texts only, and a short command takes no longer than loading this. */
 const buffer = lazy((): typeof NodeBuffer => process.getBuiltinModule("node:buffer"));
@@ -115,7 +115,7 @@ export class BusReader {
 
   /** Moves past all values of a signature, which are neither decoded nor stored. */
   skip(signature: string): void {
-    for (const type of parseSignature(signature)) this.#skip(type, 0);
+    for (const type of parseLoosely(signature)) this.#skip(type, 0);
   }
 
   #skip(type: BusType, depth: number): void {
@@ -130,7 +130,7 @@ export class BusReader {
       this.#pass(length);
     } else if (type.code === "v") {
       if (depth >= MAX_VARIANT_DEPTH) throw new RangeError("variants are nested too deeply");
-      for (const inner of parseSignature(this.signature())) this.#skip(inner, depth + 1);
+      for (const inner of parseLoosely(this.signature())) this.#skip(inner, depth + 1);
     } else if (type.code !== "{") {
       const size = alignmentOf(type);
       this.align(size);

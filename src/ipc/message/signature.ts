@@ -7,7 +7,9 @@ export type BusType =
   | { readonly code: "{"; readonly key: BusType; readonly value: BusType };
 
 const BASIC = "ybnqiuxtdsogh";
+/** The limit of arrays within each other, and that of structures. */
 const MAX_DEPTH = 32;
+const MAX_LENGTH = 255;
 const CACHE_SIZE = 512;
 const cache = new Map<string, readonly BusType[]>();
 
@@ -36,48 +38,78 @@ export function alignmentOf(type: BusType): number {
 export function parseSignature(signature: string): readonly BusType[] {
   const known = cache.get(signature);
   if (known !== undefined) return known;
-  if (signature.length > 255) throw new RangeError("signature is too long");
-  const types: BusType[] = [];
-  for (let at = 0; at < signature.length; ) {
-    const [type, next] = parseOne(signature, at, 0, 0);
-    types.push(type);
-    at = next;
-  }
+  const types = parseAll(signature, STRICT);
   if (cache.size >= CACHE_SIZE) cache.clear();
   cache.set(signature, types);
   return types;
 }
 
-function parseOne(text: string, at: number, arrays: number, structs: number): [BusType, number] {
+/**
+ * As parseSignature(), for values that are passed over: takes what brokers let pass beyond the specification, which are
+ * deeper types, structures without fields, and dictionary entries outside of an array, which are read as structures.
+ */
+export function parseLoosely(signature: string): readonly BusType[] {
+  return cache.get(signature) ?? parseAll(signature, { arrays: MAX_LENGTH, structs: MAX_LENGTH, isLoose: true });
+}
+
+interface Rules {
+  /** How many more arrays and structures may be within each other. */
+  readonly arrays: number;
+  readonly structs: number;
+  readonly isLoose: boolean;
+}
+
+const STRICT: Rules = { arrays: MAX_DEPTH, structs: MAX_DEPTH, isLoose: false };
+
+function parseAll(signature: string, rules: Rules): readonly BusType[] {
+  if (signature.length > MAX_LENGTH) throw new RangeError("signature is too long");
+  const types: BusType[] = [];
+  for (let at = 0; at < signature.length; ) {
+    const [type, next] = parseOne(signature, at, rules);
+    types.push(type);
+    at = next;
+  }
+  return types;
+}
+
+function parseOne(text: string, at: number, rules: Rules): [BusType, number] {
   const code = text[at];
   if (code === undefined) throw new RangeError("signature ends early");
   if (BASIC.includes(code) || code === "v") return [{ code } as BusType, at + 1];
-  if (arrays >= MAX_DEPTH || structs >= MAX_DEPTH) throw new RangeError("signature is nested too deeply");
   if (code === "a") {
-    if (text[at + 1] === "{") return parseDictionary(text, at + 1, arrays + 1, structs);
-    const [element, next] = parseOne(text, at + 1, arrays + 1, structs);
+    const inner = { ...rules, arrays: deeper(rules.arrays) };
+    if (text[at + 1] === "{") return parseDictionary(text, at + 1, inner);
+    const [element, next] = parseOne(text, at + 1, inner);
     return [{ code: "a", element, align: alignmentOf(element) }, next];
   }
-  if (code === "(") return parseStruct(text, at + 1, arrays, structs + 1);
+  const inner = { ...rules, structs: deeper(rules.structs) };
+  if (code === "(") return parseStruct(text, at + 1, inner, ")");
+  if (code === "{" && rules.isLoose) return parseStruct(text, at + 1, inner, "}");
   throw new RangeError(`signature has the unknown type '${code}'`);
 }
 
-function parseStruct(text: string, start: number, arrays: number, structs: number): [BusType, number] {
+function deeper(left: number): number {
+  if (left === 0) throw new RangeError("signature is nested too deeply");
+  return left - 1;
+}
+
+function parseStruct(text: string, start: number, rules: Rules, end: ")" | "}"): [BusType, number] {
   const fields: BusType[] = [];
   let at = start;
-  while (text[at] !== ")") {
-    const [field, next] = parseOne(text, at, arrays, structs);
+  while (text[at] !== end) {
+    const [field, next] = parseOne(text, at, rules);
     fields.push(field);
     at = next;
   }
-  if (fields.length === 0) throw new RangeError("signature has an empty structure");
+  if (fields.length === 0 && !rules.isLoose) throw new RangeError("signature has an empty structure");
   return [{ code: "(", fields }, at + 1];
 }
 
-function parseDictionary(text: string, at: number, arrays: number, structs: number): [BusType, number] {
-  const [key, afterKey] = parseOne(text, at + 1, arrays, structs + 1);
+function parseDictionary(text: string, at: number, outer: Rules): [BusType, number] {
+  const rules = { ...outer, structs: deeper(outer.structs) };
+  const [key, afterKey] = parseOne(text, at + 1, rules);
   if (!BASIC.includes(key.code)) throw new RangeError("signature has a dictionary with a compound key");
-  const [value, afterValue] = parseOne(text, afterKey, arrays, structs + 1);
+  const [value, afterValue] = parseOne(text, afterKey, rules);
   if (text[afterValue] !== "}") throw new RangeError("signature has a dictionary that does not end");
   return [{ code: "a", element: { code: "{", key, value }, align: 8 }, afterValue + 1];
 }

@@ -3,8 +3,10 @@ import { expect, test } from "bun:test";
 import { ServerHandshake } from "../../../../src/ipc/bus/handshake.ts";
 import { BusStream, type StreamHandlers } from "../../../../src/ipc/bus/stream.ts";
 import { encodeMessage } from "../../../../src/ipc/message/message.ts";
+import { openPath } from "../../../../src/kernel/file/fd.ts";
 import { SocketStream, streamOn } from "../../../../src/kernel/socket/stream.ts";
 import { socketPair } from "../../../../src/kernel/socket/unix.ts";
+import { descriptorsTo } from "../../../lib/descriptors.ts";
 
 const call = (member: string) =>
   encodeMessage({ type: 1, serial: 1, path: "/", interface: "a.b", member, destination: ":1.5" }).bytes;
@@ -52,4 +54,36 @@ test("a message with an invalid head does not end the connection to a broker, an
     skipped: [],
     end: "object path is not valid",
   });
+});
+
+test("a broker may forward an invalid head with descriptors, which are closed, and not given to the next message", async () => {
+  const before = descriptorsTo("/dev/null");
+  using file = openPath("/dev/null", "read");
+  const [ours, theirs] = socketPair();
+  const seen: [string, number][] = [];
+  const skipped: string[] = [];
+  const { promise, resolve } = Promise.withResolvers<Error | undefined>();
+  const handlers: StreamHandlers = {
+    message: ({ member = "", descriptors }) => {
+      seen.push([member, descriptors.length]);
+      for (const fd of descriptors) fd.close();
+      if (member === "Last") resolve(undefined);
+    },
+    skipped: (reason) => skipped.push(reason),
+    end: resolve,
+  };
+  const handshake = new ServerHandshake(process.geteuid?.() ?? 0, "00");
+  const stream = new BusStream(streamOn(ours), handlers, { handshake, takesDescriptors: 8 });
+  const peer = new SocketStream(theirs, { data: () => {}, end: () => {} });
+  peer.write(Buffer.from("\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n"));
+  const head = { type: 1, serial: 1, path: "/", interface: "a.b", destination: ":1.5", signature: "h", body: [file] };
+  // A call with the name of an error: dbus-broker does not look at it.
+  for (const fields of [{ member: "Bad", errorName: "none" }, { member: "Last" }]) {
+    peer.write(encodeMessage({ ...head, ...fields }).bytes, [file.duplicate()]);
+  }
+  expect(await promise).toBeUndefined();
+  expect([seen, skipped]).toEqual([[["Last", 1]], ["error name is not valid"]]);
+  stream.close();
+  peer.close();
+  expect(descriptorsTo("/dev/null")).toBe(before + 1);
 });

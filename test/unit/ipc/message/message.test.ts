@@ -48,6 +48,10 @@ function withField(code: number, signature: string, alignment: number, value: Ui
   return Buffer.concat([header, Buffer.alloc(-header.length & 7), bytes.subarray(head)]);
 }
 
+function within(count: number, begin: string, inner: string, end: string): string {
+  return begin.repeat(count) + inner + end.repeat(count);
+}
+
 test.each([
   ["a descriptor that the message does not have", "h", 4, [7, 0, 0, 0]],
   ["an array of descriptors", "ah", 4, [8, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0]],
@@ -56,6 +60,15 @@ test.each([
   ["a text", "s", 4, [2, 0, 0, 0, 0xff, 0xfe, 0]],
   ["a byte", "y", 1, [1]],
   ["a variant with a descriptor", "v", 1, [1, 0x68, 0, 0, 9, 0, 0, 0]],
+  ["an array in structures", `a${within(32, "(", "as", ")")}`, 8, new Array(8).fill(0)],
+  ["a structure without fields", "(y())", 8, [1, 0, 0, 0, 0, 0, 0, 0]],
+  ["an entry of a dictionary", "{sh}", 8, [1, 0, 0, 0, 0x41, 0, 0, 0, 9, 0, 0, 0]],
+  [
+    "arrays in structures in dictionaries",
+    within(21, "a{s", within(32, "a(s", "y", ")"), "}"),
+    8,
+    new Array(8).fill(0),
+  ],
 ])("an unknown header field is ignored, whatever it contains: %s", (_, signature, alignment, value) => {
   const bytes = withField(77, signature, alignment, Uint8Array.from(value));
   const { head, total } = measure(bytes);
@@ -72,6 +85,21 @@ test("an unknown header field that is longer than the header is an error", () =>
     Buffer.from("\x01y\0\x07"),
   ]);
   expect(() => decodeHead(withField(77, "v", 1, nested))).toThrow("nested too deeply");
+});
+
+test("arrays and structures are each nested up to 32 times", () => {
+  const decode = (signature: string) => {
+    const { bytes } = encodeMessage({ type: MESSAGE_TYPE.call, serial: 7, path: "/a", member: "C" });
+    // An array without elements: its length, and the padding of structures.
+    const empty = Buffer.alloc(signature.startsWith("a(") ? 8 : 4);
+    return decodeBody(Buffer.concat([bytes, empty]), bytes.length, signature, []);
+  };
+  expect(decode(within(32, "a", within(32, "(", "y", ")"), ""))).toEqual([[]]);
+  expect(decode(`a${within(32, "(", within(31, "a", "y", ""), ")")}`)).toEqual([[]]);
+  expect(decode(within(31, "a", "a{sv}", ""))).toEqual([[]]);
+  for (const deep of [within(33, "a", "y", ""), `a${within(33, "(", "y", ")")}`, within(32, "a", "a{sv}", "")]) {
+    expect(() => decode(deep)).toThrow("nested too deeply");
+  }
 });
 
 test("the name of an error is that of the specification", () => {
