@@ -40,7 +40,7 @@ export class ImageEvents {
   readonly #watches = new Map<string, Watch>();
   /** Null before the first listing. */
   #known: ReadonlyMap<string, Known> | null = null;
-  #isOpen = false;
+  #state: "new" | "open" | "closed" = "new";
 
   constructor(images: Searched, log: Log, tell: (facts: EventFacts) => void) {
     this.#images = images;
@@ -48,19 +48,20 @@ export class ImageEvents {
     this.#tell = tell;
   }
 
-  /** Begins; the present images are not logged. */
+  /** Begins, the first time that it is called; the present images are not logged. */
   open(): void {
-    this.#isOpen = true;
+    if (this.#state !== "new") return;
+    this.#state = "open";
     this.#compare();
   }
 
   /** Requests a new listing: something may have changed. */
   changed(): void {
-    if (this.#isOpen) this.#look.changed();
+    if (this.#state === "open") this.#look.changed();
   }
 
   close(): void {
-    this.#isOpen = false;
+    this.#state = "closed";
     this.#look[Symbol.dispose]();
     for (const watch of this.#watches.values()) watch.stop();
     this.#watches.clear();
