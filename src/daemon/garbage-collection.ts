@@ -3,6 +3,7 @@
 // made beside them.
 import { edenGC } from "bun:jsc";
 import { readFileSync } from "node:fs";
+import { errnoNameOf } from "../base/error.ts";
 
 /** Long enough to collect once for a burst of calls, short enough that an idle daemon frees its memory soon. */
 const DELAY_MS = 3_000;
@@ -72,8 +73,13 @@ export function collectAmongMachines(): void {
   if (machines % MACHINES === 0) edenGC();
 }
 
-/** Returns the size of private memory: proc_pid_status(5), RssAnon. */
+/** Returns the size of private memory: proc_pid_status(5), RssAnon; 0 while no descriptor is free to read it. */
 function ownMemoryBytes(): number {
-  const [, kibibytes] = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync("/proc/self/status", "latin1")) ?? [];
-  return Number(kibibytes ?? 0) * 1024;
+  try {
+    const [, kibibytes] = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync("/proc/self/status", "latin1")) ?? [];
+    return Number(kibibytes ?? 0) * 1024;
+  } catch (error) {
+    if (errnoNameOf(error) === null) throw error;
+    return 0;
+  }
 }
