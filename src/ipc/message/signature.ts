@@ -11,7 +11,9 @@ const BASIC = "ybnqiuxtdsogh";
 const MAX_DEPTH = 32;
 const MAX_LENGTH = 255;
 const CACHE_SIZE = 512;
-const cache = new Map<string, readonly BusType[]>();
+type Cache = Map<string, readonly BusType[]>;
+const cache: Cache = new Map();
+const looseCache: Cache = new Map();
 
 /** Returns the alignment of a type, in bytes, which is the size of a number. */
 export function alignmentOf(type: BusType): number {
@@ -36,11 +38,12 @@ export function alignmentOf(type: BusType): number {
 
 /** Returns the complete types of a signature, in order. Throws a RangeError for an invalid signature. */
 export function parseSignature(signature: string): readonly BusType[] {
-  const known = cache.get(signature);
-  if (known !== undefined) return known;
-  const types = parseAll(signature, STRICT);
-  if (cache.size >= CACHE_SIZE) cache.clear();
-  cache.set(signature, types);
+  return cache.get(signature) ?? stored(cache, signature, parseAll(signature, STRICT));
+}
+
+function stored(where: Cache, signature: string, types: readonly BusType[]): readonly BusType[] {
+  if (where.size >= CACHE_SIZE) where.clear();
+  where.set(signature, types);
   return types;
 }
 
@@ -49,7 +52,7 @@ export function parseSignature(signature: string): readonly BusType[] {
  * deeper types, structures without fields, and dictionary entries outside of an array, which are read as structures.
  */
 export function parseLoosely(signature: string): readonly BusType[] {
-  return cache.get(signature) ?? parseAll(signature, { arrays: MAX_LENGTH, structs: MAX_LENGTH, isLoose: true });
+  return looseCache.get(signature) ?? stored(looseCache, signature, parseAll(signature, LOOSE));
 }
 
 interface Rules {
@@ -60,6 +63,7 @@ interface Rules {
 }
 
 const STRICT: Rules = { arrays: MAX_DEPTH, structs: MAX_DEPTH, isLoose: false };
+const LOOSE: Rules = { arrays: MAX_LENGTH, structs: MAX_LENGTH, isLoose: true };
 
 function parseAll(signature: string, rules: Rules): readonly BusType[] {
   if (signature.length > MAX_LENGTH) throw new RangeError("signature is too long");
