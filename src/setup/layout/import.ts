@@ -2,7 +2,7 @@
 // those of machined.ts: nothing of the distribution is overwritten.
 
 import { lstatSync, readlinkSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import import1Policy from "../../../install/dbus-1/system.d/org.freedesktop.import1.conf" with { type: "text" };
 import import1Activation from "../../../install/dbus-1/system-services/org.freedesktop.import1.service" with {
   type: "text",
@@ -13,6 +13,7 @@ import importdService from "../../../install/systemd/systemd-importd.service" wi
 import importdSocket from "../../../install/systemd/systemd-importd.socket" with { type: "text" };
 import { meansNoFile, unlessNoFile } from "../../base/absence.ts";
 import { errnoNameOf } from "../../base/error.ts";
+import { PACKAGED_PROGRAM } from "../../base/vocabulary/installation.ts";
 import type { Host } from "../host.ts";
 import { missingActions } from "../polkit.ts";
 import type { Wanted } from "../wanted.ts";
@@ -21,6 +22,7 @@ const IMPORT_UNIT = "/etc/systemd/system/systemd-importd.service";
 export const IMPORT_SOCKET_UNIT = "/etc/systemd/system/systemd-importd.socket";
 
 const OWN = "/usr/local/lib/machined";
+const PACKAGE = dirname(PACKAGED_PROGRAM);
 const SYSTEMD = "/usr/lib/systemd";
 const UNITS = "/etc/systemd/system";
 const WORKERS = ["systemd-pull", "systemd-import", "systemd-import-fs", "systemd-export"];
@@ -43,15 +45,17 @@ export function importPrograms(host: Host): Wanted[] {
  */
 function calledByOthers(host: Host, name: string): Wanted[] {
   const path = join(SYSTEMD, name);
-  const target = join(OWN, name);
-  const isFree = isMissingOr(host, path, target) && host.isWritable(SYSTEMD);
-  return isFree ? [{ kind: "link", path, target }] : [];
+  const isFree = isMissingOr(host, path, [join(OWN, name), join(PACKAGE, name)]) && host.isWritable(SYSTEMD);
+  return isFree ? [{ kind: "link", path, target: join(OWN, name) }] : [];
 }
 
-/** Whether nothing exists at the path, or a link to `target` from an earlier installation. */
-function isMissingOr(host: Host, path: string, target: string): boolean {
+/**
+ * Whether nothing exists at the path, or a link to one of `targets`, that of an earlier installation: copied, or from a
+ * package.
+ */
+function isMissingOr(host: Host, path: string, targets: readonly string[]): boolean {
   const located = join(host.root, path);
-  return unlessNoFile(() => lstatSync(located).isSymbolicLink() && readlinkSync(located) === target, true);
+  return unlessNoFile(() => lstatSync(located).isSymbolicLink() && targets.includes(readlinkSync(located)), true);
 }
 
 /**

@@ -190,6 +190,16 @@ test("a program of the distribution that replaced a link later stays", () => {
   expect(lstatSync(join(root, program)).isFile()).toBe(true);
 });
 
+test("an upgrade keeps the links by which other programs call the workers, and the drop-ins for these programs", () => {
+  unpack();
+  installed();
+  const before = links().sort();
+  expect(before).toContain("usr/lib/systemd/systemd-pull");
+  expect(installed().filter((line) => /^(made|removed|replaced|left) /.test(line))).toEqual([]);
+  expect(links().sort()).toEqual(before);
+  expect(existsSync(join(root, "etc/systemd/system/systemd-sysupdate.service.d/machined.conf"))).toBe(true);
+});
+
 test("units are files, because 'systemctl disable' removes a unit that is a link to another directory", () => {
   unpack();
   installed();
