@@ -4,7 +4,7 @@
 // without dpkg, by rename(2). The diversions are recorded in a file, so that undivert() can revert them.
 import { lstatSync, readFileSync, renameSync, rmSync } from "node:fs";
 import type { Say } from "./apply.ts";
-import { exists, look, removeTemporary, writeLink, writeText } from "./disk.ts";
+import { exists, type Found, look, removeTemporary, writeLink, writeText } from "./disk.ts";
 import { attempt, SetupError } from "./error.ts";
 import type { Host } from "./host.ts";
 import type { Run } from "./run-command.ts";
@@ -24,8 +24,9 @@ function movedTo(path: string): string {
 
 /**
  * Puts links to `program` in place of the distribution's clients. Existing diversions are kept; one that a package
- * update has overwritten, or whose making was interrupted, is made again. Throws a SetupError; a diversion that has
- * failed is reverted.
+ * update has overwritten, or whose making was interrupted, is made again. A link to the program of an earlier
+ * installation, which may have been a package's, is replaced. Throws a SetupError; a diversion that has failed is
+ * reverted.
  */
 export function divert(host: Host, program: string, say: Say, command: Run, paths: readonly string[] = CLIENTS): void {
   const by = host.hasAny(["/usr/bin/dpkg-divert"]) ? "dpkg" : "rename";
@@ -37,11 +38,13 @@ export function divert(host: Host, program: string, say: Say, command: Run, path
       say(`exists   ${host.locate(path)}`);
       continue;
     }
-    if (known) moveAgain(host, { path, by }, command);
-    else moveAway(host, { path, by }, command);
+    const isLinked = known && isOurLink(found);
+    if (!known) moveAway(host, { path, by }, command);
+    else if (!isLinked) moveAgain(host, { path, by }, command);
     try {
       attempt(`make '${host.locate(path)}' a link`, () => writeLink(host.locate(path), program));
     } catch (error) {
+      if (isLinked) throw error;
       moveBack(host, { path, by }, command);
       forget(host, path);
       throw error;
@@ -50,11 +53,17 @@ export function divert(host: Host, program: string, say: Say, command: Run, path
   }
 }
 
-/** Completes the diversions whose clients were moved away by a run that was interrupted before it made the links. */
+/**
+ * Completes the diversions whose clients were moved away by a run that was interrupted before it made the links, and
+ * those whose links lead to the program of an earlier installation, which is gone.
+ */
 export function mendDiversions(host: Host, program: string, say: Say, command: Run): void {
+  const isBroken = (path: string): boolean => {
+    const found = look(host.locate(path));
+    return found === null || (isOurLink(found) && found.target !== program);
+  };
   const paths = readRecord(host).map(({ path }) => path);
-  const missing = paths.filter((path) => look(host.locate(path)) === null);
-  divert(host, program, say, command, missing);
+  divert(host, program, say, command, paths.filter(isBroken));
 }
 
 /** Reverts all diversions: the distribution's clients get their names back. */
@@ -63,7 +72,7 @@ export function undivert(host: Host, say: Say, command: Run): void {
     const { path } = diversion;
     removeTemporary(host.locate(path));
     const found = look(host.locate(path));
-    if (found?.kind === "link" && isOurs(found.target)) rmSync(host.locate(path));
+    if (isOurLink(found)) rmSync(host.locate(path));
     if (isThere(host.locate(path))) say(`left     ${host.locate(path)} (it is not what was installed)`);
     else {
       moveBack(host, diversion, command);
@@ -86,8 +95,9 @@ export function describeUndivert(host: Host, say: Say): void {
   for (const { path } of readRecord(host)) say(`would restore ${host.locate(path)}`);
 }
 
-function isOurs(target: string): boolean {
-  return target.endsWith("/machined/machined");
+/** Whether what was found is a link to the program of an installation, copied or from a package. */
+function isOurLink(found: Found | null): found is Found & { readonly kind: "link" } {
+  return found?.kind === "link" && found.target.endsWith("/machined/machined");
 }
 
 function readRecord(host: Host): Diversion[] {

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { divert, undivert } from "../../../src/setup/divert.ts";
+import { divert, mendDiversions, undivert } from "../../../src/setup/divert.ts";
 import { Host } from "../../../src/setup/host.ts";
 import type { Run } from "../../../src/setup/run-command.ts";
 
@@ -53,6 +53,22 @@ test("a client that a package manager without diversions has replaced is diverte
   expect(read(host, "machinectl.distrib")).toBe("new");
   undivert(host, silent, nothing);
   expect([read(host, "machinectl"), read(host, "importctl")]).toEqual(["new", "theirs"]);
+  rmSync(host.root, { recursive: true });
+});
+
+test.each([
+  ["with --divert", divert],
+  ["without", mendDiversions],
+])("an installation from a package, %s, links to its own program, and the distribution's client is kept", (_, act) => {
+  const packaged = "/usr/lib/machined/machined";
+  const host = tree({ machinectl: "theirs" });
+  divert(host, PROGRAM, silent, nothing);
+  act(host, packaged, silent, nothing);
+  expect(readlinkSync(host.locate("/usr/bin/machinectl"))).toBe(packaged);
+  expect(read(host, "machinectl.distrib")).toBe("theirs");
+  undivert(host, silent, nothing);
+  expect(bin(host)).toEqual(["machinectl"]);
+  expect(read(host, "machinectl")).toBe("theirs");
   rmSync(host.root, { recursive: true });
 });
 
