@@ -25,7 +25,7 @@ import { EXEC_SOCKET_UNIT } from "./layout/exec.ts";
 import { IMPORT_SOCKET_UNIT } from "./layout/import.ts";
 import { DAEMON, layout, MACHINECTL, PROGRAM, SOCKET_UNIT, UNIT } from "./layout/machined.ts";
 import { type Made, readManifest } from "./manifest.ts";
-import { installNss, uninstallNss } from "./nss.ts";
+import { describeRenewNss, installNss, renewNss, uninstallNss } from "./nss.ts";
 import { isPackaged } from "./packaged.ts";
 import { type Plan, plan } from "./plan.ts";
 import { type Run, run } from "./run-command.ts";
@@ -99,6 +99,7 @@ export function install(options: InstallOptions): void {
     if (init !== null) for (const words of enablingCommands(init, host)) say(`would run ${words.join(" ")}`);
     if (refusal !== null) say(refusal);
     if (diverts) describeDivert(host, say);
+    describeRenewNss(host, say);
     if (nss) say("would change /etc/nsswitch.conf, and install the NSS module if it is missing");
     return;
   }
@@ -106,6 +107,7 @@ export function install(options: InstallOptions): void {
     host.requireSpace(PROGRAM, statSync(source).size);
   }
   apply(host, planned, source, say);
+  renewNss(host, say);
   if (nss) installNss(host, say);
   if (diverts) divert(host, program, say, command);
   else mendDiversions(host, program, say, command);

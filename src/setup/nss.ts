@@ -29,9 +29,17 @@ const BEFORE: Readonly<Record<string, readonly string[]>> = {
   group: ["systemd"],
 };
 
+/** The installed module. */
+interface InstalledLibrary {
+  readonly path: string;
+  readonly sha256: string;
+  /** The hash of the older module that it replaces, which may still be there after an interruption. */
+  readonly was?: string;
+}
+
 /** The record. Each part is null if it was not changed. */
 interface NssRecord {
-  readonly library: { readonly path: string; readonly sha256: string } | null;
+  readonly library: InstalledLibrary | null;
   /** The text of nsswitch.conf without our changes, and the hash of the changed text. */
   readonly nsswitch: { readonly before: string; readonly sha256: string } | null;
 }
@@ -40,10 +48,7 @@ interface NssRecord {
 export function installNss(host: Host, say: Say): void {
   const old = readRecord(host);
   let { library, nsswitch }: NssRecord = old ?? { library: null, nsswitch: null };
-  const record = () =>
-    attempt(`write '${host.locate(RECORD)}'`, () =>
-      writeText(host.locate(RECORD), `${JSON.stringify({ library, nsswitch })}\n`),
-    );
+  const record = () => writeRecord(host, { library, nsswitch });
   // Each change is recorded before it is made, so that an interrupted one can be reverted.
   putLibrary(host, say, (made) => {
     library = made;
@@ -53,6 +58,52 @@ export function installNss(host: Host, say: Say): void {
     nsswitch = made;
     record();
   });
+}
+
+/**
+ * Replaces the module of an earlier installation by that of this executable. One that was changed or removed since then
+ * stays so. Throws a SetupError.
+ */
+export function renewNss(host: Host, say: Say): void {
+  const renewal = renewalOn(host);
+  if (renewal === null) return;
+  const { record, library, bytes } = renewal;
+  const path = host.locate(library.path);
+  writeRecord(host, { ...record, library });
+  attempt(`write '${path}'`, () => writeBytes(path, bytes));
+  say(`replaced ${path}`);
+}
+
+/** Prints what renewNss() would do. */
+export function describeRenewNss(host: Host, say: Say): void {
+  const renewal = renewalOn(host);
+  if (renewal !== null) say(`would replace ${host.locate(renewal.library.path)}`);
+}
+
+/** Returns the new module and its record; null where the host has none of an earlier installation, or the same. */
+function renewalOn(host: Host): { record: NssRecord; library: InstalledLibrary; bytes: Buffer } | null {
+  const record = readRecord(host);
+  const bytes = ownModule();
+  if (record === null || record.library === null || bytes.length === 0) return null;
+  const { path } = record.library;
+  if (!exists(host.locate(path))) return null;
+  const [found, sha256] = [hashOfFile(host.locate(path)), hashOfBytes(bytes)];
+  if (found === sha256 || !isInstalled(found, record.library)) return null;
+  return { record, library: { path, sha256, was: found }, bytes };
+}
+
+/** Whether a module with this hash is the installed one, or the one before it that was not replaced yet. */
+function isInstalled(hash: string, { sha256, was }: InstalledLibrary): boolean {
+  return hash === sha256 || hash === was;
+}
+
+function hashOfBytes(bytes: Uint8Array): string {
+  return new Bun.CryptoHasher("sha256").update(bytes).digest("hex");
+}
+
+/** Returns the module that this executable contains; empty if it contains none. */
+function ownModule(): Buffer {
+  return Buffer.from(typeof NSS_MODULE === "string" ? NSS_MODULE : "", "base64");
 }
 
 /** Reverts installNss(), as far as the record lists changes. */
@@ -69,6 +120,10 @@ export function describeUninstallNss(host: Host, say: Say): void {
   const record = readRecord(host);
   if (record?.nsswitch) say(`would change ${nsswitchOf(host)} back`);
   if (record?.library) say(`would remove ${host.locate(record.library.path)}`);
+}
+
+function writeRecord(host: Host, record: NssRecord): void {
+  attempt(`write '${host.locate(RECORD)}'`, () => writeText(host.locate(RECORD), `${JSON.stringify(record)}\n`));
 }
 
 function readRecord(host: Host): NssRecord | null {
@@ -103,7 +158,7 @@ function putLibrary(host: Host, say: Say, record: (made: NssRecord["library"]) =
     say(`exists   ${host.locate(there)}`);
     return;
   }
-  const bytes = Buffer.from(typeof NSS_MODULE === "string" ? NSS_MODULE : "", "base64");
+  const bytes = ownModule();
   if (bytes.length === 0) {
     throw new SetupError(
       "This executable has no NSS module: it was built for musl, which cannot load NSS modules, or without a C compiler",
@@ -114,7 +169,7 @@ function putLibrary(host: Host, say: Say, record: (made: NssRecord["library"]) =
     throw new SetupError("Cannot install the NSS module: it needs the GNU C library, which this host does not have");
   }
   const path = `${dirname(libc)}/${LIBRARY}`;
-  record({ path, sha256: new Bun.CryptoHasher("sha256").update(bytes).digest("hex") });
+  record({ path, sha256: hashOfBytes(bytes) });
   attempt(`write '${host.locate(path)}'`, () => writeBytes(host.locate(path), bytes));
   say(`made     ${host.locate(path)}`);
 }
@@ -193,11 +248,11 @@ function restoreNsswitch(host: Host, { before, sha256 }: NonNullable<NssRecord["
   say(`${isOurs ? "restored" : "changed "} ${path}`);
 }
 
-function removeLibrary(host: Host, { path, sha256 }: NonNullable<NssRecord["library"]>, say: Say): void {
-  const located = host.locate(path);
+function removeLibrary(host: Host, library: InstalledLibrary, say: Say): void {
+  const located = host.locate(library.path);
   removeTemporary(located);
   if (!exists(located)) return;
-  if (hashOfFile(located) !== sha256) {
+  if (!isInstalled(hashOfFile(located), library)) {
     say(`left     ${located} (it is not what was installed)`);
     return;
   }

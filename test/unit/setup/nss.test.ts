@@ -1,11 +1,21 @@
 // machined install --nss on trees of files.
 import { expect, test } from "bun:test";
-import { lstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { Host } from "../../../src/setup/host.ts";
-import { addWord, installNss, uninstallNss } from "../../../src/setup/nss.ts";
+import { addWord, installNss, renewNss, uninstallNss } from "../../../src/setup/nss.ts";
 
+const MODULE = "/usr/lib/libnss_mymachines.so.2";
 const DEBIAN = `# comment
 passwd:         files systemd
 group:          files systemd
@@ -154,6 +164,63 @@ test.each(["null", "[]", "7", '{"library":7,"nsswitch":null}', '{"library":null,
     rmSync(host.root, { recursive: true });
   },
 );
+
+/** Calls `act` as the executable that contains a module would. */
+function withModule(text: string, act: () => void): void {
+  const name = "NSS_MODULE";
+  Object.defineProperty(globalThis, name, { value: btoa(text), configurable: true });
+  try {
+    act();
+  } finally {
+    Reflect.deleteProperty(globalThis, name);
+  }
+}
+
+/** A host on which the executable has put its own module. */
+function treeWithOwnModule(text: string): Host {
+  const host = tree({ "/etc/nsswitch.conf": DEBIAN, "/usr/lib/libc.so.6": "" });
+  rmSync(host.locate(MODULE));
+  withModule(text, () => installNss(host, () => {}));
+  return host;
+}
+
+test("an update replaces the module that an earlier installation has made, and uninstalling removes the new one", () => {
+  const host = treeWithOwnModule("old");
+  withModule("new", () => renewNss(host, () => {}));
+  expect(read(host, MODULE)).toBe("new");
+  const said: string[] = [];
+  withModule("new", () => renewNss(host, (line) => said.push(line)));
+  expect(said).toEqual([]);
+  uninstallNss(host, () => {});
+  expect(existsSync(host.locate(MODULE))).toBe(false);
+  rmSync(host.root, { recursive: true });
+});
+
+test("an update that was interrupted before it replaced the module is completed, or undone by uninstalling", () => {
+  const interrupt = (host: Host) => {
+    withModule("new", () => renewNss(host, () => {}));
+    writeFileSync(host.locate(MODULE), "old");
+  };
+  const [completed, undone] = [treeWithOwnModule("old"), treeWithOwnModule("old")];
+  for (const host of [completed, undone]) interrupt(host);
+  withModule("newer", () => renewNss(completed, () => {}));
+  expect(read(completed, MODULE)).toBe("newer");
+  uninstallNss(undone, () => {});
+  expect(existsSync(undone.locate(MODULE))).toBe(false);
+  for (const host of [completed, undone]) rmSync(host.root, { recursive: true });
+});
+
+test("an update leaves a module of others, one that was changed, and one that was removed", () => {
+  const host = treeWithOwnModule("old");
+  writeFileSync(host.locate(MODULE), "theirs");
+  withModule("new", () => renewNss(host, () => {}));
+  expect(read(host, MODULE)).toBe("theirs");
+  rmSync(host.locate(MODULE));
+  withModule("new", () => renewNss(host, () => {}));
+  expect(existsSync(host.locate(MODULE))).toBe(false);
+  withModule("", () => renewNss(host, () => {}));
+  rmSync(host.root, { recursive: true });
+});
 
 test("the distribution's module stays; a missing one is an error when the executable contains no module", () => {
   const host = tree({ "/etc/nsswitch.conf": DEBIAN, "/usr/lib/libc.so.6": "" });
