@@ -30,6 +30,7 @@ import { isPackaged } from "./packaged.ts";
 import { type Plan, plan } from "./plan.ts";
 import { type Run, run } from "./run-command.ts";
 import { startExec, stopExec } from "./takeover/exec.ts";
+import { renewFleet } from "./takeover/fleet.ts";
 import { takeOverImports } from "./takeover/import.ts";
 import { giveBack, isActive, stopOwnSocket, takeOver } from "./takeover/machined.ts";
 import { stopMetrics } from "./takeover/metrics.ts";
@@ -211,6 +212,7 @@ function takeOverOrGoBack({ host, planned, earlier, program }: Installation, say
     // Also where the first one runs already: an interrupted installation may have replaced only that.
     takeOverImports({ program, isUnchanged, ownSocket: isEnabled(IMPORT_SOCKET_UNIT) }, say, command);
     if (isEnabled(EXEC_SOCKET_UNIT)) startExec(say, command);
+    renewFleet(say, command);
   } catch (error) {
     if (earlier.length > 0) throw error;
     if (ownSocket) stopOwnSocket(command);
