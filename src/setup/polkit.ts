@@ -4,7 +4,9 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import { unlessNoFile } from "../base/absence.ts";
 import { exists } from "./disk.ts";
+import { explain } from "./error.ts";
 import type { Host } from "./host.ts";
 
 const DIRECTORIES = [
@@ -38,6 +40,15 @@ export function actionIds(policy: string): string[] {
 function* policyTexts(directory: string, except: string): Generator<string> {
   if (!exists(directory)) return;
   for (const name of readdirSync(directory)) {
-    if (name.endsWith(".policy") && name !== except) yield readFileSync(join(directory, name), "utf8");
+    if (name.endsWith(".policy") && name !== except) yield policyText(join(directory, name));
+  }
+}
+
+/** Returns the text of a policy file; "" for a link to nothing, which declares no actions. Throws a SetupError. */
+function policyText(path: string): string {
+  try {
+    return unlessNoFile(() => readFileSync(path, "utf8"), "");
+  } catch (error) {
+    throw explain(`read '${path}'`, error);
   }
 }

@@ -216,6 +216,13 @@ test("only those polkit actions are added that the host lacks", () => {
   expect(existsSync(join(root, ACTIONS, "machined.policy"))).toBe(false);
 });
 
+test("a policy file that is a link to nothing declares no actions, and is no error", () => {
+  bareHost();
+  symlinkSync("/nowhere", join(root, ACTIONS, "theirs.policy"));
+  installed();
+  expect(existsSync(join(root, ACTIONS, "machined.policy"))).toBe(true);
+});
+
 test("uninstalling restores the tree, with and without files of the distribution", () => {
   for (const host of [() => {}, bareHost, stockHost]) {
     rmSync(root, { recursive: true });
