@@ -44,9 +44,9 @@ function tlsOptions(settings: FleetSettings): ConnectionOptions {
   };
 }
 
-/** Returns the user and password in a URL, or null. */
+/** Returns the user and password in a URL, or null. The last '@' ends them, as in other URLs. */
 function accountOf(url: string): { user: string; pass: string } | null {
-  const [, user, pass] = /^(?:[a-z]+:\/\/)?([^@:/]*)(?::([^@]*))?@/.exec(url) ?? [];
+  const [, user, pass] = /^(?:[a-z]+:\/\/)?([^:/]*?)(?::(.*))?@[^@]*$/.exec(url) ?? [];
   return user === undefined ? null : { user: decodeURIComponent(user), pass: decodeURIComponent(pass ?? "") };
 }
 

@@ -49,8 +49,21 @@ export function parseUrls(text: string): string[] {
       throw new SettingsError(
         `'${url.slice(url.lastIndexOf("@") + 1)}' is not the URL of a NATS server: nats://HOST:PORT or tls://HOST:PORT (in a password, write '/' as %2F)`,
       );
+    if (!isDecodable(url.slice(0, Math.max(url.lastIndexOf("@"), 0))))
+      throw new SettingsError(
+        `The login in the URL of '${url.slice(url.lastIndexOf("@") + 1)}' cannot be decoded (in it, write '%' as %25)`,
+      );
   }
   return urls;
+}
+
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function path(text: string): string {

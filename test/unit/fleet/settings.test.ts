@@ -27,6 +27,7 @@ test.each([
     "[Fleet]\nHost=events",
     "f:2: Host=: 'events' is not a name that a host can have in the fleet: letters, digits, '-' and dots",
   ],
+  ["[Fleet]\nUrl=nats://u:50%@h", "f:2: Url=: The login in the URL of 'h' cannot be decoded (in it, write '%' as %25)"],
   ["[Fleet]\nHost=a.*", "not a name that a host can have"],
   ["[Fleet]\nTtl=1s", "'1s' is not a time from 3s to 1d"],
   ["[Fleet]\nAllow=all", "'all' is not a scope: there are read, lifecycle, exec"],
