@@ -373,10 +373,13 @@ function present<T>(records: ReadonlyMap<string, T | null>): T[] {
   return [...records.values()].filter((record) => record !== null);
 }
 
+/** The server counts nanoseconds in 64 bits, which end in 2262: a later time would be one long ago. */
+const LATEST_MS = Date.UTC(2262, 0, 1);
+
 function startOptions(start: EventStart): object {
   if (start.kind === "new") return { deliver_policy: "new" };
   if (start.kind === "after") return { opt_start_seq: start.sequence + 1 };
-  return { opt_start_time: new Date(Math.max(start.usec / 1000, 0)).toISOString() };
+  return { opt_start_time: new Date(Math.min(Math.max(start.usec / 1000, 0), LATEST_MS)).toISOString() };
 }
 
 /** Returns the event of a message, or null. */

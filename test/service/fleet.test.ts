@@ -381,4 +381,11 @@ describe.skipIf(!has)(`many hosts over NATS${needsRoot}`, () => {
       "web1 started clock",
     ]);
   });
+
+  test("a time after which there can be no events is no error", async () => {
+    // Microseconds, as events have them, in place of seconds.
+    const words = ["events", "--no-follow", "--since=@1795828416674092"];
+    const { stdout, stderr, status } = await fleet.machinectl("reader", ...words);
+    expect([stdout, stderr, status]).toEqual(["", "", 0]);
+  });
 });
