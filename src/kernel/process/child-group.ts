@@ -35,8 +35,8 @@ export class ChildGroup {
 }
 
 /**
- * Reads a stream to its end; returns its text up to `mostBytes`. What is beyond is dropped, after a call of `over` for
- * each part.
+ * Reads a stream to its end; returns its text up to `mostBytes`, without a part of a character at that limit. What is
+ * beyond is dropped, after a call of `over` for each part.
  */
 export async function collectedText(
   stream: ReadableStream<Uint8Array>,
@@ -46,9 +46,10 @@ export async function collectedText(
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   for await (const chunk of stream) {
+    const kept = chunk.subarray(0, Math.max(mostBytes - bytes, 0));
     bytes += chunk.length;
-    if (bytes <= mostBytes) chunks.push(chunk);
-    else over();
+    if (kept.length > 0) chunks.push(kept);
+    if (kept.length < chunk.length) over();
   }
-  return Buffer.concat(chunks).toString();
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(Buffer.concat(chunks), { stream: bytes > mostBytes });
 }
