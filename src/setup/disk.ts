@@ -110,7 +110,8 @@ export function copyProgram(source: string, path: string): void {
  * Sets mode and owner, independent of the umask and of the copied file, and waits until the contents are on the disk.
  */
 function settle(path: string, mode: number): void {
-  const fd = openSync(path, "r+");
+  // For reading: a copy has the mode of the executable, which may be one that nobody may write.
+  const fd = openSync(path, "r");
   try {
     fchmodSync(fd, mode);
     const uid = process.getuid?.() ?? 0;

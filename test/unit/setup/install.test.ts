@@ -384,6 +384,25 @@ test("the files have their modes whatever the umask is", () => {
   expect(lstatSync(join(root, "usr/local/lib/machined")).mode & 0o777).toBe(0o755);
 });
 
+test("a user other than root can install into a tree what nobody may write, as files of read-only stores are", () => {
+  const nobody = 65534;
+  const isRoot = process.geteuid?.() === 0;
+  fs.chmodSync(source, 0o555);
+  const user = spyOn(process, "getuid");
+  if (isRoot) {
+    for (const path of [top, root]) fs.chownSync(path, nobody, -1);
+    user.mockReturnValue(nobody);
+    process.seteuid?.(nobody);
+  }
+  try {
+    installed();
+  } finally {
+    if (isRoot) process.seteuid?.(0);
+    user.mockRestore();
+  }
+  expect(lstatSync(join(root, "usr/local/lib/machined/machined")).mode & 0o777).toBe(0o755);
+});
+
 test("an invalid manifest, also one with relative paths, is refused", () => {
   const manifest = join(root, "usr/local/lib/machined/manifest.json");
   for (const text of [
