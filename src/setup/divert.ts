@@ -2,7 +2,11 @@
 // /usr/bin, for programs that search no other directory (cron, scripts that set PATH or use the whole path). The
 // distribution's files get the suffix .distrib: by dpkg-divert(1), so that package updates write there, too; on hosts
 // without dpkg, by rename(2). The diversions are recorded in a file, so that undivert() can revert them.
+//
+// dpkg compares paths as texts. A package may have a client as /bin/machinectl, where /bin is a link to /usr/bin (that
+// of Debian 12 has): then that path is diverted.
 import { lstatSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
 import type { Say } from "./apply.ts";
 import { exists, type Found, look, removeTemporary, writeLink, writeText } from "./disk.ts";
 import { attempt, SetupError } from "./error.ts";
@@ -29,12 +33,14 @@ function movedTo(path: string): string {
  * reverted.
  */
 export function divert(host: Host, program: string, say: Say, command: Run, paths: readonly string[] = CLIENTS): void {
-  const by = host.hasAny(["/usr/bin/dpkg-divert"]) ? "dpkg" : "rename";
+  const present = host.hasAny(["/usr/bin/dpkg-divert"]) ? "dpkg" : "rename";
   for (const path of paths) {
     const found = look(host.locate(path));
-    const known = readRecord(host).some((one) => one.path === path);
+    const recorded = readRecord(host).find((one) => one.path === path);
+    const [known, by] = [recorded !== undefined, recorded?.by ?? present];
     if (found === null && !(known && isThere(host.locate(movedTo(path))))) continue;
     if (found?.kind === "link" && found.target === program) {
+      if (known && by === "dpkg") addToDpkg(host, command, path);
       say(`exists   ${host.locate(path)}`);
       continue;
     }
@@ -58,12 +64,12 @@ export function divert(host: Host, program: string, say: Say, command: Run, path
  * those whose links lead to the program of an earlier installation, which is gone.
  */
 export function mendDiversions(host: Host, program: string, say: Say, command: Run): void {
-  const isBroken = (path: string): boolean => {
+  const isLacking = (path: string): boolean => {
     const found = look(host.locate(path));
-    return found === null || (isOurLink(found) && found.target !== program);
+    return found === null || isOurLink(found);
   };
   const paths = readRecord(host).map(({ path }) => path);
-  divert(host, program, say, command, paths.filter(isBroken));
+  divert(host, program, say, command, paths.filter(isLacking));
 }
 
 /** Reverts all diversions: the distribution's clients get their names back. */
@@ -73,11 +79,11 @@ export function undivert(host: Host, say: Say, command: Run): void {
     removeTemporary(host.locate(path));
     const found = look(host.locate(path));
     if (isOurLink(found)) rmSync(host.locate(path));
-    if (isThere(host.locate(path))) say(`left     ${host.locate(path)} (it is not what was installed)`);
-    else {
-      moveBack(host, diversion, command);
-      say(`restored ${host.locate(path)}`);
-    }
+    const isOthers = isThere(host.locate(path));
+    // Also then the diversion ends, or a later package would write its client to the other name.
+    moveBack(host, diversion, command);
+    if (isOthers) say(`left     ${host.locate(path)} (it is not what was installed)`);
+    else say(`restored ${host.locate(path)}`);
     forget(host, path);
   }
   attempt(`remove '${host.locate(RECORD)}'`, () => rmSync(host.locate(RECORD), { force: true }));
@@ -131,10 +137,11 @@ function forget(host: Host, path: string): void {
 
 /**
  * Diverts a file again that exists although its diversion is recorded: a package manager without diversions has written
- * it, and then the older .distrib is replaced; or an earlier run was interrupted before dpkg-divert(1).
+ * it, a package that had it under another path, and then the older .distrib is replaced; or an earlier run was
+ * interrupted before the renaming.
  */
 function moveAgain(host: Host, { path, by }: Diversion, command: Run): void {
-  if (by === "dpkg") dpkgDivert(host, command, "--add", path);
+  if (by === "dpkg") addToDpkg(host, command, path);
   if (isThere(host.locate(path)))
     attempt(`rename '${host.locate(path)}'`, () => renameSync(host.locate(path), host.locate(movedTo(path))));
 }
@@ -147,18 +154,24 @@ function moveAway(host: Host, diversion: Diversion, command: Run): void {
     throw new SetupError(`Cannot rename '${from}': '${to}' is in the way; move it away and run this again`);
   record(host, [...readRecord(host), diversion]);
   try {
-    if (by === "rename") attempt(`rename '${from}' to '${to}'`, () => renameSync(from, to));
-    else dpkgDivert(host, command, "--add", path);
+    if (by === "dpkg") addToDpkg(host, command, path);
   } catch (error) {
+    forget(host, path);
+    throw error;
+  }
+  try {
+    attempt(`rename '${from}' to '${to}'`, () => renameSync(from, to));
+  } catch (error) {
+    moveBack(host, diversion, command);
     forget(host, path);
     throw error;
   }
 }
 
+/** Ends a diversion, and gives the distribution's client its name back unless something else has that. */
 function moveBack(host: Host, { path, by }: Diversion, command: Run): void {
   const [from, to] = [host.locate(movedTo(path)), host.locate(path)];
-  if (by === "dpkg") dpkgDivert(host, command, "--remove", path);
-  // dpkg-divert(1) does not rename back where it was interrupted before it recorded the diversion.
+  if (by === "dpkg") removeFromDpkg(host, command, path);
   if (isThere(from) && !isThere(to)) attempt(`rename '${from}' to '${to}'`, () => renameSync(from, to));
 }
 
@@ -166,9 +179,32 @@ function isThere(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
+/** Returns the other path of a client, below /bin, where that is a link to /usr/bin; else null. */
+function aliasOf(host: Host, path: string): string | null {
+  return host.follow("/bin") === dirname(path) ? path.replace(/^\/usr/, "") : null;
+}
+
+/** Diverts the path by which a package has the client; renames nothing. */
+function addToDpkg(host: Host, command: Run, path: string): void {
+  const alias = aliasOf(host, path);
+  // It is removed first, because dpkg-query(1) finds diversions, too.
+  if (alias !== null) dpkgDivert(host, command, "--remove", alias);
+  const database = `--admindir=${host.locate("/var/lib/dpkg")}`;
+  if (alias !== null && command("dpkg-query", database, "--search", alias).code === 0) {
+    dpkgDivert(host, command, "--remove", path);
+    dpkgDivert(host, command, "--add", alias);
+  } else dpkgDivert(host, command, "--add", path);
+}
+
+function removeFromDpkg(host: Host, command: Run, path: string): void {
+  const alias = aliasOf(host, path);
+  for (const one of alias === null ? [path] : [path, alias]) dpkgDivert(host, command, "--remove", one);
+}
+
+/** Without a renaming, which dpkg-divert(1) refuses where both files exist. */
 function dpkgDivert(host: Host, command: Run, action: "--add" | "--remove", path: string): void {
   const tree = host.isLive ? [] : ["--root", host.root];
-  const words = ["dpkg-divert", ...tree, "--quiet", "--local", "--rename", "--divert", movedTo(path), action, path];
+  const words = ["dpkg-divert", ...tree, "--quiet", "--local", "--no-rename", "--divert", movedTo(path), action, path];
   const { code, output } = command(...words);
   if (code !== 0) throw new SetupError(`'${words.join(" ")}' failed: ${output}`);
 }

@@ -1,5 +1,5 @@
 // machined install --divert on trees of files.
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import {
   existsSync,
   mkdirSync,
@@ -8,13 +8,16 @@ import {
   readFileSync,
   readlinkSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { divert, mendDiversions, undivert } from "../../../src/setup/divert.ts";
 import { Host } from "../../../src/setup/host.ts";
-import type { Run } from "../../../src/setup/run-command.ts";
+import { type Run, run } from "../../../src/setup/run-command.ts";
+import { isRoot } from "../../lib/daemon.ts";
+import { havePrograms } from "../../lib/programs.ts";
 
 const PROGRAM = "/usr/local/lib/machined/machined";
 
@@ -72,6 +75,16 @@ test.each([
   rmSync(host.root, { recursive: true });
 });
 
+test("a client that was renamed before the host had dpkg-divert is not diverted by that later", () => {
+  const host = tree({ machinectl: "theirs" });
+  divert(host, PROGRAM, silent, nothing);
+  writeFileSync(host.locate("/usr/bin/dpkg-divert"), "");
+  divert(host, PROGRAM, silent, nothing);
+  undivert(host, silent, nothing);
+  expect(read(host, "machinectl")).toBe("theirs");
+  rmSync(host.root, { recursive: true });
+});
+
 test("a file that has replaced the link is not removed", () => {
   const host = tree({ machinectl: "old" });
   divert(host, PROGRAM, silent, nothing);
@@ -100,12 +113,91 @@ test("dpkg-divert moves the files of a Debian host; where it fails, nothing is r
   };
   expect(() => divert(host, PROGRAM, silent, fails)).toThrow("clash");
   const other = ["--divert", "/usr/bin/machinectl.distrib"];
-  const words = ["dpkg-divert", "--root", host.root, "--quiet", "--local", "--rename", ...other];
+  const words = ["dpkg-divert", "--root", host.root, "--quiet", "--local", "--no-rename", ...other];
   expect(calls).toEqual([[...words, "--add", "/usr/bin/machinectl"]]);
   undivert(host, silent, nothing);
   expect(read(host, "machinectl")).toBe("theirs");
   rmSync(host.root, { recursive: true });
 });
+
+const hasDpkg = isRoot && havePrograms("diversions in a tree of dpkg(1)", "dpkg", "dpkg-deb", "dpkg-divert");
+
+/** Makes a tree in which dpkg(1) installs packages, and whose /bin is a link. */
+function dpkgTree(): Host {
+  const host = tree({ "dpkg-divert": "" });
+  for (const directory of ["info", "updates"])
+    mkdirSync(host.locate(`/var/lib/dpkg/${directory}`), { recursive: true });
+  for (const file of ["status", "available"]) writeFileSync(host.locate(`/var/lib/dpkg/${file}`), "");
+  symlinkSync("usr/bin", join(host.root, "bin"));
+  return host;
+}
+
+/** Installs a package with machinectl at a path, whose text is the version. */
+function installPackage(host: Host, path: string, version: number): void {
+  const folder = mkdtempSync(join(tmpdir(), "machined-package-"));
+  const [content, archive] = [join(folder, "content"), join(folder, "package.deb")];
+  mkdirSync(join(content, "DEBIAN"), { recursive: true, mode: 0o755 });
+  mkdirSync(dirname(join(content, path)), { recursive: true });
+  writeFileSync(join(content, path), String(version));
+  // As every host has: without files below /bin, dpkg(1) would remove the link.
+  mkdirSync(join(content, "bin"), { recursive: true });
+  writeFileSync(join(content, "bin/other"), "");
+  const fields = { Package: "theirs", Version: version, Architecture: "all", Maintainer: "A <a@b.example>" };
+  const text = Object.entries({ ...fields, Description: "theirs" }).map(([name, value]) => `${name}: ${value}\n`);
+  writeFileSync(join(content, "DEBIAN/control"), text.join(""));
+  expect(run("dpkg-deb", "--root-owner-group", "--build", content, archive).code).toBe(0);
+  const installed = run("dpkg", `--root=${host.root}`, "--log=/dev/null", "--install", archive);
+  expect([installed.code, installed.output]).toEqual([0, installed.output]);
+  rmSync(folder, { recursive: true });
+}
+
+describe.skipIf(!hasDpkg).each(["/bin/machinectl", "/usr/bin/machinectl"])(
+  "a client that a package has as %s",
+  (path) => {
+    test("stays diverted when the package is updated, and is restored", () => {
+      const host = dpkgTree();
+      installPackage(host, path, 1);
+      for (const version of [2, 3]) {
+        divert(host, PROGRAM, silent, run);
+        installPackage(host, path, version);
+        expect(readlinkSync(host.locate("/usr/bin/machinectl"))).toBe(PROGRAM);
+        expect(read(host, "machinectl.distrib")).toBe(String(version));
+      }
+      undivert(host, silent, run);
+      expect(read(host, "machinectl")).toBe("3");
+      expect(run("dpkg-divert", "--root", host.root, "--list").stdout).toBe("");
+      rmSync(host.root, { recursive: true });
+    });
+
+    test("is not lost when an update of the package has it under the other path", () => {
+      const other = path === "/bin/machinectl" ? "/usr/bin/machinectl" : "/bin/machinectl";
+      const host = dpkgTree();
+      installPackage(host, path, 1);
+      divert(host, PROGRAM, silent, run);
+      installPackage(host, other, 2);
+      divert(host, PROGRAM, silent, run);
+      installPackage(host, other, 3);
+      expect(readlinkSync(host.locate("/usr/bin/machinectl"))).toBe(PROGRAM);
+      expect(read(host, "machinectl.distrib")).toBe("3");
+      undivert(host, silent, run);
+      expect(read(host, "machinectl")).toBe("3");
+      expect(run("dpkg-divert", "--root", host.root, "--list").stdout).toBe("");
+      rmSync(host.root, { recursive: true });
+    });
+
+    test("is diverted no longer after undivert(), also where another file has its place", () => {
+      const host = dpkgTree();
+      installPackage(host, path, 1);
+      divert(host, PROGRAM, silent, run);
+      rmSync(host.locate("/usr/bin/machinectl"));
+      writeFileSync(host.locate("/usr/bin/machinectl"), "the administrator's");
+      undivert(host, silent, run);
+      expect(read(host, "machinectl")).toBe("the administrator's");
+      expect(run("dpkg-divert", "--root", host.root, "--list").stdout).toBe("");
+      rmSync(host.root, { recursive: true });
+    });
+  },
+);
 
 test.each(["null", "{}", "[7]", '[{"path":"/usr/bin/machinectl"}]', '[{"path":"/etc/passwd","by":"rename"}]', "["])(
   "an invalid record (%s) is an error that names it and says what helps, and nothing is changed",
