@@ -573,8 +573,31 @@ rootTest("I60: a side file of more than a mebibyte is refused", async () => {
   const root = scratch.root();
   const url = publish("side", "s.tar", TREE);
   publish("side", "s.nspawn", Buffer.alloc(2 << 20));
-  expect((await pull("tar", root, url, "--verify=no")).log).toContain("File overly large, refusing.");
+  const { code, log } = await pull("tar", root, url, "--verify=no");
+  expect([code, log]).toEqual([0, expect.stringContaining("File overly large, refusing.")]);
+  expect(entries(root).filter((name) => name.endsWith(".nspawn"))).toEqual([]);
 });
+
+rootTest(
+  "a side file that a server refuses is left out, as with the original: many answer 403 for a missing file",
+  async () => {
+    const root = scratch.root();
+    const url = publish("refused", "r.raw", DISK);
+    server.pages["refused/SHA256SUMS"] = { body: sums("refused", "r.raw") };
+    for (const [suffix, status] of [
+      ["nspawn", 403],
+      ["roothash.p7s", 401],
+      ["verity", 400],
+    ] as const)
+      server.pages[`refused/r.${suffix}`] = { status };
+    const { code, log } = await pull("raw", root, url, "--verify=checksum", "r");
+    expect([code, log]).toEqual([0, expect.stringContaining("r.nspawn failed with code 403.")]);
+    for (const title of ["Settings", "Root hash signature", "Verity integrity"])
+      expect(log).toContain(`${title} file could not be retrieved, proceeding without.`);
+    expect(readFileSync(join(root, "r.raw")).equals(DISK)).toBe(true);
+    expect(entries(root).filter((name) => /nspawn|p7s|verity/.test(name))).toEqual([]);
+  },
+);
 
 rootTest("I65, I66, I68: disk images that end too early or are followed by garbage are refused", async () => {
   const root = scratch.root();
