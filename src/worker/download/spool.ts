@@ -2,6 +2,7 @@
 // an interruption, a crash or a reboot. The consumer reads the bytes from that file, at its own pace, while further
 // ones arrive.
 import { fdatasync, readSync, rmSync } from "node:fs";
+import { promisify } from "node:util";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import { formatBytes } from "../../base/text/format.ts";
 import { avoidCopyOnWrite } from "../../kernel/file/attributes.ts";
@@ -25,6 +26,7 @@ import { bootId, type Origin, readState, type SpoolState, usableOf, writeState }
  */
 const SMALL = CHUNK / 4;
 const SYNC_EVERY_BYTES = 256 << 20;
+const syncLater = promisify(fdatasync);
 /** The state of parts is written after this many bytes: a killed process loses at most this much. */
 const NOTE_EVERY_BYTES = 1 << 20;
 
@@ -45,6 +47,10 @@ export class Spool implements Destination, Disposable {
   #end = 0;
   #syncedAt = 0;
   #syncingAt = 0;
+  /** The syncs on another thread, one after the other, and how many of them are not over. */
+  #syncing = Promise.resolve();
+  #syncs = 0;
+  #syncFailure: unknown = null;
   readonly #arrival = new Arrival();
   /** The ranges that were received after a gap. */
   readonly parts = new SpoolParts();
@@ -167,6 +173,7 @@ export class Spool implements Destination, Disposable {
   }
 
   append(chunk: Buffer): void {
+    this.#throwSyncFailure();
     this.#guard.wrote(writeSparse(this.file, chunk, this.#end));
     this.#end += chunk.length;
     // Zeros at the end leave a hole: the length says how far the download is.
@@ -217,13 +224,36 @@ export class Spool implements Destination, Disposable {
 
   /** Syncs the spooled bytes on another thread, so that this one continues to receive. */
   #checkpoint(): void {
-    const [end, generation] = [this.#end, this.#generation];
-    this.#syncingAt = end;
-    fdatasync(this.file.number, (error) => {
-      if (error !== null || generation !== this.#generation || !this.#stage.isPending) return;
+    this.#syncingAt = this.#end;
+    this.#syncing = this.#sync(this.#end, this.#generation, this.#syncing);
+  }
+
+  async #sync(end: number, generation: number, before: Promise<void>): Promise<void> {
+    const isOver = () => generation !== this.#generation || !this.#stage.isPending;
+    this.#syncs++;
+    await before;
+    try {
+      if (isOver()) return;
+      await syncLater(this.file.number);
+      if (isOver()) return;
       this.#syncedAt = end;
       this.#writeState();
-    });
+    } catch (error) {
+      if (!isOver()) this.#syncFailure ??= error;
+    } finally {
+      this.#syncs--;
+    }
+  }
+
+  /** Throws the error of an earlier sync. The kernel reports lost data once: the next sync of the file succeeds. */
+  #throwSyncFailure(): void {
+    if (this.#syncFailure !== null) throw this.#syncFailure;
+  }
+
+  /** Waits for the syncs that run, before the file becomes an image. Throws where one of them has failed. */
+  async synced(): Promise<void> {
+    await this.#syncing;
+    this.#throwSyncFailure();
   }
 
   matches(chunk: Buffer, position: number): boolean {
@@ -261,7 +291,9 @@ export class Spool implements Destination, Disposable {
   keep(): void {
     if (this.#end === 0 || !(this.#origin?.etag || this.#origin?.lastModified) || !this.#stage.isPending) return;
     sys("fdatasync", this.file.number);
-    this.#syncedAt = this.#end;
+    if (this.#syncFailure !== null) return;
+    // A sync that still runs may be the one that is told of an error.
+    if (this.#syncs === 0) this.#syncedAt = this.#end;
     this.#writeState();
     this.#interruption.settled();
     this.#isKept = true;

@@ -183,6 +183,7 @@ function isPlain(head: Buffer): boolean {
 /** Makes the spool file itself the disk image. */
 async function drained(source: Chunks, spool: Spool): Promise<Made> {
   for await (const chunk of source) giveBack(chunk);
+  await spool.synced();
   changeMode(spool.file, RAW_MODE);
   return { stage: spool.stage, secondTree: null };
 }

@@ -1,10 +1,12 @@
 import { afterAll, expect, test } from "bun:test";
 import {
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   renameSync,
+  rmdirSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -83,4 +85,21 @@ test("the state of a spool is not written through a link that the directory's ow
   const state = { url: "http://x/y", etag: null, lastModified: null, size: 1, bootId: "b", synced: 0 };
   writeState(path, state);
   expect([readState(path)?.url, readFileSync(elsewhere, "utf8")]).toEqual(["http://x/y", "precious"]);
+});
+
+test("a sync beside the download that fails ends the transfer, and the file is not kept", async () => {
+  using root = openPath(scratch, "directory");
+  const spool = Spool.open(root, "raw", "http://x/synced");
+  spool.begin({ url: "http://x/synced", etag: '"s"', lastModified: null, size: null });
+  const [state = ""] = readdirSync(scratch).filter((name) => name.endsWith(".state"));
+  // The state after the sync cannot be written. Zeros take no space on the disk.
+  mkdirSync(join(scratch, `${state}.new`));
+  const zeros = Buffer.alloc(16 << 20);
+  for (let bytes = 0; bytes < 256 << 20; bytes += zeros.length) spool.append(zeros);
+  await expect(spool.synced()).rejects.toThrow();
+  expect(() => spool.append(zeros)).toThrow();
+  rmdirSync(join(scratch, `${state}.new`));
+  spool.keep();
+  spool[Symbol.dispose]();
+  expect(readdirSync(scratch).filter((name) => name.startsWith(".#pull-"))).toEqual([]);
 });
