@@ -41,7 +41,7 @@ function nspawnVersion(): number {
  */
 export async function stackOf(root: Fd, names: readonly string[], options: WorkerOptions): Promise<Stage> {
   return Stage.tree(root, "oci", false).filledBy(async (stack) => {
-    if (standAlone(root, names)) {
+    if (await standAlone(root, names)) {
       const path = `/proc/self/fd/${stack.number}`;
       names.forEach((name, index) => {
         symlinkSync(`../${name}`, `${path}/layer@${index}`);

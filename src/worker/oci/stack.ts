@@ -2,12 +2,16 @@
 // cannot link a file of one layer under a name in another: a layer that depends on the layers below in this way has a
 // mark, and here it is checked whether that matters for the layers below it in this image.
 
+import type { Turns } from "../../base/turns.ts";
 import { attributeNames } from "../../kernel/file/attributes.ts";
 import { type Fd, openAt, openBeneath } from "../../kernel/file/fd.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 import { RawStatus } from "../../kernel/tree/raw-status.ts";
 import { openDirectory, openEntry, type RawName, rawOf, readSomeEntries, textOf } from "../../kernel/tree/tree.ts";
+import { workerTurns } from "../stream/archive.ts";
 import { isOverlayAttribute, markOf } from "./marks.ts";
+
+const status = new RawStatus();
 
 /**
  * Returns the names of the layers that a machine can see, the lowest first. Those below the last layer whose top is
@@ -24,41 +28,58 @@ export function visibleLayers(root: Fd, names: readonly string[]): string[] {
 }
 
 /** Whether each layer is complete without the parts that it takes from those below. */
-export function standAlone(root: Fd, names: readonly string[]): boolean {
-  const layers = names.map((name) => openAt(root, name, "directory"));
-  try {
-    return layers.every((layer, index) => {
-      const below = layers.slice(0, index).reverse();
-      return markOf(layer, "incomplete") === null || isComplete(layer, [], below);
-    });
-  } finally {
-    for (const layer of layers) layer.close();
-  }
-}
-
-function isComplete(directory: Fd, path: readonly RawName[], below: readonly Fd[]): boolean {
-  const isImplied = markOf(directory, "implied") !== null;
-  if (isImplied && !isSameBelow(directory, path, below)) return false;
-  // An opaque directory is not merged with those below, and neither is what it contains. The top is always merged.
-  const merged = path.length > 0 && markOf(directory, "opaque") !== null ? [] : below;
-  using listing = openDirectory(directory, ".");
-  let some = readSomeEntries(listing);
-  // A directory that is only there to hide others is nothing where there is none below.
-  if (isImplied && path.length > 0 && some.length === 0 && !isMerged(path, below)) return false;
-  for (; some.length > 0; some = readSomeEntries(listing)) {
-    if (!some.every(({ name }) => isEntryComplete(directory, name, path, merged))) return false;
+export async function standAlone(root: Fd, names: readonly string[]): Promise<boolean> {
+  using owner = new DisposableStack();
+  const layers = names.map((name) => owner.use(openAt(root, name, "directory")));
+  const turns = workerTurns();
+  for (const [index, layer] of layers.entries()) {
+    if (markOf(layer, "incomplete") === null) continue;
+    if (!(await isComplete(layer, [], { below: layers.slice(0, index).reverse(), turns }))) return false;
   }
   return true;
 }
 
-function isEntryComplete(parent: Fd, name: RawName, path: readonly RawName[], below: readonly Fd[]): boolean {
+interface Below {
+  /** The layers below, the uppermost first. */
+  readonly below: readonly Fd[];
+  readonly turns: Turns;
+}
+
+async function isComplete(directory: Fd, path: readonly RawName[], { below, turns }: Below): Promise<boolean> {
+  const isImplied = markOf(directory, "implied") !== null;
+  if (isImplied && !(await isSameBelow(directory, path, { below, turns }))) return false;
+  // An opaque directory is not merged with those below, and neither is what it contains. The top is always merged.
+  const merged = { below: path.length > 0 && markOf(directory, "opaque") !== null ? [] : below, turns };
+  using listing = openDirectory(directory, ".");
+  let some = readSomeEntries(listing);
+  // A directory that is only there to hide others is nothing where there is none below.
+  if (isImplied && path.length > 0 && some.length === 0 && !(await isMerged(path, { below, turns }))) return false;
+  // Asked once for all whiteouts in the directory: there may be millions of them, over thousands of layers.
+  let known: Promise<boolean> | null = null;
+  const hides = () => (known ??= isMerged(path, merged));
+  for (; some.length > 0; some = readSomeEntries(listing)) {
+    for (const { name } of some) {
+      if (!(await isEntryComplete(directory, [...path, name], merged, hides))) return false;
+      await turns.pass();
+    }
+  }
+  return true;
+}
+
+async function isEntryComplete(
+  parent: Fd,
+  path: readonly RawName[],
+  merged: Below,
+  hides: () => Promise<boolean>,
+): Promise<boolean> {
+  const name = path.at(-1) ?? ".";
   using entry = openEntry(parent, name);
-  const { kind, deviceNumber } = new RawStatus().readFd(entry);
+  const { kind, deviceNumber } = status.readFd(entry);
   if (kind === "regular") return markOf(entry, "hardlink") === null;
-  if (kind === "character" && deviceNumber === 0) return isMerged(path, below);
+  if (kind === "character" && deviceNumber === 0) return hides();
   if (kind !== "directory") return true;
   using directory = openDirectory(parent, name);
-  return isComplete(directory, [...path, name], below);
+  return await isComplete(directory, path, merged);
 }
 
 /**
@@ -66,14 +87,15 @@ function isEntryComplete(parent: Fd, name: RawName, path: readonly RawName[], be
  * directories, although there are no files of these names: such a directory cannot be copied or removed by most
  * programs.
  */
-function isMerged(path: readonly RawName[], below: readonly Fd[]): boolean {
+async function isMerged(path: readonly RawName[], { below, turns }: Below): Promise<boolean> {
   for (const layer of below) {
+    await turns.pass();
     for (let depth = path.length; depth >= 0; depth--) {
       const found = entryBelow(layer, path.slice(0, depth));
       if (found === "nothing") continue;
       if (found === "obstacle") return false;
       using entry = found;
-      if (new RawStatus().readFd(entry).kind !== "directory") return false;
+      if (status.readFd(entry).kind !== "directory") return false;
       if (depth === path.length) return true;
       // The directory is not in this layer, which may hide it in those below.
       if (depth > 0 && markOf(entry, "opaque") !== null) return false;
@@ -83,15 +105,16 @@ function isMerged(path: readonly RawName[], below: readonly Fd[]): boolean {
 }
 
 /** Whether the directory below, if there is one, has the same properties as the one that hides it. */
-function isSameBelow(directory: Fd, path: readonly RawName[], below: readonly Fd[]): boolean {
+async function isSameBelow(directory: Fd, path: readonly RawName[], { below, turns }: Below): Promise<boolean> {
   for (const layer of below) {
+    await turns.pass();
     const found = entryBelow(layer, path);
     if (found === "nothing") continue;
     if (found === "obstacle") return false;
     using other = found;
-    const status = new RawStatus().readFd(other);
-    if (status.kind === "character" && status.deviceNumber === 0) return true;
-    if (status.kind !== "directory") return false;
+    const { kind, deviceNumber } = status.readFd(other);
+    if (kind === "character" && deviceNumber === 0) return true;
+    if (kind !== "directory") return false;
     if (markOf(other, "implied") === null) return describe(other) === describe(directory);
     if (markOf(other, "opaque") !== null) return true;
   }
@@ -114,7 +137,7 @@ function entryBelow(layer: Fd, path: readonly RawName[]): Fd | "nothing" | "obst
 }
 
 function describe(directory: Fd): string {
-  const { mode, uid, gid } = new RawStatus().readFd(directory);
+  const { mode, uid, gid } = status.readFd(directory);
   const attributes = attributeNames(directory).filter((name) => !isOverlayAttribute(name) && name !== LABEL);
   return JSON.stringify([mode, uid, gid, attributes.sort()]);
 }
