@@ -174,6 +174,7 @@ export async function convertQcow2(
   for (let first = 0; first < l1Entries; first += L1_STEP) {
     const count = Math.min(L1_STEP, l1Entries - first);
     const l1 = readAt(source, l1Offset + first * 8, count * 8);
+    await turns.pass();
     for (let index = 0; index < count; index++) {
       const table = Number(l1.readBigUInt64BE(index * 8) & OFFSET_MASK);
       if (table === 0) continue;
@@ -196,6 +197,8 @@ interface TablePlace {
 async function convertTable(source: Fd, target: Fd, place: TablePlace, turns: Turns): Promise<void> {
   const { header, table, index } = place;
   const perTable = header.clusterBytes / 8;
+  // Not after each cluster only: a file may have very many tables without one.
+  await turns.pass();
   const l2 = readAt(source, table, header.clusterBytes);
   for (let entry = 0; entry < perTable; entry++) {
     const position = (index * perTable + entry) * header.clusterBytes;

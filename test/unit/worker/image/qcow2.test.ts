@@ -1,9 +1,10 @@
 import { afterAll, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { deflateRawSync } from "node:zlib";
+import { inNextTurn } from "../../../../src/base/next-turn.ts";
 import { openPath } from "../../../../src/kernel/file/fd.ts";
 import { foreignFormat, requireDisk } from "../../../../src/worker/image/disk-format.ts";
 import { convertQcow2, isQcow2 } from "../../../../src/worker/image/qcow2.ts";
@@ -250,4 +251,30 @@ test("archives and unknown compressions are no disk images, and the error says s
     using file = openPath(path, "read");
     expect(() => requireDisk(file)).toThrow(`Image is ${name} data, not a raw or QCOW2 disk image. Unpack it first.`);
   }
+});
+
+test("an image of very many tables without a cluster is converted in turns", async () => {
+  const [small, tables] = [512, 20_000];
+  const [from, to] = [join(scratch, "tables.qcow2"), join(scratch, "tables.raw")];
+  const tableBytes = Math.ceil((tables * 8) / small) * small;
+  const head = Buffer.alloc(small + tableBytes);
+  head.write("QFI\xfb", 0, "latin1");
+  head.writeUInt32BE(2, 4);
+  head.writeUInt32BE(9, 20);
+  head.writeBigUInt64BE(BigInt(tables * (small / 8) * small), 24);
+  head.writeUInt32BE(tables, 36);
+  head.writeBigUInt64BE(BigInt(small), 40);
+  for (let index = 0; index < tables; index++)
+    head.writeBigUInt64BE(BigInt(small + tableBytes + index * small), small + index * 8);
+  writeFileSync(from, head);
+  // The tables themselves are a hole.
+  truncateSync(from, head.length + tables * small);
+  writeFileSync(to, "");
+  using source = openPath(from, "read");
+  using target = openPath(to, "read-write");
+  let turns = 0;
+  inNextTurn(() => void turns++);
+  await convertQcow2(source, target);
+  expect(turns).toBe(1);
+  expect(statSync(to)).toMatchObject({ size: tables * (small / 8) * small, blocks: 0 });
 });
