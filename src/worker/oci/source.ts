@@ -92,10 +92,8 @@ async function fetchBlob(url: string, descriptor: Descriptor, work: BlobWork, ge
   if (spool === null) return;
   const limits = { ...JOB_LIMITS, mainBytes: descriptor.size };
   const fetched = fetchMain(url, spool, [], limits, get);
-  fetched.then(
-    () => spool.complete(),
-    (error: unknown) => spool.fail(error),
-  );
+  // Where the taker has failed meanwhile, the spool's file is closed.
+  fetched.then(() => spool.complete()).catch((error: unknown) => spool.fail(error));
   try {
     await work.take(spool.chunks());
     await fetched;

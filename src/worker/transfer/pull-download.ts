@@ -100,10 +100,7 @@ function follow(url: string, to: Spool | DirectDownload, { tags, limits, events 
   const fetched = fetchMain(url, to, tags, limits);
   const timer = setInterval(() => events.progress(to.end, to.origin?.size ?? null), 100);
   // The consumer starts with the first byte, so that nothing is unpacked where the kept download is still valid.
-  fetched.then(
-    () => to.complete(),
-    (error: unknown) => to.fail(error),
-  );
+  fetched.then(() => to.complete()).catch((error: unknown) => to.fail(error));
   const followed = fetched.finally(() => clearInterval(timer));
   followed.catch(() => {}); // The readers report it.
   return followed;
