@@ -14,7 +14,8 @@ export interface Destination {
   readonly parts: SpoolParts;
   begin(origin: Origin): void;
   append(chunk: Buffer): void | Promise<void>;
-  putAhead(chunk: Buffer, position: number, generation: number): void;
+  /** Writes bytes of a later part; returns false where bytes of that generation are not taken any more. */
+  putAhead(chunk: Buffer, position: number, generation: number): boolean;
   joinParts(): void;
   /** Whether the bytes at `position` equal these. */
   matches(chunk: Buffer, position: number): boolean;

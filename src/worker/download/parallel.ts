@@ -83,7 +83,7 @@ export class ParallelParts {
     if (reply.status !== 206 || reply.headers.get("content-range") !== wanted || !isSame) return;
     for await (const chunk of body) {
       const fits = chunk.subarray(0, part.end - part.start - part.have);
-      this.#spool.putAhead(fits, part.start + part.have, generation);
+      if (!this.#spool.putAhead(fits, part.start + part.have, generation)) return;
       part.have += fits.length;
       if (fits.length < chunk.length) return;
     }

@@ -188,9 +188,9 @@ export class Spool implements Destination, Disposable {
     return this.#generation;
   }
 
-  /** Writes bytes of a later part, unless they belong to a version that was dropped meanwhile. */
-  putAhead(chunk: Buffer, position: number, generation: number): void {
-    if (generation !== this.#generation || !this.file.isOpen) return;
+  /** Writes bytes of a later part. Returns false where they belong to a version that was dropped meanwhile. */
+  putAhead(chunk: Buffer, position: number, generation: number): boolean {
+    if (generation !== this.#generation || !this.file.isOpen) return false;
     if (!this.#hasParts) {
       this.#hasParts = true;
       this.#writeState();
@@ -200,6 +200,7 @@ export class Spool implements Destination, Disposable {
     // A part may end in a hole.
     this.#lengthen(position + chunk.length);
     this.#note(chunk.length);
+    return true;
   }
 
   /** Writes the state after every NOTE_EVERY_BYTES: with later parts, the file's length does not show what exists. */
@@ -290,8 +291,8 @@ export class Spool implements Destination, Disposable {
   /** Keeps the file for a later call, where it can be resumed. */
   keep(): void {
     if (this.#end === 0 || !(this.#origin?.etag || this.#origin?.lastModified) || !this.#stage.isPending) return;
-    sys("fdatasync", this.file.number);
     if (this.#syncFailure !== null) return;
+    sys("fdatasync", this.file.number);
     // A sync that still runs may be the one that is told of an error.
     if (this.#syncs === 0) this.#syncedAt = this.#end;
     this.#writeState();

@@ -53,7 +53,9 @@ export class DirectDownload implements Destination {
     return this.#again.digest("hex") === this.#hash.copy().digest("hex");
   }
 
-  putAhead(): void {}
+  putAhead(): boolean {
+    return false;
+  }
 
   joinParts(): void {}
 

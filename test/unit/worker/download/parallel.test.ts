@@ -4,8 +4,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openPath, statFd } from "../../../../src/kernel/file/fd.ts";
+import type { Get, HttpReply } from "../../../../src/worker/download/http.ts";
 import { fetchMain } from "../../../../src/worker/download/job.ts";
 import { JOB_LIMITS } from "../../../../src/worker/download/limits.ts";
+import { ParallelParts } from "../../../../src/worker/download/parallel.ts";
 import { Spool } from "../../../../src/worker/download/spool.ts";
 import { GUARD_MS, waitFor } from "../../../lib/wait-for.ts";
 import { RawServer } from "../../../service/pull-support.ts";
@@ -130,4 +132,37 @@ test("when the first part has reached a later part, the download is resumed at t
   using spool = Spool.open(root, "raw", url);
   expect([spool.end, spool.parts.list]).toEqual([200, [{ start: 300, end: 400 }]]);
   expect(spool.matches(BODY.subarray(0, 200), 0)).toBe(true);
+});
+
+test("a further connection ends when the bytes of its version are dropped", async () => {
+  using root = openPath(scratch, "directory");
+  using spool = Spool.open(root, "raw", "http://x/dropped");
+  const size = 64 << 20;
+  spool.begin({ url: "http://x/dropped", etag: '"s"', lastModified: null, size });
+  const ended = Promise.withResolvers<number>();
+  async function* body() {
+    let pieces = 0;
+    try {
+      for (; pieces < 10; pieces++) {
+        if (pieces === 2) spool.restart();
+        yield Buffer.alloc(1000, 1);
+      }
+    } finally {
+      ended.resolve(pieces);
+    }
+  }
+  const get: Get = async (_url, { headers }) => {
+    const wanted = headers?.["Range"]?.replace("bytes=", "bytes ") ?? "";
+    return {
+      status: 206,
+      headers: new Headers({ etag: '"s"', "content-range": `${wanted}/${size}` }),
+      url: new URL("http://x/dropped"),
+      body: Object.assign(body(), { [Symbol.dispose]: () => {} }) as unknown as HttpReply["body"],
+    };
+  };
+  const two = { ...limits, parallel: { ...limits.parallel, connections: 2 } };
+  const parts = new ParallelParts({ url: "http://x/dropped", etag: '"s"', size }, spool, two, get);
+  parts.consider(1 << 20, 1 << 20);
+  expect(await ended.promise).toBe(2);
+  await parts.finish();
 });
