@@ -599,6 +599,13 @@ rootTest(
   },
 );
 
+rootTest("a list of certificate authorities that cannot be read is reported as that, and not tried again", async () => {
+  const words = ["raw", `--image-root=${scratch.root()}`, "--verify=no", "https://127.0.0.1:9/a.raw", "a"];
+  const { code, log } = await runWorker("systemd-pull", words, { SSL_CERT_FILE: "/nonexistent/list.pem" });
+  expect([code, log]).toEqual([1, expect.stringContaining("/nonexistent/list.pem")]);
+  expect(log).not.toMatch(/trying again|Connection to/);
+});
+
 rootTest("I65, I66, I68: disk images that end too early or are followed by garbage are refused", async () => {
   const root = scratch.root();
   const packed = gzipSync(DISK);

@@ -252,6 +252,8 @@ function streamOf(body: NonNullable<HttpRequest["body"]>): Uint8Array<ArrayBuffe
 }
 
 async function exchange(url: URL, headers: Headers, limits: HttpLimits, request: HttpRequest): Promise<HttpReply> {
+  // First: where this host's list cannot be read, that is no fault of the connection.
+  const tls = url.protocol === "https:" ? { tls: await trustedAuthorities() } : {};
   const abort = new AbortController();
   connections.add(abort);
   const late = () => abort.abort(new TransientError("ETIMEDOUT", `No answer from '${url.host}'`));
@@ -265,7 +267,7 @@ async function exchange(url: URL, headers: Headers, limits: HttpLimits, request:
       ...(request.method === undefined ? {} : { method: request.method }),
       ...(request.body === undefined ? {} : { body: streamOf(request.body) }),
       ...(request.form === undefined ? {} : { method: "POST", body: request.form }),
-      ...(url.protocol === "https:" ? { tls: await trustedAuthorities() } : {}),
+      ...tls,
     });
     answered.add(url.host);
     const body = new HttpBody(response, abort, limits);
