@@ -117,6 +117,20 @@ rootTest(
   },
 );
 
+rootTest("a pull of an address with very many kept downloads sends the tags of the latest ones only", async () => {
+  const root = scratch.root();
+  mkdirSync(root);
+  const url = publish("many", "m.raw", DISK, { ETag: '"latest"' });
+  const dot = (text: string) => text.replace(/[/.]/g, (char) => `\\x${char.charCodeAt(0).toString(16)}`);
+  const kept = (tag: string) => join(root, `.raw-${dot(url)}.\\x22${tag}\\x22.raw`);
+  for (let day = 0; day < 500; day++) writeFileSync(kept(`day-${day}-${"x".repeat(20)}`), "old");
+  writeFileSync(kept("latest"), DISK);
+  const { code } = await pull("raw", root, url, "--verify=no", "m");
+  const sent = server.asked("many/m.raw")[0]?.get("if-none-match") ?? "";
+  expect([code, sent.slice(0, 8), sent.length <= 4096, sent.length > 3000]).toEqual([0, '"latest"', true, true]);
+  expect(readFileSync(join(root, "m.raw")).equals(DISK)).toBe(true);
+});
+
 rootTest("I53: the download ends when the ETag of a full answer is that of the cached one", async () => {
   const root = scratch.root();
   server.pages["stubborn.tar"] = {

@@ -5,9 +5,9 @@ import { errnoNameOf } from "../../base/error.ts";
 import { splitLogin } from "../../base/vocabulary/transfer.ts";
 import { noteCreated, pathOf, setAttribute } from "../../kernel/file/attributes.ts";
 import { listDirectory } from "../../kernel/file/directory-entry.ts";
-import { type Fd, openInRoot, openPath } from "../../kernel/file/fd.ts";
+import { type Fd, openInRoot, openPath, statAt } from "../../kernel/file/fd.ts";
 import { changeMode } from "../../kernel/file/ownership.ts";
-import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
+import { isErrno, SyscallError, unlessErrno } from "../../kernel/syscall/sys.ts";
 import { isBtrfs, isSubvolume } from "../../kernel/tree/btrfs.ts";
 import { HeldImage, lockImageFile } from "../../registry/image/lock.ts";
 import { type CacheNames, cachedTags, cacheStem } from "../download/url.ts";
@@ -30,6 +30,9 @@ export const CACHE: Readonly<Record<PullKind, CacheNames>> = {
 
 /** The size limit of the largest small file: the verity data of a disk image. */
 export const SIDE_LIMIT_BYTES = 256 << 20;
+
+/** The limit of the tags of kept downloads in a request. */
+const TAGS_LIMIT_BYTES = 4 << 10;
 
 /** A small file beside an image, by its suffix on this host. */
 export interface SideFile {
@@ -81,11 +84,27 @@ export class PullPlace implements Disposable {
     return this.direct === null && this.kind === "tar" && this.local !== null && this.isKept && !isSnapshot;
   }
 
-  /** Returns the tags of kept downloads of this address, and locks these, so that they can be copied later. */
+  /**
+   * Returns the tags of the latest kept downloads of this address, and locks these, so that they can be copied later.
+   */
   tags(): string[] {
     using listing = openPath(`/proc/self/fd/${this.root.number}`, "directory");
     const names = listDirectory(listing).map(({ name }) => name);
-    return cachedTags(names, this.#shownUrl, CACHE[this.kind]).filter((tag) => this.#hold(this.stem(tag)));
+    const tags = cachedTags(names, this.#shownUrl, CACHE[this.kind]);
+    const changed = new Map(tags.map((tag) => [tag, this.#changedNs(this.stem(tag))]));
+    const order = (a: string, b: string) => Number((changed.get(b) ?? 0n) - (changed.get(a) ?? 0n));
+    let bytes = 0;
+    // Servers refuse requests with long headers, and a download that changes often leaves a tag each time.
+    const isShort = (tag: string) => {
+      bytes += tag.length + 2;
+      return bytes <= TAGS_LIMIT_BYTES;
+    };
+    return tags.sort(order).filter((tag) => isShort(tag) && this.#hold(this.stem(tag)));
+  }
+
+  #changedNs(stem: string): bigint {
+    const name = stem + CACHE[this.kind].suffix;
+    return unlessErrno(() => statAt(this.root, name, "no-follow").ctimeNs, 0n, "ENOENT", "ENAMETOOLONG");
   }
 
   /**
