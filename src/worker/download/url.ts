@@ -23,10 +23,9 @@ export function neighbour(url: string, name: string): string {
 /** Characters that are not escaped in the names of kept downloads. */
 const PLAIN = /[^\x21-\x7e]|[/.#"'\\]/g;
 
+/** Escapes an address, which is ASCII, or a tag, which has one character for each byte of the header. */
 function escapeName(text: string): string {
-  return text.replace(PLAIN, (char) => {
-    return [...Buffer.from(char)].map((byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("");
-  });
+  return text.replace(PLAIN, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }
 
 function unescapeName(text: string): string {

@@ -237,7 +237,7 @@ export function noteOrigin(file: Fd, url: string, etag: string | null, lastModif
   const time = lastModified === null ? Number.NaN : Date.parse(lastModified);
   try {
     setAttribute(file, "user.source_url", Buffer.from(splitLogin(url).url));
-    if (etag !== null) setAttribute(file, "user.source_etag", Buffer.from(etag));
+    if (etag !== null) setAttribute(file, "user.source_etag", Buffer.from(etag, "latin1"));
     if (!Number.isNaN(time)) noteCreated(file, BigInt(time) * 1000n);
   } catch (error) {
     if (!(error instanceof SyscallError)) throw error;
