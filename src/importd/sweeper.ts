@@ -7,6 +7,7 @@ import type { Log } from "../base/log.ts";
 import { IMAGE_CLASSES } from "../base/vocabulary/image-class.ts";
 import { type Child, spawnSelf } from "../kernel/process/spawn.ts";
 import type { Paths } from "./paths.ts";
+import { inheritedEnvironment } from "./worker-command.ts";
 
 /** The names of entries that are not yet, or no longer, an image. Lock files are none. */
 const HIDDEN = /^\.#(?!.*\.lck$)/;
@@ -44,7 +45,12 @@ export class Sweeper {
 
   #start(directories: readonly string[]): Child | null {
     try {
-      const child = spawnSelf("systemd-import-sweep", directories, { stdout: "ignore", signalWithParent: SIGTERM });
+      const env = inheritedEnvironment(process.env);
+      const child = spawnSelf("systemd-import-sweep", directories, {
+        env,
+        stdout: "ignore",
+        signalWithParent: SIGTERM,
+      });
       child.pidRef?.[Symbol.dispose]();
       return child;
     } catch (error) {

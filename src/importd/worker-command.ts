@@ -91,17 +91,22 @@ const INHERITED =
  */
 const SHORT_LIVED = { BUN_JSC_useFTLJIT: "0", MIMALLOC_PURGE_DELAY: "-1" };
 
-/** Returns the environment of a worker. */
-export function workerEnvironment(
-  own: Readonly<Record<string, string | undefined>>,
-  given: { readonly notifySocket: string; readonly logLevel: string },
-): Record<string, string> {
+/** Returns the variables that every worker inherits, that of clean-ups included: they say where its locks are. */
+export function inheritedEnvironment(own: Readonly<Record<string, string | undefined>>): Record<string, string> {
   const env: Record<string, string> = {};
   for (const [name, value] of Object.entries(own)) {
     if (value !== undefined && INHERITED.test(name)) env[name] = value;
   }
+  return env;
+}
+
+/** Returns the environment of the worker of a transfer. */
+export function workerEnvironment(
+  own: Readonly<Record<string, string | undefined>>,
+  given: { readonly notifySocket: string; readonly logLevel: string },
+): Record<string, string> {
   return {
-    ...env,
+    ...inheritedEnvironment(own),
     ...SHORT_LIVED,
     SYSTEMD_LOG_TARGET: "console-prefixed",
     SYSTEMD_LOG_LEVEL: given.logLevel,

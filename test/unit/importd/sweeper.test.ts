@@ -1,4 +1,4 @@
-// The removal of what killed workers have left, where its worker cannot be started.
+// The removal of what killed workers have left, by a worker.
 import { expect, spyOn, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -20,6 +20,28 @@ test("a worker that cannot be started is a warning, and the next sweep tries aga
     expect(warnings.join()).toContain("EAGAIN");
   } finally {
     spawn.mockRestore();
+    rmSync(directory, { recursive: true });
+  }
+});
+
+test("the worker takes the locks of the transfers: it has the variables that say where they are", () => {
+  const directory = mkdtempSync(join(tmpdir(), "sweeper-"));
+  const log = { info() {}, debug() {}, warning() {} };
+  const before = process.env["XDG_RUNTIME_DIR"];
+  const environments: unknown[] = [];
+  const spawn = spyOn(Bun, "spawn").mockImplementation((...args: unknown[]) => {
+    environments.push((args[1] as { env: unknown }).env);
+    throw Object.assign(new Error("EAGAIN: resource temporarily unavailable, posix_spawn"), { code: "EAGAIN" });
+  });
+  try {
+    process.env["XDG_RUNTIME_DIR"] = "/run/user/1000";
+    mkdirSync(join(directory, ".#left"));
+    new Sweeper({ imageRoot: () => directory }, log).sweep();
+    expect(environments).toEqual([expect.objectContaining({ XDG_RUNTIME_DIR: "/run/user/1000" })]);
+  } finally {
+    spawn.mockRestore();
+    if (before === undefined) delete process.env["XDG_RUNTIME_DIR"];
+    else process.env["XDG_RUNTIME_DIR"] = before;
     rmSync(directory, { recursive: true });
   }
 });
