@@ -34,15 +34,22 @@ export async function fetchSide(
 /** Returns the whole body. Throws EFBIG when it is larger than such a file may be. */
 async function inMemory(reply: HttpReply, body: AsyncIterable<Buffer>, limits: JobLimits): Promise<Buffer> {
   const parts: Buffer[] = [];
-  const end = performance.now() + limits.sideMs;
+  const requireInTime = deadlineOf(reply, limits);
   await eachChunk(body, announced(reply), limits, (chunk) => {
-    if (performance.now() > end) {
-      const most = formatSpan(BigInt(limits.sideMs) * 1000n);
-      throw new ErrnoError("ETIMEDOUT", `'${reply.url.host}' sends a small file for more than ${most}, giving up`);
-    }
+    requireInTime();
     parts.push(chunk);
   });
   return Buffer.concat(parts);
+}
+
+/** Returns a function for each piece of a body, which throws where the whole file takes too long. */
+function deadlineOf({ url }: HttpReply, { sideMs }: JobLimits): () => void {
+  const end = performance.now() + sideMs;
+  return () => {
+    if (performance.now() <= end) return;
+    const most = formatSpan(BigInt(sideMs) * 1000n);
+    throw new ErrnoError("ETIMEDOUT", `'${url.host}' sends a small file for more than ${most}, giving up`);
+  };
 }
 
 async function eachChunk(
@@ -96,7 +103,11 @@ export async function fetchSideInto(
     refuseStatus(reply, url);
     sink.begin();
     if (codingsOf(reply).length === 0) {
-      await eachChunk(body, announced(reply), limits, (chunk, position) => sink.write(chunk, position));
+      const requireInTime = deadlineOf(reply, limits);
+      await eachChunk(body, announced(reply), limits, (chunk, position) => {
+        requireInTime();
+        sink.write(chunk, position);
+      });
     } else {
       sink.write(decoded(await inMemory(reply, body, JOB_LIMITS), reply, JOB_LIMITS), 0);
     }

@@ -35,8 +35,11 @@ test("a server that sends a small file byte by byte is given up", async () => {
     }
   }
   const limits = { ...LIMITS, sideMs: 20 };
-  const fetched = fetchSide(URL, limits, async () => ({ ...reply({}, body()), url: new globalThis.URL(URL) }));
-  await expect(fetched).rejects.toThrow("'server.invalid' sends a small file for more than 20ms, giving up");
+  const get = async () => ({ ...reply({}, body()), url: new globalThis.URL(URL) });
+  const says = "'server.invalid' sends a small file for more than 20ms, giving up";
+  await expect(fetchSide(URL, limits, get)).rejects.toThrow(says);
+  const sink = { begin: () => {}, write: () => {} };
+  await expect(fetchSideInto(URL, sink, limits, get)).rejects.toThrow(says);
 });
 
 test("each piece is written before the next one is read", async () => {
