@@ -105,7 +105,7 @@ rootTest("a second tree that cannot be completed is removed, and the first one i
   }
   await unpackPlainTar(source(), tree, {}, undefined, secondTree?.beside);
   expect(owners).toBe(5);
-  expect(secondTree?.finish()).toBeNull();
+  expect(await secondTree?.finish()).toBeNull();
   expect(readdirSync(path)).toEqual(["first"]);
   expect(readdirSync(join(first, "d"))).toHaveLength(6);
 });
@@ -128,7 +128,7 @@ rootTest("a second tree is not started where free space is short", async () => {
       yield archive({ name: "f", data: Buffer.alloc(70 << 20, 1) });
     }
     await unpackPlainTar(source(), tree, {}, undefined, secondTree?.beside);
-    expect(secondTree?.finish()).toBeNull();
+    expect(await secondTree?.finish()).toBeNull();
     expect(statSync(join(first, "f")).size).toBe(70 << 20);
     expect(readdirSync(path).sort()).toEqual(["filler", "first"]);
   } finally {

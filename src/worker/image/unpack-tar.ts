@@ -76,7 +76,7 @@ export async function unpackPlainTar(
     giveBack(chunk);
   }
   if (decoded === 0 && mayBeNothing) unpacker.push(END_MARK);
-  unpacker.end();
+  for (const _ of unpacker.ending()) await turns.pass();
 }
 
 /** As `unpackTar()`; then moves an OS tree that is in a single directory of the archive to the top. */

@@ -98,5 +98,5 @@ async function mergeInto(
     }
     merge?.finish();
   }
-  unpacker.end();
+  for (const _ of unpacker.ending()) await turns.pass();
 }

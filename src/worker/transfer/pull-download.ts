@@ -207,7 +207,7 @@ async function unpackedTree(source: Chunks, tree: Fd, place: PullPlace, limitByt
   try {
     await unpackTar(source, tree, unpack, limitBytes, secondTree?.beside);
     liftOsTree(tree);
-    return secondTree?.finish() ?? null;
+    return (await secondTree?.finish()) ?? null;
   } catch (error) {
     secondTree?.[Symbol.dispose]();
     throw error;

@@ -9,6 +9,7 @@ import { liftOsTree } from "../image/os-tree.ts";
 import { Stage } from "../image/stage.ts";
 import { transferBudget } from "../program/budget.ts";
 import { log } from "../program/log.ts";
+import { workerTurns } from "../stream/archive.ts";
 import type { TarEntry, TarSink, TarTarget } from "../tar/entry.ts";
 import { Untar, type UntarOptions } from "../untar/untar.ts";
 
@@ -79,20 +80,24 @@ export class SecondTree implements Disposable {
     };
   }
 
-  #attempt(step: () => void): void {
-    if (!this.#isWhole) return;
+  /** Returns the result of `step`; null where it fails, or an earlier one has failed. */
+  #attempt<Result>(step: () => Result): Result | null {
+    if (!this.#isWhole) return null;
     try {
-      step();
+      return step();
     } catch (error) {
       log("debug", `The image will be copied: ${error instanceof Error ? error.message : String(error)}`);
       this[Symbol.dispose]();
+      return null;
     }
   }
 
   /** Completes the tree and returns it; null where it failed, and the first one must be copied. */
-  finish(): Stage | null {
+  async finish(): Promise<Stage | null> {
+    const turns = workerTurns();
+    const steps = this.#untar.finishing();
+    while (this.#attempt(() => steps.next())?.done === false) await turns.pass();
     this.#attempt(() => {
-      this.#untar.finish();
       liftOsTree(this.#stage.file);
       this.#untar[Symbol.dispose]();
     });

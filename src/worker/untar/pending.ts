@@ -121,13 +121,14 @@ export class PendingDirectories implements Disposable {
 
   /**
    * Yields the directories, deepest first: unless we are root, the final permissions of a directory may prevent access
-   * to those below it. Repeated records of a directory are yielded in order.
+   * to those below it. Repeated records of a directory are yielded in order. Null is a pause: an archive may have
+   * millions of records, which are read once for each depth.
    */
-  *innermostFirst(): Generator<PendingDirectory> {
+  *innermostFirst(): Generator<PendingDirectory | null> {
     for (const depth of [...this.#depths].sort((a, b) => b - a)) yield* this.#atDepth(depth);
   }
 
-  *#atDepth(depth: number): Generator<PendingDirectory> {
+  *#atDepth(depth: number): Generator<PendingDirectory | null> {
     let path = "";
     for (const chunk of this.#allChunks()) {
       for (let at = 0; at < chunk.length; ) {
@@ -146,6 +147,7 @@ export class PendingDirectories implements Disposable {
         }
         at = next;
       }
+      yield null;
     }
   }
 

@@ -39,11 +39,16 @@ export class Unpacker implements Disposable {
   }
 
   end(): void {
+    for (const _ of this.ending());
+  }
+
+  /** As `end()`, in steps between which other work can run. */
+  *ending(): Generator<void> {
     this.#reader.end();
     if (!this.#reader.hasEndMark && !this.#isQuiet)
       log("warning", "Archive has no end mark; its last member is complete.");
     this.#target.end?.();
-    this.#untar.finish();
+    yield* this.#untar.finishing();
   }
 
   [Symbol.dispose](): void {

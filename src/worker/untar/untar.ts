@@ -95,11 +95,17 @@ export class Untar implements TarTarget, Disposable {
     this.#place[Symbol.dispose]();
   }
 
-  /** Sets the metadata of directories and the ACLs with names. After this the tree is complete. */
-  finish(): void {
+  /**
+   * Sets the metadata of directories and the ACLs with names. Yields often, so that other work can run. After this the
+   * tree is complete.
+   */
+  *finishing(): Generator<void> {
     // The paths have no links: a link that has replaced a directory leads to another one.
     using real = new TreeSoFar(this.#top);
-    for (const { components, metadata } of this.#directories.innermostFirst()) {
+    for (const pending of this.#directories.innermostFirst()) {
+      yield;
+      if (pending === null) continue;
+      const { components, metadata } = pending;
       const fd = real.reopen(components);
       if (fd === null) continue;
       using directory = fd;
@@ -110,12 +116,13 @@ export class Untar implements TarTarget, Disposable {
       if (topMode !== undefined) changeMode(this.#top, topMode);
       onImplied?.(this.#top);
     }
-    this.#finishAcls();
+    yield* this.#finishAcls();
     if (!this.#options.isQuiet) this.#metadata.losses.report();
   }
 
-  #finishAcls(): void {
+  *#finishAcls(): Generator<void> {
     for (const list of this.#acls.resolved(this.#top, (id) => this.#metadata.mapId(id))) {
+      yield;
       const { components, attribute, value } = list;
       const path = components.join("/");
       if (value === null) {
