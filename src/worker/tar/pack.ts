@@ -19,6 +19,9 @@ import { type MemberPolicy, MemberWriter } from "./members.ts";
 
 /** How many sockets are logged by name; beyond, only their number is. */
 const SOCKETS_NAMED = 20;
+/** After how many entries other work can run, where they have not filled a chunk. */
+const PAUSE_AFTER = 256;
+const NOTHING = Buffer.alloc(0);
 
 /** Which files of a tree are written, and how. */
 export interface PackPolicy extends MemberPolicy {
@@ -27,7 +30,8 @@ export interface PackPolicy extends MemberPolicy {
 }
 
 /**
- * Yields the archive of the directory `top`, in chunks that are not changed afterwards. The caller still owns `top`.
+ * Yields the archive of the directory `top`, in chunks that are not changed afterwards, and empty chunks as pauses. The
+ * caller still owns `top`.
  */
 export function* tarChunks(top: Fd, policy: PackPolicy = {}): Generator<Buffer> {
   using walk = new TarWalk(top, policy);
@@ -61,6 +65,7 @@ class TarWalk implements Disposable {
   readonly #chain: DirectoryChain;
   readonly #mountId: bigint;
   #sockets = 0;
+  #seen = 0;
   readonly #pending: Listing[] = [];
 
   constructor(top: Fd, policy: PackPolicy) {
@@ -84,6 +89,8 @@ class TarWalk implements Disposable {
       const entry = pending.at(-1)?.next();
       if (entry !== undefined) {
         if (yield* this.#entry(entry)) pending.push(new Listing(this.#chain.current));
+        // Millions of entries may be left out.
+        if (++this.#seen % PAUSE_AFTER === 0) yield NOTHING;
         continue;
       }
       if (this.#chain.depth === 0) break;

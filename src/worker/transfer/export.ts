@@ -47,7 +47,8 @@ async function* counted(source: Iterable<Buffer> | Chunks, total: number): Async
     bytes += chunk.length;
     report(bytes);
     await turns.pass();
-    yield chunk;
+    // Empty chunks are pauses of the packer.
+    if (chunk.length > 0) yield chunk;
   }
 }
 

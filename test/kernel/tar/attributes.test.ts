@@ -305,7 +305,10 @@ rootTest("when packing is stopped inside a directory, the directory is closed", 
   for (const name of names) mkdirSync(name, { recursive: true });
   using tree = openPath(path, "directory");
   const chunks = tarChunks(tree);
-  expect(chunks.next().value?.length).toBe(1 << 20);
+  let first = chunks.next().value;
+  // Empty chunks are pauses.
+  while (first?.length === 0) first = chunks.next().value;
+  expect(first?.length).toBe(1 << 20);
   chunks.return(undefined);
   expect(names.filter((name) => descriptorsTo(name) > 0)).toEqual([]);
 });

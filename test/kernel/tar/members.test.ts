@@ -1,9 +1,11 @@
-// Members of archives whose files cannot be read.
+// Members of archives whose files cannot be read, or are left out.
 import { expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openPath } from "../../../src/kernel/file/fd.ts";
 import { MemberWriter } from "../../../src/worker/tar/members.ts";
+import { tarChunks } from "../../../src/worker/tar/pack.ts";
+import { tryMakeNode } from "../../../src/worker/untar/calls.ts";
 import { scratchDirectory } from "../support.ts";
 
 const scratch = scratchDirectory();
@@ -15,4 +17,17 @@ test("an error while a file is read names the file", () => {
   using writer = new MemberWriter({});
   writer.status.readFd(file);
   expect(() => [...writer.file(file, "./var/file")]).toThrow("Failed to read './var/file': Bad file descriptor");
+});
+
+test("the walk through a tree of very many sockets pauses, although they are left out of the archive", () => {
+  const path = join(scratch, "sockets");
+  mkdirSync(path);
+  using directory = openPath(path, "directory");
+  const [SOCKET_MODE, sockets] = [0o140600, 1000];
+  for (let index = 0; index < sockets; index++)
+    expect(tryMakeNode(directory, `${index}`, SOCKET_MODE, 0, 0)).toBeGreaterThanOrEqual(0);
+  const chunks = [...tarChunks(directory)];
+  expect(chunks.filter(({ length }) => length === 0).length).toBeGreaterThan(1);
+  // The top, and the end mark.
+  expect(Buffer.concat(chunks).length).toBeLessThan(4096);
 });
