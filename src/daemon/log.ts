@@ -1,6 +1,6 @@
 // A daemon's log: to the journal, with fields, where there is one; otherwise lines on standard error. Level and target
 // can be changed at run time (org.freedesktop.LogControl1(5)).
-import { existsSync, writeSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { invalidArgument } from "../base/error.ts";
 import { LineLog, type Log } from "../base/log.ts";
 import { LOG_LEVELS, type LogLevel, parseLogLevel } from "../base/log-level.ts";
@@ -10,6 +10,7 @@ import type { Fd } from "../kernel/file/fd.ts";
 import { datagramSocket, sendDatagram, unixAddress } from "../kernel/socket/unix.ts";
 import type { Pinned } from "../kernel/syscall/mem.ts";
 import { isTerminal } from "../kernel/terminal/is-terminal.ts";
+import { StandardError } from "./standard-error.ts";
 
 const JOURNAL = "/run/systemd/journal/socket";
 /** Facilities of syslog(3); machined logs to `auth`, as the original does. */
@@ -49,7 +50,10 @@ export class DaemonLog implements Log, LogControlState {
   constructor(identifier: string, facility: keyof typeof FACILITIES) {
     this.identifier = identifier;
     this.#facility = FACILITIES[facility];
-    this.#lines = new LineLog(isTerminal(2) ? "none" : "priority", (line) => writeSync(2, line));
+    const prefix = isTerminal(2) ? "none" : "priority";
+    const mark = prefix === "none" ? "" : `<${LOG_LEVELS.indexOf("warning")}>`;
+    const stderr = new StandardError((count) => `${mark}${count} lines of the log were dropped: nobody read them.\n`);
+    this.#lines = new LineLog(prefix, (line) => stderr.write(line));
     this.#level = parseLogLevel(process.env["SYSTEMD_LOG_LEVEL"] ?? "") ?? "info";
     this.#target = TARGETS.parse(process.env["SYSTEMD_LOG_TARGET"] ?? "") ?? "auto";
     // As in the original, LogControl1 shows the target that "auto" selected.

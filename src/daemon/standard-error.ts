@@ -1,0 +1,55 @@
+// Standard error as the place of a daemon's log. Its reader, the journal or a pipe of a supervisor, may be stuck: the
+// daemon then drops lines and continues to serve.
+import { writeSync } from "node:fs";
+import { isWritable } from "../kernel/file/writable.ts";
+
+const STDERR = 2;
+/** How long a line waits for a reader that is slow. */
+const PATIENCE_MS = 100;
+/** A pipe that is writable takes this many bytes at once: PIPE_BUF of pipe(7). */
+const PIECE_BYTES = 4096;
+
+/** Writes lines while they are read. */
+export class StandardError {
+  readonly #noteOf: (dropped: number) => string;
+  #isStuck = false;
+  /** How many lines were dropped since the last one that was written. */
+  #dropped = 0;
+  /** Whether the last line was written in part. */
+  #isCut = false;
+
+  /** `noteOf` returns the line that says how many lines were dropped. */
+  constructor(noteOf: (dropped: number) => string) {
+    this.#noteOf = noteOf;
+  }
+
+  /** Writes a line with its newline. Drops it where nobody has read for PATIENCE_MS. Throws where writing fails. */
+  write(line: string): void {
+    if (!this.#isFree()) {
+      this.#dropped++;
+      return;
+    }
+    if (this.#dropped > 0) {
+      const note = (this.#isCut ? "\n" : "") + this.#noteOf(this.#dropped);
+      this.#dropped = 0;
+      this.#isCut = false;
+      writeSync(STDERR, note);
+    }
+    const bytes = Buffer.from(line);
+    for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
+      if (!this.#isFree()) {
+        this.#dropped++;
+        this.#isCut = at > 0;
+        return;
+      }
+      writeSync(STDERR, bytes.subarray(at, at + PIECE_BYTES));
+    }
+  }
+
+  /** While the reader is stuck, no further line waits. */
+  #isFree(): boolean {
+    const isFree = isWritable(STDERR, this.#isStuck ? 0 : PATIENCE_MS);
+    this.#isStuck = !isFree;
+    return isFree;
+  }
+}
