@@ -42,6 +42,7 @@ export class DaemonLog implements Log, LogControlState {
   readonly identifier: string;
   readonly #facility: number;
   readonly #lines: LineLog;
+  readonly #stderr: StandardError;
   #level: LogLevel = "info";
   #target: string = "auto";
   #journal: { socket: Fd; address: Pinned } | null = null;
@@ -52,8 +53,8 @@ export class DaemonLog implements Log, LogControlState {
     this.#facility = FACILITIES[facility];
     const prefix = isTerminal(2) ? "none" : "priority";
     const mark = prefix === "none" ? "" : `<${LOG_LEVELS.indexOf("warning")}>`;
-    const stderr = new StandardError((count) => `${mark}${count} lines of the log were dropped: nobody read them.\n`);
-    this.#lines = new LineLog(prefix, (line) => stderr.write(line));
+    this.#stderr = new StandardError((count) => `${mark}${droppedText(count)}\n`);
+    this.#lines = new LineLog(prefix, (line) => this.#stderr.write(line));
     this.#level = parseLogLevel(process.env["SYSTEMD_LOG_LEVEL"] ?? "") ?? "info";
     this.#target = TARGETS.parse(process.env["SYSTEMD_LOG_TARGET"] ?? "") ?? "auto";
     // As in the original, LogControl1 shows the target that "auto" selected.
@@ -98,7 +99,11 @@ export class DaemonLog implements Log, LogControlState {
 
   write(level: LogLevel, message: string, fields: Fields): void {
     if (LOG_LEVELS.indexOf(level) > LOG_LEVELS.indexOf(this.#level) || this.#target === "null") return;
-    if (this.#wantsJournal() && this.#toJournal(level, message, fields)) return;
+    if (this.#wantsJournal() && this.#toJournal(level, message, fields)) {
+      const dropped = this.#stderr.takeDropped();
+      if (dropped > 0) this.warning(droppedText(dropped));
+      return;
+    }
     try {
       this.#lines.line(level, message);
     } catch {
@@ -130,6 +135,10 @@ export class DaemonLog implements Log, LogControlState {
       return false;
     }
   }
+}
+
+function droppedText(count: number): string {
+  return `${count} lines of the log were dropped: nobody read them.`;
 }
 
 /**

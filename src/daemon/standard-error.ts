@@ -13,7 +13,7 @@ const PIECE_BYTES = 4096;
 export class StandardError {
   readonly #noteOf: (dropped: number) => string;
   #isStuck = false;
-  /** How many lines were dropped since the last one that was written. */
+  /** How many lines were dropped and not reported yet. */
   #dropped = 0;
   /** Whether the last line was written in part. */
   #isCut = false;
@@ -29,12 +29,10 @@ export class StandardError {
       this.#dropped++;
       return;
     }
-    if (this.#dropped > 0) {
-      const note = (this.#isCut ? "\n" : "") + this.#noteOf(this.#dropped);
-      this.#dropped = 0;
-      this.#isCut = false;
-      writeSync(STDERR, note);
-    }
+    if (this.#isCut) writeSync(STDERR, "\n");
+    this.#isCut = false;
+    const dropped = this.takeDropped();
+    if (dropped > 0) writeSync(STDERR, this.#noteOf(dropped));
     const bytes = Buffer.from(line);
     for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
       if (!this.#isFree()) {
@@ -44,6 +42,13 @@ export class StandardError {
       }
       writeSync(STDERR, bytes.subarray(at, at + PIECE_BYTES));
     }
+  }
+
+  /** Returns how many lines were dropped and not reported, which the caller reports now. */
+  takeDropped(): number {
+    const dropped = this.#dropped;
+    this.#dropped = 0;
+    return dropped;
   }
 
   /** While the reader is stuck, no further line waits. */
