@@ -3,7 +3,7 @@
 // when they are done.
 import type { Say } from "../apply.ts";
 import type { Run } from "../run-command.ts";
-import { type Installed, listOf, runningProgram } from "./machined.ts";
+import { type Installed, listOf, runsProgram } from "./machined.ts";
 
 const SERVICE = "systemd-importd.service";
 const SOCKET = "systemd-importd.socket";
@@ -14,7 +14,7 @@ const SOCKET = "systemd-importd.socket";
  */
 export function takeOverImports({ program, isUnchanged, ownSocket }: Installed, say: Say, command: Run): void {
   const isListening = () => command("systemctl", "is-active", "--quiet", SOCKET).code === 0;
-  const isCurrent = isUnchanged && runningProgram(command, SERVICE) === program;
+  const isCurrent = isUnchanged && runsProgram(program, command, SERVICE);
   if (isCurrent && (!ownSocket || isListening())) return;
   if (!endIdle(say, command) || !ownSocket || isListening()) return;
   // If a call over the bus has started the service again, its socket cannot be started.

@@ -1,8 +1,8 @@
 // Replaces the running systemd-machined by the installed one, and the reverse. Machines continue to run: their
 // processes are in other units, and both daemons read their state from /run/systemd/machines.
 
-import { readdirSync, readlinkSync } from "node:fs";
-import { unlessNoProcess } from "../../base/absence.ts";
+import { readdirSync, readlinkSync, realpathSync } from "node:fs";
+import { unlessNoFile, unlessNoProcess } from "../../base/absence.ts";
 import { BROKER, BROKER_PATH } from "../../base/vocabulary/bus-peers.ts";
 import type { Say } from "../apply.ts";
 import { exists } from "../disk.ts";
@@ -71,9 +71,12 @@ export function takeOver(installed: Installed, say: Say, command: Run = run): vo
   sayKept(before, say, command);
 }
 
-/** Whether the running daemon executes the installed file, and not one that has been replaced since. */
-function runsProgram(program: string, command: Run): boolean {
-  return runningProgram(command) === program;
+/**
+ * Whether the running daemon executes the installed file, and not one that has been replaced since. /usr/local may be a
+ * link, as with ostree.
+ */
+export function runsProgram(program: string, command: Run, service = SERVICE): boolean {
+  return runningProgram(command, service) === unlessNoFile(() => realpathSync(program), program);
 }
 
 /** Whether the running daemon executes a file of an installation that was removed since. */

@@ -1,7 +1,10 @@
 // The order in which machined replaces the distribution's daemon; the host suite tests a real systemd.
 import { expect, test } from "bun:test";
+import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, dirname, join } from "node:path";
 import { type Run, run } from "../../../../src/setup/run-command.ts";
-import { giveBack, takeOver } from "../../../../src/setup/takeover/machined.ts";
+import { giveBack, runsProgram, takeOver } from "../../../../src/setup/takeover/machined.ts";
 
 const INSTALLED = { program: "/usr/local/lib/machined/machined", isUnchanged: false, ownSocket: false };
 const UNIT = "/etc/systemd/system/systemd-machined.service";
@@ -104,4 +107,16 @@ test("uninstalling stops the daemon where the distribution has none", () => {
   giveBack(true, (line) => said.push(line), run);
   expect(lines).toContain("systemctl stop systemd-machined.service");
   expect(said).toEqual(["systemd-machined.service ended: this host has no other"]);
+});
+
+test("a daemon runs the installed file also where its directory is a link", () => {
+  const directory = mkdtempSync(join(tmpdir(), "machined-takeover-test-"));
+  const output = String(process.pid);
+  const command = () => ({ code: 0, stdout: output, output });
+  symlinkSync(dirname(process.execPath), join(directory, "bin"));
+  expect(runsProgram(join(directory, "bin", basename(process.execPath)), command)).toBeTrue();
+  expect(runsProgram(process.execPath, command)).toBeTrue();
+  expect(runsProgram("/bin/sh", command)).toBeFalse();
+  expect(runsProgram(join(directory, "missing"), command)).toBeFalse();
+  rmSync(directory, { recursive: true });
 });
