@@ -50,12 +50,14 @@ test("the output of clients and the lines of logs have them escaped, the client'
 });
 
 test("nothing writes to the standard streams but the functions that escape", () => {
-  // print.ts and Output escape. main.ts has texts of its own, and the word that it was called with; command.ts has a
-  // pipe for its error. The other files have a stream of data: a worker's result, an archive, a terminal of a machine.
+  // print.ts and Output escape, and LineLog, of which standard-error.ts gets its lines. main.ts has texts of its own,
+  // and the word that it was called with; command.ts has a pipe for its error. The other files have a stream of data: a
+  // worker's result, an archive, a terminal of a machine.
   const allowed = new Set([
     "src/main.ts",
     "src/kernel/terminal/print.ts",
     "src/kernel/terminal/own-streams.ts",
+    "src/daemon/standard-error.ts",
     "src/cli/session/engine-calls.ts",
     "src/cli/session/process-ports.ts",
   ]);
