@@ -14,7 +14,7 @@ COUNT = int(sys.argv[1])
 NAME = "org.freedesktop.machine1"
 UNIT = "systemd-machined.service"
 CALL_SECONDS = 120
-SETTLED_SECONDS = 20
+SETTLED_SECONDS = 30
 bus = dbus.SystemBus()
 figures = {}
 
