@@ -94,8 +94,6 @@ export class Service implements Daemon, Served {
     this.images = Images.of(scope.images, this.operations, this.log);
     this.#events = new EventLog(scope.events, this.log);
     this.#imageEvents = new ImageEvents(this.images, this.log, (facts) => this.#events.append(facts));
-    // Before the call for which the daemon was started changes an image: what is there at the beginning is not logged.
-    this.images.operating = () => this.#imageEvents.open();
     this.images.operated = () => this.#imageEvents.changed();
     this.#systemd = usesSystemd ? new Systemd1(scope.kind, this.#unitEvents()) : null;
     if (usesSystemd) this.hostVersion = Number.POSITIVE_INFINITY;

@@ -40,7 +40,7 @@ export class ImageEvents {
   readonly #watches = new Map<string, Watch>();
   /** Null before the first listing. */
   #known: ReadonlyMap<string, Known> | null = null;
-  #state: "new" | "open" | "closed" = "new";
+  #isOpen = false;
 
   constructor(images: Searched, log: Log, tell: (facts: EventFacts) => void) {
     this.#images = images;
@@ -48,20 +48,19 @@ export class ImageEvents {
     this.#tell = tell;
   }
 
-  /** Begins, the first time that it is called; the present images are not logged. */
+  /** Begins; the present images are not logged. */
   open(): void {
-    if (this.#state !== "new") return;
-    this.#state = "open";
+    this.#isOpen = true;
     this.#compare();
   }
 
   /** Requests a new listing: something may have changed. */
   changed(): void {
-    if (this.#state === "open") this.#look.changed();
+    if (this.#isOpen) this.#look.changed();
   }
 
   close(): void {
-    this.#state = "closed";
+    this.#isOpen = false;
     this.#look[Symbol.dispose]();
     for (const watch of this.#watches.values()) watch.stop();
     this.#watches.clear();

@@ -46,7 +46,6 @@ export const rename = defineAction({
     return { subject: image, grant: { subject: name, details: { new_name: newName } } };
   },
   async run(daemon, { subject: image }, { images, name, newName }) {
-    images.operating();
     try {
       renameImage(images.layout, images.search, image, newName);
     } catch (error) {

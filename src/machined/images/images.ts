@@ -37,8 +37,6 @@ export class Images {
   /** The readings of metadata that begin at the end of this turn, by path. */
   readonly #readings = new Map<string, Promise<ImageMetadata>>();
   #again: ReturnType<typeof setTimeout> | undefined;
-  /** To be called before an operation that does not use `run()`, which calls it. */
-  operating: () => void = () => {};
   /** Called when an operation has ended, with or without success. */
   operated: () => void = () => {};
 
@@ -115,7 +113,6 @@ export class Images {
   /** Runs an operation on images; the remains of a killed one are removed in the background. */
   async run(program: string, request: { readonly [key: string]: Plain }): Promise<Plain> {
     const args = [JSON.stringify({ layout: this.layout, ...request })];
-    this.operating();
     try {
       return await this.operations.run({
         program,

@@ -103,16 +103,3 @@ test("calls for the metadata of an image that arrive together share a reading, w
   writeFileSync(join(etc, "hostname"), "late\n");
   expect((await images.metadata(image)).hostname).toBe("late");
 });
-
-test("an image is renamed only after the listing with which its old name is logged", async () => {
-  mkdirSync(join(root, "var/lib/machines/early"));
-  const own = new Images(layoutBelow(root), new Operations(LOG), LOG);
-  const listed: string[][] = [];
-  own.operating = () => listed.push(own.list().map(({ name }) => name));
-  const subject = { images: own, name: "early", newName: "later" };
-  const quiet = { enablement: { moved: async () => {} } } as unknown as Daemon;
-  await rename.run(quiet, rename.prepare(quiet, subject, onBus), subject, onBus);
-  expect(listed).toEqual([expect.arrayContaining(["early", "one"])]);
-  expect(own.find("early")).toBeNull();
-  rmSync(join(root, "var/lib/machines/later"), { recursive: true });
-});

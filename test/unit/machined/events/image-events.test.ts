@@ -6,7 +6,6 @@ import { join } from "node:path";
 import { ErrnoError } from "../../../../src/base/error.ts";
 import { watchPath } from "../../../../src/kernel/event/inotify.ts";
 import { ImageEvents } from "../../../../src/machined/events/image-events.ts";
-import { Images } from "../../../../src/machined/images/images.ts";
 import { withoutDescriptors } from "../../../lib/no-descriptors.ts";
 
 /** Longer than the pause after images that cannot be listed. */
@@ -109,19 +108,4 @@ test("lock files and temporary files, which each reading of metadata makes, are 
     events.close();
     rmSync(directory, { recursive: true });
   }
-});
-
-test("an operation on images that begins before the events do begins them, so that what it does is logged", async () => {
-  const { events, told, counts } = eventsOf([["a"], ["a", "b"]]);
-  const listed: number[] = [];
-  const operations = { run: async () => listed.push(counts.lists) };
-  const images = new Images({ searchPath: [], locks: null } as never, operations as never, {} as never);
-  images.operating = () => events.open();
-  images.operated = () => events.changed();
-  await images.run("clone", {});
-  events.open();
-  expect([listed, told, counts.lists]).toEqual([[1], ["added b"], 2]);
-  events.close();
-  await images.run("clone", {});
-  expect(counts.lists).toBe(2);
 });
