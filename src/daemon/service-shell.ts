@@ -27,8 +27,6 @@ import { SystemBus } from "./system-bus.ts";
 
 /** Longer than each part of the shutdown may take, and shorter than systemd's limit of 90 s. */
 const END_LIMIT_MS = 45_000;
-/** Between READY=1 and the work that follows it. */
-const AFTER_READY_MS = 20;
 
 export interface ShellOptions {
   /** The name of the program, in the log and over Varlink. */
@@ -62,7 +60,7 @@ export interface Served {
   connected(bus: BusClient): Promise<void>;
   /** Restores the state that an earlier process left, and opens sockets; called once, before READY=1. */
   open(): void;
-  /** Called once, soon after READY=1: the calls for which the daemon was started are answered first. */
+  /** Called once, directly after READY=1: what is there then is not reported as a change. */
   opened(): void;
   /** Returns the amount of work by kind, for the log; where all are 0 and nobody is connected, the daemon is idle. */
   work(): Readonly<Record<string, number>>;
@@ -85,7 +83,6 @@ export class ServiceShell {
   #lock: Disposable | null = null;
   #isOpen = false;
   #isEnding = false;
-  #after: NodeJS.Timeout | undefined;
 
   /** `served` is used only after `run()` was called. */
   constructor(options: ShellOptions, served: Served) {
@@ -219,7 +216,7 @@ export class ServiceShell {
     });
     this.#open();
     if (!this.#isOpen) return;
-    this.#after = setTimeout(() => this.#served.opened(), AFTER_READY_MS);
+    this.#served.opened();
     feedWatchdog();
     this.touch();
     collectGarbageSoon();
@@ -266,7 +263,6 @@ export class ServiceShell {
   async #end(): Promise<void> {
     this.#isEnding = true;
     this.#idle.stop();
-    clearTimeout(this.#after);
     notifyStopping("Shutting down...");
     if (this.#isOpen) await this.#stopServing();
     this.#authority.close();
