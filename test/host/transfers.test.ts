@@ -184,8 +184,10 @@ describe.skipIf(isStock)(`machined's transfer daemon${onlyOurs}`, () => {
       expect(new Set(verbs)).toEqual(new Set(["raw --direct", "tar --direct"]));
       // The list is downloaded as a separate file, and its signature has to be valid.
       const sign = "gpg -q --batch --yes --passphrase '' --detach-sign -o SHA256SUMS.gpg SHA256SUMS";
+      // The agent is started first: gpg(1) would wait for it for five seconds only.
       await bed.run(`
-        cd /root/www; gpg -q --batch --passphrase '' --quick-gen-key test@example.com ed25519 sign 2>/dev/null
+        gpg-agent -q --daemon > /dev/null 2>&1 < /dev/null || gpg-agent -q
+        cd /root/www; gpg -q --batch --passphrase '' --quick-gen-key test@example.com ed25519 sign
         gpg -q --export > /root/ring.gpg; cp disk.raw disk_3.raw; cp mini.tar.gz tree_3.tar.gz
         sha256sum disk_3.raw tree_3.tar.gz > SHA256SUMS; ${sign}
         printf '#!/bin/sh\nSYSTEMD_OPENPGP_KEYRING=/root/ring.gpg exec /usr/local/lib/machined/systemd-pull "$@"\n' > /root/pull`);
