@@ -6,6 +6,7 @@ import { isWorkPlanned } from "../../base/next-turn.ts";
 import { Fd } from "../file/fd.ts";
 import { AF_UNIX, EEXIST, EINTR, O_CLOEXEC, SOCK_NONBLOCK_CLOEXEC } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
+import { POLLIN } from "../syscall/poll.ts";
 import { check, SyscallError, sys, trySys } from "../syscall/sys.ts";
 import { startWaitingThread } from "./waiting-thread.ts";
 
@@ -95,7 +96,6 @@ let waitsUntilMs = 0;
 let engineEpoll = -1;
 // struct pollfd { int fd; short events; short revents; }[2]
 const both = pinForever(16);
-const POLLIN = 1;
 /** The epoll the thread blocks on. It holds `epoll`, armed for one wake-up at a time. */
 let outer = -1;
 /** The descriptors of the thread. */

@@ -4,23 +4,18 @@ import { type Watch, watch } from "../event/poller.ts";
 import { Fd, statFd } from "../file/fd.ts";
 import { fileSystemOf } from "../file/file-system.ts";
 import { EINTR, ENOSYS } from "../syscall/constants.ts";
-import { pinForever } from "../syscall/mem.ts";
+import { POLLIN, pollOne } from "../syscall/poll.ts";
 import { check, isErrno, SyscallError, trySys } from "../syscall/sys.ts";
 import { isZombie, processParent, processStartTicks, processUid, readProcess } from "./process-file.ts";
 
 export { processCmdline, processComm, processUid } from "./process-file.ts";
 
 const PIDFS_MAGIC = 0x50494446;
-const POLLIN = 1;
 /** The intervals at which a process is polled on kernels without pidfds: by onExit(), and by waitExit(). */
 const RECHECK_MS = 500;
 const RECHECK_STEP_MS = 5;
 /** The longest single wait in the kernel, after which the time limit is checked. */
 const WAIT_STEP_MS = 500;
-
-// struct pollfd { 0 int fd; 4 short events; 6 short revents; };  struct timespec { long tv_sec; long tv_nsec; }
-const pollfd = pinForever(8);
-const timespec = pinForever(16);
 
 /** One process. Owns its pidfd. All methods concern this process alone, or throw `ESRCH` where it has ended. */
 export class PidRef implements Disposable {
@@ -237,11 +232,7 @@ function pidOf(pidfd: Fd): number {
 }
 
 function isReadable(fd: Fd, waitMs = 0): boolean {
-  pollfd.view.setInt32(0, fd.number, true);
-  pollfd.view.setInt16(4, POLLIN, true);
-  timespec.view.setBigInt64(0, BigInt(Math.floor(waitMs / 1000)), true);
-  timespec.view.setBigInt64(8, BigInt(waitMs % 1000) * 1_000_000n, true);
-  const count = trySys("ppoll", pollfd, 1, timespec, 0, 8);
+  const count = pollOne(fd.number, POLLIN, waitMs);
   // After a signal, the caller checks again.
   return count !== EINTR && check(count, "ppoll") > 0;
 }

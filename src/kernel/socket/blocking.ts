@@ -1,19 +1,13 @@
 // Blocking waits on a socket between two short-lived processes that have nothing else to do. See ppoll(2), shutdown(2).
 import type { Fd } from "../file/fd.ts";
 import { EINTR } from "../syscall/constants.ts";
-import { pinForever } from "../syscall/mem.ts";
+import { POLLIN, pollOne } from "../syscall/poll.ts";
 import { check, trySys } from "../syscall/sys.ts";
-
-const POLLIN = 1;
-// struct pollfd { 0 int fd; 4 short events; 6 short revents; }
-const pollfd = pinForever(8);
 
 /** Blocks until there is something to read, or the other side has closed. */
 export function waitReadable(fd: Fd): void {
-  pollfd.view.setInt32(0, fd.number, true);
-  pollfd.view.setInt16(4, POLLIN, true);
   let result = EINTR;
-  while (result === EINTR) result = trySys("ppoll", pollfd, 1, 0, 0, 8);
+  while (result === EINTR) result = pollOne(fd.number, POLLIN);
   check(result, "poll");
 }
 

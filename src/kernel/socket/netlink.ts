@@ -4,6 +4,7 @@ import { socketInNetworkOf } from "../process/namespace.ts";
 import type { PidRef } from "../process/pidref.ts";
 import { AF_NETLINK, EAGAIN, EINTR, ENOBUFS, MSG_DONTWAIT, MSG_TRUNC } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
+import { POLLIN, pollOne } from "../syscall/poll.ts";
 import { check, SyscallError, trySys } from "../syscall/sys.ts";
 
 export interface LocalAddress {
@@ -59,9 +60,6 @@ const sender = pinForever(12);
 const senderSize = pinForever(4);
 const request = pinForever(32);
 const answer = pinForever(64 * 1024);
-// struct pollfd and struct timespec
-const pollfd = pinForever(8);
-const timespec = pinForever(16);
 let sequence = 0;
 
 /** Opens a socket for `dumpAddresses()` and `dumpNeighbours()` in the network namespace of `process` (null: ours). */
@@ -194,12 +192,7 @@ function receive(socket: Fd, deadline: number): number {
 
 /** Blocks until the socket is readable or a signal arrives; throws `ETIMEDOUT`. The kernel mostly replies at once. */
 function waitForAnswer(socket: Fd, limitMs: number): void {
-  const POLLIN = 1;
-  pollfd.view.setInt32(0, socket.number, true);
-  pollfd.view.setInt16(4, POLLIN, true);
-  timespec.view.setBigInt64(0, 0n, true);
-  timespec.view.setBigInt64(8, BigInt(Math.ceil(limitMs * 1e6)), true);
-  const count = trySys("ppoll", pollfd, 1, timespec, 0, 8);
+  const count = pollOne(socket.number, POLLIN, limitMs);
   // After a signal, the caller looks again and waits for the time that is left.
   if (count !== EINTR && check(count, "ppoll") === 0) throw new SyscallError("netlink", "ETIMEDOUT");
 }
