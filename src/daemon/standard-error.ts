@@ -25,22 +25,17 @@ export class StandardError {
 
   /** Writes a line with its newline. Drops it where nobody has read for PATIENCE_MS. Throws where writing fails. */
   write(line: string): void {
-    if (!this.#isFree()) {
-      this.#dropped++;
-      return;
-    }
-    if (this.#isCut) writeSync(STDERR, "\n");
-    this.#isCut = false;
-    const dropped = this.takeDropped();
-    if (dropped > 0) writeSync(STDERR, this.#noteOf(dropped));
-    const bytes = Buffer.from(line);
+    const note = this.#dropped > 0 ? this.#noteOf(this.#dropped) : "";
+    const bytes = Buffer.from(`${this.#isCut ? "\n" : ""}${note}${line}`);
     for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
       if (!this.#isFree()) {
         this.#dropped++;
-        this.#isCut = at > 0;
         return;
       }
       writeSync(STDERR, bytes.subarray(at, at + PIECE_BYTES));
+      // The first piece has the note.
+      if (at === 0) this.#dropped = 0;
+      this.#isCut = at + PIECE_BYTES < bytes.length;
     }
   }
 
