@@ -17,6 +17,9 @@ const RECHECK_STEP_MS = 5;
 /** The longest single wait in the kernel, after which the time limit is checked. */
 const WAIT_STEP_MS = 500;
 
+/** The pidfds of `PidRef.common()` by their inode numbers, and how many references use each. */
+const COMMON = new Map<bigint, { readonly pidfd: Fd; users: number }>();
+
 /** One process. Owns its pidfd. All methods concern this process alone, or throw `ESRCH` where it has ended. */
 export class PidRef implements Disposable {
   readonly pid: number;
@@ -27,10 +30,10 @@ export class PidRef implements Disposable {
   /** Whether the pidfd itself is, or was, watched. */
   #isWatched = false;
 
-  private constructor(pid: number, pidfd: Fd | null) {
+  private constructor(pid: number, pidfd: Fd | null, id = pidfd === null ? null : pidfdId(pidfd)) {
     this.pid = pid;
     this.pidfd = pidfd;
-    this.id = pidfd === null ? null : pidfdId(pidfd);
+    this.id = id;
     this.#startTicks = pidfd === null ? processStartTicks(pid) : 0n;
   }
 
@@ -71,6 +74,33 @@ export class PidRef implements Disposable {
   /** Returns a second, independent reference to the same process. */
   duplicate(): PidRef {
     return new PidRef(this.pid, this.pidfd?.duplicate() ?? null);
+  }
+
+  /**
+   * Returns a reference to the same process, instead of this one, which is disposed of. All references that this
+   * method returns for one process use one descriptor, which the last of them closes. Before Linux 6.9, it returns this
+   * reference.
+   */
+  common(): PidRef {
+    const { pidfd, id } = this;
+    if (pidfd === null || id === null) return this;
+    const held = COMMON.get(id) ?? { pidfd: Fd.adopt(pidfd.take()), users: 0 };
+    pidfd.close();
+    COMMON.set(id, held);
+    held.users++;
+    const { number } = held.pidfd;
+    const release = (closed: number) => {
+      // A duplicate of the descriptor is closed by itself.
+      if (closed !== number) Fd.adopt(closed).close();
+      else if (--held.users === 0) {
+        COMMON.delete(id);
+        held.pidfd.close();
+      }
+    };
+    const reference = new PidRef(this.pid, Fd.adopt(number, release), id);
+    // Others use the descriptor: its watches have one of their own.
+    reference.#isWatched = true;
+    return reference;
   }
 
   /**

@@ -97,15 +97,18 @@ export class Registry {
   /**
    * Reserves the name for a machine that is about to be started, and watches its leader. The permission to register has
    * been checked. Throws MachineExists; FileExists where the leader is the leader of another machine; or an error with
-   * errno. On every later failure the caller calls `drop()`.
+   * errno; what it throws leaves the processes of `facts` with the caller. On every later failure the caller calls
+   * `drop()`.
    */
   add(facts: MachineFacts): Machine {
     if (this.isTaken(facts.name, facts.uid)) throw machineExists(facts.name);
     if (this.#set.withLeader(facts.leader.pid) !== null) throw new ErrnoError("EEXIST", "File exists");
-    const machine = new Machine(facts);
-    machine.watches.push(machine.leader.onExit(() => this.enqueue(machine)));
+    const watch = facts.leader.onExit(() => this.enqueue(machine));
     const dead = this.#set.holderOf(facts.name);
     if (dead !== null) this.forget(dead);
+    // One process often manages many machines, and needs only one descriptor for them.
+    const machine = new Machine({ ...facts, supervisor: facts.supervisor?.common() ?? null });
+    machine.watches.push(watch);
     this.#set.add(machine);
     return machine;
   }

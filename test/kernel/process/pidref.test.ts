@@ -36,6 +36,32 @@ test("a reference identifies its process, and reports its exit", async () => {
   expect(watchCount()).toBe(watchesBefore);
 });
 
+test("common references to a process use one descriptor, which the last of them closes", async () => {
+  const child = sleeper();
+  const before = openDescriptors();
+  const many = Array.from({ length: MANY }, () => PidRef.of(child.pid).common());
+  const first = many[0] as PidRef;
+  if (first.id !== null) expect(openDescriptors() - before).toBeLessThan(MANY / 2);
+  for (const ref of many.slice(1)) {
+    ref[Symbol.dispose]();
+    ref[Symbol.dispose]();
+    expect(ref.isAlive()).toBe(false);
+  }
+  let exits = 0;
+  first.onExit(() => exits++);
+  first.duplicate()[Symbol.dispose]();
+  expect(first.isAlive()).toBe(true);
+  using again = PidRef.of(child.pid).common();
+  expect(again.equals(first)).toBe(true);
+  again.kill(9);
+  await child.exited;
+  await until(() => exits === 1, "the exit");
+  expect(first.isAlive()).toBe(false);
+  first[Symbol.dispose]();
+  again[Symbol.dispose]();
+  expectNothingLeft(before);
+});
+
 test("the first watch of an exit needs no descriptor; watches end with their reference, and do not close it", async () => {
   const child = sleeper();
   const before = openDescriptors();
