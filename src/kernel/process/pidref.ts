@@ -17,8 +17,15 @@ const RECHECK_STEP_MS = 5;
 /** The longest single wait in the kernel, after which the time limit is checked. */
 const WAIT_STEP_MS = 500;
 
-/** The pidfds of `PidRef.common()` by their inode numbers, and how many references use each. */
-const COMMON = new Map<bigint, { readonly pidfd: Fd; users: number }>();
+/** A pidfd of `PidRef.common()`, and how many references use it. */
+interface Common {
+  readonly pid: number;
+  readonly pidfd: Fd;
+  users: number;
+}
+
+/** They by their inode numbers. */
+const COMMON = new Map<bigint, Common>();
 
 /** One process. Owns its pidfd. All methods concern this process alone, or throw `ESRCH` where it has ended. */
 export class PidRef implements Disposable {
@@ -84,10 +91,21 @@ export class PidRef implements Disposable {
   common(): PidRef {
     const { pidfd, id } = this;
     if (pidfd === null || id === null) return this;
-    const held = COMMON.get(id) ?? { pidfd: Fd.adopt(pidfd.take()), users: 0 };
+    const held = COMMON.get(id) ?? { pid: this.pid, pidfd: Fd.adopt(pidfd.take()), users: 0 };
     pidfd.close();
     COMMON.set(id, held);
+    return PidRef.#using(held, id);
+  }
+
+  /** Returns a further reference of `common()` to the process of that number and `id`; null where there is none. */
+  static ofCommon(pid: number, id: bigint): PidRef | null {
+    const held = COMMON.get(id);
+    return held?.pid === pid ? PidRef.#using(held, id) : null;
+  }
+
+  static #using(held: Common, id: bigint): PidRef {
     held.users++;
+    const { pid } = held;
     const { number } = held.pidfd;
     const release = (closed: number) => {
       // A duplicate of the descriptor is closed by itself.
@@ -97,7 +115,7 @@ export class PidRef implements Disposable {
         held.pidfd.close();
       }
     };
-    const reference = new PidRef(this.pid, Fd.adopt(number, release), id);
+    const reference = new PidRef(pid, Fd.adopt(number, release), id);
     // Others use the descriptor: its watches have one of their own.
     reference.#isWatched = true;
     return reference;

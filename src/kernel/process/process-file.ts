@@ -1,7 +1,7 @@
 // Reads files of /proc/PID: see proc(5).
 
 import { openPath } from "../file/fd.ts";
-import { readRegular } from "../file/regular-file.ts";
+import { readContent } from "../file/regular-file.ts";
 import { isErrno, SyscallError } from "../syscall/sys.ts";
 
 const LIMIT_BYTES = 4 * 1024 * 1024; // a command line may be as long as a quarter of the stack
@@ -10,7 +10,7 @@ const LIMIT_BYTES = 4 * 1024 * 1024; // a command line may be as long as a quart
 export function readProcess(pid: number, name: string): Buffer {
   return ofProcess(pid, () => {
     using file = openPath(`/proc/${pid}/${name}`, "read");
-    return readRegular(file, LIMIT_BYTES);
+    return readContent(file, LIMIT_BYTES);
   });
 }
 

@@ -1,11 +1,11 @@
 // State files, /run/systemd/machines/NAME, with the text of state-text.ts. Other programs watch the directory: the
 // rename at the end of a write is a contract. A link `unit:UNIT` points to the file of the unit's machine.
 
-import { mkdirSync, readdirSync, readlinkSync, renameSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, renameSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { errnoNameOf } from "../../base/error.ts";
 import { isMachineName } from "../../base/names.ts";
-import { openPath } from "../../kernel/file/fd.ts";
+import { openPath, readLinkAt } from "../../kernel/file/fd.ts";
 import { readRegular } from "../../kernel/file/regular-file.ts";
 import type { Machine } from "./machine.ts";
 import { formatMachine, parseMachine, type SavedMachine } from "./state-text.ts";
@@ -43,15 +43,16 @@ export class MachineFiles {
   }
 
   /**
-   * Writes the file, by the rename that monitors of the directory wait for, and the link of its unit. `present`: the
-   * text in the file, which is not written again where it is still right.
+   * Writes the file, by the rename that monitors of the directory wait for, and the link of its unit, and removes the
+   * note that `reserve()` made. `present`: the text in the file, which is not written again where it is still right;
+   * whoever reads the files finds the note after them.
    */
   save(machine: Machine, present?: string): void {
     const text = formatMachine(machine);
     if (text !== present) this.#write(machine.name, text);
     const unit = linkable(machine.place?.unit);
     if (unit !== null) this.#link(unit, machine.name);
-    this.release(machine.name);
+    if (present === undefined) this.release(machine.name);
   }
 
   /** Writes a note about a machine whose scope is about to be made, so that the daemon finds it after a crash. */
@@ -155,7 +156,7 @@ export class MachineFiles {
 
   #linkTarget(unit: string): string | null {
     try {
-      return readlinkSync(this.#linkPath(unit));
+      return readLinkAt(null, this.#linkPath(unit));
     } catch (error) {
       // EINVAL: it is no link, so that making one fails with EEXIST.
       if (["ENOENT", "EINVAL"].includes(errnoNameOf(error) ?? "")) return null;

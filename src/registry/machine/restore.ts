@@ -2,6 +2,7 @@
 // starting when it ended. Machines whose leader has ended are removed without an announcement; the others are announced
 // again, because the present listeners may not know them.
 
+import { compileAsUsual } from "../../base/compiler.ts";
 import { errnoNameOf } from "../../base/error.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
@@ -52,6 +53,7 @@ export class Restoration {
   }
 
   run(): void {
+    compileAsUsual();
     for (const found of this.#found()) {
       if (found.kind === "machine")
         this.#unlessImpossible(found.saved.name, () => this.#restore(found.saved, found.text));
@@ -231,7 +233,7 @@ export class Restoration {
 function revive(pid: number, id: bigint | null): PidRef | null {
   if (pid <= 1) return null;
   try {
-    const process = PidRef.of(pid);
+    const process = (id === null ? null : PidRef.ofCommon(pid, id)) ?? PidRef.of(pid);
     if (process.isAlive() && (id === null || process.id === null || process.id === id)) return process;
     process[Symbol.dispose]();
   } catch (error) {

@@ -51,7 +51,9 @@ test("common references to a process use one descriptor, which the last of them 
   first.onExit(() => exits++);
   first.duplicate()[Symbol.dispose]();
   expect(first.isAlive()).toBe(true);
-  using again = PidRef.of(child.pid).common();
+  using again = first.id === null ? PidRef.of(child.pid) : PidRef.ofCommon(child.pid, first.id);
+  if (again === null) throw new Error("There is a common reference.");
+  expect(PidRef.ofCommon(process.pid, first.id ?? 0n)).toBeNull();
   expect(again.equals(first)).toBe(true);
   again.kill(9);
   await child.exited;
@@ -59,6 +61,7 @@ test("common references to a process use one descriptor, which the last of them 
   expect(first.isAlive()).toBe(false);
   first[Symbol.dispose]();
   again[Symbol.dispose]();
+  expect(PidRef.ofCommon(child.pid, first.id ?? 0n)).toBeNull();
   expectNothingLeft(before);
 });
 
