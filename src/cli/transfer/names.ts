@@ -19,13 +19,16 @@ export function given(word: string | undefined): string | null {
   return word === undefined || word === "" || word === "-" ? null : word;
 }
 
-/** Returns the last component of a path. */
+/** Returns the last component of a path that names a file; components `.` are none. */
 function fileNameOf(path: string): string {
-  const name = path.replace(/\/+$/, "").split("/").at(-1) ?? "";
-  if (name === "" || name === "." || name === "..") {
-    const hint = `Give the image a name after '${path}'.`;
-    throw new Failure("Cannot extract container name from filename: Invalid argument", { hint });
-  }
+  const hint = `Give the image a name after '${path}'.`;
+  const fail = (reason: string) => new Failure(`Cannot extract container name from filename: ${reason}`, { hint });
+  const name = path
+    .split("/")
+    .filter((component) => component !== "" && component !== ".")
+    .at(-1);
+  if (name === undefined) throw fail("Cannot assign requested address");
+  if (name === "..") throw fail("Invalid argument");
   return name;
 }
 
@@ -41,10 +44,11 @@ function requireImageName(name: string): string {
 export function importName(path: string | null, word: string | undefined, payload: Payload): string {
   const name = given(word);
   if (name === null && (path === null || word !== undefined)) throw new Failure("Need either path or local name.");
-  if (name === null && payload !== "fs" && path?.endsWith("/")) {
+  const whole = name ?? fileNameOf(path ?? "");
+  if (name === null && payload !== "fs" && /(^|\/)\.?$/.test(path ?? "")) {
     throw new Failure(`Path '${path}' refers to directory, but we need a regular file.`);
   }
-  return requireImageName(stripSuffixes(name ?? fileNameOf(path ?? ""), payload));
+  return requireImageName(stripSuffixes(whole, payload));
 }
 
 /** Returns the last component of a URL's path, without query and fragment. */

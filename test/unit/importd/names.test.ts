@@ -114,7 +114,14 @@ describe("names of images", () => {
   test("of imports are derived from the path; invalid ones are refused", () => {
     expect(importName("/d/x.tar.gz", undefined, "tar")).toBe("x");
     expect(importName("/d/x/", undefined, "fs")).toBe("x");
-    expect(() => importName("/", undefined, "fs")).toThrow("Cannot extract container name");
+    expect(importName("/d/x/./", undefined, "fs")).toBe("x");
+    for (const none of ["/", ".", "./.", "//"]) {
+      expect(() => importName(none, undefined, "raw")).toThrow("name from filename: Cannot assign requested address");
+    }
+    expect(() => importName("d/..", undefined, "tar")).toThrow("name from filename: Invalid argument");
+    for (const directory of ["d/", "d/."]) {
+      expect(() => importName(directory, undefined, "raw")).toThrow("refers to directory, but we need a regular file");
+    }
     expect(() => importName(null, undefined, "tar")).toThrow("Need either path or local name.");
     for (const none of ["", "-"]) expect(() => importName("/d/x.tar", none, "tar")).toThrow("Need either path or");
     expect(() => exportName("a/b")).toThrow("Image name a/b is not valid.");
