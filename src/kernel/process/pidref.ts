@@ -17,14 +17,36 @@ const RECHECK_STEP_MS = 5;
 /** The longest single wait in the kernel, after which the time limit is checked. */
 const WAIT_STEP_MS = 500;
 
-/** A pidfd of `PidRef.common()`, and how many references use it. */
-interface Common {
+/** A pidfd of `PidRef.common()`, which the last of its users closes. */
+class Common {
   readonly pid: number;
-  readonly pidfd: Fd;
-  users: number;
+  readonly id: bigint;
+  readonly #pidfd: Fd;
+  #users = 0;
+  /** One for all users: there may be thousands. */
+  readonly #leave = (closed: number): void => {
+    // A duplicate of the descriptor is closed by itself. It may have the number once that is free.
+    if (this.#users === 0 || closed !== this.#pidfd.number) Fd.adopt(closed).close();
+    else if (--this.#users === 0) {
+      COMMON.delete(this.id);
+      this.#pidfd.close();
+    }
+  };
+
+  constructor(pid: number, id: bigint, pidfd: Fd) {
+    this.pid = pid;
+    this.id = id;
+    this.#pidfd = pidfd;
+  }
+
+  /** Returns the descriptor for a further user, who closes it. */
+  use(): Fd {
+    this.#users++;
+    return Fd.adopt(this.#pidfd.number, this.#leave);
+  }
 }
 
-/** They by their inode numbers. */
+/** The common pidfds by their inode numbers. */
 const COMMON = new Map<bigint, Common>();
 
 /** One process. Owns its pidfd. All methods concern this process alone, or throw `ESRCH` where it has ended. */
@@ -89,33 +111,22 @@ export class PidRef implements Disposable {
    * reference.
    */
   common(): PidRef {
-    const { pidfd, id } = this;
+    const { pid, pidfd, id } = this;
     if (pidfd === null || id === null) return this;
-    const held = COMMON.get(id) ?? { pid: this.pid, pidfd: Fd.adopt(pidfd.take()), users: 0 };
+    const held = COMMON.get(id) ?? new Common(pid, id, Fd.adopt(pidfd.take()));
     pidfd.close();
     COMMON.set(id, held);
-    return PidRef.#using(held, id);
+    return PidRef.#using(held);
   }
 
   /** Returns a further reference of `common()` to the process of that number and `id`; null where there is none. */
   static ofCommon(pid: number, id: bigint): PidRef | null {
     const held = COMMON.get(id);
-    return held?.pid === pid ? PidRef.#using(held, id) : null;
+    return held?.pid === pid ? PidRef.#using(held) : null;
   }
 
-  static #using(held: Common, id: bigint): PidRef {
-    held.users++;
-    const { pid } = held;
-    const { number } = held.pidfd;
-    const release = (closed: number) => {
-      // A duplicate of the descriptor is closed by itself.
-      if (closed !== number) Fd.adopt(closed).close();
-      else if (--held.users === 0) {
-        COMMON.delete(id);
-        held.pidfd.close();
-      }
-    };
-    const reference = new PidRef(pid, Fd.adopt(number, release), id);
+  static #using(held: Common): PidRef {
+    const reference = new PidRef(held.pid, held.use(), held.id);
     // Others use the descriptor: its watches have one of their own.
     reference.#isWatched = true;
     return reference;

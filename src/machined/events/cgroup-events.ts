@@ -111,19 +111,21 @@ class MachineGroup implements Group {
 /** Reads a file again whenever it changes. */
 class FileWatch implements Disposable {
   readonly #watch: Watch;
+  readonly #reading: Reading;
   readonly #paced: PacedLook;
 
   constructor(watched: Watched, group: MachineGroup, before?: number) {
     // The watch is set before the first reading, so that changes in between are noticed.
     this.#watch = watchPath(group.pathOf(watched.file), ["modify"], () => this.#paced.changed());
-    const reading = new Reading(watched, group, before);
-    const look = () => {
-      const events = reading.look();
-      if (reading.hasFailed) this.#paced.changed();
-      return events;
-    };
-    this.#paced = new PacedLook({ look });
+    this.#reading = new Reading(watched, group, before);
+    this.#paced = new PacedLook(this);
     this.#paced.changed();
+  }
+
+  look(): number {
+    const events = this.#reading.look();
+    if (this.#reading.hasFailed) this.#paced.changed();
+    return events;
   }
 
   [Symbol.dispose](): void {

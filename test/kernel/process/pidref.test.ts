@@ -59,8 +59,11 @@ test("common references to a process use one descriptor, which the last of them 
   await child.exited;
   await until(() => exits === 1, "the exit");
   expect(first.isAlive()).toBe(false);
+  const duplicates = [first.duplicate(), again.duplicate()];
   first[Symbol.dispose]();
   again[Symbol.dispose]();
+  duplicates.push((duplicates[0] as PidRef).duplicate());
+  for (const duplicate of duplicates) duplicate[Symbol.dispose]();
   expect(PidRef.ofCommon(child.pid, first.id ?? 0n)).toBeNull();
   expectNothingLeft(before);
 });
