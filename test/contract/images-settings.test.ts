@@ -165,6 +165,15 @@ test("edit keeps bytes that are not UTF-8, and strips only ASCII blanks, as syst
   expect(readFileSync(path, "latin1")).toBe(`${content}\u00a0\n`);
 });
 
+test("a file that is named twice is edited in one copy", async () => {
+  mkdirSync(directories.own);
+  const path = join(directories.own, "foo.nspawn");
+  writeFileSync(path, FOO);
+  const result = await run(edit, ["foo", "foo.nspawn", path], editor('echo "# $#" >>"$1"'));
+  expect(result).toMatchObject({ stderr: `Successfully installed edited file '${path}'.\n`, status: 0 });
+  expect(readFileSync(path, "utf8")).toBe(`${FOO}# 1\n`);
+});
+
 test("edit writes no empty file, and no file when the editor failed", async () => {
   mkdirSync(directories.own);
   const path = join(directories.own, "new.nspawn");

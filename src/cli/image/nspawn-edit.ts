@@ -140,7 +140,13 @@ export async function edit(
 ): Promise<number> {
   if (!session.terminal.isTty) throw new Failure("Cannot edit machine settings if not on a tty.");
   requireHostFiles(session, "Edit");
-  const files = words.map((word) => choose(word, directories));
+  // Two words may mean one file, which must not be edited in two copies: the second would replace the first.
+  const byTarget = new Map<string, Edited>();
+  for (const word of words) {
+    const file = choose(word, directories);
+    if (!byTarget.has(file.target)) byTarget.set(file.target, file);
+  }
+  const files = [...byTarget.values()];
   const made = new Set<Edited>();
   try {
     for (const file of files) if (prepare(file)) made.add(file);
