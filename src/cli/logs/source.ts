@@ -9,6 +9,7 @@ import { plainEnvironment } from "../../base/plain-environment.ts";
 import { readLinkAt } from "../../kernel/file/fd.ts";
 import { sameNamespace } from "../../kernel/process/namespace.ts";
 import { selfCommand } from "../../kernel/process/spawn.ts";
+import { entriesIn } from "../local/journal-entries.ts";
 import { type MachineFacts, machineFacts } from "../machine/details.ts";
 import { Failure, meansNoMachine } from "../session/failure.ts";
 import { inParallel } from "../session/in-parallel.ts";
@@ -179,8 +180,7 @@ async function formerUnits(session: Session, name: string): Promise<string[]> {
   // All users can write such entries; only those of the daemon's user are trusted.
   const matches = [`MESSAGE_ID=${MACHINE_START_ID}`, `NAME=${name}`, `_UID=${daemonUid(session)}`];
   const text = (await session.ports.run({ argv: ["journalctl", ...fields, ...matches] })) ?? "";
-  const lines = text.split("\n").filter((line) => line !== "");
-  const noted = lines.map((line) => (JSON.parse(line) as Record<string, unknown>)["MACHINE_UNIT"]);
+  const noted = entriesIn(text).map((entry) => entry["MACHINE_UNIT"]);
   return [
     ...new Set([...usual, ...noted.filter((unit): unit is string => typeof unit === "string" && isUnitName(unit))]),
   ];

@@ -8,6 +8,7 @@
 import type { OutputMode } from "../../base/vocabulary/output-mode.ts";
 import type { Json } from "../format/json.ts";
 import { withColours, withSeparators } from "../format/own-sequence.ts";
+import { entriesIn } from "../local/journal-entries.ts";
 import type { Session } from "../session/session.ts";
 import type { Settings } from "../session/settings.ts";
 
@@ -61,8 +62,7 @@ function isWanted(session: Session, { unit }: JournalTopic): boolean {
 async function newestFirst(session: Session, { unit }: JournalTopic, fields: readonly string[]): Promise<Entry[]> {
   const rest = ["--reverse", "--output=json", ...fields, ...allOption(session.settings)];
   const text = await session.ports.run({ argv: command(unit, session.settings.lines, rest) });
-  const lines = (text ?? "").split("\n").filter((line) => line !== "");
-  return lines.map((line) => JSON.parse(line) as Entry);
+  return entriesIn(text ?? "") as Entry[];
 }
 
 /** Returns those of the entries that are from since the machine was started. */

@@ -69,3 +69,18 @@ test("the units of many starts of an ended machine are looked for by few process
   expect(client.stderr).toStartWith("There is no log of machine 'old': ");
   expect(most).toBe(8);
 });
+
+test("units are looked for in the entries that journalctl wrote before it was killed", async () => {
+  const asked: string[] = [];
+  class CutOff extends FakeProcess {
+    override run = async ({ argv }: Command) => {
+      if (argv.includes("NAME=old")) return '{"MACHINE_UNIT":"run-1.scope"}\n{"MACHINE_UNIT":"ru';
+      asked.push(...argv);
+      return "";
+    };
+  }
+  const client = new CutOff(WORLDS["empty"] as World, { euid: 1000 });
+  expect(await runMachinectl(["logs", "old"], client)).toBe(1);
+  expect(client.stderr).toStartWith("There is no log of machine 'old': ");
+  expect(asked.join(" ")).toContain("run-1.scope");
+});

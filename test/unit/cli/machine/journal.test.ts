@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import type { OutputMode } from "../../../../src/base/vocabulary/output-mode.ts";
 import { asWritten } from "../../../../src/cli/format/own-sequence.ts";
-import { unitJournal } from "../../../../src/cli/machine/journal.ts";
+import { unitJournal, unitJournalEntries } from "../../../../src/cli/machine/journal.ts";
 import { defaultSettings } from "../../../../src/cli/session/settings.ts";
 
 /** Returns the output of journalctl for a command line. */
@@ -94,4 +94,18 @@ test("where journalctl prints no cursor, or one of another form, the times are r
     const { text } = await journal((argv) => (argv.includes("--output=json") ? `${entry(17)}\n` : printed(argv)));
     expect(text).toBe("from the cursor\n");
   }
+});
+
+test("entries that journalctl has written before it was killed are printed; the incomplete one is left out", async () => {
+  const cut = `${entry(18)}\n${entry(17)}\n${entry(16).slice(0, 20)}`;
+  const { text } = await journal((argv) => (argv.includes("--output=json") ? cut : "two entries\n"), [], "cat");
+  expect(text).toBe("two entries\n");
+  const session = {
+    settings: defaultSettings(),
+    terminal: { isTty: false, colors: "off", columns: 80 },
+    output: { hasPager: false },
+    ports: { run: async () => cut },
+  };
+  const entries = await unitJournalEntries(session as never, { unit: "x.service", sinceMonotonicUsec: SINCE });
+  expect(entries).toEqual([17, 18].map((usec) => JSON.parse(entry(usec))));
 });
