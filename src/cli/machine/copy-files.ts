@@ -63,7 +63,7 @@ function hostPath(path: string): string {
   const absolute = path.startsWith("/") ? path : `${workingDirectory()}/${path}`;
   if (!/\/(\.{0,2})(\/|$)/.test(absolute.replace(/\/$/, ""))) return absolute;
   const { basename, dirname, join } = process.getBuiltinModule("node:path");
-  const whole = absolute.replace(/\/+$/, "");
+  const whole = absolute.replace(/\/+$/, "") || "/";
   const name = basename(whole);
   if (name === "." || name === "..") return real(whole);
   return join(real(dirname(whole)), name);

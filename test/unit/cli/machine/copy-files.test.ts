@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { copyOrder } from "../../../../src/cli/machine/copy-files.ts";
 
 const MAIN = join(import.meta.dir, "../../../../src/main.ts");
 
@@ -18,4 +19,11 @@ test("in a working directory that was removed, a relative path is an error as wi
     expect([exitCode, String(stderr)]).toEqual([1, "Failed to make path absolute: No such file or directory\n"]);
   }
   rmSync(directory, { recursive: true });
+});
+
+test("a path of slashes alone is the root directory, and not the working directory", () => {
+  for (const root of ["/", "//", "///", "/.", "//..", "/./"]) {
+    expect([root, copyOrder("to", ["m", root, "/x"]).source]).toEqual([root, "/"]);
+    expect([root, copyOrder("from", ["m", "/x", root]).destination]).toEqual([root, "/"]);
+  }
 });
