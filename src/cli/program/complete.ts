@@ -87,6 +87,8 @@ export async function complete(
   program: ClientProgram,
 ): Promise<number> {
   session.settings.askPassword = false;
+  // Otherwise ssh(1) asks on the terminal itself, in the middle of the command line.
+  session.settings.batch = true;
   const find = Object.hasOwn(KINDS, kind) ? KINDS[kind] : undefined;
   if (find === undefined) return 0;
   try {

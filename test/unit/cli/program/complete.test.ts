@@ -77,3 +77,12 @@ test("columns are those of the verb; keys that are typed already stay and are no
   expect((await answer(["column-filter", "stats", ""])).slice(0, 2)).toEqual(["machine=", "cpu="]);
   expect(await answer(["column", "kill", ""])).toEqual([]);
 });
+
+test("ssh is told to ask for nothing: it would ask on the terminal, in the middle of a command line", async () => {
+  const world = { machines: [], images: [], nowUsec: 0n };
+  const process = new FakeProcess(world, {}, new FakeManagers(world));
+  const session = new Session({ ...defaultSettings(), transport: { kind: "remote", host: "web1" } }, process);
+  expect(await complete(session, ["machine"], MACHINECTL)).toBe(0);
+  await session.close();
+  expect(process.targets).toEqual([{ kind: "ssh", host: "web1", batch: true }]);
+});
