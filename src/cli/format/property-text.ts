@@ -12,9 +12,10 @@ export interface TypedValue {
 const UINT32_MAX = 0xffff_ffff;
 
 const ESCAPED = /["\\`$]/g;
-const NEEDS_QUOTES = /[\s"'\\`$*?[#~=%&|;<>(){}!]/;
+/** As the service manager decides: an option such as `--machine=web` is not quoted. */
+const NEEDS_QUOTES = /[\s\p{Cc}"'\\`$*?[&|;<>()!]/u;
 
-/** Quotes a word for a shell, where that is needed. */
+/** Quotes a word in the form of the service manager. It is for people: a shell may take it for something else. */
 export function shellWord(word: string): string {
   if (word === "") return '""';
   return NEEDS_QUOTES.test(word) ? `"${word.replace(ESCAPED, "\\$&")}"` : word;

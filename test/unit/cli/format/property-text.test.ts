@@ -45,7 +45,10 @@ test("other types have a format each; some types are not printed (C55, C56)", ()
   ]);
 });
 
-test("words that a shell would interpret are quoted", () => {
+test("words are quoted where the service manager quotes them", () => {
+  const plain = ["--machine=web", "x{1,2}", "~", "#1", "50%", "a:b@c"];
+  expect(plain.map(shellWord)).toEqual(plain);
+  expect(["-p -- \\u", "a;b", "a!", "a\nb"].map(shellWord)).toEqual(['"-p -- \\\\u"', '"a;b"', '"a!"', '"a\nb"']);
   expect(["a", "a-b_c/d.e", "it's", "*"].map(shellWord)).toEqual(["a", "a-b_c/d.e", '"it\'s"', '"*"']);
 });
 
