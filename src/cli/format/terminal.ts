@@ -85,7 +85,13 @@ export function parseBoolean(text: string): boolean | undefined {
   return undefined;
 }
 
-const MODES: Readonly<Record<string, ColorMode>> = { "16": "16", "256": "256", "24bit": "24bit" };
+const MODES: ReadonlyMap<string, ColorMode> = new Map([
+  ["16", "16"],
+  ["256", "256"],
+  ["24bit", "24bit"],
+]);
+/** Before a mode: use that many colours where colours are used at all (systemd 258 and later). */
+const AUTO = /^auto-/;
 
 function richMode(env: Environment): ColorMode {
   return env["COLORTERM"] === "truecolor" || env["COLORTERM"] === "24bit" ? "24bit" : "256";
@@ -99,13 +105,14 @@ function isDumb(env: Environment): boolean {
 export function colorMode(env: Environment, isTty: boolean): ColorMode {
   const wish = env["SYSTEMD_COLORS"];
   if (wish !== undefined) {
-    const mode = MODES[wish];
+    const mode = MODES.get(wish);
     if (mode !== undefined) return mode;
     const on = parseBoolean(wish);
     if (on !== undefined) return on ? richMode(env) : "off";
   }
   if (env["NO_COLOR"] !== undefined || !isTty || isDumb(env)) return "off";
-  return richMode(env);
+  const many = wish !== undefined && AUTO.test(wish) ? MODES.get(wish.replace(AUTO, "")) : undefined;
+  return many ?? richMode(env);
 }
 
 /**

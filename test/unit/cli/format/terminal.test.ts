@@ -14,6 +14,11 @@ describe("colours (C25)", () => {
     [{ SYSTEMD_COLORS: "16", NO_COLOR: "1" }, false, "16"],
     [{ SYSTEMD_COLORS: "24bit" }, false, "24bit"],
     [{ SYSTEMD_COLORS: "no", TERM: "xterm" }, true, "off"],
+    [{ SYSTEMD_COLORS: "auto-16", TERM: "xterm", COLORTERM: "truecolor" }, true, "16"],
+    [{ SYSTEMD_COLORS: "auto-24bit", TERM: "xterm" }, true, "24bit"],
+    [{ SYSTEMD_COLORS: "auto-256", TERM: "xterm" }, false, "off"],
+    [{ SYSTEMD_COLORS: "auto-256", TERM: "xterm", NO_COLOR: "1" }, true, "off"],
+    [{ SYSTEMD_COLORS: "toString", TERM: "xterm" }, true, "256"],
     [{ SYSTEMD_COLORS: "sometimes", TERM: "xterm" }, true, "256"],
   ];
   for (const [env, tty, mode] of cases) {
