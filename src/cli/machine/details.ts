@@ -35,6 +35,9 @@ export interface MachineFacts {
   readonly uid: number;
   readonly leaderPid: number;
   readonly supervisorPid: number;
+  /** The inode numbers of their pidfds; 0 where the manager does not report them. */
+  readonly leaderPidfdId: bigint;
+  readonly supervisorPidfdId: bigint;
   readonly interfaceIndices: readonly number[];
 }
 
@@ -75,7 +78,7 @@ class Reader {
     return typeof value === "number" ? value : 0;
   }
 
-  usec(name: string): bigint {
+  bigint(name: string): bigint {
     const value = this.#properties.get(name)?.value;
     return typeof value === "bigint" ? value : 0n;
   }
@@ -97,8 +100,11 @@ async function addressesOf(session: Session, name: string): Promise<MachineDetai
   return (reply?.addresses ?? []).map(([family, bytes]) => ({ text: formatAddress(bytes), isIpv6: family === IPV6 }));
 }
 
-async function namedProcess(session: Session, pid: number): Promise<NamedProcess | null> {
-  return pid > 0 ? { pid, name: await session.ports.processName(pid) } : null;
+/** With -H and -M, the process of this host with that number is another one, unless its pidfd has the same id. */
+async function namedProcess({ ports, settings }: Session, pid: number, id: bigint): Promise<NamedProcess | null> {
+  if (pid <= 0) return null;
+  const isElsewhere = settings.transport.kind !== "local" && id !== 0n;
+  return { pid, name: await ports.processName(pid, isElsewhere ? id : null) };
 }
 
 async function processesOf(session: Session, { unit, subgroup, leaderPid }: MachineFacts) {
@@ -129,24 +135,26 @@ export async function machineFacts(session: Session, wantedName: string): Promis
     subgroup: read.text("Subgroup"),
     state: read.text("State"),
     rootDirectory: read.text("RootDirectory"),
-    sinceUsec: read.usec("Timestamp"),
-    sinceMonotonicUsec: read.usec("TimestampMonotonic"),
+    sinceUsec: read.bigint("Timestamp"),
+    sinceMonotonicUsec: read.bigint("TimestampMonotonic"),
     uid: read.number("UID"),
     leaderPid: read.number("Leader"),
     supervisorPid: read.number("Supervisor"),
+    leaderPidfdId: read.bigint("LeaderPIDFDId"),
+    supervisorPidfdId: read.bigint("SupervisorPIDFDId"),
     interfaceIndices: read.numbers("NetworkInterfaces"),
   };
 }
 
 /** Collects the details of a machine. Details whose query fails are null or empty. */
 export async function machineDetails(session: Session, facts: MachineFacts): Promise<MachineDetails> {
-  const { name, leaderPid, supervisorPid, interfaceIndices } = facts;
+  const { name, interfaceIndices } = facts;
   const [addresses, os, shift, leader, supervisor, processes, interfaces] = await Promise.all([
     addressesOf(session, name),
     orNull(session.manager("GetMachineOSRelease", { name })),
     orNull(session.manager("GetMachineUIDShift", { name })),
-    namedProcess(session, leaderPid),
-    namedProcess(session, supervisorPid),
+    namedProcess(session, facts.leaderPid, facts.leaderPidfdId),
+    namedProcess(session, facts.supervisorPid, facts.supervisorPidfdId),
     processesOf(session, facts),
     Promise.all(interfaceIndices.map(async (index) => ({ index, name: await session.ports.interfaceName(index) }))),
   ]);

@@ -57,8 +57,11 @@ export interface Ports {
   connectVarlink(path: string): Promise<Varlink>;
   /** Connects to the same kind of service faster, but cannot pass descriptors. */
   connectPlainVarlink(path: string): Promise<Varlink>;
-  /** The name of a process of this host, or null if it cannot be read. */
-  processName(pid: number): Promise<string | null>;
+  /**
+   * The name of a process of this host; null if it cannot be read, or if its pidfd has another id than `pidfdId`. Where
+   * that is null, or where the kernel has no such ids, the number alone counts.
+   */
+  processName(pid: number, pidfdId?: bigint | null): Promise<string | null>;
   /** The name of a network interface of this host, or null if none has that index. */
   interfaceName(ifindex: number): Promise<string | null>;
   /** Runs a program to its end; returns its stdout, or null if it is not installed. */

@@ -37,7 +37,7 @@ export function processPorts(): Ports {
         : (await import("../../ipc/plain/client.ts")).connectPlainBus(target, use === "descriptors"),
     connectVarlink: async (path) => (await import("../../ipc/varlink/connect.ts")).connectVarlink(path),
     connectPlainVarlink: async (path) => (await import("../../ipc/varlink/plain.ts")).connectPlainVarlink(path),
-    processName: async (pid) => (await import("../local/names.ts")).localProcessName(pid),
+    processName: async (pid, id) => (await import("../local/names.ts")).localProcessName(pid, id),
     interfaceName: async (ifindex) => (await import("../local/names.ts")).localInterfaceName(ifindex),
     localProcesses: async (unit, leader) => (await import("../local/processes.ts")).localProcesses(unit, leader),
     run: async (command) => (await import("./child.ts")).runChild(command),

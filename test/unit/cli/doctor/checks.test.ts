@@ -211,7 +211,7 @@ describe("a machine", () => {
     machine: {
       ...{ name: "web", id: "", class: "container", service: "systemd-nspawn", unit: "a\\x2db.service", subgroup: "" },
       ...{ state: "running", rootDirectory: "/x", sinceUsec: 0n, sinceMonotonicUsec: 0n, uid: 0, leaderPid: 9 },
-      ...{ supervisorPid: 8, interfaceIndices: [3] },
+      ...{ supervisorPid: 8, leaderPidfdId: 0n, supervisorPidfdId: 0n, interfaceIndices: [3] },
     },
     leader: "systemd",
     image: null,
