@@ -12,7 +12,7 @@ const WORLD = WORLDS["two"] as World;
 const TERMINAL: Surroundings = { columns: 200, env: { TERM: "dumb" } };
 
 /** What a command line prints on stderr; `refusal` is the manager's answer to every call of a member. */
-async function said(line: string, around: Surroundings = {}, refusal?: { member: string; error: Error }) {
+async function said(line: string | string[], around: Surroundings = {}, refusal?: { member: string; error: Error }) {
   const managers = new FakeManagers(WORLD);
   const bus = managers.bus.bind(managers);
   managers.bus = () => {
@@ -23,7 +23,7 @@ async function said(line: string, around: Surroundings = {}, refusal?: { member:
     };
   };
   const process = new FakeProcess(WORLD, around, managers);
-  const [program, ...args] = line.split(" ");
+  const [program, ...args] = typeof line === "string" ? line.split(" ") : line;
   const status = await (program === "importctl" ? runImportctl : runMachinectl)(args, process);
   expect(status).toBe(1);
   return process.stderr.trimEnd();
@@ -177,6 +177,18 @@ describe("on a terminal an error has a line that says what helps", () => {
       `${recorded}\nThere is an image 'other' already: choose another name, or 'machinectl remove other' removes it.`,
     );
   });
+});
+
+test("a name of an image is quoted in the command that a hint proposes: 'remove web old' would remove two others", async () => {
+  const refusal = {
+    member: "CloneImage",
+    error: new FakeBusError("org.freedesktop.DBus.Error.FileExists", "File exists"),
+  };
+  const hint = async (name: string) =>
+    (await said(["machinectl", "clone", "--", "mini", name], TERMINAL, refusal)).split("\n").at(-1);
+  expect(await hint("web old")).toEndWith("or 'machinectl remove 'web old'' removes it.");
+  expect(await hint("$(reboot)")).toEndWith("or 'machinectl remove '$(reboot)'' removes it.");
+  expect(await hint("-a")).toEndWith("or 'machinectl remove -- -a' removes it.");
 });
 
 describe("errors have the action and its objects", () => {

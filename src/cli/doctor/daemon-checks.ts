@@ -1,6 +1,7 @@
 // Checks of `machinectl doctor`: the message bus, the two daemons, their sockets and the programs that users call.
+import { shellQuoted as quoted } from "../../base/text/shell-quoted.ts";
 import { PROGRAM_VERSION } from "../../base/vocabulary/version.ts";
-import { type Check, checksOf, type Finding, ok, quoted } from "./finding.ts";
+import { type Check, checksOf, type Finding, ok } from "./finding.ts";
 import {
   type DaemonFacts,
   type HostFacts,

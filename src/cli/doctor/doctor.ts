@@ -1,5 +1,6 @@
 // `machinectl doctor`: checks this host or one machine, and prints for each problem what is wrong, what follows from
 // it, and the command that repairs it. It changes and starts nothing.
+import { shellQuoted as quoted } from "../../base/text/shell-quoted.ts";
 import type { Json } from "../format/json.ts";
 import { formatJson } from "../format/json.ts";
 import { machineFacts } from "../machine/details.ts";
@@ -7,7 +8,7 @@ import { Failure, meansNoMachine, orNull } from "../session/failure.ts";
 import { screenWidth } from "../session/print-table.ts";
 import type { Session } from "../session/session.ts";
 import { DAEMON_CHECKS } from "./daemon-checks.ts";
-import { type Check, type Diagnosis, type Finding, type Learned, quoted } from "./finding.ts";
+import type { Check, Diagnosis, Finding, Learned } from "./finding.ts";
 import { gatherHost } from "./gather-host.ts";
 import { gatherMachine } from "./gather-machine.ts";
 import { HOST_CHECKS } from "./host-checks.ts";

@@ -65,8 +65,3 @@ export function checksOf<Facts>() {
 export function ok(what: string): Finding {
   return { level: "ok", what };
 }
-
-/** Quotes a text as one word for a shell. */
-export function quoted(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
-}

@@ -7,6 +7,7 @@ import { basename, join } from "node:path";
 import { IMPORT1_ACTIONS, MACHINE1_ACTIONS } from "../../api/polkit-actions.ts";
 import { unlessNoFile } from "../../base/absence.ts";
 import { namesService } from "../../base/text/nsswitch.ts";
+import { shellQuoted as quoted } from "../../base/text/shell-quoted.ts";
 import {
   installedProgram,
   LIBRARY_DIRECTORIES,
@@ -21,7 +22,6 @@ import { programPath } from "../../kernel/process/program-path.ts";
 import { unlessSyscallError } from "../../kernel/syscall/sys.ts";
 import type { Session } from "../session/session.ts";
 import { managerDirectory } from "../session/target.ts";
-import { quoted } from "./finding.ts";
 import type {
   CallerFacts,
   CgroupFacts,

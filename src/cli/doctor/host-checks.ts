@@ -1,6 +1,8 @@
 // Checks of `machinectl doctor`: kernel, control groups, names, network, pool, denials of security modules, time.
+
 import { formatBytes, UINT64_MAX } from "../../base/text/format.ts";
-import { type Check, checksOf, type Finding, ok, quoted } from "./finding.ts";
+import { shellQuoted as quoted } from "../../base/text/shell-quoted.ts";
+import { type Check, checksOf, type Finding, ok } from "./finding.ts";
 import { type HostFacts, NO_SYSTEMD, type PoolFacts, UNITS, type UnitFacts } from "./host-facts.ts";
 
 const define = checksOf<HostFacts>();

@@ -1,5 +1,6 @@
 // Checks of `machinectl doctor NAME`: registration, image, delegation of the unit, address, name, shell.
-import { type Check, checksOf, ok, quoted } from "./finding.ts";
+import { shellQuoted as quoted } from "../../base/text/shell-quoted.ts";
+import { type Check, checksOf, ok } from "./finding.ts";
 import { networkdFinding } from "./host-checks.ts";
 import type { MachineCheckFacts } from "./machine-facts.ts";
 

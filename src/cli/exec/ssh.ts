@@ -1,6 +1,7 @@
 // Runs commands over ssh(1), in virtual machines and on other hosts, and copies files to virtual machines by scp(1).
 // OpenSSH handles keys, passwords and the standard streams.
 
+import { shellQuoted } from "../../base/text/shell-quoted.ts";
 import { ChildErrors } from "../../ipc/bus/child-errors.ts";
 import { sshDestination } from "../../ipc/bus/ssh-options.ts";
 import { programPath } from "../../kernel/process/program-path.ts";
@@ -27,11 +28,6 @@ export interface SshAddress {
 
 function identity({ key }: SshAddress): string[] {
   return key === "" ? [] : ["-i", key];
-}
-
-/** Quotes a word for the shell at the other end, where that is needed. */
-function shellQuoted(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 /**

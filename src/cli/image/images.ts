@@ -3,6 +3,7 @@
 import type { Manager } from "../../api/machine1.ts";
 import { ERRORS } from "../../base/error.ts";
 import { formatBytes, UINT64_MAX } from "../../base/text/format.ts";
+import { shellQuoted } from "../../base/text/shell-quoted.ts";
 import type { CallArguments, CallResult } from "../../ipc/bus/typed-call.ts";
 import { formatJson } from "../format/json.ts";
 import { parseSize } from "../format/size.ts";
@@ -20,12 +21,18 @@ const NO_TIMEOUT = { timeoutMs: 0x7fff_ffff };
  */
 function hintFor(error: unknown, member: string, args: Readonly<Record<string, unknown>>): string | undefined {
   const { name, new_name: newName } = args;
+  const remove = `machinectl remove ${imageWord(String(newName))}`;
   if (!member.includes("Image") || newName === ".host") return undefined;
   if (isBusFailure(error, ERRORS.FileExists.bus) && newName !== undefined) {
-    return `There is an image '${newName}' already: choose another name, or 'machinectl remove ${newName}' removes it.`;
+    return `There is an image '${newName}' already: choose another name, or '${remove}' removes it.`;
   }
   if (!isBusFailure(error, "System.Error.EBUSY")) return undefined;
-  return `Image '${name}' is in use. If a machine runs from it, 'machinectl poweroff ${name}' ends that machine.`;
+  return `Image '${name}' is in use. If a machine runs from it, 'machinectl poweroff ${imageWord(String(name))}' ends that machine.`;
+}
+
+/** Returns an image's name as a word of a command that is copied to a shell: it may have blanks, or begin with `-`. */
+function imageWord(name: string): string {
+  return name.startsWith("-") ? `-- ${shellQuoted(name)}` : shellQuoted(name);
 }
 
 /** Calls the manager without a time limit. An error reply becomes a Failure that begins with `complaint`. */
