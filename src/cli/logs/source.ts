@@ -175,7 +175,11 @@ function hasFilesOfItsOwn({ class: kind, leaderPid }: MachineFacts): boolean {
 /** Returns the units in which machines of that name usually run, and those that the daemon has logged for them. */
 async function formerUnits(session: Session, name: string): Promise<string[]> {
   const escaped = unitNameEscape(name);
-  const usual = [`systemd-nspawn@${escaped}.service`, `systemd-vmspawn@${escaped}.service`, `machine-${escaped}.scope`];
+  // `machinectl start` does not escape the instance; others may.
+  const services = [name, escaped].flatMap((instance) =>
+    ["nspawn", "vmspawn"].map((runner) => `systemd-${runner}@${instance}.service`),
+  );
+  const usual = [...services, `machine-${escaped}.scope`];
   const fields = ["--output=json", "--output-fields=MACHINE_UNIT", "--lines=1000", "--quiet", "--no-pager"];
   // All users can write such entries; only those of the daemon's user are trusted.
   const matches = [`MESSAGE_ID=${MACHINE_START_ID}`, `NAME=${name}`, `_UID=${daemonUid(session)}`];

@@ -15,8 +15,12 @@ const IMAGE_UNIT = /^systemd-(?:nspawn|vmspawn)@(.+)\.service$/;
 /** The name of the copy that systemd-nspawn --ephemeral makes of an image. */
 const EPHEMERAL = /^\.#(?:machine\.)?(.+)[0-9a-f]{16}$/;
 
-/** Decodes the instance of a unit name (systemd.unit(5), "String Escaping"). */
-function unescapeUnit(instance: string): string {
+/**
+ * Returns the image that the instance of a unit names. `machinectl start` does not escape the name: `web-1` is the
+ * image web-1. Whoever starts the unit by hand may have escaped it (systemd.unit(5), "String Escaping"): `web\x2d1`.
+ */
+function imageOfInstance(instance: string): string {
+  if (!instance.includes("\\x")) return instance;
   const bytes = instance
     .replaceAll("-", "/")
     .replace(/\\x([0-9a-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
@@ -28,7 +32,7 @@ function unescapeUnit(instance: string): string {
  */
 export function imageOf({ unit, rootDirectory }: Pick<ExtraFacts, "unit" | "rootDirectory">): string | null {
   const instance = IMAGE_UNIT.exec(unit)?.[1];
-  if (instance !== undefined) return unescapeUnit(instance);
+  if (instance !== undefined) return imageOfInstance(instance);
   if (!IMAGE_SEARCH_PATHS.machine.includes(dirname(rootDirectory))) return null;
   const name = rootDirectory.slice(rootDirectory.lastIndexOf("/") + 1);
   return EPHEMERAL.exec(name)?.[1] ?? name.replace(/\.raw$/, "");

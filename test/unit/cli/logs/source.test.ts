@@ -84,3 +84,17 @@ test("units are looked for in the entries that journalctl wrote before it was ki
   expect(client.stderr).toStartWith("There is no log of machine 'old': ");
   expect(asked.join(" ")).toContain("run-1.scope");
 });
+
+test("the unit in which `machinectl start` runs an image has the name of the image as it is", async () => {
+  const asked: string[] = [];
+  class Started extends FakeProcess {
+    override run = async ({ argv }: Command) => {
+      asked.push(...argv);
+      return "";
+    };
+  }
+  expect(await runMachinectl(["logs", "web-1"], new Started(WORLDS["empty"] as World, { euid: 1000 }))).toBe(1);
+  for (const unit of ["systemd-nspawn@web-1", "systemd-vmspawn@web-1", "systemd-nspawn@web\\x2d1"]) {
+    expect(asked.filter((word) => word.includes(`${unit}.service`))).not.toBeEmpty();
+  }
+});

@@ -4,6 +4,7 @@ import { imageOf } from "../../../../src/cli/machine/extras.ts";
 
 const CASES: readonly (readonly [unit: string, rootDirectory: string, image: string | null])[] = [
   ["systemd-nspawn@web.service", "/var/lib/machines/web", "web"],
+  ["systemd-nspawn@web-1.a.service", "", "web-1.a"],
   ["systemd-nspawn@web\\x2d1.a.service", "", "web-1.a"],
   ["systemd-vmspawn@vm.service", "/", "vm"],
   ["web.service", "/var/lib/machines/deb1", "deb1"],
