@@ -38,14 +38,14 @@ export function imageOf({ unit, rootDirectory }: Pick<ExtraFacts, "unit" | "root
   return EPHEMERAL.exec(name)?.[1] ?? name.replace(/\.raw$/, "");
 }
 
-/** The memory of the machine's control group in bytes. */
+/** The memory of the machine's control group in bytes, as `stats` shows it. */
 async function localMemory({ leaderPid, unit }: ExtraFacts): Promise<number | null> {
-  const [{ CgroupMeter }, { upToUnit }] = await Promise.all([
+  const [{ CgroupMeter }, { groupOf }] = await Promise.all([
     import("../../kernel/cgroup/usage.ts"),
-    import("../../kernel/cgroup/cgroup.ts"),
+    import("../../stats/meter.ts"),
   ]);
   return unlessNoProcess(() => {
-    using meter = new CgroupMeter(leaderPid, (path) => (unit === "" ? path : upToUnit(path, unit)));
+    using meter = new CgroupMeter(leaderPid, (path, controller) => groupOf(unit, path, controller));
     return meter.read().memoryBytes;
   }, null);
 }

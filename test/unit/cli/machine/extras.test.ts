@@ -1,6 +1,10 @@
-// Which image a machine was started from, derived from its unit and root directory.
+// The extra columns of machines: which image a machine was started from, and its memory.
 import { expect, test } from "bun:test";
-import { imageOf } from "../../../../src/cli/machine/extras.ts";
+import { extrasOf, imageOf } from "../../../../src/cli/machine/extras.ts";
+import { Session } from "../../../../src/cli/session/session.ts";
+import { defaultSettings } from "../../../../src/cli/session/settings.ts";
+import { Meter } from "../../../../src/stats/meter.ts";
+import { FakeProcess, WORLDS, type World } from "../fake-world.ts";
 
 const CASES: readonly (readonly [unit: string, rootDirectory: string, image: string | null])[] = [
   ["systemd-nspawn@web.service", "/var/lib/machines/web", "web"],
@@ -19,3 +23,14 @@ for (const [unit, rootDirectory, image] of CASES) {
     expect(imageOf({ unit, rootDirectory })).toBe(image);
   });
 }
+
+test("the memory of a machine is that which stats shows: not that of the host where its unit is not accounted for", async () => {
+  const session = new Session(defaultSettings(), new FakeProcess(WORLDS["empty"] as World));
+  for (const unit of ["", "no-such-unit.scope"]) {
+    const facts = { class: "container", unit, leaderPid: process.pid, rootDirectory: "", sinceUsec: 0, uid: 0 };
+    const [extras] = await extrasOf(session, [facts], new Set(["memory"]));
+    using meter = new Meter(process.pid, unit);
+    const isCounted = meter.read().memoryBytes !== null;
+    expect([unit, typeof extras?.memoryBytes === "number"]).toEqual([unit, isCounted]);
+  }
+});
