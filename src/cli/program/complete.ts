@@ -2,6 +2,7 @@
 // one on each line. Only the completion scripts in install/completions call it. It never asks for a password, prints no
 // errors, and always exits with 0, because a completion must not disturb the command line.
 
+import { onOneLine } from "../../base/text/control-characters.ts";
 import { listDirectory } from "../../kernel/file/directory-entry.ts";
 import { openInRoot } from "../../kernel/file/fd.ts";
 import { type ClientProgram, type ColumnRow, findVerb } from "../command-line/verb-row.ts";
@@ -76,8 +77,13 @@ async function machinePaths(session: Session, [machine = "", typed = ""]: readon
   return listDirectory(opened).map(({ name, kind }) => `${directory}${name}${kind === "directory" ? "/" : ""}`);
 }
 
-function isControl(character: string): boolean {
-  return character < " " || character === "\u007f";
+/**
+ * Whether a candidate arrives at the shell as it is. Candidates are separated by newlines, other control characters and
+ * marks of direction are printed escaped, and bytes that are not UTF-8 are replaced: with these, it would name another
+ * file.
+ */
+function isUnchanged(candidate: string): boolean {
+  return onOneLine(candidate) === candidate && !candidate.includes("\ufffd");
 }
 
 /** The verb `complete`. */
@@ -93,9 +99,12 @@ export async function complete(
   if (find === undefined) return 0;
   try {
     const candidates = await find(session, words, program);
-    // Candidates are separated by newlines, so names with control characters are left out.
-    const lines = candidates.filter((candidate) => ![...candidate].some(isControl));
-    session.output.write(lines.map((line) => `${line}\n`).join(""));
+    session.output.write(
+      candidates
+        .filter(isUnchanged)
+        .map((line) => `${line}\n`)
+        .join(""),
+    );
   } catch {
     // No candidates.
   }

@@ -17,6 +17,8 @@ beforeAll(() => {
   mkdirSync(join(root, "etc/deep"), { recursive: true });
   writeFileSync(join(root, "etc/hosts"), "");
   writeFileSync(join(root, "etc/line\nend"), "");
+  writeFileSync(join(root, "etc/right\u202eleft"), "");
+  writeFileSync(Buffer.concat([Buffer.from(join(root, "etc/caf")), Buffer.of(0xe9)]), "");
   symlinkSync("/etc", join(root, "outside"));
   symlinkSync("../../../../../..", join(root, "up"));
 });
@@ -44,7 +46,7 @@ test("machines are completed by name, without the .host unless it is allowed", a
   expect(await answer(["machine-or-host"], machines)).toEqual(["web", "deb1", ".host"]);
 });
 
-test("directories of a machine are completed with a slash, and paths with line ends are left out", async () => {
+test("directories of a machine are completed with a slash, and paths that no candidate can be are left out", async () => {
   expect((await answer(["machine-path", "deb1", "/etc/"], openRoot)).sort()).toEqual(["/etc/deep/", "/etc/hosts"]);
 });
 
