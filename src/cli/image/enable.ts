@@ -7,7 +7,10 @@ import { checkImage, hasImage, NoSuchImage, unitOf } from "./units.ts";
 /** The target that pulls in the units of images at boot. */
 const TARGET = "machines.target";
 
-/** One change of EnableUnitFiles() or DisableUnitFiles(): its kind, the file, and the target of a symbolic link. */
+/**
+ * One change of EnableUnitFiles() or DisableUnitFiles(): its kind, the file, and the target of a symbolic link; or what
+ * is wrong, with the names of units.
+ */
 type Change = readonly [kind: string, file: string, source: string];
 
 /** Prints a line about one change. */
@@ -17,6 +20,9 @@ function printChange(session: Session, [kind, file, source]: Change): void {
   else if (kind === "unlink") report.info(`Removed '${file}'.`);
   else if (kind === "masked") report.info(`Unit ${file} is masked, ignoring.`);
   else if (kind === "dangling") report.info(`Unit ${file} is an alias to a unit that is not present, ignoring.`);
+  else if (kind === "destination not present") {
+    report.warning(`Unit ${source} is added as a dependency to a non-existent unit ${file}.`);
+  } else if (kind === "auxiliary unit failed") report.warning(`Failed to enable auxiliary unit ${file}, ignoring.`);
 }
 
 /** Changes unit files by calling `make`, prints the changes, and reloads the service manager. */
