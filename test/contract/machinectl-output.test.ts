@@ -211,7 +211,7 @@ describe("status", () => {
     const world = { ...WORLD, machines: [{ ...DELTA, service: "", interfaces: [7, 3], addresses: ["fe80::1"] }] };
     const { stdout } = await run("status delta -n 0", {}, world);
     expect(stdout).toContain(
-      "\t   Class: vm\n\t    Root: /srv\n\t   Iface: 7 ve-alpha\n\t Address: fe80::1\n\t    Unit:",
+      "\t   Class: vm\n\t    Root: /srv\n\t   Iface: 7 ve-alpha\n\t Address: fe80::1%3\n\t    Unit:",
     );
   });
 

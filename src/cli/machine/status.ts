@@ -27,10 +27,13 @@ function namedProcess(process: NamedProcess | null): string {
   return process.name === null ? String(process.pid) : `${process.pid} (${process.name})`;
 }
 
-/** If the machine has one interface, its index is appended to IPv6 addresses, which makes link-local ones usable. */
+/**
+ * If one interface of this host leads to the machine, its index is appended to IPv6 addresses, which makes link-local
+ * ones usable. An interface without a name was removed since the machine was registered.
+ */
 function addressLines(details: MachineDetails): string {
-  const only = details.interfaces.length === 1 ? details.interfaces[0] : undefined;
-  const scope = only === undefined ? "" : `%${only.index}`;
+  const [only, ...others] = details.interfaces.filter(({ name }) => name !== null);
+  const scope = only === undefined || others.length > 0 ? "" : `%${only.index}`;
   return details.addresses.map(({ text, isIpv6 }) => (isIpv6 ? text + scope : text)).join("\n");
 }
 

@@ -181,7 +181,7 @@ export class FakeProcess implements Ports {
     return null;
   };
 
-  interfaceName = async (ifindex: number) => (ifindex === 3 ? "ve-alpha" : null);
+  interfaceName = async (ifindex: number): Promise<string | null> => (ifindex === 3 ? "ve-alpha" : null);
 
   localProcesses = async (unit: string) => {
     const machine = this.#world.machines.find((known) => known.unit === unit) as FakeMachine;

@@ -43,3 +43,17 @@ test("a process of another host or of a container is not given the name of the l
   // Before Linux 6.9 there are no ids to compare.
   expect(await localProcessName(self.pid, 1n)).toBe(self.id === null ? own : null);
 });
+
+test("the suffix of IPv6 addresses is the one interface that still exists", async () => {
+  const shown = async (...interfaces: number[]) => {
+    const machine = { ...ALPHA, interfaces, addresses: ["fe80::1"] };
+    const process = new FakeProcess({ ...(WORLDS["status"] as World), machines: [machine] });
+    process.interfaceName = async (index) => (index < 90 ? `ve-${index}` : null);
+    expect(await runMachinectl(["status", "alpha"], process)).toBe(0);
+    return /Address: (.*)/.exec(process.stdout)?.[1];
+  };
+  expect(await shown(3)).toBe("fe80::1%3");
+  expect(await shown(3, 99)).toBe("fe80::1%3");
+  expect(await shown(99)).toBe("fe80::1");
+  expect(await shown(3, 4)).toBe("fe80::1");
+});
