@@ -191,6 +191,24 @@ test("a name of an image is quoted in the command that a hint proposes: 'remove 
   expect(await hint("-a")).toEndWith("or 'machinectl remove -- -a' removes it.");
 });
 
+test("a message that the bus refuses is refused in the words of the original, without its header", async () => {
+  const texts = [
+    'Rejected send message, 2 matched rules; type="method_call", sender=":1.9" (uid=1000 pid=7 comm="bun")',
+    "Sender is not authorized to send message",
+    "",
+  ];
+  for (const text of texts) {
+    const error = new FakeBusError("org.freedesktop.DBus.Error.AccessDenied", text);
+    expect(await said("machinectl remove mini", {}, { member: "RemoveImage", error })).toBe(
+      "Could not remove image: Access denied",
+    );
+  }
+  const ours = new FakeBusError("org.freedesktop.DBus.Error.AccessDenied", "Only root may do that");
+  expect(await said("machinectl remove mini", {}, { member: "RemoveImage", error: ours })).toBe(
+    "Could not remove image: Only root may do that",
+  );
+});
+
 describe("errors have the action and its objects", () => {
   const missing = new FakeBusError("org.freedesktop.DBus.Error.FileNotFound", "No such file or directory");
   const reason = "No such file or directory";

@@ -85,8 +85,19 @@ export const CONNECTION_LOST = "The connection to the manager was lost";
 /** The error of a closed connection. Its text is made by the D-Bus library; strerror(3) is printed in its place. */
 const DISCONNECTED = "org.freedesktop.DBus.Error.Disconnected";
 
+/**
+ * How the two message buses say that their policy refuses a message: with its header, or in words for developers. The
+ * original prints "Access denied" for every error of that name; daemons say more.
+ */
+const REFUSED_BY_BUS = /, \d+ matched rules; type="|^Sender is not authorized to send message|^$/;
+
+function isRefusedByBus(error: unknown): boolean {
+  return isBusFailure(error, ERRORS.AccessDenied.bus) && REFUSED_BY_BUS.test(error.message);
+}
+
 /** Returns the reason that is printed after the colon: the text of an error reply, else that of strerror(3). */
 export function reasonOf(error: unknown): string {
+  if (isRefusedByBus(error)) return "Access denied";
   if (isBusFailure(error) && error.message !== "" && error.errorName !== DISCONNECTED) return error.message;
   const errno = errnoNameOf(error);
   if (errno !== null) return errnoText(errno);
