@@ -150,19 +150,21 @@ export const NO_PAINT: Paint = {
 function paintFor(colors: ColorMode, env: Environment): Paint {
   if (colors === "off") return NO_PAINT;
   // A 256-colour terminal is sent both sequences: if it does not know the second, the first stays in effect.
-  const grey = (weight: string) =>
-    (colors === "24bit" ? "" : `\u001b[0;${weight}90m`) + (colors === "16" ? "" : `\u001b[0;${weight}38:5:245m`);
+  const rich = (basic: string, weight: string, colour: number) =>
+    (colors === "24bit" ? "" : `\u001b[0;${weight}${basic}m`) +
+    (colors === "16" ? "" : `\u001b[0;${weight}38:5:${colour}m`);
   return {
     normal: own("\u001b[0m"),
     green: own("\u001b[0;32m"),
     brightGreen: own("\u001b[0;1;32m"),
     brightCyan: own("\u001b[0;1;36m"),
     red: own("\u001b[0;1;31m"),
-    yellow: own("\u001b[0;1;33m"),
+    // The yellow of the 16 colours is hardly legible on some terminals.
+    yellow: own(rich("33", "1;", 185)),
     bright: own("\u001b[0;1;39m"),
     brightBlue: own("\u001b[0;1;34m"),
-    grey: own(grey("")),
-    brightGrey: own(grey("1;")),
+    grey: own(rich("90", "", 245)),
+    brightGrey: own(rich("90", "1;", 245)),
     italic: own("\u001b[3m"),
     underline: env["TERM"] === "linux" ? "" : own("\u001b[4m"),
   };

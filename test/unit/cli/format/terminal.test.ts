@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { asWritten } from "../../../../src/cli/format/own-sequence.ts";
 import { colorMode, type Environment, isUtf8, readTerminal } from "../../../../src/cli/format/terminal.ts";
 
 describe("colours (C25)", () => {
@@ -39,6 +40,16 @@ describe("UTF-8 (C19)", () => {
     [{ LANG: "C", SYSTEMD_UTF8: "1" }, true],
   ];
   for (const [env, utf8] of cases) test(`${JSON.stringify(env)}: ${utf8}`, () => expect(isUtf8(env)).toBe(utf8));
+});
+
+test("yellow is that of the 256 colours where there are so many, after that of 16 where the terminal may have no more", () => {
+  const yellow = (mode: string) => {
+    const ttys = { stdout: true, stderr: true, columns: () => 80 };
+    return asWritten(readTerminal({ SYSTEMD_COLORS: mode }, ttys).paint.yellow);
+  };
+  expect(yellow("16")).toBe("\u001b[0;1;33m");
+  expect(yellow("256")).toBe("\u001b[0;1;33m\u001b[0;1;38:5:185m");
+  expect(yellow("24bit")).toBe("\u001b[0;1;38:5:185m");
 });
 
 test("the width is $COLUMNS, else the terminal's, else 80", () => {
