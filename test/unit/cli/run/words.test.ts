@@ -126,6 +126,23 @@ describe("settings beside an image", () => {
     expect(wordsOf('a "b c" d')).toEqual(["a", "b c", "d"]);
     expect(wordsOf(`"say "'"'"hi  x"'"' \\"a\\" 'it"s' ""`)).toEqual(['say "hi  x"', "\\a\\", 'it"s', ""]);
   });
+
+  test("a name without a value is no variable: --setenv= would pass the caller's own value to the image", () => {
+    const text = "[Exec]\nEnvironment=A=1 AWS_SECRET_ACCESS_KEY 'B=2 3' 1C=4 =5\nEnvironment=PATH\n";
+    expect(parseImageSettings(text).environment).toEqual(["A=1", "B=2 3"]);
+  });
+
+  test("lines are continued, repeated and taken back, and comments left out, as systemd does", () => {
+    const text = "[Exec]\nEnvironment=OLD=1\nEnvironment=\nEnvironment=A=1 \\\n# B=2\n  C=3\nEnvironment=D=4\\\\\n";
+    expect(parseImageSettings(text).environment).toEqual(["A=1", "C=3", "D=4\\\\"]);
+    expect(parseImageSettings("[Exec]\nParameters=/bin/a -b\nParameters=c\\\nd\\").command).toEqual([
+      "/bin/a",
+      "-b",
+      "c",
+      "d",
+    ]);
+    expect(parseImageSettings("[Exec]\r\nParameters=/bin/a\0Parameters=\n").command).toEqual([]);
+  });
 });
 
 describe("nspawn's arguments", () => {
