@@ -8,6 +8,7 @@ import { LONGEST_TIMER_MS } from "../../base/longest-timer.ts";
 import { isMachineNameOrHost } from "../../base/names.ts";
 import { plainEnvironment } from "../../base/plain-environment.ts";
 import { BROKER } from "../../base/vocabulary/bus-peers.ts";
+import { collectedText } from "../../kernel/process/child-group.ts";
 import { selfCommand } from "../../kernel/process/spawn.ts";
 import { type MachineFacts, machineFacts } from "../machine/details.ts";
 import { allMet, anyMet, TIMED_OUT } from "../machine/several-waits.ts";
@@ -42,6 +43,8 @@ const SERVICE_MANAGERS = ["systemd", "init"];
  */
 const RUNNERS = ["systemd-nspawn", "lxc-start", "libvirt_lxc"];
 const STARTING_MS = 60_000;
+/** The limit of what systemctl(1) may answer: it is a program of the machine. */
+const MOST_ANSWER_BYTES = 64 << 10;
 
 const MANAGER = { sender: "org.freedesktop.machine1", path: "/org/freedesktop/machine1" } as const;
 /** The signal about starts and ends of the manager. */
@@ -181,7 +184,10 @@ class Wait {
     return state === "running" || state === "degraded";
   }
 
-  /** Runs systemctl in the machine, which returns when booting is over; returns its output and exit status. */
+  /**
+   * Runs systemctl in the machine, which returns when booting is over; returns its output and exit status. A program
+   * that says more than any systemctl does is ended.
+   */
   async #systemState(): Promise<{ state: string; error: string; status: number }> {
     const question = ["systemctl", "is-system-running", "--wait"];
     const way = this.#session.settings.throughService ? ["--through-service"] : [];
@@ -194,7 +200,8 @@ class Wait {
     });
     const end = () => child.kill();
     this.#stop.addEventListener("abort", end);
-    const [state, error, status] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+    const answer = (stream: ReadableStream<Uint8Array>) => collectedText(stream, MOST_ANSWER_BYTES, end);
+    const [state, error, status] = await Promise.all([answer(child.stdout), answer(child.stderr), child.exited]);
     this.#stop.removeEventListener("abort", end);
     return { state: state.trim(), error: error.trim(), status };
   }

@@ -145,6 +145,21 @@ test("no program is started in a machine when the wait is over", async () => {
   }
 });
 
+test("a systemctl of the machine that writes without an end is ended, and asked again", async () => {
+  const spawn = Bun.spawn.bind(Bun) as (command: string[], options: object) => Bun.Subprocess;
+  const answers = ["head -c 200000 /dev/zero; exec tail -f /dev/null", "echo running"];
+  const replaced = spyOn(Bun, "spawn").mockImplementation(((_command: string[], options: object) =>
+    spawn(["sh", "-c", answers.shift() ?? "exit 1"], { ...options, argv0: "sh" })) as unknown as typeof Bun.spawn);
+  try {
+    const process = new SignalledProcess([{ ...MINI, leaderName: "" }], 1);
+    process.processName = async () => "systemd";
+    expect(await runMachinectl(["wait", "--for=booted", "mini"], process)).toBe(0);
+    expect(answers).toEqual([]);
+  } finally {
+    replaced.mockRestore();
+  }
+});
+
 describe("wait without signals", () => {
   test.each(["ended", "running"])("--for=%s fails where the connection to the manager is lost", async (condition) => {
     const process = new SignalledProcess(condition === "ended" ? [MINI] : [], 1);
