@@ -9,7 +9,9 @@ import { isMachineNameOrHost } from "../../base/names.ts";
 import { plainEnvironment } from "../../base/plain-environment.ts";
 import { BROKER } from "../../base/vocabulary/bus-peers.ts";
 import { collectedText } from "../../kernel/process/child-group.ts";
+import { PARENT_VARIABLE, parentVariable } from "../../kernel/process/parent.ts";
 import { selfCommand } from "../../kernel/process/spawn.ts";
+import { SIGTERM } from "../format/signals.ts";
 import { type MachineFacts, machineFacts } from "../machine/details.ts";
 import { allMet, anyMet, TIMED_OUT } from "../machine/several-waits.ts";
 import { attempt, CONNECTION_LOST, Failure, meansNoMachine, orNull } from "../session/failure.ts";
@@ -196,7 +198,8 @@ class Wait {
     const child = Bun.spawn(self.command, {
       argv0: self.argv0,
       stdio: ["ignore", "pipe", "pipe"],
-      env: plainEnvironment(),
+      // Of a client that is killed, no program stays in the machine.
+      env: { ...plainEnvironment(), [PARENT_VARIABLE]: parentVariable(SIGTERM) },
     });
     const end = () => child.kill();
     this.#stop.addEventListener("abort", end);

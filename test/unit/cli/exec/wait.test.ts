@@ -1,9 +1,11 @@
 // `machinectl wait` for several machines: which of them decides. The test plays the manager and its signals.
 import { describe, expect, spyOn, test } from "bun:test";
 import { LONGEST_TIMER_MS } from "../../../../src/base/longest-timer.ts";
+import type { Environment } from "../../../../src/cli/format/terminal.ts";
 import { allMet, anyMet } from "../../../../src/cli/machine/several-waits.ts";
 import { runMachinectl } from "../../../../src/cli/program/machinectl.ts";
 import type { Bus } from "../../../../src/cli/session/ports.ts";
+import { PARENT_VARIABLE } from "../../../../src/kernel/process/parent.ts";
 import { waitFor } from "../../../lib/wait-for.ts";
 import { ALPHA, type FakeMachine, MINI } from "../fake-machines.ts";
 import { FakeProcess, WORLDS, type World } from "../fake-world.ts";
@@ -145,15 +147,17 @@ test("no program is started in a machine when the wait is over", async () => {
   }
 });
 
-test("a systemctl of the machine that writes without an end is ended, and asked again", async () => {
+test("a systemctl of the machine that writes without an end is ended, and asked again; it ends with the client", async () => {
   const spawn = Bun.spawn.bind(Bun) as (command: string[], options: object) => Bun.Subprocess;
   const answers = ["head -c 200000 /dev/zero; exec tail -f /dev/null", "echo running"];
-  const replaced = spyOn(Bun, "spawn").mockImplementation(((_command: string[], options: object) =>
-    spawn(["sh", "-c", answers.shift() ?? "exit 1"], { ...options, argv0: "sh" })) as unknown as typeof Bun.spawn);
+  const replaced = spyOn(Bun, "spawn").mockImplementation(((_command: string[], options: { env: Environment }) => {
+    expect(options.env[PARENT_VARIABLE]).toBe(`15:${process.pid}`);
+    return spawn(["sh", "-c", answers.shift() ?? "exit 1"], { ...options, argv0: "sh" });
+  }) as unknown as typeof Bun.spawn);
   try {
-    const process = new SignalledProcess([{ ...MINI, leaderName: "" }], 1);
-    process.processName = async () => "systemd";
-    expect(await runMachinectl(["wait", "--for=booted", "mini"], process)).toBe(0);
+    const client = new SignalledProcess([{ ...MINI, leaderName: "" }], 1);
+    client.processName = async () => "systemd";
+    expect(await runMachinectl(["wait", "--for=booted", "mini"], client)).toBe(0);
     expect(answers).toEqual([]);
   } finally {
     replaced.mockRestore();
