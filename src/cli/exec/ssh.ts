@@ -164,7 +164,8 @@ export function guestScript({ settings }: Session, { command }: ExecOrder): stri
   const isShell = command.length === 0;
   if (isShell && options.length === 0 && settings.directory === null) return "";
   const directory = settings.directory === null ? "" : `cd ${shellQuoted(settings.directory)} && `;
-  const words = [...options, ...command].map(shellQuoted);
+  // timeout(1) makes a process group of its own, in the background of a terminal, unless it leads the session.
+  const words = [...(options.length === 0 ? [] : ["exec"]), ...[...options, ...command].map(shellQuoted)];
   return `${directory}${[...words, ...(isShell ? [LOGIN_SHELL] : [])].join(" ")}`;
 }
 

@@ -81,6 +81,13 @@ describe("a virtual machine", () => {
     expect(run(guestScript(session(settings), ORDER), OURS)).toEqual(["env|K=x y|timeout|2|ls|it's|$HOME|-t", 0]);
   });
 
+  test("has timeout(1) in place of the login shell, so that a command with a terminal can read from it", () => {
+    const script = guestScript(session({ directory, timeoutMs: 1500 }), ORDER);
+    writeFileSync(join(directory, "timeout"), "#!/bin/sh\necho $PPID\n", { mode: 0o755 });
+    const { stdout } = Bun.spawnSync(["/bin/sh", "-c", script], { env: { PATH: `${directory}:/usr/bin:/bin` } });
+    expect(stdout.toString()).toBe(`${process.pid}\n`);
+  });
+
   test("runs the plain command where no option is given", () => {
     expect(run(guestScript(session(), ORDER), OURS)).toEqual(["ls|it's|$HOME|-t", 0]);
   });
