@@ -17,10 +17,24 @@ function parseId(text: string | undefined): number | null {
   return id <= ID_MAX ? id : null;
 }
 
+/** Yields the lines of a text one after the other: all of them together take many times the memory of the text. */
+function* linesOf(text: string): Generator<string> {
+  for (let at = 0, end = 0; end < text.length; at = end + 1) {
+    const found = text.indexOf("\n", at);
+    end = found < 0 ? text.length : found;
+    yield text.slice(at, end);
+  }
+}
+
+const PASSWD_FIELDS = 7;
+const GROUP_FIELDS = 4;
+/** The largest number of groups that the kernel takes (NGROUPS_MAX in setgroups(2)). */
+const MOST_GROUPS = 65536;
+
 /** Returns the first entry of a passwd(5) text with the given name or UID; null where there is none. */
 export function findUser(passwd: string, user: string | number): UserEntry | null {
-  for (const line of passwd.split("\n")) {
-    const [name = "", , uidText, gidText, , home = "", shell = ""] = line.split(":");
+  for (const line of linesOf(passwd)) {
+    const [name = "", , uidText, gidText, , home = "", shell = ""] = line.split(":", PASSWD_FIELDS);
     const [uid, gid] = [parseId(uidText), parseId(gidText)];
     if (uid === null || gid === null || name === "") continue;
     if (user === name || user === uid) return { name, uid, gid, home, shell };
@@ -28,13 +42,16 @@ export function findUser(passwd: string, user: string | number): UserEntry | nul
   return null;
 }
 
-/** Returns the GIDs of the groups in a group(5) text that list the user as a member. */
+/** Returns the GIDs of the groups in a group(5) text that list the user as a member, up to MOST_GROUPS. */
 export function groupsOfUser(group: string, user: string): number[] {
   const found = new Set<number>();
-  for (const line of group.split("\n")) {
-    const [, , gidText, members = ""] = line.split(":");
+  // Such a name would match two members.
+  if (user.includes(",")) return [];
+  for (const line of linesOf(group)) {
+    if (found.size === MOST_GROUPS) break;
+    const [, , gidText, members = ""] = line.split(":", GROUP_FIELDS);
     const gid = parseId(gidText);
-    if (gid !== null && members.split(",").includes(user)) found.add(gid);
+    if (gid !== null && `,${members},`.includes(`,${user},`)) found.add(gid);
   }
   return [...found];
 }
@@ -47,11 +64,13 @@ export interface SubordinateRange {
   readonly count: number;
 }
 
+const SUBORDINATE_FIELDS = 3;
+
 /** Parses the text of a subuid(5) or subgid(5) file. */
 export function parseSubordinateRanges(text: string): SubordinateRange[] {
   const ranges: SubordinateRange[] = [];
-  for (const line of text.split("\n")) {
-    const [owner = "", firstText, countText, more] = line.trim().split(":");
+  for (const line of linesOf(text)) {
+    const [owner = "", firstText, countText, more] = line.trim().split(":", SUBORDINATE_FIELDS + 1);
     const [first, count] = [parseId(firstText), parseId(countText)];
     if (owner === "" || first === null || count === null || more !== undefined) continue;
     ranges.push({ owner, first, count });
