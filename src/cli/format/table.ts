@@ -119,7 +119,7 @@ function neededWidths(columns: readonly Column[], { heading }: TableForm): numbe
       const own = column.lines.has(cell) ? 0 : displayWidth(cell.text);
       if (own > most) most = own;
     }
-    for (const lines of column.lines.values()) most = Math.max(most, ...lines.map(displayWidth));
+    for (const lines of column.lines.values()) for (const line of lines) most = Math.max(most, displayWidth(line));
     return most;
   });
 }

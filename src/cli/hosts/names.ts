@@ -65,11 +65,11 @@ function requireHost({ host, place }: NamedHost): void {
 
 /** Returns the hosts, each once, in the order in which they are named. Throws a Failure for an invalid name. */
 export async function hostsOf(text: string, read: ReadText): Promise<string[]> {
-  const named: NamedHost[] = [];
+  const groups: NamedHost[][] = [];
   for (const word of text.split(",").filter((part) => part !== "")) {
-    if (word.startsWith("@")) named.push(...(await hostsOfFile(word.slice(1), read)));
-    else named.push({ host: word, place: "" });
+    groups.push(word.startsWith("@") ? await hostsOfFile(word.slice(1), read) : [{ host: word, place: "" }]);
   }
+  const named = groups.flat();
   for (const one of named) requireHost(one);
   const hosts = [...new Set(named.map(({ host }) => host))];
   if (hosts.length === 0) throw new Failure(`'${text}' names no host`);

@@ -144,7 +144,7 @@ export function printPages(
     const one = documents !== null ? result : { ...result, status, error: result.error ?? "Its answer is not JSON" };
     checked.push(one);
     isArray ||= documents?.some(Array.isArray) === true;
-    objects.push(...(documents ?? []).flat().map((object) => placed(host, object)));
+    for (const object of (documents ?? []).flat()) objects.push(placed(host, object));
     if (one.error !== null) objects.push({ host, error: one.error });
   }
   if (isArray) output.write(formatJson(objects, mode, terminal.paint));

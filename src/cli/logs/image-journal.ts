@@ -43,8 +43,9 @@ function journalFiles(directory: Fd): string[] {
     if (kind === "regular" && JOURNAL_FILE.test(name)) files.push(name);
     if (kind !== "directory" || !JOURNAL_DIRECTORY.test(name)) continue;
     using below = openBeneath(directory, name, "directory");
-    const inside = listDirectory(below).filter((entry) => entry.kind === "regular" && JOURNAL_FILE.test(entry.name));
-    files.push(...inside.map((entry) => `${name}/${entry.name}`));
+    for (const entry of listDirectory(below)) {
+      if (entry.kind === "regular" && JOURNAL_FILE.test(entry.name)) files.push(`${name}/${entry.name}`);
+    }
   }
   return files;
 }

@@ -91,6 +91,25 @@ test("with -o, pages are text as those of one host: only the entries of the jour
   expect(printed.map(asWritten)).toEqual(['a:\nweb\n\\x1e{"MESSAGE":"x"}\n', 'a:\nweb\n\u001e{"MESSAGE":"x"}\n']);
 });
 
+test("the answer of a host with very many lines in a cell, or very many objects, does not hide the others'", () => {
+  const cell = { text: "\n".repeat(1 << 20), json: null, lines: 1 << 20 };
+  const list = {
+    columns: ["machine"],
+    noun: "machines",
+    descending: [],
+    rows: [{ cells: [cell], keys: [], json: {} }],
+  };
+  let lines = 0;
+  const output = { write: (part: string) => (lines += part.split("\n").length), hasPager: false, failure: null };
+  const terminal = { ...readTerminal({}, { stdout: false, stderr: false, columns: () => 80 }), paint: NO_PAINT };
+  const session = { settings: defaultSettings(), terminal, output } as unknown as Session;
+  printRows(session, [answer("a", JSON.stringify(list))], { hasNumbers: false });
+  expect(lines).toBeGreaterThan(1 << 20);
+  const { session: json, printed } = jsonSession();
+  printPages(json, STATUS as (typeof VERBS)[0], [answer("a", "{}\n".repeat(1 << 20)), answer("b", "{}\n")]);
+  expect(printed.at(-1)).toBe('{"host":"b"}\n');
+});
+
 test("an object of a host cannot name another host", () => {
   const { session, printed } = jsonSession();
   printPages(session, STATUS as (typeof VERBS)[0], [answer("a", '{"host":"b","name":"web"}')]);
