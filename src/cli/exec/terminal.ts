@@ -9,6 +9,23 @@ import type { Session } from "../session/session.ts";
 import { PtySession, requireWritten } from "../terminal/pty-forward.ts";
 import { ownSize } from "../terminal/pty-terminal.ts";
 
+const SIGHUP = 1;
+const BY_SIGNAL = 128;
+/** How long to wait for the end of a command whose terminal the caller has left: it may ignore SIGHUP, or hang. */
+const LEFT_MS = 2000;
+
+/** Ends a command that the caller has left; returns its exit status, or that of SIGHUP where it goes on. */
+async function leave(command: RunningCommand): Promise<number> {
+  command.kill(SIGHUP);
+  const late = Promise.withResolvers<number>();
+  const timer = setTimeout(() => late.resolve(BY_SIGNAL + SIGHUP), LEFT_MS);
+  try {
+    return await Promise.race([command.exited, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /**
  * Receives the master of the terminal from `socket`, and closes the socket. Returns null if the command ended before it
  * had a terminal. Rejects as soon as the command is refused; the end of the socket is not enough for that, because
@@ -58,8 +75,7 @@ export async function forwardTerminal(session: Session, start: (socket: Fd) => R
   const forward = new PtySession({ master, hangup: "ends", env: session.ports.env, finish: () => {} });
   const result = await forward.run();
   // If the caller leaves the session, the command gets SIGHUP, as after the end of a terminal.
-  if (result.end !== "hangup") command.kill(1);
-  const exited = await command.exited;
+  const exited = await (result.end === "hangup" ? command.exited : leave(command));
   requireWritten(result);
   return result.status !== 0 ? result.status : exited;
 }

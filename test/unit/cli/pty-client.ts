@@ -1,7 +1,7 @@
 // machinectl as a child process on terminals of a test. The machine manager is simulated; descriptor 3 is the master
 // that it returns. SIGUSR2 stands for the end of the machine. With the argument `exec`, the master is that of a command
-// of `exec -t`, which ends when it gets a signal. With `ended`, the terminal alone is forwarded, and SIGUSR2 says that
-// the machine has ended and that no hang-up is waited for.
+// of `exec -t`, which ends when it gets a signal; with `exec-deaf` it does not. With `ended`, the terminal alone is
+// forwarded, and SIGUSR2 says that the machine has ended and that no hang-up is waited for.
 
 import { Variant } from "../../../src/base/variant.ts";
 import { orExitOurs } from "../../../src/cli/exec/order.ts";
@@ -52,7 +52,7 @@ const ports: Ports = {
 };
 
 /** Runs a command that has the terminal. */
-async function onTerminal(): Promise<number> {
+async function onTerminal(hears: "hears" | "deaf"): Promise<number> {
   const session = new Session(defaultSettings(), ports);
   const exited = Promise.withResolvers<number>();
   const run = () =>
@@ -60,7 +60,7 @@ async function onTerminal(): Promise<number> {
       using own = socket;
       using master = Fd.inherited(3);
       sendMessage(own, Buffer.from("t"), [master]);
-      return { exited: exited.promise, kill: (signal) => exited.resolve(128 + signal) };
+      return { exited: exited.promise, kill: (signal) => void (hears === "hears" && exited.resolve(128 + signal)) };
     });
   const status = await orExitOurs(session, run);
   await session.close();
@@ -74,5 +74,9 @@ async function untilEnded(): Promise<number> {
 }
 
 const args = process.argv.slice(2);
-const modes: Readonly<Record<string, () => Promise<number>>> = { exec: onTerminal, ended: untilEnded };
+const modes: Readonly<Record<string, () => Promise<number>>> = {
+  exec: () => onTerminal("hears"),
+  "exec-deaf": () => onTerminal("deaf"),
+  ended: untilEnded,
+};
 process.exit(await (modes[args[0] ?? ""]?.() ?? runMachinectl(args, ports)));

@@ -77,6 +77,13 @@ test("C96 the escape sequence ends the session; the keys before its last one rea
   expect(world.screen).toContain(OVER);
 });
 
+test("the escape sequence also leaves a command of exec -t that does not end by SIGHUP", async () => {
+  await using world = new PtyWorld(["exec-deaf"]);
+  await waitFor(() => expect(getWindowSize(world.program).rows).toBe(30), "the session");
+  world.type(KEY + KEY + KEY);
+  expect(await world.child.exited).toBe(129);
+});
+
 test("C97 ^C, ^Z, ^D and every other byte that is typed reach the program", async () => {
   await using world = new PtyWorld(["-q", "shell", "alpha"]);
   await waitFor(() => expect(getWindowSize(world.program).rows).toBe(30), "the session");
