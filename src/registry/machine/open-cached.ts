@@ -1,11 +1,11 @@
 // Opens files of a machine by path (O_PATH) without waiting for a process of the machine. A machine with a user
 // namespace may mount file systems whose requests its own processes answer (FUSE), or leave unanswered: files on those
 // are not looked up here.
+import { readSome } from "../../kernel/file/byte-io.ts";
 import { type Fd, openPath } from "../../kernel/file/fd.ts";
 import { mountIdOf, nameEntry, nameIfKnown, nameOnMount } from "../../kernel/file/open-cached.ts";
-import { readRegular } from "../../kernel/file/regular-file.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
-import { unlessErrno } from "../../kernel/syscall/sys.ts";
+import { SyscallError, unlessErrno } from "../../kernel/syscall/sys.ts";
 
 /**
  * File systems whose requests the kernel alone answers, and that a machine cannot mount over a FUSE or network file
@@ -80,21 +80,33 @@ function isSelfContained({ leader, isHost, limitBytes }: LimitedPlace, file: Fd)
   const id = mountIdOf(file);
   hostRoot ??= ownRoot();
   if (id === null || id === hostRoot.id) return id !== null;
-  const table = leader.verified(() => mountTable(leader.pid, limitBytes));
-  const { device, type } = mountOf(table, id);
+  const { device, type } = leader.verified(() => mountOf(leader.pid, id, limitBytes));
   // The file system of the host's own root is accepted: where it does not answer, the daemon cannot run at all.
   return SELF_CONTAINED.has(type) || (device !== "" && device === hostRoot.device);
 }
 
-function mountTable(process: number | "self", limitBytes: number): string {
+/**
+ * Returns the mount of an id; empty texts where the process has none. Keeps only a part of the table in memory: a
+ * machine decides how long it is. Throws `EFBIG` where the mount is not in the first `limitBytes` of it.
+ */
+function mountOf(process: number | "self", id: number, limitBytes: number): Mounted {
   using file = openPath(`/proc/${process}/mountinfo`, "read");
-  return readRegular(file, limitBytes).toString("latin1");
+  // The text from the newline before the last incomplete line on.
+  let text = "\n";
+  let total = 0;
+  for (let part = readSome(file); part !== null && part.length > 0; part = readSome(file)) {
+    total += part.length;
+    if (total > limitBytes) throw new SyscallError("read", "EFBIG");
+    text += part.toString("latin1");
+    const end = text.lastIndexOf("\n");
+    const start = text.indexOf(`\n${id} `);
+    if (start >= 0 && start < end) return mountedIn(text.slice(start + 1, text.indexOf("\n", start + 1)));
+    text = text.slice(end);
+  }
+  return { device: "", type: "" };
 }
 
-function mountOf(table: string, id: number): Mounted {
-  const start = table.startsWith(`${id} `) ? 0 : table.indexOf(`\n${id} `) + 1;
-  if (start === 0 && !table.startsWith(`${id} `)) return { device: "", type: "" };
-  const [line = ""] = table.slice(start).split("\n", 1);
+function mountedIn(line: string): Mounted {
   const [first = "", second = ""] = line.split(" - ");
   return { device: first.split(" ")[2] ?? "", type: second.split(" ")[0] ?? "" };
 }
@@ -102,5 +114,5 @@ function mountOf(table: string, id: number): Mounted {
 function ownRoot(): Mounted & { readonly id: number | null } {
   using root = openPath("/", "path");
   const id = mountIdOf(root);
-  return { id, ...mountOf(id === null ? "" : mountTable("self", TABLE_LIMIT_BYTES), id ?? -1) };
+  return { id, ...(id === null ? { device: "", type: "" } : mountOf("self", id, TABLE_LIMIT_BYTES)) };
 }
