@@ -39,8 +39,8 @@ void reset_process(void) {
  */
 void take_label(void) {
         char ours[sizeof leader.label], order[sizeof leader.label + 8];
-        ssize_t length = read_file(AT_FDCWD, "/proc/self/attr/current", ours, sizeof ours);
-        if (leader.label[0] == 0 || length <= 0) return;
+        if (leader.label[0] == 0) return;
+        if (read_file(AT_FDCWD, "/proc/self/attr/current", ours, sizeof ours) < 0) fail("Cannot read our security label: %s", strerror(errno));
         ours[strcspn(ours, "\n")] = 0;
         if (strcmp(ours, leader.label) == 0) return;
         if (write_file(AT_FDCWD, "/proc/self/attr/exec", leader.label) == 0) return;

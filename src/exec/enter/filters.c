@@ -53,17 +53,23 @@ static bool stop_leader(int *signal_of_stop) {
         return ptrace(PTRACE_INTERRUPT, request.leader, NULL, NULL) == 0 && wait_stopped(&announced, signal_of_stop);
 }
 
-/* Copies the filters of the stopped leader. Returns NULL, or the reason why that is not possible. */
-static const char *copy_filters(void) {
+/* Copies the filters of the stopped leader. Returns 0, or errno; E2BIG where there are more than MAX_FILTERS. */
+static int copy_filters(void) {
         for (;;) {
                 long length = ptrace(PTRACE_SECCOMP_GET_FILTER, request.leader, (void *) leader.n_filters, NULL);
-                if (length < 0) return errno == ENOENT ? NULL : strerror(errno);
-                if (leader.n_filters == MAX_FILTERS) fail("Machine '%s' has too many system call filters", request.machine);
+                if (length < 0) return errno == ENOENT ? 0 : errno;
+                if (leader.n_filters == MAX_FILTERS) return E2BIG;
                 struct sock_filter *code = calloc((size_t) length, sizeof *code);
-                if (code == NULL) return strerror(errno);
-                if (ptrace(PTRACE_SECCOMP_GET_FILTER, request.leader, (void *) leader.n_filters, code) != length) return "they changed";
+                if (code == NULL) return errno;
+                long copied = ptrace(PTRACE_SECCOMP_GET_FILTER, request.leader, (void *) leader.n_filters, code);
+                if (copied != length) return copied < 0 ? errno : ESTALE;
                 leader.filters[leader.n_filters++] = (struct sock_fprog) { .len = (unsigned short) length, .filter = code };
         }
+}
+
+/* Whether the kernel shows no filters, or not to this process: other errors may come from the machine, or end. */
+static bool shows_no_filters(int error) {
+        return error == EACCES || error == EINVAL || error == EIO || error == ENOSYS;
 }
 
 /* Returns the number of the process that traces the leader; 0 for none. */
@@ -94,7 +100,8 @@ static bool seize_leader(void) {
  */
 const char *read_filters(int proc) {
         static char status[65536];
-        if (read_file(proc, "status", status, sizeof status) < 0) return strerror(errno);
+        /* The leader can make this longer at any time, by its groups. */
+        if (read_file(proc, "status", status, sizeof status) < 0) fail_at_leader("read the status of the leader");
         const char *mode = status_field(status, "Seccomp");
         if (mode == NULL || strtol(mode, NULL, 10) != SECCOMP_MODE_FILTER) return NULL;
         char scope[16] = "";
@@ -116,10 +123,14 @@ const char *read_filters(int proc) {
                 fail("Cannot take over the system call filters of machine '%s': its leader does not stop; it is paused or hangs in the kernel",
                      request.machine);
         }
-        const char *reason = copy_filters();
+        int error = copy_filters();
         ptrace(PTRACE_DETACH, request.leader, NULL, (void *) (long) signal);
-        if (reason != NULL) leader.n_filters = 0;
-        return reason;
+        if (error == 0) return NULL;
+        if (error == E2BIG) fail("Machine '%s' has too many system call filters", request.machine);
+        errno = error;
+        if (!shows_no_filters(error)) fail_at_leader("take over the system call filters");
+        leader.n_filters = 0;
+        return strerror(error);
 }
 
 /* Installs the copied filters in this process. */

@@ -23,6 +23,11 @@ void __attribute__((noreturn)) fail_at_leader(const char *attempt) {
         fail("Cannot %s of machine '%s': %s", attempt, request.machine, strerror(error));
 }
 
+/* Whether an error says that the kernel has no security labels. */
+static bool lacks_labels(int error) {
+        return error == ENOENT || error == EINVAL || error == EOPNOTSUPP;
+}
+
 /* Reads the properties into `leader`, except namespaces and filters. */
 void read_leader(int proc) {
         static char status[65536];
@@ -35,6 +40,7 @@ void read_leader(int proc) {
         char text[32];
         leader.oom_score_adj = read_file(proc, "oom_score_adj", text, sizeof text) > 0 ? atoi(text) : 0;
         ssize_t length = read_file(proc, "attr/current", leader.label, sizeof leader.label);
+        if (length < 0 && !lacks_labels(errno)) fail_at_leader("read the security label");
         if (length <= 0) leader.label[0] = 0;
         leader.label[strcspn(leader.label, "\n")] = 0;
         leader.root_fd = openat(proc, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -46,12 +46,13 @@ function requestFor(leader: PidRef, change: Partial<EnterRequest>): EnterRequest
 
 /**
  * Runs a command in the machine of the leader; without control groups, which tests cannot create on every host, but
- * with `mounts` in their place.
+ * with `mounts` in their place. `by` are the words of a program that starts it.
  */
 async function enter(
   leader: PidRef,
   change: Partial<EnterRequest> = {},
   mounts: readonly string[] = [],
+  by: readonly string[] = [],
 ): Promise<Ended> {
   const { args, environment } = enterCommand(requestFor(leader, change), DESCRIPTORS);
   const words = [...mounts, ...args.slice(1).filter((word) => !word.startsWith("mount="))];
@@ -59,7 +60,8 @@ async function enter(
   const env = Object.fromEntries(
     environment.map((one) => [one.slice(0, one.indexOf("=", 1)), one.slice(one.indexOf("=", 1) + 1)]),
   );
-  const child = Bun.spawn([program, ...words], { stdio: ["ignore", "pipe", "pipe", leader.pidfd.number], env });
+  const command = [...by, program, ...words];
+  const child = Bun.spawn(command, { stdio: ["ignore", "pipe", "pipe", leader.pidfd.number], env });
   const [out, err, status] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
   return { out: out.trim(), err: err.trim(), status };
 }
@@ -151,6 +153,41 @@ describe.skipIf(!canRun)(
             await tracer.exited;
           }
           expect((await enter(leader)).status).toBe(0);
+        }),
+      GUARD_MS,
+    );
+
+    const canInject = havePrograms("filters that cannot be read", "strace");
+    test.skipIf(!canInject)(
+      `no command is started without the filters or the label where they cannot be read now${canInject ? "" : " (left out: needs strace)"}`,
+      () =>
+        withLeader("filtered", "", async (leader, file) => {
+          await until(() => existsSync(file) && readFileSync(file, "utf8") === "0\n", "the leader to be ready");
+          const strace = ["strace", "-qq", "-o", "/dev/null", "-e"];
+          const failing = (what: string) => enter(leader, {}, [], [...strace, `inject=${what}`]);
+          expect(await failing("openat:error=ENOMEM:when=4")).toMatchObject({
+            err: "Cannot read the security label of machine 'm': Cannot allocate memory",
+            status: 125,
+          });
+          // The second reading of the leader's status, which the leader can make long by its groups meanwhile.
+          expect(await failing("openat:error=EFBIG:when=6")).toMatchObject({
+            err: "Cannot read the status of the leader of machine 'm': File too large",
+            status: 125,
+          });
+          for (const call of [3, 4, 5]) {
+            const { err, status } = await failing(`ptrace:error=ENOMEM:when=${call}`);
+            expect([call, err, status]).toEqual([
+              call,
+              "Cannot take over the system call filters of machine 'm': Cannot allocate memory",
+              125,
+            ]);
+          }
+          // The error of a kernel that shows no filters, or not to this process.
+          const { err, status } = await failing("ptrace:error=EACCES:when=3");
+          expect([err, status]).toEqual([
+            "The command runs without the system call filters of machine 'm': Permission denied",
+            0,
+          ]);
         }),
       GUARD_MS,
     );
