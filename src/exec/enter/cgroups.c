@@ -53,21 +53,27 @@ static bool is_named_by(const char *controllers) {
         return controllers[0] == 0 || strcmp(controllers, "name=systemd") == 0;
 }
 
+/* Stores the path of a cgroup below a mount, in PATH_MAX bytes; "" where it is longer, which no call takes. */
+static void store_path(char *path, const char *mount, const char *cgroup) {
+        if (snprintf(path, PATH_MAX, "%s%s", mount, cgroup) >= PATH_MAX) path[0] = 0;
+}
+
 /*
  * Makes a cgroup for the command in one hierarchy: directly below the root of the leader's cgroup namespace, where the
  * machine's limits apply and its service manager does not interfere; below the leader's cgroup where the leader shares
- * our namespace. Where none can be made (the machine may prevent it), the command runs in the leader's.
+ * our namespace. Where none can be made (the machine may prevent it), the command runs in the leader's. Each hierarchy
+ * of the machine has its place in `leaves`, also where the machine has made paths too long: join_cgroups() fails then.
  */
 static void make_cgroup(const struct cgroup_texts *texts, const char *controllers, const char *mount) {
         char own[PATH_MAX], root[PATH_MAX], directory[PATH_MAX];
         if (!machine_cgroup(texts, controllers, own, root)) return;
-        if (snprintf(leaves[n_leaves].leader, PATH_MAX, "%s%s", mount, own) >= PATH_MAX) return;
-        if (snprintf(directory, sizeof directory, "%s%s", mount, root) >= PATH_MAX) return;
         size_t i = n_leaves++;
+        store_path(leaves[i].leader, mount, own);
+        store_path(directory, mount, root);
         leaves[i].names_machine = is_named_by(controllers);
         leaves[i].is_unified = controllers[0] == 0;
         /* The machine has no cgroup of its own in this hierarchy, as in most hierarchies of version 1. */
-        if (strcmp(root, "/") == 0 || root[0] == 0) return;
+        if (strcmp(root, "/") == 0 || root[0] == 0 || directory[0] == 0) return;
         sweep_cgroups(directory);
         leaves[i].is_made = make_leaf(i, directory);
         if (!leaves[i].is_made && request.verbose) {
@@ -87,6 +93,10 @@ void make_cgroups(int proc) {
 
 /* Writes an attribute of a cgroup; -1 with errno on failure. */
 static int write_leaf(const char *directory, const char *name, const char *text) {
+        if (directory[0] == 0) {
+                errno = ENAMETOOLONG;
+                return -1;
+        }
         int fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0) return -1;
         int result = write_file(fd, name, text), error = errno;

@@ -326,6 +326,22 @@ describe.skipIf(!canRun)(
     );
 
     test(
+      "no command is started outside of the machine's control group where the path of that is too long",
+      async () => {
+        await using machine = await startNamespaced(["--mount"]);
+        using leader = PidRef.of(machine.pid);
+        const [line = ""] = readFileSync(`/proc/${machine.pid}/cgroup`, "utf8").split("\n");
+        const mount = `mount=${line.split(":")[1]}:${"/long".repeat(1000)}`;
+        const { err, status } = await enter(leader, {}, [mount]);
+        expect([err, status]).toEqual([
+          "Cannot put the command into the cgroup of machine 'm': File name too long",
+          125,
+        ]);
+      },
+      GUARD_MS,
+    );
+
+    test(
       "a command is started in a machine whose leader may have few open files, and has its limit",
       async () => {
         await using machine = await startNamespaced(["--mount"]);
