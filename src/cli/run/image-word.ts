@@ -18,9 +18,9 @@ const NAME_LIMIT = 40;
 const TAR = /\.(tar|tar\.[a-z0-9]+|tgz|txz|tbz2?|tzst)$/i;
 const RAW = /\.(raw|img|qcow2|iso)(\.[a-z0-9]+)?$/i;
 
-/** Returns the text without characters that a machine name cannot have; "image" if nothing is left. */
-export function nameBase(text: string): string {
-  const letters = text.replace(/[^A-Za-z0-9.-]+/g, "-").slice(0, NAME_LIMIT);
+/** Returns the text without characters that a machine name cannot have, cut off; "image" if nothing is left. */
+function nameBase(text: string, limit = NAME_LIMIT): string {
+  const letters = text.replace(/[^A-Za-z0-9.-]+/g, "-").slice(0, limit);
   const labels = letters.split(".").map((label) => label.replace(/^-+|-+$/g, ""));
   return labels.filter((label) => label !== "").join(".") || "image";
 }
@@ -68,6 +68,14 @@ export async function readImageWord(word: string, isLocal: (name: string) => Pro
 }
 
 const RANDOM_DIGITS = 6;
+
+/** The length of the longest machine name. */
+const MACHINE_NAME_LIMIT = 64;
+
+/** Returns a machine name for the image's name; the digits at the end of that are what makes it unique. */
+export function usualName(image: string): string {
+  return nameBase(image, MACHINE_NAME_LIMIT);
+}
 
 /** Returns a machine name from the image's name and random digits. */
 export function madeName(image: string): string {

@@ -12,7 +12,7 @@ import { startPolkitAgent } from "../session/agents.ts";
 import { Failure, isBusFailure, orNull } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import type { Settings } from "../session/settings.ts";
-import { type ImageWord, madeName, nameBase, readImageWord, requireMachineName } from "./image-word.ts";
+import { type ImageWord, madeName, readImageWord, requireMachineName, usualName } from "./image-word.ts";
 import { factsPath, type RunFacts, type RunOrder, unitOfRun } from "./order.ts";
 import { provideImage } from "./pull.ts";
 import { startRun, stopRun } from "./unit.ts";
@@ -61,7 +61,7 @@ function checkWithoutCommand({ uid, directory, timeoutMs, stdin }: Settings): vo
 /** Returns the machine's name: of --name=, or made from the image's name, with --rm with random digits. */
 function machineName({ run: { name, remove } }: Session["settings"], word: ImageWord): string {
   if (name !== "") return requireMachineName(name);
-  return remove ? madeName(word.name) : nameBase(word.name);
+  return remove ? madeName(word.name) : usualName(word.name);
 }
 
 function hasEnded(machine: string): Failure {

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { isHostName } from "../../../../src/base/names.ts";
 import type { ImageType } from "../../../../src/base/vocabulary/image-class.ts";
 import { parseImageSettings, wordsOf } from "../../../../src/cli/run/image-settings.ts";
-import { madeName, nameBase, readImageWord } from "../../../../src/cli/run/image-word.ts";
+import { madeName, readImageWord, usualName } from "../../../../src/cli/run/image-word.ts";
 import { type NspawnCircumstances, networkOptions, nspawnArguments } from "../../../../src/cli/run/nspawn.ts";
 import { packOrder, type RunOrder, unpackOrder } from "../../../../src/cli/run/order.ts";
 import { candidates, readRegistries } from "../../../../src/cli/run/short-names.ts";
@@ -46,9 +46,17 @@ describe("the image", () => {
     expect(word("Not/An_Image!")).rejects.toThrow("There is no local image");
   });
 
+  test("images of long names, which differ at their ends, run as machines of different names", async () => {
+    const [one, other] = await Promise.all(
+      ["1.0.8", "1.0.9"].map((tag) => word(`dashboard-metrics-scraper-nightly:${tag}`)),
+    );
+    expect(usualName(one?.name ?? "")).toBe(one?.name ?? "none");
+    expect(usualName(one?.name ?? "")).not.toBe(usualName(other?.name ?? ""));
+  });
+
   test("any text is converted to a valid beginning of a machine name", () => {
     for (const text of ["a_b", "-x-", "..", "a..b", "x".repeat(99), "ä", "a.-b"])
-      expect([text, isHostName(nameBase(text))]).toEqual([text, true]);
+      expect([text, isHostName(usualName(text)), isHostName(madeName(text))]).toEqual([text, true, true]);
     expect(isHostName(madeName("x".repeat(99)))).toBe(true);
     expect(madeName("a")).not.toBe(madeName("a"));
   });
