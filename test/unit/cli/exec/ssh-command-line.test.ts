@@ -31,6 +31,24 @@ test("words after the machine's name are the command, also those that look like 
   expect(parseSshCommandLine(["-p", "22", "--", "web", "true"])).toEqual(PLAIN);
 });
 
+test("options may follow the machine's name, and -- after it ends them", () => {
+  expect(parseSshCommandLine(["web", "-n", "-l", "b", "--", "ls", "-l"])).toEqual({
+    ...PLAIN,
+    user: "b",
+    command: "ls -l",
+    readsInput: false,
+  });
+  expect(parseSshCommandLine(["web", "--", "true"])).toEqual(PLAIN);
+  expect(parseSshCommandLine(["--", "web", "-n", "true"])).toEqual({ ...PLAIN, command: "-n true" });
+  expect(parseSshCommandLine(["web", "-p"])).toBe("option requires an argument -- p");
+  expect(parseSshCommandLine(["web", "--"])).toStartWith("no command is given");
+});
+
+test("the last of -t and -T counts", () => {
+  expect(parseSshCommandLine(["-tT", "web", "true"])).toEqual(PLAIN);
+  expect(parseSshCommandLine(["-T", "web", "-t", "true"])).toEqual({ ...PLAIN, wantsTerminal: true });
+});
+
 test("options that need ssh are refused", () => {
   for (const option of ["-L", "-R", "-D", "-W", "-J", "-N", "-f", "-O", "-s", "-w", "-M", "-z"]) {
     expect(parseSshCommandLine([option, "web", "true"])).toBe(`option ${option} is not supported`);
