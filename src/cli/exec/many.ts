@@ -4,10 +4,10 @@ import { selfCommand } from "../../kernel/process/spawn.ts";
 import { withColours } from "../format/own-sequence.ts";
 import { parseSignal } from "../format/signals.ts";
 import { linesOf, readLines } from "../local/read-text.ts";
-import { Failure } from "../session/failure.ts";
+import { attempt, Failure } from "../session/failure.ts";
 import { inParallel } from "../session/in-parallel.ts";
 import type { Session } from "../session/session.ts";
-import { EXIT_UNREAD, sameDaemon, sameExec } from "./order.ts";
+import { EXIT_UNREAD, orExitOurs, sameDaemon, sameExec } from "./order.ts";
 
 /** Signals that are passed on to the commands. */
 const PASSED_ON = ["SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
@@ -138,7 +138,10 @@ export async function execMany(
     if (clients.endedWith !== null) return clients.endedWith;
     const place = user === "" ? machine : `${user}@${machine}`;
     const prefix = parallel > 1 ? `${machine.padEnd(width)} | ` : null;
-    return runIn(session, place, command, prefix, clients);
+    // One that cannot be started, on a host without a free process for example, does not end the others.
+    const run = () => runIn(session, place, command, prefix, clients);
+    const what = `Cannot run '${command[0]}' in machine '${machine}'`;
+    return orExitOurs(session, () => attempt(what, run));
   });
   return statuses.find((status) => status !== 0) ?? 0;
 }

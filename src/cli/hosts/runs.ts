@@ -1,8 +1,11 @@
 // The runs of one command line, one for each host: their arguments, their outputs, and their end.
+import { errnoNameOf } from "../../base/error.ts";
 import type { GivenOption } from "../../base/getopt.ts";
 import type { ClientProgram, VerbRow } from "../command-line/verb-row.ts";
 import { copyLines } from "../exec/many.ts";
+import { EXIT_OURS } from "../exec/order.ts";
 import { formatJson } from "../format/json.ts";
+import { Failure, failed } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { pageJsonMode, tableJsonMode } from "../session/settings.ts";
 import { collected, HostChild } from "./child.ts";
@@ -84,12 +87,23 @@ export class Runs {
   /** Runs the client for a host. */
   async run(host: string, words: readonly string[]): Promise<HostResult> {
     if (this.isInterrupted) return { host, text: "", status: EXIT_INTERRUPTED, error: "Interrupted" };
-    const child = new HostChild(this.#order.program.name, this.#arguments(host, words));
+    const child = this.#start(host, words);
+    if (child instanceof Failure) return { host, text: "", status: EXIT_OURS, error: child.message };
     this.#children.add(child);
     try {
       return await this.#result(host, child);
     } finally {
       this.#children.delete(child);
+    }
+  }
+
+  /** Returns a Failure where the child cannot be started: the others have their answers nevertheless. */
+  #start(host: string, words: readonly string[]): HostChild | Failure {
+    try {
+      return new HostChild(this.#order.program.name, this.#arguments(host, words));
+    } catch (error) {
+      if (errnoNameOf(error) === null) throw error;
+      return failed("Failed to start its client", error);
     }
   }
 

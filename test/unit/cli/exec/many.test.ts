@@ -43,6 +43,25 @@ test("an incomplete character at the end of the output is printed as U+FFFD", as
   expect(await printed("x", [0xe2, 0x82], [0xac])).toEqual(["web | x€\n"]);
 });
 
+test("a client that cannot be started does not end the others", async () => {
+  const refused = Object.assign(new Error("no process"), { code: "EAGAIN", syscall: "posix_spawn" });
+  const spawn = Bun.spawn.bind(Bun) as (command: string[], options: object) => Bun.Subprocess;
+  const replaced = spyOn(Bun, "spawn").mockImplementation(((command: string[], options: object) => {
+    const place = command.at(-2);
+    if (place === "b") throw refused;
+    return spawn(["sh", "-c", `echo ${place}`], { ...options, argv0: "sh" });
+  }) as unknown as typeof Bun.spawn);
+  try {
+    const ports = new FakeProcess(WORLDS["one"] as World);
+    const session = new Session({ ...defaultSettings(), parallel: 2 }, ports);
+    expect(await execMany(session, ["a", "b", "c"], "", ["true"])).toBe(125);
+    expect(ports.stdout.split("\n").sort()).toEqual(["", "a | a", "c | c"]);
+    expect(ports.stderr).toBe("Cannot run 'true' in machine 'b': Resource temporarily unavailable\n");
+  } finally {
+    replaced.mockRestore();
+  }
+});
+
 describe("a signal to the client of several machines", () => {
   const spawn = Bun.spawn.bind(Bun) as (command: string[], options: object) => Bun.Subprocess;
   const started: string[] = [];
