@@ -1,13 +1,14 @@
 // Reads files in an image that is a directory tree, or a stack of layers. Images are not trusted: symbolic links in
-// them are resolved below the image's own root (openat2(2), RESOLVE_IN_ROOT).
+// them are resolved below the image's own root (openat2(2), RESOLVE_IN_ROOT; layer-path.ts).
 
 import { join } from "node:path";
 import { meansNoFile } from "../../base/absence.ts";
 import { findUser, groupsOfUser } from "../../base/user-database.ts";
 import type { ImageType } from "../../base/vocabulary/image-class.ts";
-import { type Fd, openInRoot, openPath, statFd } from "../../kernel/file/fd.ts";
-import { readFileIn } from "../../kernel/file/regular-file.ts";
+import { type Fd, openInRoot, openPath, reopen, statFd } from "../../kernel/file/fd.ts";
+import { readRegular } from "../../kernel/file/regular-file.ts";
 import { Failure, reasonOf } from "../session/failure.ts";
+import { isWhiteout, openInLayers } from "./layer-path.ts";
 import { stackLayers } from "./stack.ts";
 
 /** The path and the storage type of an image. */
@@ -69,12 +70,8 @@ export class ImageTree implements Disposable {
 
   /** Whether the image contains the path. */
   has(path: string): boolean {
-    return (
-      this.#first((root) => {
-        using file = openInRoot(root, path, "path");
-        return !isWhiteout(file);
-      }) === true
-    );
+    using file = this.#open(path);
+    return file !== null;
   }
 
   /**
@@ -94,37 +91,37 @@ export class ImageTree implements Disposable {
 
   /** Returns the text of a file; empty if the image does not have it. */
   #text(path: string): string {
-    return (
-      this.#first((root) => {
-        using file = openInRoot(root, path, "path");
-        return isWhiteout(file) ? "" : readFileIn(root, path, FILE_LIMIT_BYTES).toString();
-      }) ?? ""
-    );
+    using file = this.#open(path);
+    if (file === null || statFd(file).kind !== "regular") return "";
+    return this.#unlessMissing(() => {
+      using opened = reopen(file, "read");
+      return readRegular(opened, FILE_LIMIT_BYTES).toString();
+    }, "");
   }
 
-  /**
-   * Returns the result of `read` in the uppermost tree that has the file; null if none has it. Throws a Failure where a
-   * tree cannot be read: the file of a lower layer is not that of the image then.
-   */
-  #first<Value>(read: (root: Fd) => Value): Value | null {
-    for (const root of this.#roots) {
-      try {
-        return read(root);
-      } catch (error) {
-        // Otherwise the file is not in this layer.
-        if (!meansNoFile(error)) throw cannotRead("the image", error);
-      }
+  /** Opens a path (O_PATH); returns null where the image has none. */
+  #open(path: string): Fd | null {
+    return this.#unlessMissing(() => {
+      const [root] = this.#roots;
+      if (root === undefined || this.#roots.length > 1) return openInLayers(this.#roots, path);
+      const file = openInRoot(root, path, "path");
+      if (!isWhiteout(file)) return file;
+      file.close();
+      return null;
+    }, null);
+  }
+
+  /** Returns what `read` returns, `absent` for a file that is missing. Throws a Failure where it cannot be read. */
+  #unlessMissing<Value, Absent>(read: () => Value, absent: Absent): Value | Absent {
+    try {
+      return read();
+    } catch (error) {
+      if (!meansNoFile(error)) throw cannotRead("the image", error);
+      return absent;
     }
-    return null;
   }
 
   [Symbol.dispose](): void {
     for (const root of this.#roots) root.close();
   }
-}
-
-/** Whether a file stands for one that a layer removes from those below it: a device 0:0 (overlayfs, "whiteouts"). */
-function isWhiteout(file: Fd): boolean {
-  const { kind, rdev } = statFd(file);
-  return kind === "character" && rdev.major === 0 && rdev.minor === 0;
 }
