@@ -108,9 +108,13 @@ class Wait {
   /** Subscribes to the signals about the machine; `ended` is the exit status if it ends. */
   async #watch(ended: number): Promise<void> {
     const bus = await this.#session.managerConnection("signals");
-    const arg0 = this.#name;
-    await bus.subscribe({ ...MANAGER, member: "MachineNew", arg0 }, () => this.#came.resolve());
-    await bus.subscribe({ ...MANAGER, member: "MachineRemoved", arg0 }, () => this.#ended.resolve(ended));
+    // The same rules for all machines: a message bus has a limit of rules for each connection (dbus-daemon: 512).
+    await bus.subscribe({ ...MANAGER, member: "MachineNew" }, ([name]) => {
+      if (name === this.#name) this.#came.resolve();
+    });
+    await bus.subscribe({ ...MANAGER, member: "MachineRemoved" }, ([name]) => {
+      if (name === this.#name) this.#ended.resolve(ended);
+    });
     // A manager that starts again does not signal what has ended before. Other conditions are polled.
     await bus.subscribe(MANAGER_OWNER, ([, , owner]) => {
       if (owner !== "") this.#lookAgain(ended).catch((error: unknown) => this.#ended.reject(error));

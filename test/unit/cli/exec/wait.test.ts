@@ -12,7 +12,9 @@ import { FakeProcess, WORLDS, type World } from "../fake-world.ts";
 
 /** A client whose manager signals what a test says. */
 class SignalledProcess extends FakeProcess {
-  readonly handlers = new Map<string, (body?: unknown[]) => void>();
+  /** The different match rules. */
+  readonly rules = new Set<string>();
+  readonly #handlers: { readonly member: string; readonly handler: Parameters<Bus["subscribe"]>[1] }[] = [];
   /** Ends the connection to the manager. */
   loseConnection = () => {};
   readonly #subscribed = Promise.withResolvers<void>();
@@ -25,10 +27,10 @@ class SignalledProcess extends FakeProcess {
 
   override connectBus = async (): Promise<Bus> => ({
     ...this.managers.bus(),
-    subscribe: async ({ member = "", arg0 = "" }, handler) => {
-      this.handlers.set(`${member} ${arg0}`, (body = [arg0]) => handler(body, {} as never));
-      // Two for each wait, and one for all.
-      if (this.handlers.size === 2 * this.#waits + 1) this.#subscribed.resolve();
+    subscribe: async (rule, handler) => {
+      this.rules.add(JSON.stringify(rule));
+      this.#handlers.push({ member: rule.member ?? "", handler });
+      if (this.#handlers.length === 3 * this.#waits) this.#subscribed.resolve();
       return async () => {};
     },
     onClose: (handler) => {
@@ -36,9 +38,13 @@ class SignalledProcess extends FakeProcess {
     },
   });
 
-  async signal(...signal: [member: string, machine: string]): Promise<void> {
+  async signal(member: string, machine: string): Promise<void> {
     await this.#subscribed.promise;
-    this.handlers.get(signal.join(" "))?.();
+    this.#send(member, [machine, `/org/freedesktop/machine1/machine/${machine}`]);
+  }
+
+  #send(member: string, body: unknown[]): void {
+    for (const one of this.#handlers) if (one.member === member) one.handler(body, {} as never);
   }
 
   /** Resolves when the client has asked for the machine, after its subscriptions. */
@@ -49,7 +55,7 @@ class SignalledProcess extends FakeProcess {
 
   /** The manager is started again. */
   restart(): void {
-    this.handlers.get("NameOwnerChanged org.freedesktop.machine1")?.(["org.freedesktop.machine1", "", ":1.7"]);
+    this.#send("NameOwnerChanged", ["org.freedesktop.machine1", "", ":1.7"]);
   }
 }
 
@@ -186,6 +192,17 @@ describe("wait without signals", () => {
 });
 
 describe("wait for all", () => {
+  test("a wait for very many machines has as many match rules as one for a single machine", async () => {
+    const machines: FakeMachine[] = [];
+    const names = Array.from({ length: 300 }, (_, index) => `m${index}`);
+    const process = new SignalledProcess(machines, names.length);
+    const status = runMachinectl(["wait", "--for=running", ...names], process);
+    machines.push(...names.map((name) => ({ ...MINI, name })));
+    for (const name of names) await process.signal("MachineNew", name);
+    expect(await status).toBe(0);
+    expect(process.rules.size).toBe(3);
+  });
+
   test("the first machine that ends without meeting the condition ends the wait, and is named", async () => {
     const process = new SignalledProcess([], 2);
     const status = runMachinectl(["wait", "--for=running", "mini", "alpha"], process);
