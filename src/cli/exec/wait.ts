@@ -15,6 +15,7 @@ import { SIGTERM } from "../format/signals.ts";
 import { type MachineFacts, machineFacts } from "../machine/details.ts";
 import { allMet, anyMet, TIMED_OUT } from "../machine/several-waits.ts";
 import { attempt, CONNECTION_LOST, Failure, meansNoMachine, orNull } from "../session/failure.ts";
+import { limited } from "../session/in-parallel.ts";
 import type { Session } from "../session/session.ts";
 import type { Settings } from "../session/settings.ts";
 import { isOfThisHost } from "../session/target.ts";
@@ -33,6 +34,11 @@ const CONDITIONS: Readonly<Record<WaitCondition, string>> = {
 
 const ENDED_INSTEAD = 1;
 const POLL_MS = 250;
+/**
+ * How many machines the manager is asked about at once, by up to two calls for each: dbus-daemon allows 128 calls for a
+ * connection, and the manager has to answer others meanwhile.
+ */
+const ASKED_AT_ONCE = 32;
 /** A machine whose leader is no service manager counts as booted when it has been registered for this long. */
 const SETTLED_MS = 1000;
 const SSH_PORT = 22;
@@ -79,15 +85,18 @@ class Wait {
   #seen: { readonly leaderPid: number; readonly atMs: number } | null = null;
   readonly #name: string;
   readonly #stop: AbortSignal;
+  readonly #inTurn: ReturnType<typeof limited>;
   readonly #ended = Promise.withResolvers<number>();
   /** The leader at the begin of the wait; null where there was none, or it is not known yet. */
   #leaderPid: number | null = null;
   #came = Promise.withResolvers<void>();
 
-  constructor(session: Session, name: string, stop: AbortSignal) {
+  /** `inTurn` limits the calls of all waits together. */
+  constructor(session: Session, name: string, stop: AbortSignal, inTurn: ReturnType<typeof limited>) {
     this.#session = session;
     this.#name = name;
     this.#stop = stop;
+    this.#inTurn = inTurn;
   }
 
   /** Waits for the condition. Returns the exit status: 0, or 1 if the machine ended instead. */
@@ -144,7 +153,7 @@ class Wait {
 
   async #facts(): Promise<MachineFacts | null> {
     try {
-      return await machineFacts(this.#session, this.#name);
+      return await this.#inTurn(() => machineFacts(this.#session, this.#name));
     } catch (error) {
       if (meansNoMachine(error)) return null;
       throw error;
@@ -216,7 +225,8 @@ class Wait {
   /** Returns the machine's addresses without those of the loopback interface and link-local ones. */
   async #addresses(): Promise<string[]> {
     try {
-      const { addresses } = await this.#session.manager("GetMachineAddresses", { name: this.#name });
+      const ask = () => this.#session.manager("GetMachineAddresses", { name: this.#name });
+      const { addresses } = await this.#inTurn(ask);
       const texts = addresses.map(([, bytes]) => formatAddress(bytes));
       return texts.filter(isGlobalAddress);
     } catch {
@@ -243,7 +253,7 @@ class Wait {
   async #sshAddress(): Promise<SshAddress | null> {
     if (this.#session.settings.transport.kind !== "local") return null;
     const { sshAddressOf } = await import("./exec.ts");
-    return orNull(sshAddressOf(this.#session, this.#name));
+    return orNull(this.#inTurn(() => sshAddressOf(this.#session, this.#name)));
   }
 }
 
@@ -282,8 +292,9 @@ export async function waitForMachines(
 ): Promise<WaitEnd> {
   const stop = new AbortController();
   const statuses = new Map<string, number>();
+  const inTurn = limited(ASKED_AT_ONCE);
   const waits = names.map(async (name) => {
-    const status = await new Wait(session, name, stop.signal).for(waitFor);
+    const status = await new Wait(session, name, stop.signal, inTurn).for(waitFor);
     statuses.set(name, status);
     return status;
   });
