@@ -8,8 +8,10 @@ import type { Varlink } from "../session/ports.ts";
 import type { Session } from "../session/session.ts";
 import { type ExtraFacts, type ListedMachine, type MachineNeed, NO_EXTRAS } from "./columns.ts";
 
-// dbus-daemon refuses a connection's calls beyond 128 unanswered ones.
-const CALLS_AT_ONCE = 64;
+/** dbus-daemon refuses a connection's calls beyond 128 unanswered ones. */
+const CALLS_AT_ONCE = 96;
+/** How many calls are made for each machine to learn something. */
+const CALLS: Readonly<Partial<Record<MachineNeed, number>>> = { release: 1, addresses: 1, facts: 2 };
 
 function text(value: unknown): string {
   return typeof value === "string" ? value : "";
@@ -86,7 +88,8 @@ async function listOverBus(session: Session, options: ListOptions): Promise<List
   const { machines: listed } = await session.manager("ListMachines", {});
   const machines = listed.filter(([name]) => options.hidden || !isHidden(name));
   const { needs } = options;
-  return inParallel(machines, CALLS_AT_ONCE, async ([name, className, service]) => {
+  const calls = [...needs].reduce((sum, need) => sum + (CALLS[need] ?? 0), 0);
+  return inParallel(machines, Math.floor(CALLS_AT_ONCE / Math.max(calls, 1)), async ([name, className, service]) => {
     const [os, known, facts] = await Promise.all([
       needs.has("release") ? orNull(session.manager("GetMachineOSRelease", { name })) : null,
       needs.has("addresses") ? orNull(session.manager("GetMachineAddresses", { name })) : null,
