@@ -1,5 +1,6 @@
 // Scopes without systemd: which processes a stop ends.
 import { expect, test } from "bun:test";
+import { join } from "node:path";
 import {
   attachProcess,
   cgroupExists,
@@ -11,6 +12,7 @@ import { PidRef } from "../../src/kernel/process/pidref.ts";
 import { MACHINE_SLICE, OwnCgroups } from "../../src/machined/machines/own-cgroups.ts";
 import type { Log, ScopeRequest } from "../../src/registry/ports.ts";
 import { errorOf, isRoot, manager, needsRoot, register, TestDaemon } from "../lib/daemon.ts";
+import { havePrograms } from "../lib/programs.ts";
 import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 
 const log = { debug: () => {} } as unknown as Log;
@@ -150,5 +152,40 @@ test.skipIf(!isRoot)(
       "its end",
     );
     expect(leader.isAlive()).toBe(true);
+  },
+);
+
+const canUnmount = isRoot && havePrograms("a host without control groups", "unshare", "mount", "ip");
+
+test.skipIf(!canUnmount)(
+  `machines are registered, made, shown and ended on a host without control groups${canUnmount ? "" : " (left out: needs root, unshare, mount and ip)"}`,
+  async () => {
+    const without = ["unshare", "--mount", "sh", "-c", 'umount -l -R /sys/fs/cgroup && exec "$@"', "sh"];
+    const ours = [...without, process.execPath, join(import.meta.dir, "../../src/main.ts")];
+    await using daemon = TestDaemon.prepare({}, [], ours);
+    await daemon.run();
+    const bus = await daemon.bus();
+    const [made, registered] = [await daemon.leader(), await daemon.leader("--net")];
+    await register(bus, "made", made, { create: true });
+    await register(bus, "registered", registered);
+    const env = { ...process.env, MACHINED_RUNTIME_DIRECTORY: daemon.runtime };
+    const status = Bun.spawn([...ours, "machinectl", "status", "registered"], { env, stdout: "pipe" });
+    expect(await new Response(status.stdout).text()).toContain("sleep 1000");
+    expect(await status.exited).toBe(0);
+    // The machine that has no group comes first, and the next one is watched as well.
+    const network = `--net=/proc/${registered}/ns/net`;
+    const address = ["ip", "address", "add", "192.0.2.7/24", "dev", "lo"];
+    expect(Bun.spawnSync(["nsenter", network, ...address]).exitCode).toBe(0);
+    const varlink = await daemon.varlink();
+    const events = () => varlink.callAll("io.machined.Events.Subscribe", { sinceUSec: 0, follow: false });
+    await waitFor(async () => expect(JSON.stringify(await events())).toContain("192.0.2.7"), "the event");
+    for (const name of ["made", "registered"]) {
+      await manager(bus, "TerminateMachine", "s", name);
+      await waitFor(
+        async () => expect(await errorOf(manager(bus, "GetMachine", "s", name))).toContain("No machine"),
+        "its end",
+      );
+    }
+    expect(daemon.log).not.toContain("Bug");
   },
 );

@@ -1,7 +1,7 @@
 // The processes of a unit, read from the control group file system, for hosts where no service manager can list them.
 
 import { unlessNoProcess } from "../../base/absence.ts";
-import { cgroupOfProcess, cgroupProcesses, upToUnit } from "../../kernel/cgroup/cgroup.ts";
+import { cgroupOrRoot, cgroupProcesses, upToUnit } from "../../kernel/cgroup/cgroup.ts";
 import { processCmdline, processComm, processParent } from "../../kernel/process/process-file.ts";
 import type { UnitProcess, UnitProcesses } from "../format/process-tree.ts";
 import { shellWord } from "../format/property-text.ts";
@@ -57,7 +57,7 @@ function isChildOf(family: ReadonlySet<number>, pid: number): boolean {
  * looked for. Throws an error with errno if the leader has ended.
  */
 export function localProcesses(unit: string, leader: number): UnitProcesses {
-  const own = cgroupOfProcess(leader);
+  const own = cgroupOrRoot(leader);
   const cgroup = upToUnit(own, unit) || "/";
   if (!own.split("/").includes(unit)) {
     const family: UnitProcess[] = [];

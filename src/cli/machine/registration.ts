@@ -2,7 +2,7 @@
 import { unitOfCgroup } from "../../base/names.ts";
 import { plainInteger } from "../../base/text/json.ts";
 import { Variant } from "../../base/variant.ts";
-import { cgroupOfProcess } from "../../kernel/cgroup/cgroup.ts";
+import { cgroupOrRoot } from "../../kernel/cgroup/cgroup.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
 import { attempt, Failure, isBusFailure, isVarlinkFailure, meansNoMachine, orNull } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
@@ -101,7 +101,7 @@ async function registerWithoutUnit(session: Session, name: string, leader: PidRe
 
 /** Whether the daemon can register a process: one that is in a unit, or in none where it is this project's daemon. */
 export async function canRegister(session: Session, leader: PidRef): Promise<boolean> {
-  if (leader.verified(() => unitOfCgroup(cgroupOfProcess(leader.pid))) !== null) return true;
+  if (leader.verified(() => unitOfCgroup(cgroupOrRoot(leader.pid))) !== null) return true;
   const varlink = await session.varlink();
   if (varlink === null) return false;
   const described = varlink.call("org.varlink.service.GetInterfaceDescription", { interface: WITHOUT_UNIT });

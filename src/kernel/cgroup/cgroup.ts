@@ -32,10 +32,15 @@ export function cgroupDirectory(path: string): string {
 
 /**
  * Returns the group of a process. Throws `ESRCH` where there is no such process, `ENODATA` where the hierarchy has no
- * group of it.
+ * group of it, `ENOENT` where no hierarchy is mounted.
  */
 export function cgroupOfProcess(pid: number): string {
   return parseProcessCgroup(readProcess(pid, "cgroup").toString(), cgroupRoot().unified) ?? noGroup(pid);
+}
+
+/** As cgroupOfProcess(); the root group on a host without control groups. */
+export function cgroupOrRoot(pid: number): string {
+  return unlessErrno(() => cgroupOfProcess(pid), "/", "ENOENT");
 }
 
 function noGroup(pid: number): never {

@@ -139,7 +139,8 @@ class FileWatch implements Disposable {
  * watched. `wasFrozen`: the state that was logged last; null where none is known.
  */
 export function watchCgroup(machine: string, cgroup: string, tell: Tell, wasFrozen: boolean | null): Disposable[] {
-  if (!cgroupRoot().unified || cgroup === "" || cgroup === "/") return [];
+  // Without a group, there may be no hierarchy either.
+  if (cgroup === "" || cgroup === "/" || !cgroupRoot().unified) return [];
   const group = new MachineGroup(machine, cgroup, tell);
   return WATCHED.flatMap((watched) => {
     const before = wasFrozen !== null && watched.key === "frozen" ? Number(wasFrozen) : undefined;

@@ -12,7 +12,7 @@ import { BusError } from "../../ipc/bus/error.ts";
 import {
   attachProcess,
   cgroupExists,
-  cgroupOfProcess,
+  cgroupOrRoot,
   createCgroup,
   isCgroupPopulated,
   killCgroup,
@@ -148,7 +148,7 @@ export class OwnCgroups implements ServiceManager {
   }
 
   async unitState(unit: string): Promise<UnitState> {
-    return { isActive: isCgroupPopulated(this.#pathOf(unit)), job: null };
+    return { isActive: isPopulatedGroup(this.#pathOf(unit)), job: null };
   }
 
   /** Returns none: no command could stop such a cgroup by its name, so that reporting it would not help. */
@@ -160,7 +160,7 @@ export class OwnCgroups implements ServiceManager {
    * Returns the place of a process. A process that is in none of our cgroups counts as the only one of its own unit.
    */
   placeOf(pid: number): UnitPlace {
-    const cgroup = cgroupOfProcess(pid);
+    const cgroup = cgroupOrRoot(pid);
     const found = cgroup.startsWith(`${this.#slice}/`) ? unitOfCgroup(cgroup) : null;
     return found === null
       ? { unit: `process-${pid}.scope`, subgroup: "", cgroup: "" }
