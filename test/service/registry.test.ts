@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { parseEnvFile } from "../../src/base/text/env-file.ts";
 import type { BusClient } from "../../src/ipc/bus/client.ts";
 import { attachProcess, cgroupOfProcess } from "../../src/kernel/cgroup/cgroup.ts";
+import { monotonicUsec } from "../../src/kernel/syscall/time.ts";
 import { errorOf, getProperty, isRoot, manager, needsRoot, object, register, TestDaemon } from "../lib/daemon.ts";
 import { waitFor } from "../lib/wait-for.ts";
 
@@ -356,7 +357,8 @@ describe.skipIf(!isRoot)(`the manager's calls${needsRoot}`, () => {
     writeFileSync(join(directory, "empty"), "");
     // In the format of 252: no UID, no pidfd, values with blanks are not quoted.
     const oldLeader = await daemon.leader();
-    const old = "NAME=old\nSERVICE=my svc\nROOT=/tmp/ro ot\nCLASS=vm\nREALTIME=1795350833254653\nMONOTONIC=917530980\n";
+    const times = `REALTIME=1795350833254653\nMONOTONIC=${monotonicUsec()}\n`;
+    const old = `NAME=old\nSERVICE=my svc\nROOT=/tmp/ro ot\nCLASS=vm\n${times}`;
     writeFileSync(
       join(directory, "old"),
       `# This is private data. Do not parse.\n${old}LEADER=${oldLeader}\nNETIF=1 7\n`,

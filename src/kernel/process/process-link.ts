@@ -42,13 +42,78 @@ export function openProcessLink(pid: number, name: string, mode: LinkMode): Fd {
   if (isHung(pid)) throw new SyscallError("openat", "ETIMEDOUT", path);
   const call = CallApart.begin("openat", AT_FDCWD, cstring(path), OPEN_FLAGS[mode]);
   if (call === null) return openPath(path, mode);
-  const began = performance.now();
-  while (!call.hasEnded(STEP_MS)) {
-    if (performance.now() - began < SLEEP_MS || !isAsleep(call.pid)) continue;
+  if (hasHung(call)) {
     keepHung(pid, { call, opens: true });
     throw new SyscallError("openat", "ETIMEDOUT", path);
   }
   return Fd.adopt(check(call.result ?? EINTR, "openat", path));
+}
+
+/** Waits until the call has ended; returns true where it sleeps instead. */
+function hasHung(call: CallApart): boolean {
+  const began = performance.now();
+  while (!call.hasEnded(STEP_MS)) {
+    if (performance.now() - began >= SLEEP_MS && isAsleep(call.pid)) return true;
+  }
+  return false;
+}
+
+/**
+ * Returns the start time of a process in clock ticks since boot. Throws `ESRCH` where it has ended, `ETIMEDOUT` where
+ * it hangs while it executes a program.
+ */
+export function startTicksSoon(pid: number): bigint {
+  using reading = StatReading.begin(pid);
+  if (!hasHung(reading.call)) return reading.startTicks();
+  throw reading.giveUp();
+}
+
+/** The reading of /proc/PID/stat by another process. */
+class StatReading implements Disposable {
+  readonly #pid: number;
+  readonly #file: Fd;
+  readonly #buffer = pin(STAT_BYTES);
+  readonly call: CallApart;
+
+  private constructor(pid: number, file: Fd) {
+    this.#pid = pid;
+    this.#file = file;
+    const call = CallApart.begin("read", file.number, this.#buffer, this.#buffer.size);
+    if (call === null) throw new SyscallError("clone", "EAGAIN", this.#path);
+    this.call = call;
+  }
+
+  static begin(pid: number): StatReading {
+    const file = openPath(`/proc/${pid}/stat`, "read");
+    try {
+      return new StatReading(pid, file);
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+  }
+
+  get #path(): string {
+    return `/proc/${this.#pid}/stat`;
+  }
+
+  /** Returns the result of the call, which has ended. */
+  startTicks(): bigint {
+    const size = this.call.result ?? 0;
+    if (size <= 0) throw new SyscallError("process", "ESRCH", String(this.#pid));
+    return startTicksOf(this.#buffer.bytes.subarray(0, size).toString("latin1"));
+  }
+
+  /** Ends the call, which hangs; returns the error. */
+  giveUp(): SyscallError {
+    this.call.kill();
+    keepHung(this.call, { call: this.call, opens: false });
+    return new SyscallError("read", "ETIMEDOUT", this.#path);
+  }
+
+  [Symbol.dispose](): void {
+    this.#file.close();
+  }
 }
 
 /**
@@ -56,24 +121,14 @@ export function openProcessLink(pid: number, name: string, mode: LinkMode): Fd {
  * it hangs for `limitMs` while it executes a program.
  */
 export async function startTicksPatiently(pid: number, limitMs = START_TIME_MS): Promise<bigint> {
-  const path = `/proc/${pid}/stat`;
-  using file = openPath(path, "read");
-  const buffer = pin(STAT_BYTES);
-  const call = CallApart.begin("read", file.number, buffer, buffer.size);
-  if (call === null) throw new SyscallError("clone", "EAGAIN", path);
+  using reading = StatReading.begin(pid);
   const end = performance.now() + limitMs;
   // Usually the call has ended before the first millisecond is over.
-  for (let waitMs = 1; !call.hasEnded(waitMs); waitMs = 0) {
-    if (performance.now() > end) {
-      call.kill();
-      keepHung(call, { call, opens: false });
-      throw new SyscallError("read", "ETIMEDOUT", path);
-    }
+  for (let waitMs = 1; !reading.call.hasEnded(waitMs); waitMs = 0) {
+    if (performance.now() > end) throw reading.giveUp();
     await Bun.sleep(STEP_MS);
   }
-  const size = call.result ?? 0;
-  if (size <= 0) throw new SyscallError("process", "ESRCH", String(pid));
-  return startTicksOf(buffer.bytes.subarray(0, size).toString("latin1"));
+  return reading.startTicks();
 }
 
 /**

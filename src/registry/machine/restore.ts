@@ -5,7 +5,9 @@
 import { compileAsUsual } from "../../base/compiler.ts";
 import { errnoNameOf } from "../../base/error.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
-import { isErrno } from "../../kernel/syscall/sys.ts";
+import { startTicksSoon } from "../../kernel/process/process-link.ts";
+import { isErrno, unlessErrno } from "../../kernel/syscall/sys.ts";
+import { bootTimeUsec, monotonicUsec } from "../../kernel/syscall/time.ts";
 import type { Log, ServiceManager, UnitPlace } from "../ports.ts";
 import { descriptionOf } from "./description.ts";
 import type { FoundFile, MachineFiles } from "./file.ts";
@@ -130,14 +132,15 @@ export class Restoration {
    * number.
    */
   #revive(saved: SavedMachine): Machine | null {
-    const { name, class: machineClass } = saved;
-    const leader = revive(saved.leader, saved.leaderPidfdId);
+    const { name, class: machineClass, monotonicUsec: registeredUsec } = saved;
+    const leader = revive(saved.leader, saved.leaderPidfdId, registeredUsec);
     const isUsable = machineClass !== null && machineClass !== "host" && this.#set.holderOf(name) === null;
     if (leader === null) return null;
     using owned = new DisposableStack();
     owned.use(leader);
     if (isUsable && this.#isSame(saved, leader) && this.#set.withLeader(leader.pid) === null) {
-      const supervisor = revive(saved.supervisor, saved.supervisorPidfdId);
+      const supervisor = revive(saved.supervisor, saved.supervisorPidfdId, registeredUsec);
+      if (supervisor !== null) owned.use(supervisor);
       const machine = this.#registry.add({
         ...{ name, id: saved.id, class: machineClass, uid: saved.uid, leader, supervisor },
         ...descriptionOf(saved),
@@ -174,11 +177,15 @@ export class Restoration {
   }
 
   /**
-   * Files of 252 name the leader by its number alone, which may be another process's by now: then its unit is compared.
+   * Files of 252, and of kernels before 6.9, name the leader by its number alone, which may be another process's by
+   * now: then its unit is compared, too. A process in no control group, on a host without any, is in no unit that is
+   * known.
    */
   #isSame(saved: SavedMachine, leader: PidRef): boolean {
     if (saved.leaderPidfdId !== null || saved.unit === null) return true;
-    return this.#registry.placeOf(leader)?.unit === saved.unit;
+    const place = this.#registry.placeOf(leader);
+    const isInNone = place?.cgroup === "" && saved.monotonicUsec !== null;
+    return isInNone || place?.unit === saved.unit;
   }
 
   /**
@@ -230,14 +237,39 @@ export class Restoration {
 }
 
 /** Returns the process of a saved PID, or null when it has ended or another process has its number now. */
-function revive(pid: number, id: bigint | null): PidRef | null {
+function revive(pid: number, id: bigint | null, registeredUsec: bigint | null): PidRef | null {
   if (pid <= 1) return null;
   try {
-    const process = (id === null ? null : PidRef.ofCommon(pid, id)) ?? PidRef.of(pid);
-    if (process.isAlive() && (id === null || process.id === null || process.id === id)) return process;
-    process[Symbol.dispose]();
+    using owned = new DisposableStack();
+    const process = owned.use((id === null ? null : PidRef.ofCommon(pid, id)) ?? PidRef.of(pid));
+    const isKnown = id !== null && process.id !== null;
+    const isOther = isKnown ? process.id !== id : registeredUsec !== null && startedAfter(process, registeredUsec);
+    if (isOther || !process.isAlive()) return null;
+    owned.move();
+    return process;
   } catch (error) {
     if (!isErrno(error, "ESRCH")) throw error;
+    return null;
   }
-  return null;
 }
+
+/** Clock ticks of /proc in a second, on all architectures. */
+const TICKS = 100n;
+
+/**
+ * Whether a process was started after that moment of CLOCK_MONOTONIC, from which on its number was another one's. False
+ * where that cannot be read, and perhaps where the host was suspended since, because start times count that time.
+ */
+function startedAfter({ pid }: PidRef, monotonic: bigint): boolean {
+  const ticks = unlessErrno(() => startTicksSoon(pid), null, ...UNREADABLE);
+  // In this order: what passes between the two readings must not make the process look younger.
+  const nowUsec = monotonicUsec();
+  const suspendedUsec = bootTimeUsec() - nowUsec;
+  return ticks !== null && (ticks * 1_000_000n) / TICKS > monotonic + suspendedUsec;
+}
+
+/**
+ * Errors of reading the start time: the process has ended, or is hidden from this user (hidepid), or hangs; or no
+ * process can be started for the reading.
+ */
+const UNREADABLE = ["ESRCH", "ENOENT", "EACCES", "EPERM", "ETIMEDOUT", "EAGAIN"];

@@ -1,9 +1,11 @@
 // Restoring machines whose start or stop an earlier daemon had requested.
 import { expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ErrnoError } from "../../../../src/base/error.ts";
+import { startTicksSoon } from "../../../../src/kernel/process/process-link.ts";
+import { bootTimeUsec, monotonicUsec } from "../../../../src/kernel/syscall/time.ts";
 import { MachineFiles } from "../../../../src/registry/machine/file.ts";
 import { Registry } from "../../../../src/registry/machine/registry.ts";
 import type { Log, ServiceManager } from "../../../../src/registry/ports.ts";
@@ -46,5 +48,76 @@ test("the end of a job is waited for, though the service manager did not answer 
     child.kill("SIGKILL");
     await child.exited;
     rmSync(directory, { recursive: true });
+  }
+});
+
+/** Restores the machines whose files `write` has made, all in the unit m.service, and forgets them after `use`. */
+function withRestored(write: (directory: string) => void, use: (registry: Registry, directory: string) => void): void {
+  const directory = mkdtempSync(join(tmpdir(), "machined-restore-"));
+  const manager = {
+    placeOf: () => ({ unit: "m.service", subgroup: "", cgroup: "/m.service" }),
+    machineScopes: () => Promise.resolve([]),
+  } as unknown as ServiceManager;
+  const log = { debug() {}, info() {}, error() {}, warning() {} } as unknown as Log;
+  const events = { machineNew() {}, machineRemoved() {}, machineVanished() {}, leaderExited() {} };
+  const registry = new Registry(new MachineFiles(directory), manager, log, events);
+  try {
+    write(directory);
+    registry.restore();
+    use(registry, directory);
+  } finally {
+    for (const machine of [...registry.list()]) registry.forget(machine, "unregistered");
+    rmSync(directory, { recursive: true });
+  }
+}
+
+const TICK_USEC = 10_000n;
+
+/** Returns how long the host was suspended, in µs, to a tenth of a tick. */
+function suspended(): bigint {
+  for (;;) {
+    const before = monotonicUsec();
+    const boot = bootTimeUsec();
+    if (monotonicUsec() - before < TICK_USEC / 10n) return boot - before;
+  }
+}
+
+test("where pidfds have no inodes, a process that was started after the registration is neither leader nor supervisor", async () => {
+  // The leader that was registered when it had just been started: this process.
+  const ownTicks = startTicksSoon(process.pid);
+  const suspendedUsec = suspended();
+  const registeredUsec = ownTicks * TICK_USEC + TICK_USEC / 2n - suspendedUsec;
+  const children: Bun.Subprocess[] = [];
+  const start = () => {
+    for (;;) {
+      const child = Bun.spawn(["sleep", "infinity"], { stdio: ["ignore", "ignore", "ignore"] });
+      children.push(child);
+      if (startTicksSoon(child.pid) > ownTicks) return child.pid;
+    }
+  };
+  const [later, other] = [start(), start()];
+  const write = (directory: string, name: string, fields: string) =>
+    writeFileSync(
+      join(directory, name),
+      `NAME=${name}\nCLASS=container\nSCOPE=m.service\n${fields}\nREALTIME=1\nMONOTONIC=${registeredUsec}\n`,
+    );
+  const files = (directory: string) => {
+    write(directory, "kept", `LEADER=${process.pid}\nSUPERVISOR=${process.ppid}`);
+    write(directory, "gone", `LEADER=${other}`);
+  };
+  const filesOfOther = (directory: string) => write(directory, "alone", `LEADER=${process.pid}\nSUPERVISOR=${later}`);
+  try {
+    withRestored(files, (registry, directory) => {
+      expect(registry.get("kept").facts.supervisor?.pid).toBe(process.ppid);
+      expect(registry.find("gone")).toBe(null);
+      expect(existsSync(join(directory, "gone"))).toBe(false);
+    });
+    withRestored(filesOfOther, (registry) => {
+      expect(registry.get("alone").facts.supervisor).toBe(null);
+      expect(registry.get("alone").hasLostSupervisor).toBe(true);
+    });
+  } finally {
+    for (const child of children) child.kill("SIGKILL");
+    await Promise.all(children.map(({ exited }) => exited));
   }
 });
