@@ -115,7 +115,9 @@ export class Restoration {
   #restore(saved: SavedMachine, text: string): void {
     const machine = this.#revive(saved);
     if (machine === null) {
-      this.#saver.remove(saved.name, saved.unit, null);
+      // A machine of its unit that was restored before it gets the link.
+      const [heir] = saved.unit === null ? [] : this.#set.inUnit(saved.unit);
+      this.#saver.remove(saved.name, saved.unit, heir?.name ?? null);
       this.#registry.vanished(saved.name, saved.leader);
       return;
     }

@@ -1,6 +1,6 @@
 // Restoring machines whose start or stop an earlier daemon had requested.
 import { expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ErrnoError } from "../../../../src/base/error.ts";
@@ -119,5 +119,30 @@ test("where pidfds have no inodes, a process that was started after the registra
   } finally {
     for (const child of children) child.kill("SIGKILL");
     await Promise.all(children.map(({ exited }) => exited));
+  }
+});
+
+test("the link of a unit passes from a machine that has ended to another one of the unit", () => {
+  const unused = 1;
+  const texts = (name: string) => `NAME=${name}\nCLASS=container\nSCOPE=m.service\nLEADER=${process.pid}\n`;
+  // File systems list files in the order of their making, its reverse, or by names.
+  for (const [dead, alive] of [
+    ["a", "b"],
+    ["b", "a"],
+  ] as const) {
+    for (const order of [
+      [dead, alive],
+      [alive, dead],
+    ] as const) {
+      const write = (directory: string) => {
+        const files = { [dead]: `${texts(dead)}LEADER_PIDFDID=${unused}\n`, [alive]: texts(alive) };
+        for (const name of order) writeFileSync(join(directory, name), files[name] as string);
+        symlinkSync(dead, join(directory, "unit:m.service"));
+      };
+      withRestored(write, (registry, directory) => {
+        expect(registry.find(dead)).toBe(null);
+        expect(readlinkSync(join(directory, "unit:m.service"))).toBe(alive);
+      });
+    }
   }
 });
