@@ -156,6 +156,20 @@ test.skipIf(!isRoot)(
   },
 );
 
+test.skipIf(!isRoot)(
+  `a process belongs to its machine also in a group whose name has the end of a line${needsRoot}`,
+  async () => {
+    await using daemon = await TestDaemon.start();
+    const bus = await daemon.bus();
+    const [leader, other] = [await daemon.leader(), await daemon.leader()];
+    await register(bus, "odd", leader, { create: true });
+    const group = `${cgroupOfProcess(leader)}/a\rb`;
+    createCgroup(group);
+    attachProcess(group, other);
+    expect(await manager(bus, "GetMachineByPID", "u", other)).toEqual(["/org/freedesktop/machine1/machine/odd"]);
+  },
+);
+
 const canUnmount = isRoot && havePrograms("a host without control groups", "unshare", "mount", "ip");
 
 test.skipIf(!canUnmount)(

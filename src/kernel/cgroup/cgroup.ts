@@ -50,7 +50,7 @@ function noGroup(pid: number): never {
 /** Returns the path in the text of a /proc/PID/cgroup (lines `number:controllers:path`); null where it has none. */
 export function parseProcessCgroup(text: string, unified: boolean): string | null {
   for (const line of text.split("\n")) {
-    const [, number, controllers, path] = /^(\d+):([^:]*):(.*)$/.exec(line) ?? [];
+    const [, number, controllers, path] = /^(\d+):([^:]*):(.*)$/s.exec(line) ?? [];
     const isOurs = unified ? number === "0" && controllers === "" : controllers?.split(",").includes("name=systemd");
     // The group of a zombie may have been removed.
     if (isOurs && path !== undefined) return path.replace(/ \(deleted\)$/, "");
@@ -75,7 +75,7 @@ export function isUserManager(unit: string): boolean {
  * and in no unit, null where it is not below one.
  */
 export function groupInUserManager(path: string): string | null {
-  const [manager] = /^.*?\/user@\d+\.service(?=\/)/.exec(path) ?? [];
+  const [manager] = /^.*?\/user@\d+\.service(?=\/)/s.exec(path) ?? [];
   if (manager === undefined) return null;
   const subgroup = unitOfCgroup(path.slice(manager.length))?.subgroup ?? "";
   return subgroup === "" ? path : path.slice(0, -subgroup.length - 1);

@@ -150,7 +150,7 @@ export function readTableAgain(file: Fd): string | null {
 function groupsOf(pid: number): Map<string, string> {
   const groups = new Map<string, string>();
   for (const line of readProcess(pid, "cgroup").toString().split("\n")) {
-    const [, controllers, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
+    const [, controllers, path] = /^\d+:([^:]*):(.*)$/s.exec(line) ?? [];
     if (controllers === undefined || path === undefined) continue;
     for (const controller of controllers.split(",")) groups.set(controller, path);
   }

@@ -164,5 +164,5 @@ export class Systemd1 implements ServiceManager, UnitFiles {
 
 /** Returns the part of a path below a user's manager; a path outside is in no unit of that manager. */
 function belowUserManager(cgroup: string): string {
-  return /\/user@\d+\.service(\/.*)$/.exec(cgroup)?.[1] ?? "/";
+  return /\/user@\d+\.service(\/.*)$/s.exec(cgroup)?.[1] ?? "/";
 }

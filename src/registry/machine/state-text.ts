@@ -70,7 +70,8 @@ export function parseMachine(name: string, text: string): SavedMachine | null {
     name,
     uid: userId(keys.get("UID")),
     unit: isUnitName(unit) ? unit : null,
-    subgroup: fitting(keys.get("SUBGROUP"), isShortText),
+    // Whatever the name: with "", the machine would be ended with all of its unit.
+    subgroup: keys.get("SUBGROUP") ?? "",
     job: fitting(keys.get("SCOPE_JOB"), isObjectPath) || null,
     id: parseId(keys.get("ID") ?? "") ?? null,
     leader,

@@ -56,6 +56,9 @@ test("a process's group is read from the line of the hierarchy that tracks proce
   expect(parseProcessCgroup(text, true)).toBe("/a.slice/c.scope");
   expect(parseProcessCgroup(text, false)).toBe("/a.slice/b");
   expect(parseProcessCgroup("4:memory:/other\n", true)).toBeNull();
+  for (const end of ["\r", "\u2028", "\u2029"]) {
+    expect(parseProcessCgroup(`0::/a.slice/c.scope/x${end}y\n`, true)).toBe(`/a.slice/c.scope/x${end}y`);
+  }
 });
 
 const LONG_NAME = "d".repeat(200);
