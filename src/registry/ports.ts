@@ -62,11 +62,14 @@ export interface ServiceManager {
   jobResult(job: string): Promise<string>;
   /** Whether a job that an earlier daemon queued is still pending. */
   isJobPending(job: string): Promise<boolean>;
-  /** Queues the stop of a machine's unit; returns the job, or null where there is no such unit any more. */
-  stopUnit(unit: string, leader: PidRef): Promise<string | null>;
   /**
-   * Sends a signal to all processes of a unit, or of the cgroup below it that the place names. Where the first method
-   * fails after a wait, `isStillThere` tells whether the place is still the machine's before the second one is tried.
+   * Queues the stop of a machine's unit; returns the job, or null where there is no such unit any more. Before a
+   * further attempt, after a wait, `isStillMeant` tells whether the unit is not another machine's by then.
+   */
+  stopUnit(unit: string, leader: PidRef, isStillMeant: () => boolean): Promise<string | null>;
+  /**
+   * Sends a signal to all processes of a unit, or of the cgroup below it that the place names. Before a further
+   * attempt, after a wait, `isStillThere` tells whether the place is still the machine's.
    */
   killUnit(place: UnitPlace, leader: PidRef, signal: number, isStillThere: () => boolean): Promise<void>;
   /** Whether a unit is active or changing (false where it is unknown), and the job that is queued for it. */

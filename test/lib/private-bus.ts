@@ -97,6 +97,8 @@ export class PlayedManager {
   version = "262";
   /** Whether StopUnit() is recorded but not answered. */
   isSilent = false;
+  /** Whether StopUnit() is recorded, and answered by the broker, as if the manager had left the bus meanwhile. */
+  leavesOnStop = false;
   answer: (call: ScopeCall) => Answer = () => ({ result: "done" });
   #jobs = 0;
 
@@ -156,6 +158,7 @@ export class PlayedManager {
         this.stopped.push(values[0] as string);
         this.stopModes.push(values[1] as string);
         if (this.isSilent) return undefined;
+        if (this.leavesOnStop) return this.#error(message, "org.freedesktop.DBus.Error.NoReply", "It has left.");
         return this.#reply(message, "o", [`/org/freedesktop/systemd1/job/${++this.#jobs}`]);
       case "GetUnitFileState":
         return this.#reply(message, "s", [this.enabled.has(values[0] as string) ? "enabled" : "disabled"]);

@@ -210,6 +210,26 @@ describe.skipIf(!can)(`on a bus with a service manager${reason}`, () => {
     expect(systemd.stopModes).toEqual(["replace"]);
   });
 
+  test("the stop of a machine that has ended is not requested again once another one has its scope", async () => {
+    const attempts = (name: string) => systemd.stopped.filter((unit) => unit === `machine-${name}.scope`).length;
+    const end = async (name: string, leader: number) => {
+      process.kill(leader, "SIGKILL");
+      await waitFor(() => expect(attempts(name)).toBeGreaterThan(1), "the attempts to stop it");
+    };
+    const leader = await daemon.leader();
+    await register(bus, "replaced", leader, { create: true });
+    const other = await daemon.leader();
+    await register(bus, "unreplaced", other, { create: true });
+    systemd.leavesOnStop = true;
+    await end("replaced", leader);
+    await create("replaced");
+    const before = attempts("replaced");
+    // Attempts to stop both scopes have the same interval.
+    await end("unreplaced", other);
+    expect(attempts("replaced")).toBe(before);
+    systemd.leavesOnStop = false;
+  });
+
   test("a machine whose scope is being started is terminated after the start", async () => {
     systemd.answer = () => ({ result: "done", isHeld: true });
     const varlink = await daemon.varlink();

@@ -37,9 +37,9 @@ export class SystemdCalls {
     if (this.#bus === bus) this.#bus = null;
   }
 
-  /** Calls a method of the manager; only for methods that may be called twice. */
-  manager(member: string, signature: string, body: readonly unknown[]): Promise<unknown[]> {
-    return this.ask({ ...SYSTEMD_MANAGER, member, signature, body });
+  /** Calls a method of the manager; only for methods that may be called twice, while `mayRepeat` returns true. */
+  manager(member: string, signature: string, body: readonly unknown[], mayRepeat?: () => boolean): Promise<unknown[]> {
+    return this.insist(() => this.askOnce({ ...SYSTEMD_MANAGER, member, signature, body }), mayRepeat);
   }
 
   /** Returns the value of a property. */
@@ -58,14 +58,15 @@ export class SystemdCalls {
     return this.#bus === null ? Promise.reject(notConnected()) : this.#bus.call(call);
   }
 
-  /** Repeats the attempt while the manager does not reply. */
-  async insist<Answer>(attempt: () => Promise<Answer>): Promise<Answer> {
+  /** Repeats the attempt while the manager does not reply and `mayRepeat` returns true. */
+  async insist<Answer>(attempt: () => Promise<Answer>, mayRepeat: () => boolean = () => true): Promise<Answer> {
     for (const deadline = performance.now() + RETRY_MS; ; ) {
       try {
         return await attempt();
       } catch (error) {
         if (!isUnanswered(error) || performance.now() > deadline) throw error;
         await Bun.sleep(RETRY_POLL_MS);
+        if (!mayRepeat()) throw error;
       }
     }
   }

@@ -107,23 +107,24 @@ export class Systemd1 implements ServiceManager, UnitFiles {
   }
 
   /** "replace": a queued start job must not prevent the stop of a machine. */
-  async stopUnit(unit: string): Promise<string | null> {
+  async stopUnit(unit: string, _leader: PidRef, isStillMeant: () => boolean): Promise<string | null> {
     try {
-      const [job] = await this.#calls.manager("StopUnit", "ss", [unit, "replace"]);
+      const [job] = await this.#calls.manager("StopUnit", "ss", [unit, "replace"], isStillMeant);
       return this.#jobs.queued(job as string, { unit, makesActive: false });
     } catch (error) {
-      if (isGone(error)) return null;
+      if (isGone(error) || !isStillMeant()) return null;
       throw error;
     }
   }
 
   async killUnit(place: UnitPlace, _leader: PidRef, signal: number, isStillThere: () => boolean): Promise<void> {
     if (place.subgroup === "") {
-      await this.#calls.manager("KillUnit", "ssi", [place.unit, "all", signal]);
+      await this.#calls.manager("KillUnit", "ssi", [place.unit, "all", signal], isStillThere);
       return;
     }
     try {
-      await this.#calls.manager("KillUnitSubgroup", "sssi", [place.unit, "cgroup", place.subgroup, signal]);
+      const body = [place.unit, "cgroup", place.subgroup, signal];
+      await this.#calls.manager("KillUnitSubgroup", "sssi", body, isStillThere);
     } catch (error) {
       // Managers before 258 have no KillUnitSubgroup: the processes are found by their cgroup.
       if (!(error instanceof BusError) || !error.isMissing) throw error;

@@ -110,7 +110,7 @@ export class MachineUnits {
       killWithoutUnit(machine.leader, SIGKILL);
       machine.stopping = true;
     } else if (place.subgroup === "") {
-      const job = await this.#manager.stopUnit(place.unit, machine.leader);
+      const job = await this.#manager.stopUnit(place.unit, machine.leader, () => this.#set.has(machine));
       machine.stopping = true;
       machine.job = job;
       if (machine.job !== null) void this.finishJob(machine).catch(() => this.#events.ended(machine));
@@ -137,6 +137,10 @@ export class MachineUnits {
   stopOwn(machine: Machine): void {
     const unit = machine.place?.unit;
     if (!machine.ownsUnit || unit === undefined) return;
-    this.#manager.stopUnit(unit, machine.leader).catch((error) => this.#log.debug(`Cannot stop ${unit}: ${error}`));
+    // The scope of a later machine of the name has the same name.
+    const isUnused = () => this.#set.holderOf(machine.name) === null || this.#set.has(machine);
+    this.#manager
+      .stopUnit(unit, machine.leader, isUnused)
+      .catch((error) => this.#log.debug(`Cannot stop ${unit}: ${error}`));
   }
 }
