@@ -2,7 +2,7 @@
 // machine or image, to which the permission must not apply. Each method of the tables is called, on both transports; a
 // method that is in none of the lists below fails the test.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
@@ -11,6 +11,7 @@ import { IoSystemdMachine } from "../../src/api/varlink/io-systemd-machine.ts";
 import { IoSystemdMachineImage } from "../../src/api/varlink/io-systemd-machine-image.ts";
 import type { Variant } from "../../src/base/variant.ts";
 import { VarlinkClient } from "../../src/ipc/varlink/client.ts";
+import { attachProcess, cgroupDirectory, createCgroup, removeCgroup } from "../../src/kernel/cgroup/cgroup.ts";
 import type { Fd } from "../../src/kernel/file/fd.ts";
 import { withIdentity } from "../../src/kernel/process/namespace.ts";
 import { PidRef } from "../../src/kernel/process/pidref.ts";
@@ -25,6 +26,7 @@ const MACHINED = join(import.meta.dir, "../../src/machined");
 const NAME = "org.freedesktop.machine1";
 const NOBODY = 65534;
 const MAX = 0xffff_ffff_ffff_ffffn;
+const SIGCONT = 18;
 
 type Arguments = readonly [signature: string, ...body: unknown[]];
 
@@ -270,6 +272,39 @@ describe.skipIf(!isRoot)(`a permission for one object is not used for another${n
       await expectUntouched(leader);
     });
   }
+
+  test("the owner of a machine in a unit of others needs the permission to end it, but not to signal its leader", async () => {
+    const slice = `/authorization-${process.pid}.slice`;
+    const unit = `${slice}/job.service`;
+    createCgroup(unit);
+    const leader = await newLeader();
+    try {
+      attachProcess(unit, leader);
+      broker.onQuestion = (question) => question.answer(true, { "polkit.result": "auth_admin" });
+      const call = (member: string, signature: string, ...body: unknown[]) =>
+        broker.call(broker.caller(NOBODY), NAME, {
+          ...{ path: "/org/freedesktop/machine1", interface: Manager.name, member, signature, body },
+        });
+      await call("RegisterMachine", "sayssus", "web", new Uint8Array(0), "test", "container", leader, "");
+      permit(0);
+      expect(await errorOf(call("TerminateMachine", "s", "web"))).toStartWith("AccessDenied");
+      expect(await errorOf(call("KillMachine", "ssi", "web", "all", SIGCONT))).toStartWith("AccessDenied");
+      expect(broker.questions.map(({ action, details }) => [action, details.get("verb")])).toEqual([
+        ["org.freedesktop.machine1.manage-machines", "terminate"],
+        ["org.freedesktop.machine1.manage-machines", "kill"],
+      ]);
+      await call("KillMachine", "ssi", "web", "leader", SIGCONT);
+      // Delegated to the user, who could end all processes in it without the daemon.
+      chownSync(cgroupDirectory(unit), NOBODY, NOBODY);
+      await call("KillMachine", "ssi", "web", "all", SIGCONT);
+      await call("TerminateMachine", "s", "web");
+      expect(broker.questions).toHaveLength(2);
+      await call("UnregisterMachine", "s", "web");
+    } finally {
+      attachProcess("/", leader);
+      await waitFor(() => removeCgroup(slice), "the group to be empty");
+    }
+  });
 
   const imageCalls = [
     ...Object.entries(IMAGE_CASES).map((row) => ["/org/freedesktop/machine1", Manager.name, ...row] as const),

@@ -86,6 +86,11 @@ export function cgroupExists(path: string): boolean {
   return ifThere(() => statPath(cgroupDirectory(path)).kind === "directory") ?? false;
 }
 
+/** Returns the user to whom a group belongs: root, or the one to whom it was delegated. Throws `ENOENT`. */
+export function cgroupOwner(path: string): number {
+  return statPath(cgroupDirectory(path)).uid;
+}
+
 /** Returns whether a process is in the group or below it; false for a missing group. */
 export function isCgroupPopulated(path: string): boolean {
   if (!cgroupRoot().unified) return hasProcesses(path);

@@ -1,10 +1,14 @@
 // Ending machines: terminate, kill, unregister (org.freedesktop.machine1(5), TerminateMachine() ff.).
 import { ErrnoError, invalidArgument } from "../../base/error.ts";
 import { KILL_WHOM } from "../../base/vocabulary/machine.ts";
+import type { Grant } from "../../daemon/permission/access.ts";
 import { unsupported } from "../../registry/machine/errors.ts";
+import type { Machine } from "../../registry/machine/machine.ts";
 import { killWithoutUnit } from "../../registry/machine/without-unit.ts";
 import { defineAction } from "../action/action.ts";
+import type { Daemon } from "../action/daemon.ts";
 import { grantOn } from "../action/machine-grant.ts";
+import { isUnitOfOwner } from "./own-unit.ts";
 
 const SIGNAL_MAX = 64;
 
@@ -19,11 +23,17 @@ export const unregister = defineAction({
   },
 });
 
+/** The owner needs no permission to end processes that are the owner's. */
+function grantToEnd(daemon: Daemon, machine: Machine): Grant {
+  const { ownerUid, ...others } = grantOn(machine);
+  return ownerUid !== undefined && isUnitOfOwner(daemon, machine) ? { ...others, ownerUid } : others;
+}
+
 /** Stops the machine's unit, or ends its supervisor; replies before the machine has ended. */
 export const terminate = defineAction({
   prepare(daemon, { name }: { name: string }) {
     const machine = daemon.registry.get(name);
-    return { subject: machine, grant: grantOn(machine) };
+    return { subject: machine, grant: grantToEnd(daemon, machine) };
   },
   run: (daemon, { subject: machine }) => daemon.registry.terminate(machine),
 });
@@ -36,7 +46,7 @@ export const kill = defineAction({
     if (whom === undefined) throw invalidArgument("whom", `Invalid kill parameter '${parameters.whom}'`);
     const { signal } = parameters;
     if (signal < 1 || signal > SIGNAL_MAX) throw invalidArgument("signal", `Invalid signal ${signal}`);
-    return { subject: machine, whom, grant: grantOn(machine) };
+    return { subject: machine, whom, grant: whom === "all" ? grantToEnd(daemon, machine) : grantOn(machine) };
   },
   run(daemon, { subject: machine, whom }, { signal }): void | Promise<void> {
     if (machine.isHost) throw unsupported();
