@@ -123,7 +123,8 @@ export class Restoration {
     }
     const { unit, subgroup, realtimeUsec, monotonicUsec } = saved;
     if (unit !== null) machine.place = { unit, subgroup, cgroup: "" };
-    machine.ownsUnit = unit === scopeOf(saved.name);
+    // A machine in a group below a scope of this name was registered there: systemd-nspawn makes such scopes itself.
+    machine.ownsUnit = unit === scopeOf(saved.name) && subgroup === "";
     machine.job = saved.job;
     if (realtimeUsec !== null && monotonicUsec !== null) machine.startedAt = { realtimeUsec, monotonicUsec };
     this.#start(machine, text);

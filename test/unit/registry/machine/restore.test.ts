@@ -51,11 +51,15 @@ test("the end of a job is waited for, though the service manager did not answer 
   }
 });
 
-/** Restores the machines whose files `write` has made, all in the unit m.service, and forgets them after `use`. */
-function withRestored(write: (directory: string) => void, use: (registry: Registry, directory: string) => void): void {
+/** Restores the machines whose files `write` has made, each in the unit of its leader, and forgets them after `use`. */
+function withRestored(
+  write: (directory: string) => void,
+  use: (registry: Registry, directory: string) => void,
+  unitOf: (pid: number) => string = () => "m.service",
+): void {
   const directory = mkdtempSync(join(tmpdir(), "machined-restore-"));
   const manager = {
-    placeOf: () => ({ unit: "m.service", subgroup: "", cgroup: "/m.service" }),
+    placeOf: (pid: number) => ({ unit: unitOf(pid), subgroup: "", cgroup: `/${unitOf(pid)}` }),
     machineScopes: () => Promise.resolve([]),
   } as unknown as ServiceManager;
   const log = { debug() {}, info() {}, error() {}, warning() {} } as unknown as Log;
@@ -145,4 +149,21 @@ test("the link of a unit passes from a machine that has ended to another one of 
       });
     }
   }
+});
+
+test("a scope is the machine's own again where it was made for the machine, not where the machine was registered in it", () => {
+  const write = (directory: string, name: string, pid: number, subgroup: string) => {
+    const place = `SCOPE=machine-${name}.scope\nSUBGROUP=${subgroup}`;
+    writeFileSync(join(directory, name), `NAME=${name}\nCLASS=container\n${place}\nLEADER=${pid}\n`);
+  };
+  const files = (directory: string) => {
+    write(directory, "made", process.pid, "");
+    write(directory, "registered", process.ppid, "payload");
+  };
+  const unitOf = (pid: number) => `machine-${pid === process.pid ? "made" : "registered"}.scope`;
+  const use = (registry: Registry) => {
+    expect(registry.get("made").ownsUnit).toBe(true);
+    expect(registry.get("registered").ownsUnit).toBe(false);
+  };
+  withRestored(files, use, unitOf);
 });
