@@ -22,6 +22,7 @@ import { cgroupWithoutUnit } from "../../registry/machine/without-unit.ts";
 import type { UnitPlace, UnitProperty } from "../../registry/ports.ts";
 import type { Daemon } from "../action/daemon.ts";
 import type { LeaderName, Registration } from "./registration.ts";
+import { requireRoomForMachine } from "./user-share.ts";
 
 /** With or without a scope of its own: the variants of the permission. */
 type Kind = keyof typeof REGISTRATION_RULES;
@@ -94,6 +95,7 @@ export async function beginMachine(
 async function admit(daemon: Daemon, call: Call, registration: Registration, kind: Kind): Promise<Machine> {
   const { id, machineClass } = checkArguments(registration);
   const caller = await call.caller();
+  requireRoomForMachine(daemon.registry.all(), caller);
   using owned = new DisposableStack();
   const leader = owned.use(pinLeader(registration.leader, caller));
   if (daemon.registry.isTaken(registration.name, caller.uid)) throw machineExists(registration.name);
@@ -101,6 +103,7 @@ async function admit(daemon: Daemon, call: Call, registration: Registration, kin
   if (supervisor !== null) owned.use(supervisor);
   await checkPermission(daemon, call, caller, registration, leader, kind);
   if (machineClass === null) throw unsupported();
+  requireRoomForMachine(daemon.registry.all(), caller);
   const facts = { name: registration.name, id, class: machineClass, uid: caller.uid, leader, supervisor };
   const machine = daemon.registry.add({ ...descriptionOf(registration), ...facts });
   owned.move();

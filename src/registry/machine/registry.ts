@@ -69,6 +69,11 @@ export class Registry {
     return this.#set.list();
   }
 
+  /** All machines, including those that are still being started. */
+  all(): Iterable<Machine> {
+    return this.#set.all();
+  }
+
   /** The number of machines, including `.host` and those that are still being started. */
   get size(): number {
     return this.#set.size;

@@ -127,8 +127,9 @@ test("where pidfds have no inodes, a process that was started after the registra
 });
 
 test("the link of a unit passes from a machine that has ended to another one of the unit", () => {
-  const unused = 1;
-  const texts = (name: string) => `NAME=${name}\nCLASS=container\nSCOPE=m.service\nLEADER=${process.pid}\n`;
+  const { pid: ended } = Bun.spawnSync(["true"]);
+  const text = (name: string, leader: number) =>
+    `NAME=${name}\nCLASS=container\nSCOPE=m.service\nLEADER=${leader}\nLEADER_PIDFDID=`;
   // File systems list files in the order of their making, its reverse, or by names.
   for (const [dead, alive] of [
     ["a", "b"],
@@ -139,7 +140,7 @@ test("the link of a unit passes from a machine that has ended to another one of 
       [alive, dead],
     ] as const) {
       const write = (directory: string) => {
-        const files = { [dead]: `${texts(dead)}LEADER_PIDFDID=${unused}\n`, [alive]: texts(alive) };
+        const files = { [dead]: `${text(dead, ended)}1\n`, [alive]: `${text(alive, process.pid)}\n` };
         for (const name of order) writeFileSync(join(directory, name), files[name] as string);
         symlinkSync(dead, join(directory, "unit:m.service"));
       };
