@@ -3,7 +3,7 @@
 import { MachinedError } from "./error.ts";
 import { mayTakeAnother, type ShareLimits } from "./fair-share.ts";
 
-interface PlaceLimits extends ShareLimits {
+export interface PlaceLimits extends ShareLimits {
   /** How many places of one key may be waited for. */
   readonly waiting: number;
 }

@@ -1,20 +1,22 @@
-// Runs tasks one at a time for each key and limits how many run in all.
+// Runs tasks one at a time for each key and limits how many run in all. The owners of keys share the places.
+import { FairPlaces, type PlaceLimits } from "../../base/fair-places.ts";
 
-/** Starts work one after the other for each key, and at most `limit` at a time over all keys. */
+/** Starts work one after the other for each key, and a limited number at a time over all keys. */
 export class KeyedLimiter<Key extends object> {
-  readonly #limit: number;
+  readonly #places: FairPlaces<number>;
   readonly #last = new WeakMap<Key, Promise<unknown>>();
-  readonly #waiting: (() => void)[] = [];
-  #running = 0;
 
-  constructor(limit: number) {
-    this.#limit = limit;
+  constructor(limits: PlaceLimits) {
+    this.#places = new FairPlaces(limits);
   }
 
-  /** Runs `work` when key and limit allow it; returns its result. */
-  take<Result>(key: Key, work: () => Promise<Result>): Promise<Result> {
+  /**
+   * Runs `work` when key and limits allow it; returns its result. `owner` is the owner of the key. Rejects with
+   * LimitsExceeded where too much work of the owner waits.
+   */
+  take<Result>(key: Key, owner: number, work: () => Promise<Result>): Promise<Result> {
     const before = this.#last.get(key) ?? Promise.resolve();
-    const result = before.then(() => this.#run(work));
+    const result = before.then(() => this.#run(owner, work));
     this.#last.set(
       key,
       result.catch(() => {}),
@@ -22,16 +24,13 @@ export class KeyedLimiter<Key extends object> {
     return result;
   }
 
-  async #run<Result>(work: () => Promise<Result>): Promise<Result> {
-    if (this.#running >= this.#limit) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    else this.#running++;
+  async #run<Result>(owner: number, work: () => Promise<Result>): Promise<Result> {
+    const place = this.#places.take(owner, "Too many files of machines are being opened.");
     try {
+      await place.granted;
       return await work();
     } finally {
-      // The next waiting task takes this one's slot; without one, the slot is free.
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#running--;
-      else next();
+      place.leave();
     }
   }
 }

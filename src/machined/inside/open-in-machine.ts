@@ -7,6 +7,7 @@ import { MachinedError } from "../../base/error.ts";
 import { type Fd, openPath } from "../../kernel/file/fd.ts";
 import type { Identity } from "../../kernel/process/namespace.ts";
 import { openProcessLink } from "../../kernel/process/process-link.ts";
+import { shareOwner } from "../../kernel/process/share-owner.ts";
 import { receiveMessage, socketPair } from "../../kernel/socket/unix.ts";
 import { pin } from "../../kernel/syscall/mem.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
@@ -19,9 +20,9 @@ import { KeyedLimiter } from "./keyed-limiter.ts";
 const TIMEOUT_MS = 5_000;
 /**
  * Workers that open files: fewer than there may be operations, and one for each machine, so that a machine that hangs
- * blocks only itself.
+ * blocks only itself. The machines of one user get at most half of the places: all of them may hang.
  */
-const limiter = new KeyedLimiter<Machine>(32);
+const limiter = new KeyedLimiter<Machine>({ all: 48, each: 48, waiting: 4096 });
 
 /** Names the root directory of a machine, without opening it. Throws an error with errno when the leader is gone. */
 export function nameRoot(machine: Machine): Fd {
@@ -100,7 +101,7 @@ async function askWorker(
     operations.cancel(owner);
     late.reject(new MachinedError("Timeout", text));
   }, TIMEOUT_MS);
-  const answer = limiter.take(machine, async () => {
+  const answer = limiter.take(machine, shareOwner(machine.facts.uid), async () => {
     // Descriptors that arrive after the deadline are closed.
     if (isLate) return null;
     return operations.run({
