@@ -13,7 +13,7 @@ import { noStreams } from "../exec/streams.ts";
 import { invalidParameter } from "../ipc/varlink/schema.ts";
 import type { VarlinkCall } from "../ipc/varlink/server.ts";
 import { SIZE_MAX, type WindowSize } from "../kernel/terminal/pty.ts";
-import { isHostRootInside } from "../registry/machine/uid-map.ts";
+import { mayEnter } from "../registry/machine/uid-map.ts";
 import type { Commands } from "./commands.ts";
 import { type HeldMachine, holdMachine, isStill } from "./machine.ts";
 
@@ -44,17 +44,14 @@ export interface RunContext {
   readonly authority: Authority;
 }
 
-/**
- * The owner of a machine needs no permission where the host's root is not mapped into it: the owner could enter it
- * without this service.
- */
+/** The owner of a machine needs no permission to enter it where that is possible without this service. */
 function grantFor(machine: HeldMachine, user: string, program: string): Grant {
   return {
     subject: machine.name,
     isHost: machine.name === HOST,
     // Without a user, the command has at most the rights of the machine's root; polkit rules match on "root".
     details: { user: user === "" || user === "0" ? "root" : user, program },
-    ...(isHostRootInside(machine.leader) ? {} : { ownerUid: machine.ownerUid }),
+    ...(mayEnter(machine.ownerUid, machine.leader) ? { ownerUid: machine.ownerUid } : {}),
   };
 }
 

@@ -171,11 +171,16 @@ describe.skipIf(!isRoot)(`a permission for one object is not used for another${n
   beforeEach(() => manager(bus, "UnregisterMachine", "s", "web").catch(() => {}));
 
   /**
-   * A process in a private user namespace, whose root has no privileges on the host: its owner may open terminals in
-   * it.
+   * A process in a private user namespace, whose root has no privileges on the host: the user that made it may open
+   * terminals in it.
    */
-  async function newLeader(): Promise<number> {
-    const pid = await daemon.leader("--user");
+  async function newLeader(maker = NOBODY): Promise<number> {
+    const as = ["setpriv", `--reuid=${maker}`, `--regid=${maker}`, "--clear-groups"];
+    const command = [...as, "unshare", "--user", "sleep", "1000"];
+    const child = Bun.spawn(command, { stdio: ["ignore", "ignore", "ignore"] });
+    leaders.push(child);
+    const { pid } = child;
+    await waitFor(async () => expect(await Bun.file(`/proc/${pid}/comm`).text()).toBe("sleep\n"), "the leader");
     for (const kind of ["uid_map", "gid_map"]) writeFileSync(`/proc/${pid}/${kind}`, "0 524288 65536\n");
     return pid;
   }
@@ -304,6 +309,24 @@ describe.skipIf(!isRoot)(`a permission for one object is not used for another${n
       attachProcess("/", leader);
       await waitFor(() => removeCgroup(slice), "the group to be empty");
     }
+  });
+
+  test("the owner of a machine whose user namespace another user made needs the permission for a terminal in it", async () => {
+    const open = () =>
+      broker.call(broker.caller(NOBODY), NAME, {
+        ...{ path: "/org/freedesktop/machine1", interface: Manager.name, member: "OpenMachinePTY" },
+        ...{ signature: "s", body: ["web"] },
+      });
+    await registerFor(NOBODY, await newLeader(0));
+    permit(0);
+    expect(await errorOf(open())).toStartWith("AccessDenied");
+    expect(broker.questions.map(({ action }) => action)).toEqual(["org.freedesktop.machine1.open-pty"]);
+    await manager(bus, "UnregisterMachine", "s", "web");
+    await registerFor(NOBODY, await newLeader());
+    permit(0);
+    const [terminal] = (await open()) as [Fd];
+    terminal.close();
+    expect(broker.questions).toEqual([]);
   });
 
   const imageCalls = [

@@ -1,12 +1,13 @@
 // The permission to open a terminal in a machine, for both transports and all kinds of terminals.
 //
-// The owner of a machine needs no permission, because it could enter without this daemon: it created the user namespace
-// of the machine. That holds only while root in the machine is not root of the host. A user can also register a process
-// that shares the host's user namespace, and "root in the machine" would then be root of the host.
+// The owner of a machine needs no permission where it could enter without this daemon, because it created the user
+// namespace of the machine. A user can also register a process that shares the host's user namespace, and "root in the
+// machine" would then be root of the host; or one in another container, which that user cannot enter.
 import type { TERMINAL_RULES } from "../../api/shared-rules.ts";
 import { MachinedError } from "../../base/error.ts";
 import type { Grant } from "../../daemon/permission/access.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
+import { mayEnter } from "../../registry/machine/uid-map.ts";
 import { isHostRootInside } from "./root-identity.ts";
 
 /** Returns the grant of an action that opens a terminal in a machine; `kind` is what runs on the terminal. */
@@ -15,8 +16,9 @@ export function grantToOpen(
   kind: keyof typeof TERMINAL_RULES,
   details: Readonly<Record<string, string>> = {},
 ): Grant {
-  const grant: Grant = { subject: machine.name, isHost: machine.isHost, variant: kind, details };
-  return isHostRootInside(machine) ? grant : { ...grant, ownerUid: machine.facts.uid };
+  const { name, isHost, facts, leader } = machine;
+  const grant: Grant = { subject: name, isHost, variant: kind, details };
+  return isHost || !mayEnter(facts.uid, leader) ? grant : { ...grant, ownerUid: facts.uid };
 }
 
 /**

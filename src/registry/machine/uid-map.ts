@@ -2,7 +2,7 @@
 import { errnoNameOf, invalidArgument } from "../../base/error.ts";
 import { openPath } from "../../kernel/file/fd.ts";
 import { readRegular } from "../../kernel/file/regular-file.ts";
-import { type Identity, namespaceId, sameNamespace } from "../../kernel/process/namespace.ts";
+import { type Identity, namespaceId, sameNamespace, userNamespaceOwnerChain } from "../../kernel/process/namespace.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
 import { unlessErrno } from "../../kernel/syscall/sys.ts";
 
@@ -149,6 +149,17 @@ export function isHostRootInside(leader: PidRef): boolean {
   if (leader.verified(() => sameNamespace(leader.pid, "user"))) return true;
   const root = rootOutside(leader);
   return root === null || root.uid === 0;
+}
+
+/**
+ * Whether a user could become root in the machine of this leader without any service, and that root is not the host's:
+ * the user made its user namespace, or one around it. A process of the user in it is not enough: a container may map
+ * that user, for a shared directory, to a user of its own. Throws as isHostRootInside().
+ */
+export function mayEnter(uid: number, leader: PidRef): boolean {
+  if (isHostRootInside(leader)) return false;
+  const { owners, reachedOwn } = leader.verified(() => userNamespaceOwnerChain(leader.pid));
+  return reachedOwn && owners.includes(uid);
 }
 
 /** Throws InvalidArgs, with the name of the field, for a number that is no valid id. */
