@@ -58,10 +58,13 @@ export function parseProcessCgroup(text: string, unified: boolean): string | nul
   return null;
 }
 
-/** Cuts a group's path off after the unit's name; returns the whole path where the name is not in it. */
+/**
+ * Cuts a group's path off after the unit's name; returns the whole path where the name is not in it. A machine may give
+ * a group below its unit the same name, so that the first one counts.
+ */
 export function upToUnit(cgroup: string, unit: string): string {
   const components = cgroup.split("/");
-  const index = components.lastIndexOf(unit);
+  const index = components.indexOf(unit);
   return index < 0 ? cgroup : components.slice(0, index + 1).join("/");
 }
 

@@ -6,6 +6,8 @@ test("the group is that of the unit, in cgroup version 1 only where the unit has
   const path = "/machine.slice/web.service/payload/init.scope";
   expect(groupOf("web.service", path, "")).toBe("/machine.slice/web.service");
   expect(groupOf("web.service", path, "memory")).toBe("/machine.slice/web.service");
+  // A machine cannot leave processes out by a group of its unit's name.
+  expect(groupOf("web.service", `${path}/web.service`, "")).toBe("/machine.slice/web.service");
   expect(groupOf("web.service", "/machine.slice", "cpuacct")).toBeNull();
   expect(groupOf("", "/lxc.payload.c1", "memory")).toBe("/lxc.payload.c1");
   expect(groupOf("web.service", "/elsewhere", "")).toBe("/elsewhere");
