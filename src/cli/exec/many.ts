@@ -90,6 +90,7 @@ async function runIn(
   const flags = [
     ...sameDaemon(session),
     ...sameExec(session),
+    ...(settings.throughService ? ["--through-service"] : []),
     ...(settings.stdin && prefix === null ? [] : ["--stdin=no"]),
   ];
   const self = selfCommand("machinectl", ["exec", ...flags, place, ...command]);

@@ -43,6 +43,23 @@ test("an incomplete character at the end of the output is printed as U+FFFD", as
   expect(await printed("x", [0xe2, 0x82], [0xac])).toEqual(["web | x€\n"]);
 });
 
+test("the clients of the machines leave the command to the service where this one does", async () => {
+  const replaced = spyOn(Bun, "spawn").mockImplementation(((command: string[]) => {
+    expect(command).toContain("--through-service");
+    return { exited: Promise.resolve(0) };
+  }) as unknown as typeof Bun.spawn);
+  try {
+    const session = new Session(
+      { ...defaultSettings(), throughService: true },
+      new FakeProcess(WORLDS["one"] as World),
+    );
+    expect(await execMany(session, ["a", "b"], "", ["true"])).toBe(0);
+    expect(replaced).toHaveBeenCalledTimes(2);
+  } finally {
+    replaced.mockRestore();
+  }
+});
+
 test("a client that cannot be started does not end the others", async () => {
   const refused = Object.assign(new Error("no process"), { code: "EAGAIN", syscall: "posix_spawn" });
   const spawn = Bun.spawn.bind(Bun) as (command: string[], options: object) => Bun.Subprocess;
