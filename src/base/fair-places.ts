@@ -3,7 +3,7 @@
 import { MachinedError } from "./error.ts";
 import { mayTakeAnother, type ShareLimits } from "./fair-share.ts";
 
-export interface PlaceLimits extends ShareLimits {
+interface PlaceLimits extends ShareLimits {
   /** How many places of one key may be waited for. */
   readonly waiting: number;
 }

@@ -22,7 +22,7 @@ const TIMEOUT_MS = 5_000;
  * Workers that open files: fewer than there may be operations, and one for each machine, so that a machine that hangs
  * blocks only itself. The machines of one user get at most half of the places: all of them may hang.
  */
-const limiter = new KeyedLimiter<Machine>({ all: 48, each: 48, waiting: 4096 });
+const limiter = new KeyedLimiter<Machine>({ all: 48, each: 48 });
 
 /** Names the root directory of a machine, without opening it. Throws an error with errno when the leader is gone. */
 export function nameRoot(machine: Machine): Fd {

@@ -9,7 +9,7 @@ import type { Machine } from "../../registry/machine/machine.ts";
 
 const LIMITS: ShareLimits = { all: 4096, each: 512 };
 
-/** The users for whom machines are counted, which files determine. */
+/** The users for whom machines are counted; to find one, files are looked at. */
 const owners = new WeakMap<Machine, number>();
 
 function ownerOf(machine: Machine): number {
@@ -32,5 +32,5 @@ export function requireRoomForMachine(machines: Iterable<Machine>, caller: Calle
     if (ownerOf(machine) === owner) own++;
   }
   if (mayTakeAnother(own, all, LIMITS)) return;
-  throw new MachinedError("LimitsExceeded", `Too many machines of users, of user ${owner} ${own}`);
+  throw new MachinedError("LimitsExceeded", `Too many machines: user ${owner} has ${own}, all users have ${all}`);
 }

@@ -5,7 +5,7 @@ import { KeyedLimiter } from "../../../../src/machined/inside/keyed-limiter.ts";
 const [ALICE, BOB] = [1000, 1001];
 
 test("one owner, however many machines hang, leaves places for others, whose work does not wait behind", async () => {
-  const limiter = new KeyedLimiter<object>({ all: 4, each: 4, waiting: 100 });
+  const limiter = new KeyedLimiter<object>({ all: 4, each: 4 });
   let hung = 0;
   const end = Promise.withResolvers<void>();
   const tasks = Array.from({ length: 20 }, () =>
@@ -22,7 +22,7 @@ test("one owner, however many machines hang, leaves places for others, whose wor
 });
 
 test("the work of one machine is done one after the other, also after a failure", async () => {
-  const limiter = new KeyedLimiter<object>({ all: 4, each: 4, waiting: 100 });
+  const limiter = new KeyedLimiter<object>({ all: 4, each: 4 });
   const machine = {};
   const events: string[] = [];
   const task = (name: string, fails: boolean) =>
