@@ -114,9 +114,11 @@ export class PidRef implements Disposable {
     const { pid, pidfd, id } = this;
     if (pidfd === null || id === null) return this;
     const held = COMMON.get(id) ?? new Common(pid, id, Fd.adopt(pidfd.take()));
-    pidfd.close();
     COMMON.set(id, held);
-    return PidRef.#using(held);
+    const reference = PidRef.#using(held);
+    // Not before: this may be the only reference of its kind.
+    pidfd.close();
+    return reference;
   }
 
   /** Returns a further reference of `common()` to the process of that number and `id`; null where there is none. */

@@ -39,8 +39,8 @@ test("a reference identifies its process, and reports its exit", async () => {
 test("common references to a process use one descriptor, which the last of them closes", async () => {
   const child = sleeper();
   const before = openDescriptors();
-  const many = Array.from({ length: MANY }, () => PidRef.of(child.pid).common());
-  const first = many[0] as PidRef;
+  const many = Array.from({ length: MANY }, () => PidRef.of(child.pid).common().common());
+  const first = (many[0] as PidRef).common();
   if (first.id !== null) expect(openDescriptors() - before).toBeLessThan(MANY / 2);
   for (const ref of many.slice(1)) {
     ref[Symbol.dispose]();
