@@ -34,8 +34,9 @@ function parseTexts(file: string): Map<string, string> {
   return texts;
 }
 
-function optionEntry({ names, takesValue, hint, description }: OptionModel): string {
+function optionEntry({ names, takesValue, isValueOptional, hint, description }: OptionModel): string {
   const spelled = names.map((name) => {
+    if (isValueOptional === true) return `\\fB${roff(name)}\\fR[\\fB=\\fI${roff(hint)}\\fR]`;
     if (!takesValue) return `\\fB${roff(name)}\\fR`;
     return name.startsWith("--")
       ? `\\fB${roff(name)}=\\fI${roff(hint)}\\fR`
@@ -137,7 +138,8 @@ function fieldEntries(table: VarlinkInterface, owner: string, fields: VarlinkFie
 }
 
 function permissionText(access: Access): string {
-  if (typeof access === "string") return "Everyone may call it.";
+  if (access === "everyone") return "Everyone may call it.";
+  if (access === "privileged") return "Root and the user that the daemon runs as may call it.";
   const rules = "variants" in access ? Object.values(access.variants) : [access];
   const actions = [...new Set(rules.map(({ action }) => action))];
   return `It needs the permission ${actions.map((action) => `\\fB${roff(action)}\\fR`).join(" or ")}.`;

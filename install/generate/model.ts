@@ -18,6 +18,8 @@ export interface OptionModel {
   /** `-h`, `--help`: short form first. */
   readonly names: readonly string[];
   readonly takesValue: boolean;
+  /** Whether the option also stands without its value; `takesValue` is false then. */
+  readonly isValueOptional?: boolean;
   /** The placeholder of the value: `NAME`. */
   readonly hint: string;
   readonly values: readonly string[] | OptionValueKind | null;
@@ -91,6 +93,7 @@ export async function programModel(program: ClientProgram): Promise<ProgramModel
       names: [...(row.alias === undefined ? [] : [`-${row.alias}`]), spelledOption(key)],
       // An option with an optional value is completed as one without a value.
       takesValue: row.type === "string" && row.isValueOptional !== true,
+      isValueOptional: row.isValueOptional === true,
       hint: row.valueHint ?? "",
       values: row.values ?? null,
       description: row.description ?? "",
