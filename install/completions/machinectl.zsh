@@ -212,9 +212,9 @@ _arguments -S \
     '--kill-whom=[Who gets the signal\: leader, supervisor or all]:whom:(leader supervisor all)' \
     '*-s+[The signal to send, or '\''list'\'']:signal:_machinectl_signals' \
     '*--signal=[The signal to send, or '\''list'\'']:signal:_machinectl_signals' \
-    '*--uid=[The user to run a shell as]:user:_users' \
-    '*-E+[Set an environment variable for a shell]:var\[=value\]:_parameters -g '\''*export*'\''' \
-    '*--setenv=[Set an environment variable for a shell]:var\[=value\]:_parameters -g '\''*export*'\''' \
+    '*--uid=[The user to run a shell or command as]:user:_users' \
+    '*-E+[Set an environment variable for a shell or command]:var\[=value\]:_parameters -g '\''*export*'\''' \
+    '*--setenv=[Set an environment variable for a shell or command]:var\[=value\]:_parameters -g '\''*export*'\''' \
     '--wait-status[With shell\: exit with the program'\''s own exit status]' \
     '--read-only[Make the bind mount or the clone read-only]' \
     '--mkdir[Create the target of a bind mount where it is missing]' \
@@ -223,16 +223,16 @@ _arguments -S \
     '--max-addresses=[How many addresses to list at most, or '\''all'\'']:integer:(all)' \
     '(-o --output)-o+[Form of journal entries (short, short-full, short-iso, short-iso-precise, short-precise, short-monotonic, short-delta, short-unix, verbose, export, json, json-pretty, json-sse, json-seq, cat, with-unit); the json ones turn tables into JSON]:string:(short short-full short-iso short-iso-precise short-precise short-monotonic short-delta short-unix verbose export json json-pretty json-sse json-seq cat with-unit)' \
     '(-o --output)--output=[Form of journal entries (short, short-full, short-iso, short-iso-precise, short-precise, short-monotonic, short-delta, short-unix, verbose, export, json, json-pretty, json-sse, json-seq, cat, with-unit); the json ones turn tables into JSON]:string:(short short-full short-iso short-iso-precise short-precise short-monotonic short-delta short-unix verbose export json json-pretty json-sse json-seq cat with-unit)' \
-    '--json=[Print list, status and show as JSON (pretty, short, off)]:mode:(pretty short off)' \
+    '--json=[Print the output as JSON (pretty, short, off)]:mode:(pretty short off)' \
     '--force[Replace existing files when copying]' \
     '--now[With enable and disable\: start or power off as well]' \
     '--runner=[Run images as containers (nspawn) or as virtual machines (vmspawn)]:runner:(nspawn vmspawn)' \
     '-V[Short for --runner=vmspawn]' \
     '(-t --tty)-t[With exec and run\: give the command a terminal]' \
     '(-t --tty)--tty[With exec and run\: give the command a terminal]' \
-    '--stdin=[With exec\: whether the command reads standard input]:bool:(yes no)' \
-    '*--chdir=[With exec\: the directory in which the command runs]:dir: ' \
-    '*--timeout=[With exec and wait\: end the command, or the waiting, after this time]:span: ' \
+    '--stdin=[With exec and run\: whether the command reads standard input]:bool:(yes no)' \
+    '*--chdir=[With exec and run\: the directory in which the command runs]:dir: ' \
+    '*--timeout=[With exec, run and wait\: end the command, or the waiting, after this time]:span: ' \
     '--detach[With exec\: leave the command running, and print its process and cgroup]' \
     '*--parallel=[With exec\: in how many machines to run at once; with -H\: on how many hosts]:n: ' \
     '*--columns=[With lists\: the columns to show; '\''+KEY'\'' adds one, '\''help'\'' explains them]:key,…: _machinectl_columns column' \

@@ -33,7 +33,7 @@ complete -c machined -n '__machined_in uninstall' -l dry-run -d 'only show what 
 complete -c machined -n '__machined_in uninstall' -l root -x -a '(__fish_complete_directories)' -d 'uninstall from this directory instead of the running host'
 complete -c machined -n '__machined_in uninstall' -s h -l help -d 'show this help'
 complete -c machined -n '__machined_in doctor' -s h -l help -d 'Print the help'
-complete -c machined -n '__machined_in doctor' -l json -x -a 'pretty short off' -d 'Print list, status and show as JSON (pretty, short, off)'
+complete -c machined -n '__machined_in doctor' -l json -x -a 'pretty short off' -d 'Print the output as JSON (pretty, short, off)'
 complete -c machined -n '__machined_in doctor' -s q -l quiet -d 'Print less'
 complete -c machined -n '__machined_in doctor' -a '(command machinectl complete machine 2>/dev/null </dev/null)'
 complete -c machined -n '__machined_in bridge' -s h -l help -d 'Print the help'

@@ -41,7 +41,7 @@ _machined_words() {
             '--help[show this help]' ;;
         doctor) _arguments -S '-h[Print the help]' \
             '--help[Print the help]' \
-            '--json=[Print list, status and show as JSON (pretty, short, off)]:value:(pretty short off)' \
+            '--json=[Print the output as JSON (pretty, short, off)]:value:(pretty short off)' \
             '-q[Print less]' \
             '--quiet[Print less]' \
             '1:word: _machined_machines' ;;

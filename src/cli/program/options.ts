@@ -133,10 +133,13 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
     settings.killWhom = whom;
   }),
   signal: short("s", listed("SIGNAL", "signal", "The signal to send, or 'list'", setSignal)),
-  uid: listed("USER", "user", "The user to run a shell as", (settings, uid) => {
+  uid: listed("USER", "user", "The user to run a shell or command as", (settings, uid) => {
     settings.uid = uid;
   }),
-  setenv: short("E", listed("VAR[=VALUE]", "variable", "Set an environment variable for a shell", setEnvironment)),
+  setenv: short(
+    "E",
+    listed("VAR[=VALUE]", "variable", "Set an environment variable for a shell or command", setEnvironment),
+  ),
   "wait-status": flag("With shell: exit with the program's own exit status", { waitStatus: true }),
   "read-only": flag("Make the bind mount or the clone read-only", { readOnly: true }),
   mkdir: flag("Create the target of a bind mount where it is missing", { mkdir: true }),
@@ -146,7 +149,7 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
   ),
   "max-addresses": listed("INTEGER", ["all"], "How many addresses to list at most, or 'all'", setMaxAddresses),
   output: short("o", listed("STRING", OUTPUT_MODES, OUTPUT_HELP, setOutput)),
-  json: listed("MODE", JSON_CHOICES, "Print list, status and show as JSON (pretty, short, off)", setJson),
+  json: listed("MODE", JSON_CHOICES, "Print the output as JSON (pretty, short, off)", setJson),
   force: flag("Replace existing files when copying", { force: true }),
   now: flag("With enable and disable: start or power off as well", { now: true }),
   runner: listed("RUNNER", RUNNERS, "Run images as containers (nspawn) or as virtual machines (vmspawn)", setRunner),
@@ -156,14 +159,14 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
   ),
   format: hidden(listed("FORMAT", COMPRESSIONS, `Compression of an export (${COMPRESSIONS.join(", ")})`, setFormat)),
   tty: added(short("t", flag("With exec and run: give the command a terminal", { tty: true }))),
-  stdin: added(listed("BOOL", ["yes", "no"], "With exec: whether the command reads standard input", setStdin)),
+  stdin: added(listed("BOOL", ["yes", "no"], "With exec and run: whether the command reads standard input", setStdin)),
   chdir: added(
-    valued("DIR", "With exec: the directory in which the command runs", (settings, directory) => {
+    valued("DIR", "With exec and run: the directory in which the command runs", (settings, directory) => {
       settings.directory = directory;
     }),
   ),
   timeout: added(
-    valued("SPAN", "With exec and wait: end the command, or the waiting, after this time", setTimeoutSpan),
+    valued("SPAN", "With exec, run and wait: end the command, or the waiting, after this time", setTimeoutSpan),
   ),
   detach: added(flag("With exec: leave the command running, and print its process and cgroup", { detach: true })),
   parallel: added(
