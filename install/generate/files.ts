@@ -95,7 +95,9 @@ ${actions}
 ## Methods that need a permission
 
 The details are what \`action.lookup()\` returns in a rule of polkit. Where a method has several rows, the word in brackets says
-which calls the row is about.
+which calls the row is about. The owner of a machine is the user who registered it. "Not the machine's owner" does not hold for
+terminals of a machine whose user namespace others have made, and for the end of one whose unit belongs to others: its owner needs the
+permission, too.
 
 ${methods}
 
