@@ -1,6 +1,7 @@
 // `VERB --help`: the page of one verb, made from its row.
 import { type ArgsDef, type CommandDef, defineCommand } from "citty";
 import { COMPRESSIONS } from "../../base/vocabulary/compression.ts";
+import { OUTPUT_MODES } from "../../base/vocabulary/output-mode.ts";
 import { type ClientProgram, type VerbRow, wordsUsage } from "../command-line/verb-row.ts";
 import type { Session } from "../session/session.ts";
 import { HelpPage, optionTerm } from "./help-page.ts";
@@ -13,6 +14,7 @@ interface VerbCommand extends CommandDef {
 const COMMAND = { uid: "The user to run the command as", setenv: "Set an environment variable of the command" };
 
 const LIST_OUTPUT = "Print the list as JSON: json or json-pretty; other forms are for the journal in 'status'";
+const JOURNAL_OUTPUT = `Form of journal entries (${OUTPUT_MODES.join(", ")})`;
 const EXPORT_FORMAT = `Compression: ${[...COMPRESSIONS.values()].join(", ")}; otherwise by the suffix of the file`;
 const IMAGE = { "read-only": "Make the image read-only", force: "Replace an existing image of the name" };
 
@@ -26,9 +28,10 @@ const MEANINGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     filter: "Print only events whose column matches",
     template: "A line for each event, with values for {{KEY}}",
   },
-  status: { lines: "How many journal entries to print" },
+  status: { lines: "How many journal entries to print", output: JOURNAL_OUTPUT },
   logs: {
     lines: "How many journal entries to print",
+    output: JOURNAL_OUTPUT,
     json: "Print each entry as JSON: pretty, short or off",
     all: "Show long and unprintable fields in full",
   },
