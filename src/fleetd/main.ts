@@ -26,8 +26,9 @@ import { FLEET_OPTIONS, type FleetCommand, withCredentials } from "./options.ts"
 const HELP_COLUMN = 34;
 
 function helpText(): HelpText {
-  const entries = Object.entries(FLEET_OPTIONS).map(([name, { valueHint, description }]) => {
-    return [`  --${name}${valueHint === undefined ? "" : `=${valueHint}`}`, description] as const;
+  const entries = Object.entries(FLEET_OPTIONS).map(([name, { alias, valueHint, description }]) => {
+    const short = alias === undefined ? "  " : `-${alias}`;
+    return [`${short} --${name}${valueHint === undefined ? "" : `=${valueHint}`}`, description] as const;
   });
   return {
     usage: "machined fleet [OPTION…] [setup]",
