@@ -63,7 +63,7 @@ function verbEntry(verb: VerbModel, texts: Map<string, string>): string {
 }
 
 /** The date of the last revision of the hand-written parts. */
-const REVISED = "2026-11-28";
+const REVISED = "2026-12-01";
 
 const FILL_COLUMNS = 80;
 
