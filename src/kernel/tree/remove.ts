@@ -202,13 +202,16 @@ function removeEmptySubvolume(parent: Fd, name: RawName, top: Fd): void {
   }
 }
 
+/** Removes the subvolumes nested in `top`. Another file system, or subvolume, may be mounted in place of one. */
 function removeNested(top: Fd): void {
+  const { mountId } = status.readFd(top);
   for (const nested of nestedSubvolumes(top)) {
     using chain = new DirectoryChain(top.duplicate(), status);
     for (const name of nested.directory.split("/").filter((part) => part !== "")) {
       chain.open(name);
     }
     using inner = openDirectory(chain.current, nested.name);
+    requireMount(status.readFd(inner), mountId, nested.name);
     removeSubvolumeTree(chain.current, nested.name, inner);
   }
 }

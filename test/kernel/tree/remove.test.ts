@@ -122,6 +122,24 @@ rootTest("subvolumes are removed with the subvolumes in them, also read-only one
   expect(readdirSync(btrfs)).toEqual([]);
 });
 
+rootTest("what is mounted in place of a nested subvolume is not removed", () => {
+  if (btrfs === null) return;
+  for (const path of ["image", "image/nested", "image/nested/deep", "other", "other/deep", "other/kept"])
+    run("btrfs", "subvolume", "create", join(btrfs, path));
+  const place = join(btrfs, "image/nested");
+  run("mount", "--bind", join(btrfs, "other"), place);
+  try {
+    const before = openDescriptors();
+    expect(() => remove(btrfs, "image")).toThrow("Device or resource busy");
+    expectNothingLeft(before);
+  } finally {
+    run("umount", place);
+  }
+  expect(readdirSync(join(btrfs, "other")).sort()).toEqual(["deep", "kept"]);
+  for (const name of ["image", "other"]) remove(btrfs, name);
+  expect(readdirSync(btrfs)).toEqual([]);
+});
+
 rootTest("subvolumes in a plain directory are removed with it", () => {
   if (btrfs === null) return;
   mkdirSync(join(btrfs, "dir/sub"), { recursive: true });
