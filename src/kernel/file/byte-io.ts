@@ -1,5 +1,5 @@
 // Single read(2) and write(2) calls on non-blocking descriptors of any kind; whole writes to files.
-import { EAGAIN } from "../syscall/constants.ts";
+import { EAGAIN, EINTR, F_DUPFD_CLOEXEC } from "../syscall/constants.ts";
 import { type Pinned, pinForever } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
 import type { Fd } from "./fd.ts";
@@ -32,4 +32,15 @@ export function writeWhole(file: Fd, memory: Pinned, count: number, at: number):
   for (let done = 0; done < count; ) {
     done += check(trySys("pwrite64", file.number, memory.address + done, count - done, at + done), "write");
   }
+}
+
+/**
+ * Throws the error of earlier writes to a file that its file system reports only when the file is closed: a server
+ * (NFS, FUSE) that has no room for them, for example. Closes a duplicate for that, because `Fd` ignores what close(2)
+ * reports.
+ */
+export function requireWritten(file: Fd): void {
+  const duplicate = check(trySys("fcntl", file.number, F_DUPFD_CLOEXEC, 0), "dup");
+  const result = trySys("close", duplicate);
+  if (result !== EINTR) check(result, "write");
 }

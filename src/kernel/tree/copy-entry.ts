@@ -2,7 +2,7 @@
 // without a name and linked when it is complete; no path with more than one component is used. The umask must be 0. See
 // open(2) "O_TMPFILE", linkat(2), renameat2(2).
 import { randomHex } from "../../base/random-hex.ts";
-import { writeWhole } from "../file/byte-io.ts";
+import { requireWritten, writeWhole } from "../file/byte-io.ts";
 import { Fd } from "../file/fd.ts";
 import {
   AT_EMPTY_PATH,
@@ -195,6 +195,7 @@ function copyToEnd(from: Fd, to: Fd, options: EntryOptions): void {
     const count = trySys("pread64", from.number, buffer, buffer.size, at);
     if (count <= 0) {
       check(count, "read");
+      if (at > 0) requireWritten(to);
       return;
     }
     writeWhole(to, buffer, count, at);

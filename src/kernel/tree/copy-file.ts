@@ -1,7 +1,7 @@
 // Copies one file: its data, by reflink where the file system supports it, otherwise with its holes kept; and owner,
 // permissions, times and extended attributes. See ioctl_ficlonerange(2), copy_file_range(2), lseek(2), xattr(7).
 
-import { writeWhole } from "../file/byte-io.ts";
+import { requireWritten, writeWhole } from "../file/byte-io.ts";
 import type { Fd } from "../file/fd.ts";
 import {
   AT_SYMLINK_NOFOLLOW,
@@ -140,7 +140,10 @@ export function copyData(
   const steps = dataSteps(source, target, { size, allocatedBytes }, STEP_BYTES);
   for (;;) {
     const step = steps.next();
-    if (step.done === true) return step.value;
+    if (step.done === true) {
+      requireWritten(target);
+      return step.value;
+    }
     onBytes(step.value.copied);
   }
 }

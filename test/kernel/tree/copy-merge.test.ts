@@ -16,6 +16,8 @@ import { copyMerging } from "../../../src/kernel/tree/copy-merge.ts";
 import { KEEP_OWNERS, type OwnerPolicy } from "../../../src/kernel/tree/owner-policy.ts";
 import { rawOf } from "../../../src/kernel/tree/tree.ts";
 import { expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
+import { mountFull } from "../../lib/full-file-system.ts";
+import { havePrograms } from "../../lib/programs.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
 import { rootTest } from "../support.ts";
 import { describeTree, makeDeep, makeEverything, mountedFileSystem, run, treeDirectory } from "../tree-support.ts";
@@ -189,6 +191,17 @@ test("files that report no size are copied to their end, and the bytes of large 
   writeFileSync(big, Buffer.alloc(20 << 20, 7));
   expect(copy(big, join(directory, "big-copy"))).toBeOneOf([20 << 20, 0]); // 0 where the file system shares the data
   expect(readFileSync(join(directory, "big-copy")).equals(readFileSync(big))).toBe(true);
+});
+
+rootTest("bytes for which the other file system turns out to have no room fail the copy", async () => {
+  if (!havePrograms("copies to a full FUSE file system", "python3")) return;
+  using full = await mountFull(join(directory, "mount"));
+  const from = makeTree("for-full", { file: "text" });
+  const error = "No space left on device";
+  expect(() => copy(join(from, "file"), join(full.path, "file"))).toThrow(error);
+  expect(() => copy(from, join(full.path, "tree"))).toThrow(error);
+  expect(() => copy("/proc/self/status", join(full.path, "status"))).toThrow(error);
+  expect(readdirSync(full.path)).toEqual([]);
 });
 
 test("files of /sys, which say that they have a page, are copied to the end of their content", () => {

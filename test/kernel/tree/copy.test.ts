@@ -5,6 +5,8 @@ import { openPath } from "../../../src/kernel/file/fd.ts";
 import { copyTree } from "../../../src/kernel/tree/copy.ts";
 import { RawStatus } from "../../../src/kernel/tree/raw-status.ts";
 import { descriptorsTo, expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
+import { mountFull } from "../../lib/full-file-system.ts";
+import { havePrograms } from "../../lib/programs.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
 import { isRoot, MANY, rootTest } from "../support.ts";
 import { describeTree, makeDeep, makeEverything, mountedFileSystem, run, treeDirectory } from "../tree-support.ts";
@@ -47,6 +49,17 @@ rootTest("an attribute for which the other file system has no room is left out a
   copy(from, join(small, "copy"), { onLoss: (path, what) => lost.push(`${path}: ${what}`) });
   expect(lost).toEqual(["a: user.large"]);
   expect(readFileSync(join(small, "copy/a"), "utf8")).toBe("a");
+});
+
+rootTest("bytes for which the other file system turns out to have no room fail the copy", async () => {
+  if (!havePrograms("copies to a full FUSE file system", "python3")) return;
+  using full = await mountFull(join(directory, "mount"));
+  const from = join(directory, "for-full");
+  mkdirSync(from);
+  writeFileSync(join(from, "empty"), "");
+  copy(from, join(full.path, "empty"));
+  writeFileSync(join(from, "file"), "text");
+  expect(() => copy(from, join(full.path, "copy"))).toThrow('write "file": No space left on device');
 });
 
 rootTest("on btrfs the copy shares its data with the original", () => {
