@@ -22,16 +22,16 @@ describe.skipIf(!isRoot)(`scopes without cgroups${needsRoot}`, () => {
     using leader = PidRef.of(child.pid);
     const unit = `machine-no-such-${process.pid}.scope`;
     const place = { unit, subgroup: "", cgroup: "" };
-    await manager.killUnit(place, leader, SIGUSR1);
+    await manager.killUnit(place, leader, SIGUSR1, () => true);
     const before = openDescriptors();
-    for (let i = 0; i < LEAK_ROUNDS; i++) await manager.killUnit(place, leader, SIGUSR1);
+    for (let i = 0; i < LEAK_ROUNDS; i++) await manager.killUnit(place, leader, SIGUSR1, () => true);
     for (let i = 0; i < LEAK_ROUNDS; i++) {
-      const failure = await manager.killUnit(place, leader, 1000).catch((error: unknown) => error);
+      const failure = await manager.killUnit(place, leader, 1000, () => true).catch((error: unknown) => error);
       expect(errnoNameOf(failure)).toBe("EINVAL");
     }
     for (let i = 0; i < LEAK_ROUNDS && canLimit; i++) {
       // The leader can be opened, but not its children.
-      const attempt = () => manager.killUnit(place, leader, SIGUSR1).catch((error: unknown) => error);
+      const attempt = () => manager.killUnit(place, leader, SIGUSR1, () => true).catch((error: unknown) => error);
       // Where a thread of the engine has closed a descriptor of its own meanwhile, all processes are found.
       while (errnoNameOf(await withoutDescriptors(attempt, 2)) !== "EMFILE") expect(leader.isAlive()).toBe(true);
     }
@@ -55,7 +55,7 @@ describe.skipIf(!isRoot)(`scopes without cgroups${needsRoot}`, () => {
         using grandchild = PidRef.of(Number(Buffer.from(value ?? []).toString()));
         using leader = PidRef.of(child.pid);
         const place = { unit: `machine-no-such-${process.pid}.scope`, subgroup: "", cgroup: "" };
-        await withoutDescriptors(() => manager.killUnit(place, leader, SIGKILL), 8);
+        await withoutDescriptors(() => manager.killUnit(place, leader, SIGKILL, () => true), 8);
         await child.exited;
         await waitFor(() => expect(grandchild.isAlive()).toBe(false), "the end of the leader's grandchild");
         for (const other of others) expect(other.exitCode).toBe(null);

@@ -1,6 +1,7 @@
 // Control groups by path, as the kernel writes it: "/machine.slice/machine-x.scope". See cgroups(7).
 
 import { unitOfCgroup } from "../../base/names.ts";
+import { inNextTurn } from "../../base/next-turn.ts";
 import { watchPath } from "../event/inotify.ts";
 import type { Watch } from "../event/poller.ts";
 import { writeSome } from "../file/byte-io.ts";
@@ -19,6 +20,10 @@ const LIMIT_BYTES = 16 * 1024 * 1024;
 const SIGKILL = 9;
 /** After this many rounds, a group that forks faster than it is signalled is given up. */
 const KILL_ROUNDS = 64;
+/** After this many groups, those that are made faster than they are visited are given up. */
+const GROUPS_LIMIT = 1 << 18;
+/** How many groups are visited in one turn of the event loop. */
+const GROUPS_PER_TURN = 32;
 /** How many processes are signalled together: the group is read once for all of them. */
 const SIGNALLED_AT_ONCE = 32;
 /** The interval at which a group of version 1 is polled, which does not report that it becomes empty. */
@@ -150,9 +155,49 @@ export function cgroupProcesses(path: string): GroupProcesses[] {
  * them.
  */
 export function killCgroup(path: string, signal: number): number | null {
+  const steps = killSteps(path, signal);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/**
+ * As `killCgroup()`, with other work of the event loop in between: who owns the groups may have very many, and make
+ * more meanwhile. Ends where `isStillMeant` returns false after such a pause.
+ */
+export async function killCgroupInTurns(
+  path: string,
+  signal: number,
+  isStillMeant: () => boolean = () => true,
+): Promise<void> {
+  const steps = killSteps(path, signal);
+  try {
+    for (let count = 1; steps.next().done !== true; count++) {
+      if (count % GROUPS_PER_TURN !== 0) continue;
+      await new Promise<void>((resolve) => inNextTurn(resolve));
+      if (!isStillMeant()) return;
+    }
+  } finally {
+    steps.return(null);
+  }
+}
+
+/** Does what `killCgroup()` says; each `next()` visits one group. */
+function* killSteps(path: string, signal: number): Generator<void, number | null> {
   if (signal === SIGKILL && killAtOnce(path)) return null;
   const done = new Set<number>([process.pid]);
-  for (let round = 0; round < KILL_ROUNDS; round++) if (signalNew(path, signal, done) === 0) break;
+  let visited = 0;
+  for (let round = 0; round < KILL_ROUNDS; round++) {
+    const before = done.size;
+    for (const { group, left } of walkGroups(cgroupDirectory(path))) {
+      if (left !== null) continue;
+      signalNew(group, signal, done);
+      if (++visited === GROUPS_LIMIT) return done.size - 1;
+      yield;
+    }
+    if (done.size === before) break;
+  }
   return done.size - 1;
 }
 
@@ -167,16 +212,12 @@ function isOwnOrAbove(path: string): boolean {
   return `${cgroupOfProcess(process.pid)}/`.startsWith(path.endsWith("/") ? path : `${path}/`);
 }
 
-/** Signals the processes that are not in `done`; adds and counts those that got it. */
-function signalNew(path: string, signal: number, done: Set<number>): number {
-  const before = done.size;
-  for (const { group, left } of walkGroups(cgroupDirectory(path))) {
-    const fresh = left === null ? processesIn(group).filter((pid) => !done.has(pid)) : [];
-    while (fresh.length > 0) {
-      for (const pid of signalSome(group, fresh, signal)) done.add(pid);
-    }
+/** Signals the processes of a group that are not in `done`, and adds those that got it. */
+function signalNew(group: Fd, signal: number, done: Set<number>): void {
+  const fresh = processesIn(group).filter((pid) => !done.has(pid));
+  while (fresh.length > 0) {
+    for (const pid of signalSome(group, fresh, signal)) done.add(pid);
   }
-  return done.size - before;
 }
 
 /**

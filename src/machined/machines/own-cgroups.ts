@@ -16,6 +16,7 @@ import {
   createCgroup,
   isCgroupPopulated,
   killCgroup,
+  killCgroupInTurns,
   removeCgroup,
   removeLeafCgroup,
 } from "../../kernel/cgroup/cgroup.ts";
@@ -138,12 +139,14 @@ export class OwnCgroups implements ServiceManager {
     setTimeout(() => this.#escalate(members, deadline), STOP_POLL_MS);
   }
 
-  async killUnit(place: UnitPlace, leader: PidRef, signal: number): Promise<void> {
-    if (place.subgroup !== "") {
-      killCgroup(`${this.#pathOf(place.unit)}/${place.subgroup}`, signal);
+  async killUnit(place: UnitPlace, leader: PidRef, signal: number, isStillThere: () => boolean): Promise<void> {
+    const path = this.#pathOf(place.unit);
+    if (place.subgroup !== "" || cgroupExists(path)) {
+      const group = place.subgroup === "" ? path : `${path}/${place.subgroup}`;
+      await killCgroupInTurns(group, signal, isStillThere);
       return;
     }
-    using members = this.#membersOf(place.unit, leader);
+    using members = new Descendants(leader);
     members.signal(signal);
   }
 

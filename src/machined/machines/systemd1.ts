@@ -6,7 +6,7 @@ import { BROKER, BROKER_PATH, SYSTEMD1_NAME } from "../../base/vocabulary/bus-pe
 import { systemdVersion } from "../../daemon/host.ts";
 import type { BusClient } from "../../ipc/bus/client.ts";
 import { BusError } from "../../ipc/bus/error.ts";
-import { cgroupOfProcess, killCgroup } from "../../kernel/cgroup/cgroup.ts";
+import { cgroupOfProcess, killCgroupInTurns } from "../../kernel/cgroup/cgroup.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
 import type {
   ScopeRequest,
@@ -128,7 +128,7 @@ export class Systemd1 implements ServiceManager, UnitFiles {
     } catch (error) {
       // Managers before 258 have no KillUnitSubgroup: the processes are found by their cgroup.
       if (!(error instanceof BusError) || !error.isMissing) throw error;
-      if (isStillThere()) killCgroup(place.cgroup, signal);
+      if (isStillThere()) await killCgroupInTurns(place.cgroup, signal, isStillThere);
     }
   }
 

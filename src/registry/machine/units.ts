@@ -107,7 +107,7 @@ export class MachineUnits {
     const { place } = machine;
     const { supervisor } = machine.facts;
     if (place === null) {
-      killWithoutUnit(machine.leader, SIGKILL);
+      await killWithoutUnit(machine.leader, SIGKILL);
       machine.stopping = true;
     } else if (place.subgroup === "") {
       const job = await this.#manager.stopUnit(place.unit, machine.leader, () => this.#set.has(machine));

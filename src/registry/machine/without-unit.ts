@@ -2,7 +2,7 @@
 // of their own, which is found from the leader whenever it is needed, since nothing about it is saved.
 import { errnoNameOf } from "../../base/error.ts";
 import { unitOfCgroup } from "../../base/names.ts";
-import { cgroupOfProcess, killCgroup } from "../../kernel/cgroup/cgroup.ts";
+import { cgroupOfProcess, killCgroupInTurns } from "../../kernel/cgroup/cgroup.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
 
 /** The group below its own into which systemd moves itself, as the leader of a container. */
@@ -20,11 +20,11 @@ export function cgroupWithoutUnit(leader: PidRef): string | null {
 }
 
 /** Sends a signal to all processes of the machine, or to the leader alone where they cannot be told from others. */
-export function killWithoutUnit(leader: PidRef, signal: number): void {
+export async function killWithoutUnit(leader: PidRef, signal: number): Promise<void> {
   try {
     const cgroup = cgroupWithoutUnit(leader);
     if (cgroup === null) leader.kill(signal);
-    else killCgroup(cgroup, signal);
+    else await killCgroupInTurns(cgroup, signal);
   } catch (error) {
     if (errnoNameOf(error) !== "ESRCH") throw error;
   }

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
 import {
   attachProcess,
   cgroupDirectory,
@@ -9,6 +10,7 @@ import {
   createCgroup,
   isCgroupPopulated,
   killCgroup,
+  killCgroupInTurns,
   parseProcessCgroup,
   removeCgroup,
   watchCgroupEvents,
@@ -128,6 +130,27 @@ rootTest("processes are found and signalled in groups of any depth and name", as
   removeCgroup(GROUP);
   expect(cgroupExists(GROUP)).toBe(false);
 });
+
+rootTest(
+  "signalling very many groups leaves turns of the event loop to others, and ends when it is not meant",
+  async () => {
+    for (let index = 0; index < 100; index++) createCgroup(`${GROUP}/${index}`);
+    const names = readdirSync(cgroupDirectory(GROUP), { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    const child = sleeper(`${GROUP}/${names.at(-1)?.name}`);
+    const before = openDescriptors();
+    await killCgroupInTurns(GROUP, 10, () => false);
+    let turns = 0;
+    await killCgroupInTurns(GROUP, 15, () => ++turns > 0);
+    await child.exited;
+    // Not SIGUSR1, with which only the first groups were visited.
+    expect(child.signalCode).toBe("SIGTERM");
+    // Two rounds: one finds the process, and one no other.
+    expect(turns).toBeGreaterThanOrEqual(6);
+    expectNothingLeft(before);
+    await until(() => !isCgroupPopulated(GROUP), "the group to become empty");
+    removeCgroup(GROUP);
+  },
+);
 
 const hasThreads = isRoot && cgroupRoot().unified;
 if (isRoot && !hasThreads) leaveOut("groups of threads", "there is no control group of version 2");
