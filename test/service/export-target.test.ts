@@ -17,6 +17,8 @@ import {
 import { join, relative } from "node:path";
 import { isRoot } from "../kernel/support.ts";
 import { needsRoot } from "../lib/daemon.ts";
+import { mountFull } from "../lib/full-file-system.ts";
+import { havePrograms } from "../lib/programs.ts";
 import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 import { finished, ImageHost } from "./image-host.ts";
 
@@ -139,6 +141,20 @@ describe.skipIf(!isRoot)(`the target of an export${needsRoot}`, () => {
     expect(lstatSync(at("null")).isCharacterDevice()).toBe(true);
     expect((await exported("/dev/full")).log).toContain("No space left on device");
     expect(lstatSync("/dev/full").isCharacterDevice()).toBe(true);
+  });
+
+  test("an export to a file system that turns out to be full when the file is closed fails", async () => {
+    if (!havePrograms("exports to a full FUSE file system", "python3")) return;
+    using full = await mountFull(join(host.path, "full"));
+    const image = join(full.path, "image");
+    for (const kind of ["raw", "tar"]) {
+      const { code, log } = await exported(image, kind);
+      expect([code, log]).toEqual([1, expect.stringContaining("No space left on device")]);
+      expect(readdirSync(full.path)).toEqual([]);
+    }
+    const command = `'${process.execPath}' '${MAIN}' systemd-export tar --image-root='${host.pool}' tree >'${image}'`;
+    const { exitCode, stderr } = Bun.spawnSync(["sh", "-c", command], { stderr: "pipe" });
+    expect([exitCode, stderr.toString()]).toEqual([1, expect.stringContaining("No space left on device")]);
   });
 
   test("a file that is a mount point is written to: no other file can replace it", async () => {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import { randomHex } from "../../base/random-hex.ts";
 import { avoidCopyOnWrite, pathOf } from "../../kernel/file/attributes.ts";
+import { requireWritten } from "../../kernel/file/byte-io.ts";
 import { Fd, openPath, statAt, statFd } from "../../kernel/file/fd.ts";
 import { lockWhole } from "../../kernel/file/lock.ts";
 import { changeMode } from "../../kernel/file/ownership.ts";
@@ -148,6 +149,7 @@ export class Stage implements Disposable {
     const { kind } = statFd(this.file);
     const path = join(pathOf(this.#root), finalName);
     if (options.sync) writeOut(this.file, kind === "directory" ? "all" : "file", path);
+    else if (kind === "regular") requireWritten(this.file);
     // Marked before the renaming where that is possible, so that a crash leaves no image writable.
     if (options.readOnly && kind === "regular") changeMode(this.file, statFd(this.file).mode & 0o555);
     const result = tryRenameNew(placeIn(this.#root, this.#name), placeIn(this.#root, finalName));
@@ -162,6 +164,7 @@ export class Stage implements Disposable {
   putFile(finalName: string, { sync }: { readonly sync: boolean }): void {
     this.#requirePending();
     if (sync) writeOut(this.file, "file", join(pathOf(this.#root), finalName));
+    else requireWritten(this.file);
     replaceFile(this.#root, this.#name, finalName);
     this.#settle();
     if (sync) writeOut(this.#root, "file");

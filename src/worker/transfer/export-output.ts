@@ -7,6 +7,7 @@ import { open } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import { pathOf } from "../../kernel/file/attributes.ts";
+import { requireWritten } from "../../kernel/file/byte-io.ts";
 import { Fd, openPath, readLinkAt, statFd, statPath } from "../../kernel/file/fd.ts";
 import { changeMode, changeOwner } from "../../kernel/file/ownership.ts";
 import type { FileStatus } from "../../kernel/file/status.ts";
@@ -18,7 +19,7 @@ import { setLength } from "../untar/calls.ts";
 /** The output of an export. */
 export interface Output {
   readonly file: Fd;
-  /** Renames the file to its name, where it has one. */
+  /** Renames the file to its name, where it has one. Throws where bytes turn out not to be stored (NFS, FUSE). */
   done(): void;
   [Symbol.dispose](): void;
 }
@@ -49,7 +50,7 @@ export async function openOutput(
   }
   if (status.kind === "regular") setLength(target, 0);
   owner.move();
-  return { file: target, done: () => {}, [Symbol.dispose]: () => target.close() };
+  return { file: target, done: () => requireWritten(target), [Symbol.dispose]: () => target.close() };
 }
 
 /** Makes a file that replaces the one at `path` when it is complete; returns null where this user may not. */
@@ -76,7 +77,7 @@ function standardOutput(kind: "tar" | "raw"): Output {
   const file = Fd.inherited(1);
   if (kind === "tar" && isTerminal(1)) throw new ErrnoError("EINVAL", "Refusing to write archive to TTY.");
   // Not closed, so that no other file gets the descriptor 1.
-  return { file, done: () => {}, [Symbol.dispose]: () => {} };
+  return { file, done: () => requireWritten(file), [Symbol.dispose]: () => {} };
 }
 
 /**
