@@ -1,5 +1,6 @@
 // A client of a D-Bus bus or peer: calls, signals by match rule, and the owner of each name that signals come from.
 
+import { inNextTurn } from "../../base/next-turn.ts";
 import { BROKER, BROKER_PATH } from "../../base/vocabulary/bus-peers.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import type { Outgoing } from "../message/message.ts";
@@ -54,7 +55,12 @@ export class BusClient {
   readonly #peerToPeer: boolean;
   readonly #subscriptions = new Set<Subscription>();
   readonly #rules = new Map<string, AddedRule>();
-  readonly #owners = new Map<string, string>();
+  /** Null: the broker was asked, and its reply is not handled yet. */
+  readonly #owners = new Map<string, string | null>();
+  /** Resolve when the owner of a name is known and followed. */
+  readonly #followed = new Map<string, Promise<void>>();
+  /** Signals that wait for the next turn, in which the owner of a name may be known; null while none waits. */
+  #held: Incoming[] | null = null;
   readonly #closeHandlers = new Set<(error?: Error) => void>();
   #callHandler: ((message: Incoming) => void) | null = null;
   #skippedHandler: ((reason: string) => void) | null = null;
@@ -187,9 +193,15 @@ export class BusClient {
     if (this.#leaveRule(text)) await this.driver("RemoveMatch", "s", [text]).catch(() => {});
   }
 
-  async #followOwner(name: string): Promise<void> {
-    if (this.#peerToPeer || name.startsWith(":") || name === BROKER || this.#owners.has(name)) return;
-    this.#owners.set(name, "");
+  #followOwner(name: string): Promise<void> | null {
+    if (this.#peerToPeer || name.startsWith(":") || name === BROKER) return null;
+    const followed = this.#followed.get(name) ?? this.#newlyFollowed(name);
+    this.#followed.set(name, followed);
+    return followed;
+  }
+
+  async #newlyFollowed(name: string): Promise<void> {
+    this.#owners.set(name, null);
     const rule = { sender: BROKER, interface: BROKER, member: "NameOwnerChanged", arg0: name };
     let hasChanged = false;
     const subscribed = this.subscribe(rule, ([, , owner]) => {
@@ -204,6 +216,7 @@ export class BusClient {
     } catch (error) {
       // The next subscription asks again.
       this.#owners.delete(name);
+      this.#followed.delete(name);
       throw error;
     }
   }
@@ -235,7 +248,36 @@ export class BusClient {
     });
   }
 
+  /**
+   * Delivers a signal: in the next turn where it may come from a name whose owner is being asked for, because the reply
+   * about that may have come with the same read, and is handled after it. Later signals wait with it, for their order.
+   */
   #receiveSignal(message: Incoming): void {
+    if (this.#held !== null) this.#held.push(message);
+    else if (this.#waitsForOwner(message)) {
+      this.#held = [message];
+      inNextTurn(() => this.#deliverHeld());
+    } else this.#pass(message);
+  }
+
+  #waitsForOwner(message: Incoming): boolean {
+    for (const owner of this.#owners.values()) {
+      if (owner === null) return [...this.#subscriptions].some(({ rule }) => this.#isAsked(rule, message));
+    }
+    return false;
+  }
+
+  #isAsked(rule: MatchRule, message: Incoming): boolean {
+    return rule.sender !== undefined && this.#owners.get(rule.sender) === null && this.#fits(rule, message);
+  }
+
+  #deliverHeld(): void {
+    const held = this.#held ?? [];
+    this.#held = null;
+    if (this.#closed === null) for (const message of held) this.#pass(message);
+  }
+
+  #pass(message: Incoming): void {
     const hits = [...this.#subscriptions].filter((subscription) => this.#matches(subscription.rule, message));
     if (hits.length > 0) this.#deliver(hits, message);
   }
@@ -255,16 +297,21 @@ export class BusClient {
   }
 
   #matches(rule: MatchRule, message: Incoming): boolean {
+    return this.#fits(rule, message) && (rule.sender === undefined || this.#isFrom(rule.sender, message.sender));
+  }
+
+  /** Whether a signal fits a rule, whoever has sent it. */
+  #fits(rule: MatchRule, message: Incoming): boolean {
     if (rule.member !== undefined && rule.member !== message.member) return false;
     if (rule.interface !== undefined && rule.interface !== message.interface) return false;
     if (rule.path !== undefined && rule.path !== message.path) return false;
-    if (rule.pathNamespace !== undefined && !`${message.path}/`.startsWith(`${rule.pathNamespace}/`)) return false;
-    return rule.sender === undefined || this.#isFrom(rule.sender, message.sender);
+    return rule.pathNamespace === undefined || `${message.path}/`.startsWith(`${rule.pathNamespace}/`);
   }
 
   #isFrom(wanted: string, sender: string | undefined): boolean {
     if (this.#peerToPeer) return true;
-    return sender === (this.#owners.get(wanted) ?? wanted);
+    const owner = this.#owners.get(wanted);
+    return owner !== null && sender === (owner ?? wanted);
   }
 
   #end(error?: Error): void {

@@ -86,6 +86,32 @@ test("a subscription, and a call after it, are sent at once, in this order", asy
   close();
 });
 
+test("a signal that arrives together with the reply about its sender's owner is not missed", async () => {
+  const held: Incoming[] = [];
+  const hold = (call: Incoming) => {
+    held.push(call);
+    return Buffer.alloc(0);
+  };
+  const { client, send, close } = await connected(hold, hold);
+  const seen: string[] = [];
+  const see = (body: unknown[]) => void seen.push(String(body[0]));
+  const rule = { sender: "x.y", member: "S" };
+  const both = [client.subscribe(rule, see), client.subscribe({ ...rule, path: WHERE.path }, see)];
+  const called = client.call({ destination: "x.y", ...WHERE, member: "Start" });
+  await until(() => held.at(-1)?.member === "Start", "the calls");
+  const answers = held.map((call) => reply(call, call.member === "GetNameOwner" ? ":1.1" : undefined));
+  const signal = (sender: string, text: string) =>
+    bytes({ type: 4, ...WHERE, member: "S", sender, signature: "s", body: [text] });
+  // A busy client reads all of this at once.
+  send(Buffer.concat([...answers, signal(":1.1", "first"), signal(":1.66", "other"), signal(":1.1", "second")]));
+  await Promise.all([...both, called]);
+  await until(() => seen.length >= 4, "the signals");
+  send(signal(":1.1", "third"));
+  await until(() => seen.length >= 6, "the last signal");
+  close();
+  expect(seen).toEqual(["first", "first", "second", "second", "third", "third"]);
+});
+
 test("after a refused subscription, the next one of the same rule asks the broker again", async () => {
   let isRefusing = true;
   const rules: string[] = [];
@@ -106,4 +132,13 @@ test("after a refused subscription, the next one of the same rule asks the broke
   await end();
   expect(rules).toEqual(["AddMatch", "AddMatch refused", "AddMatch", "RemoveMatch"]);
   close();
+});
+
+test("where the broker refuses to report owners, each subscription to signals of the name fails", async () => {
+  const others = (call: Incoming) => (String(call.values()[0]).includes("arg0='x.y'") ? refusal(call) : reply(call));
+  const { client, close } = await connected((question) => reply(question, ":1.1"), others);
+  const rules = ["S", "T"].map((member) => ({ sender: "x.y", member }));
+  const results = await Promise.allSettled(rules.map((rule) => client.subscribe(rule, () => {})));
+  close();
+  expect(results.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
 });
