@@ -32,8 +32,32 @@ function openEnds(): [ours: Fd, theirs: Fd] {
  */
 const LAST_WORDS_MS = 100;
 
-/** What may be the beginning of an end of line. */
-const INCOMPLETE = /\r+$/;
+/**
+ * What may be the beginning of an end of line. Programs on the way add one carriage return each; a longer run comes
+ * from a host that wants us to hold it. The patterns begin where a run does: else they would try each of its
+ * characters, which takes quadratic time.
+ */
+const INCOMPLETE = /(?<!\r)\r{1,16}$/;
+const END_OF_LINE = /(?<!\r)\r+\n/g;
+
+/** Replaces the ends of lines by those of our terminal: ssh(1) and terminals add carriage returns. */
+export class LineEnds {
+  #rest = "";
+
+  /** Takes the next part of a text; returns what can be printed of it, and of what was left of the parts before. */
+  take(text: string): string {
+    const whole = this.#rest + text;
+    this.#rest = INCOMPLETE.exec(whole)?.[0] ?? "";
+    return whole.slice(0, whole.length - this.#rest.length).replace(END_OF_LINE, "\n");
+  }
+
+  /** Returns what is left at the end of the text. */
+  rest(): string {
+    const rest = this.#rest;
+    this.#rest = "";
+    return rest;
+  }
+}
 
 export class ChildErrors {
   /** The child's standard error, for its start. */
@@ -42,7 +66,7 @@ export class ChildErrors {
   #theirs: Fd | null = null;
   #watch: Watch | null = null;
   readonly #decoder = new TextDecoder();
-  #rest = "";
+  readonly #lineEnds = new LineEnds();
   readonly #ended = Promise.withResolvers<void>();
   readonly #atExit = () => this.#flush();
 
@@ -91,8 +115,7 @@ export class ChildErrors {
     this.#theirs = this.#ours = null;
     process.off("exit", this.#atExit);
     this.#print(this.#decoder.decode());
-    printError(this.#rest);
-    this.#rest = "";
+    printError(this.#lineEnds.rest());
     this.#ended.resolve();
   }
 
@@ -105,10 +128,7 @@ export class ChildErrors {
     }
   }
 
-  /** Prints a text. The ends of its lines become those of our terminal: ssh(1) and terminals add carriage returns. */
   #print(text: string): void {
-    const whole = this.#rest + text;
-    this.#rest = INCOMPLETE.exec(whole)?.[0] ?? "";
-    printError(whole.slice(0, whole.length - this.#rest.length).replace(/\r+\n/g, "\n"));
+    printError(this.#lineEnds.take(text));
   }
 }
