@@ -1,7 +1,7 @@
 // Names and passwords for registries, from the files of container tools: containers-auth.json(5), docker's config.json,
 // and the programs that these files name.
 
-import { join } from "node:path";
+import { isAbsolute, join } from "node:path";
 import type { Subprocess } from "bun";
 import { causeOf } from "../base/text/signal-cause.ts";
 import { readSettings } from "../kernel/file/foreign-file.ts";
@@ -40,14 +40,22 @@ function textOf(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
+/**
+ * Whether a variable of XDG has a usable value: it counts as unset where it is empty or no absolute path. The current
+ * directory, which may be anybody's, must not be searched for logins, nor for the names of programs that have them.
+ */
+function isPath(value: string | undefined): value is string {
+  return value !== undefined && isAbsolute(value);
+}
+
 /** Returns the files that may have credentials; the first one with an entry for a registry is used. */
 function authFiles(): string[] {
   const { REGISTRY_AUTH_FILE: given, XDG_RUNTIME_DIR: runtime, XDG_CONFIG_HOME: config, DOCKER_CONFIG } = process.env;
   if (given) return [given];
   const home = homeDirectory();
   return [
-    join(runtime ?? `/run/containers/${process.geteuid?.() ?? 0}`, runtime ? "containers/auth.json" : "auth.json"),
-    join(config ?? join(home, ".config"), "containers/auth.json"),
+    isPath(runtime) ? join(runtime, "containers/auth.json") : `/run/containers/${process.geteuid?.() ?? 0}/auth.json`,
+    join(isPath(config) ? config : join(home, ".config"), "containers/auth.json"),
     join(DOCKER_CONFIG || join(home, ".docker"), "config.json"),
   ];
 }
