@@ -5,7 +5,7 @@ import { isAbsolute, join } from "node:path";
 import type { Subprocess } from "bun";
 import { causeOf } from "../base/text/signal-cause.ts";
 import { readSettings } from "../kernel/file/foreign-file.ts";
-import { homeDirectory } from "../kernel/process/account.ts";
+import { configDirectory, homeDirectory } from "../kernel/process/account.ts";
 import { programPath } from "../kernel/process/program-path.ts";
 import { isErrno } from "../kernel/syscall/sys.ts";
 
@@ -50,13 +50,12 @@ function isPath(value: string | undefined): value is string {
 
 /** Returns the files that may have credentials; the first one with an entry for a registry is used. */
 function authFiles(): string[] {
-  const { REGISTRY_AUTH_FILE: given, XDG_RUNTIME_DIR: runtime, XDG_CONFIG_HOME: config, DOCKER_CONFIG } = process.env;
+  const { REGISTRY_AUTH_FILE: given, XDG_RUNTIME_DIR: runtime, DOCKER_CONFIG } = process.env;
   if (given) return [given];
-  const home = homeDirectory();
   return [
     isPath(runtime) ? join(runtime, "containers/auth.json") : `/run/containers/${process.geteuid?.() ?? 0}/auth.json`,
-    join(isPath(config) ? config : join(home, ".config"), "containers/auth.json"),
-    join(DOCKER_CONFIG || join(home, ".docker"), "config.json"),
+    join(configDirectory(), "containers/auth.json"),
+    join(DOCKER_CONFIG || join(homeDirectory(), ".docker"), "config.json"),
   ];
 }
 

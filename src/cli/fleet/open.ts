@@ -12,7 +12,7 @@ const USER_CONF = "machined/fleet.conf";
 /** Returns the settings files; the first one that exists is read. */
 function usualFiles({ ports }: Session): string[] {
   const { XDG_CONFIG_HOME: config, HOME: home } = ports.env;
-  const directory = config || (home ? `${home}/.config` : "");
+  const directory = config?.startsWith("/") ? config : home ? `${home}/.config` : "";
   return [...(directory === "" ? [] : [`${directory}/${USER_CONF}`]), FLEET_CONF];
 }
 

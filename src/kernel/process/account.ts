@@ -54,6 +54,12 @@ export function stateDirectory(env: Readonly<Record<string, string | undefined>>
   return state !== undefined && isAbsolute(state) ? state : join(homeDirectory(env), ".local/state");
 }
 
+/** Returns the user's directory of settings: $XDG_CONFIG_HOME where that is an absolute path, else ~/.config. */
+export function configDirectory(env: Readonly<Record<string, string | undefined>> = process.env): string {
+  const config = env["XDG_CONFIG_HOME"];
+  return config !== undefined && isAbsolute(config) ? config : join(homeDirectory(env), ".config");
+}
+
 /**
  * Returns the account from the C library's NSS modules (systemd-homed, LDAP); null where none has it, or on failure.
  */

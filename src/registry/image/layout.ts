@@ -1,7 +1,7 @@
 // Where a host keeps images and their companions (systemd-nspawn(1), "Files and Directories").
 import { join } from "node:path";
 import { IMAGE_SEARCH_PATHS, imagePool } from "../../base/vocabulary/image-class.ts";
-import { homeDirectory, stateDirectory } from "../../kernel/process/account.ts";
+import { configDirectory, homeDirectory, stateDirectory } from "../../kernel/process/account.ts";
 
 export interface ImageLayout {
   /** The directories that are searched for images, in order. */
@@ -46,6 +46,6 @@ export function userLayout(runtime: string): ImageLayout {
     hasHost: false,
     pool,
     locks: join(runtime, "systemd/nspawn/locks"),
-    settings: [join(process.env["XDG_CONFIG_HOME"] || join(home, ".config"), "systemd/nspawn")],
+    settings: [join(configDirectory(), "systemd/nspawn")],
   };
 }
