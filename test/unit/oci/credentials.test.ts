@@ -10,7 +10,7 @@ console.log(JSON.stringify(await credentialsFor("r.example", "app", () => {})));
 
 /** Returns the credentials that a process finds in a directory with files of logins, and an own home. */
 function foundIn(folder: string, env: Readonly<Record<string, string>>): unknown {
-  const found = Bun.spawnSync([process.execPath, "-e", SCRIPT], { cwd: folder, env: { HOME: "/nonexistent", ...env } });
+  const found = Bun.spawnSync([process.execPath, "-e", SCRIPT], { cwd: folder, env: { HOME: folder, ...env } });
   return JSON.parse(found.stdout.toString());
 }
 
