@@ -3,6 +3,7 @@ import type { FleetClient } from "../../fleet/client.ts";
 import { FleetError, LostConnection } from "../../fleet/errors.ts";
 import { isFleetHost } from "../../fleet/names.ts";
 import { DEFAULTS, FLEET_CONF, type FleetSettings, parseFleetConf, parseUrls } from "../../fleet/settings.ts";
+import { configDirectory } from "../../kernel/process/account.ts";
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 
@@ -11,9 +12,7 @@ const USER_CONF = "machined/fleet.conf";
 
 /** Returns the settings files; the first one that exists is read. */
 function usualFiles({ ports }: Session): string[] {
-  const { XDG_CONFIG_HOME: config, HOME: home } = ports.env;
-  const directory = config?.startsWith("/") ? config : home ? `${home}/.config` : "";
-  return [...(directory === "" ? [] : [`${directory}/${USER_CONF}`]), FLEET_CONF];
+  return [`${configDirectory(ports.env)}/${USER_CONF}`, FLEET_CONF];
 }
 
 async function fromFiles(session: Session): Promise<FleetSettings> {
