@@ -29,6 +29,11 @@ export interface PathEvent {
   readonly kinds: ReadonlySet<PathEventKind | "overflow" | "gone">;
 }
 
+/** An object that is told of events; for thousands of files, a function for each of them takes more memory. */
+export interface PathListener {
+  happened(event: PathEvent): void;
+}
+
 type Callback = (event: PathEvent) => void;
 
 const IN_MASK_ADD = 0x20000000;
@@ -36,40 +41,52 @@ const IN_UNMOUNT = 0x2000;
 const IN_Q_OVERFLOW = 0x4000;
 const IN_IGNORED = 0x8000;
 
-/** Watches by watch descriptor. Watches of the same file share a descriptor and the kernel's mask. */
-const watches = new Map<number, readonly PathWatch[]>();
+/**
+ * Watches by watch descriptor. Watches of the same file share a descriptor and the kernel's mask; there is an array of
+ * them only where there are several.
+ */
+const watches = new Map<number, PathWatch | readonly PathWatch[]>();
 let instance: { readonly fd: Fd; readonly watch: Watch } | null = null;
 // struct inotify_event { 0 int wd; 4 u32 mask; 8 u32 cookie; 12 u32 len; 16 char name[]; }
 const HEADER = 16;
 const buffer = pinForever(64 * 1024);
 
 /**
- * Calls `callback` for each of `events` on `path`, or on an entry of it where it is a directory; also for `overflow`
+ * Tells `listener` of each of `events` on `path`, or on an entry of it where it is a directory; also of `overflow`
  * and `gone`. Follows a symbolic link. Returns the watch; throws `ENOENT` for a missing file, `ENOSPC` at the limit of
  * watches.
  */
-export function watchPath(path: string, events: readonly PathEventKind[], callback: Callback): Watch {
+export function watchPath(path: string, events: readonly PathEventKind[], listener: Callback | PathListener): Watch {
   const mask = events.reduce((all, event) => all | MASKS[event], 0);
   if (mask === 0) throw new SyscallError("inotify_add_watch", "EINVAL", path);
   const { fd } = open();
   const result = trySys("inotify_add_watch", fd.number, scratchString(path), mask | IN_MASK_ADD);
   if (result < 0) closeIfIdle();
   const number = check(result, "inotify_add_watch", path);
-  const made = new PathWatch(number, mask, callback);
-  watches.set(number, [...(watches.get(number) ?? []), made]);
+  const made = new PathWatch(number, mask, listener);
+  watches.set(number, watches.has(number) ? [...watchesOf(number), made] : made);
   return made;
+}
+
+function watchesOf(number: number): readonly PathWatch[] {
+  return [watches.get(number) ?? []].flat();
 }
 
 /** A class instead of closures, because there are several for each machine. */
 class PathWatch implements Watch {
   readonly mask: number;
-  readonly callback: Callback;
+  readonly #listener: Callback | PathListener;
   readonly #number: number;
 
-  constructor(number: number, mask: number, callback: Callback) {
+  constructor(number: number, mask: number, listener: Callback | PathListener) {
     this.#number = number;
     this.mask = mask;
-    this.callback = callback;
+    this.#listener = listener;
+  }
+
+  tell(event: PathEvent): void {
+    if (typeof this.#listener === "function") this.#listener(event);
+    else this.#listener.happened(event);
   }
 
   stop(): void {
@@ -93,8 +110,8 @@ function open() {
 
 /** Removes a watch. The kernel's mask stays as it is while others watch the file: deliver() drops unwanted events. */
 function remove(number: number, watch: PathWatch): void {
-  const shared = watches.get(number);
-  if (shared?.includes(watch) !== true) return;
+  const shared = watchesOf(number);
+  if (!shared.includes(watch)) return;
   if (shared.length > 1) {
     const others = shared.filter((other) => other !== watch);
     watches.set(number, others);
@@ -135,11 +152,11 @@ function parse(size: number) {
 
 function deliver(number: number, mask: number, name: string | null): void {
   if ((mask & IN_Q_OVERFLOW) !== 0) {
-    for (const shared of [...watches.values()]) notify(shared, { name: null, kinds: new Set(["overflow"]) });
+    notify([...watches.values()].flat(), { name: null, kinds: new Set(["overflow"]) });
     return;
   }
-  const shared = watches.get(number);
-  if (shared === undefined) return;
+  const shared = watchesOf(number);
+  if (shared.length === 0) return;
   if ((mask & (IN_IGNORED | IN_UNMOUNT)) !== 0) {
     watches.delete(number);
     notify(shared, { name: null, kinds: new Set(["gone"]) });
@@ -151,11 +168,11 @@ function deliver(number: number, mask: number, name: string | null): void {
   notify(interested, { name, kinds: new Set(kinds) });
 }
 
-/** Calls all callbacks; reports an error of one as uncaught, and continues. */
+/** Tells all of them; reports an error of one as uncaught, and continues. */
 function notify(interested: readonly PathWatch[], event: PathEvent): void {
-  for (const { callback } of interested) {
+  for (const watch of interested) {
     try {
-      callback(event);
+      watch.tell(event);
     } catch (error) {
       reportError(error);
     }

@@ -3,7 +3,7 @@
 // has no such files.
 import { errnoNameOf } from "../../base/error.ts";
 import { cgroupDirectory, cgroupRoot, readAttribute } from "../../kernel/cgroup/cgroup.ts";
-import { watchPath } from "../../kernel/event/inotify.ts";
+import { type PathListener, watchPath } from "../../kernel/event/inotify.ts";
 import type { Watch } from "../../kernel/event/poller.ts";
 import type { EventFacts } from "./log.ts";
 import { PacedLook } from "./paced-look.ts";
@@ -109,16 +109,21 @@ class MachineGroup implements Group {
 }
 
 /** Reads a file again whenever it changes. */
-class FileWatch implements Disposable {
+class FileWatch implements PathListener, Disposable {
   readonly #watch: Watch;
   readonly #reading: Reading;
   readonly #paced: PacedLook;
 
   constructor(watched: Watched, group: MachineGroup, before?: number) {
     // The watch is set before the first reading, so that changes in between are noticed.
-    this.#watch = watchPath(group.pathOf(watched.file), ["modify"], () => this.#paced.changed());
+    this.#watch = watchPath(group.pathOf(watched.file), ["modify"], this);
     this.#reading = new Reading(watched, group, before);
     this.#paced = new PacedLook(this);
+    // Otherwise it has just been read: there are three files for each machine, and each look takes a timer.
+    if (before !== undefined || this.#reading.hasFailed) this.#paced.changed();
+  }
+
+  happened(): void {
     this.#paced.changed();
   }
 
