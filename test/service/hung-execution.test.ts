@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PidRef } from "../../src/kernel/process/pidref.ts";
-import { openProcessLink, startTicksPatiently } from "../../src/kernel/process/process-link.ts";
+import { openProcessLink, ProcessLinks, startTicksPatiently } from "../../src/kernel/process/process-link.ts";
 import { isErrno } from "../../src/kernel/syscall/sys.ts";
 import { errorOf, isRoot, manager, register, TestDaemon } from "../lib/daemon.ts";
 import { HungProcess, mountHostile } from "../lib/hostile-file-system.ts";
@@ -44,6 +44,13 @@ test.skipIf(!can)(`a leader and a caller that hang while they execute a program 
     expect(await errorOf(manager(bus, "MapToMachineUser", "u", unknown))).toContain("NoSuchUserMapping");
     const reference = PidRef.of(leader.pid);
     const results = [
+      () => {
+        // One that nobody asks for, and one that is asked for beside another process's.
+        new ProcessLinks([leader.pid], "root", "path")[Symbol.dispose]();
+        using links = new ProcessLinks([leader.pid, process.pid], "root", "path");
+        links.open(process.pid).close();
+        links.open(leader.pid).close();
+      },
       () => void openProcessLink(leader.pid, "root", "path").close(),
       () => void openProcessLink(leader.pid, "ns/net", "read").close(),
       () => startTicksPatiently(leader.pid, 100),

@@ -38,22 +38,70 @@ let cleaning: ReturnType<typeof setInterval> | null = null;
  * the process hangs while it executes a program.
  */
 export function openProcessLink(pid: number, name: string, mode: LinkMode): Fd {
-  const path = `/proc/${pid}/${name}`;
-  if (isHung(pid)) throw new SyscallError("openat", "ETIMEDOUT", path);
-  const call = CallApart.begin("openat", AT_FDCWD, cstring(path), OPEN_FLAGS[mode]);
-  if (call === null) return openPath(path, mode);
-  if (hasHung(call)) {
-    keepHung(pid, { call, opens: true });
-    throw new SyscallError("openat", "ETIMEDOUT", path);
-  }
-  return Fd.adopt(check(call.result ?? EINTR, "openat", path));
+  using links = new ProcessLinks([pid], name, mode);
+  return links.open(pid);
 }
 
-/** Waits until the call has ended; returns true where it sleeps instead. */
-function hasHung(call: CallApart): boolean {
-  const began = performance.now();
+/**
+ * The links of one name of several processes, which are opened at the same time: opening one after the other takes
+ * twice as long where all processors are busy, and those of several hung processes are waited for together.
+ */
+export class ProcessLinks implements Disposable {
+  readonly #name: string;
+  readonly #mode: LinkMode;
+  readonly #calls = new Map<number, CallApart>();
+  readonly #beganMs = performance.now();
+
+  /** Begins to open them. */
+  constructor(pids: Iterable<number>, name: string, mode: LinkMode) {
+    this.#name = name;
+    this.#mode = mode;
+    for (const pid of pids) {
+      const call = isHung(pid) || this.#calls.has(pid) ? null : this.#begin(pid);
+      if (call !== null) this.#calls.set(pid, call);
+    }
+  }
+
+  /**
+   * Waits for the link of one of the processes, and returns it; where it was returned before, opens it again. Throws as
+   * `openProcessLink()`.
+   */
+  open(pid: number): Fd {
+    const path = this.#path(pid);
+    const begun = this.#calls.get(pid);
+    if (begun === undefined && isHung(pid)) throw new SyscallError("openat", "ETIMEDOUT", path);
+    const call = begun ?? this.#begin(pid);
+    if (call === null) return openPath(path, this.#mode);
+    this.#calls.delete(pid);
+    if (hasHung(call, begun === undefined ? performance.now() : this.#beganMs)) {
+      keepHung(isHung(pid) ? call : pid, { call, opens: true });
+      throw new SyscallError("openat", "ETIMEDOUT", path);
+    }
+    return Fd.adopt(check(call.result ?? EINTR, "openat", path));
+  }
+
+  #begin(pid: number): CallApart | null {
+    return CallApart.begin("openat", AT_FDCWD, cstring(this.#path(pid)), OPEN_FLAGS[this.#mode]);
+  }
+
+  #path(pid: number): string {
+    return `/proc/${pid}/${this.#name}`;
+  }
+
+  /** Closes the links that were not returned, those that are not open yet as soon as they are. */
+  [Symbol.dispose](): void {
+    for (const call of this.#calls.values()) {
+      const left = { call, opens: true };
+      if (!settled(call, left)) keepHung(call, left);
+    }
+    this.#calls.clear();
+  }
+}
+
+/** Waits until the call has ended; returns true where it sleeps instead, and was begun long ago. */
+function hasHung(call: CallApart, beganMs = performance.now()): boolean {
   while (!call.hasEnded(STEP_MS)) {
-    if (performance.now() - began >= SLEEP_MS && isAsleep(call.pid)) return true;
+    if (performance.now() - beganMs >= SLEEP_MS && isAsleep(call.pid)) return true;
   }
   return false;
 }

@@ -20,11 +20,12 @@ const CACHE_SIZE = 64;
 /**
  * Returns the fields in file order, without a promise where the kernel alone can look up the file. Throws, or rejects
  * with, NotSupported for a VM, FileNotFound where there is no file, and an error with errno ("Failed to get OS release:
- * …") for a file that cannot be used.
+ * …") for a file that cannot be used. `openRoot` opens the machine's root directory, which is closed here.
  */
 export function osRelease(
   daemon: Daemon,
   machine: Machine,
+  openRoot = () => nameRoot(machine),
 ): ReadonlyMap<string, string> | Promise<ReadonlyMap<string, string>> {
   if (machine.class === "vm") {
     throw new MachinedError("NotSupported", "Requesting OS release data is only supported on container machines.");
@@ -32,8 +33,10 @@ export function osRelease(
   try {
     // As the machine's root, so that no file is read that the machine's root may not read.
     const identity = rootIdentity(machine) ?? { uid: machine.facts.uid, gid: machine.facts.uid };
+    using root = unlessMissing(openRoot);
+    if (root === undefined) throw missing();
     for (const [index, path] of PATHS.entries()) {
-      const known = unlessMissing(() => readAtOnce(machine, path, identity));
+      const known = unlessMissing(() => readAtOnce(machine, root, path, identity));
       if (known === null) return askWorker(daemon, machine, PATHS.slice(index), identity);
       if (known !== undefined) return known;
     }
@@ -75,8 +78,7 @@ function unlessMissing<T>(read: () => T): T | undefined {
 }
 
 /** Returns null where a process would have to answer for the file. */
-function readAtOnce(machine: Machine, path: string, identity: Identity): ReadonlyMap<string, string> | null {
-  using root = nameRoot(machine);
+function readAtOnce(machine: Machine, root: Fd, path: string, identity: Identity): ReadonlyMap<string, string> | null {
   return withIdentity(identity, () => {
     using file = openPathCached(machine, root, path, DAEMON_TABLE_LIMIT_BYTES);
     return file === null ? null : readCached(file);

@@ -6,12 +6,14 @@ import { formatId } from "../../base/id128.ts";
 import { plainInteger } from "../../base/text/json.ts";
 import { Turns } from "../../base/turns.ts";
 import { Reply } from "../../ipc/varlink/binding.ts";
+import type { Fd } from "../../kernel/file/fd.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
 import { VSOCK_CID_ANY } from "../../registry/machine/description.ts";
 import { noSuchMachine } from "../../registry/machine/errors.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import { defineAction } from "../action/action.ts";
 import type { Daemon } from "../action/daemon.ts";
+import { MachineRoots } from "../inside/open-in-machine.ts";
 import { osRelease } from "../inside/os-release.ts";
 import { bootId } from "./boot-id.ts";
 import { uidShift } from "./inspect.ts";
@@ -40,7 +42,9 @@ export const describeMachines = defineAction({
 });
 
 /** How long machines are described before other callers have their turn. */
-const SLICE_MS = 4;
+const SLICE_MS = 2;
+/** The root directories of so many machines are opened at the same time. */
+const ROOTS_AT_ONCE = 16;
 
 async function describeAll(daemon: Daemon, metadata: Metadata, more: boolean): Promise<Descriptions> {
   if (!more) throw new MachinedError("ExpectedMore", "Expected the 'more' flag");
@@ -49,14 +53,19 @@ async function describeAll(daemon: Daemon, metadata: Metadata, more: boolean): P
   if (metadata === "no") return { [Reply.many]: machines.map((machine) => rowOf(machine, {})) };
   const rows: (Description | Promise<Description>)[] = [];
   const turns = new Turns(SLICE_MS);
-  for (const machine of machines) {
-    // It may have been removed in an earlier turn.
-    if (daemon.registry.find(machine.name) !== machine) continue;
-    const row = describeMachine(daemon, machine, metadata);
-    rows.push(row);
-    // Rows are awaited together, so that several machines that do not answer take no longer than one. Until then their
-    // errors are not unhandled.
-    if (row instanceof Promise) row.catch(() => {});
+  for (let at = 0; at < machines.length; at += ROOTS_AT_ONCE) {
+    // They may have been removed in an earlier turn.
+    const present = machines
+      .slice(at, at + ROOTS_AT_ONCE)
+      .filter((machine) => daemon.registry.find(machine.name) === machine);
+    using roots = new MachineRoots(present);
+    for (const machine of present) {
+      const row = describeMachine(daemon, machine, metadata, () => roots.name(machine));
+      rows.push(row);
+      // Rows are awaited together, so that several machines that do not answer take no longer than one. Until then their
+      // errors are not unhandled.
+      if (row instanceof Promise) row.catch(() => {});
+    }
     // Without the condition, a thousand machines would be a thousand promises.
     if (turns.isOver) await turns.pass();
   }
@@ -78,9 +87,14 @@ function timestampRow({
   return { realtime: plainInteger(realtimeUsec), monotonic: plainInteger(monotonicUsec) };
 }
 
-function describeMachine(daemon: Daemon, machine: Machine, metadata: Metadata): Description | Promise<Description> {
+function describeMachine(
+  daemon: Daemon,
+  machine: Machine,
+  metadata: Metadata,
+  openRoot?: () => Fd,
+): Description | Promise<Description> {
   if (metadata === "no") return rowOf(machine, {});
-  const asked = metadataOf(daemon, machine, metadata);
+  const asked = metadataOf(daemon, machine, metadata, openRoot);
   return asked instanceof Promise ? asked.then((known) => rowOf(machine, known)) : rowOf(machine, asked);
 }
 
@@ -114,7 +128,12 @@ const NOT_AVAILABLE = ["NotAvailable", "Not available for this class of machines
  * Returns a promise only where a worker reads a file of the machine, so that a list of a thousand machines is not as
  * many promises.
  */
-function metadataOf(daemon: Daemon, machine: Machine, metadata: "yes" | "graceful"): Metadatas | Promise<Metadatas> {
+function metadataOf(
+  daemon: Daemon,
+  machine: Machine,
+  metadata: "yes" | "graceful",
+  openRoot?: () => Fd,
+): Metadatas | Promise<Metadatas> {
   const refuse = (error: unknown, [code, text]: typeof NO_UID_SHIFT | typeof NOT_AVAILABLE): undefined => {
     const isExpected = error instanceof MachinedError || errnoNameOf(error) !== null;
     if (metadata === "graceful" && isExpected) return undefined;
@@ -133,7 +152,7 @@ function metadataOf(daemon: Daemon, machine: Machine, metadata: "yes" | "gracefu
     OSRelease: release === undefined ? undefined : releaseLines(release),
     UIDShift: ask(() => uidShift(machine), NO_UID_SHIFT),
   });
-  const release = ask(() => osRelease(daemon, machine), NOT_AVAILABLE);
+  const release = ask(() => osRelease(daemon, machine, openRoot), NOT_AVAILABLE);
   if (!(release instanceof Promise)) return withRelease(release);
   return release.catch((error) => refuse(error, NOT_AVAILABLE)).then(withRelease);
 }
