@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { MACHINE1_PATH, Manager } from "../api/machine1.ts";
 import { serviceVarlink } from "../daemon/control.ts";
-import { collectAmongMachines } from "../daemon/garbage-collection.ts";
+import { collectAmong } from "../daemon/garbage-collection.ts";
 import { objectTree } from "../daemon/object-tree.ts";
 import type { Authority } from "../daemon/permission/authority.ts";
 import { logUnexpected } from "../daemon/process-events.ts";
@@ -50,6 +50,8 @@ import { statsVarlink } from "./stats/varlink-bindings.ts";
 
 /** For how many machines events other than starts and ends are logged: each machine takes some watches. */
 const WATCHED_MACHINES_LIMIT = 1024;
+/** How much garbage a registration makes, compared with a call. */
+const CALLS_OF_REGISTRATION = 4;
 
 /** From this version of the host's systemd on, users other than root may register their own machines. */
 const OPEN_REGISTRATION_VERSION = 258;
@@ -181,7 +183,7 @@ export class Service implements Daemon, Served {
     const files = new MachineFiles(this.#scope.machines);
     return new Registry(files, this.#systemd ?? new OwnCgroups(this.log, this.#scope.slice), this.log, {
       machineNew: (machine) => {
-        collectAmongMachines();
+        collectAmong(CALLS_OF_REGISTRATION);
         this.#sampler.add(machine);
         this.#watches.add(machine, this.#machineEvents.started(machine));
         this.#announce("MachineNew", machine);

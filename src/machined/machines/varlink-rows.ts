@@ -5,6 +5,7 @@ import { errnoNameOf, MachinedError } from "../../base/error.ts";
 import { formatId } from "../../base/id128.ts";
 import { plainInteger } from "../../base/text/json.ts";
 import { Turns } from "../../base/turns.ts";
+import { collectAmong } from "../../daemon/garbage-collection.ts";
 import { Reply } from "../../ipc/varlink/binding.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
@@ -66,6 +67,7 @@ async function describeAll(daemon: Daemon, metadata: Metadata, more: boolean): P
       // errors are not unhandled.
       if (row instanceof Promise) row.catch(() => {});
     }
+    collectAmong(present.length);
     // Without the condition, a thousand machines would be a thousand promises.
     if (turns.isOver) await turns.pass();
   }
