@@ -54,13 +54,19 @@ function openInContainer(leader: number): Connected {
 
 /**
  * Returns the id of the host that is id 0 in the container; 0 where both share a user namespace. Throws `EOPNOTSUPP`
- * where id 0 is not mapped.
+ * where id 0 is not mapped, or not yet: nobody but the container's own root may connect to what the container offers.
  */
 function outerRoot(pid: number, kind: "uid" | "gid"): number {
-  const line = readFileSync(`/proc/${pid}/${kind}_map`, "latin1").trim().split("\n")[0] ?? "";
-  const [inside, outside] = line.trim().split(/\s+/).map(Number);
-  if (inside === 0 && outside !== undefined) return outside;
-  // Without a root user inside, the machine's bus would see this process as an unmapped user and refuse it.
-  if (line !== "") throw new ErrnoError("EOPNOTSUPP", "The machine has no root user");
-  return 0;
+  const outside = outsideOfRoot(readFileSync(`/proc/${pid}/${kind}_map`, "latin1"));
+  if (outside === null) throw new ErrnoError("EOPNOTSUPP", "The machine has no root user");
+  return outside;
+}
+
+/**
+ * Returns the outer id of id 0 by the text of a uid_map or gid_map, whose lines may have any order
+ * (user_namespaces(7)); null where it has none.
+ */
+export function outsideOfRoot(map: string): number | null {
+  const lines = map.split("\n").map((line) => line.trim().split(/\s+/).map(Number));
+  return lines.find(([inside, outside]) => inside === 0 && outside !== undefined)?.[1] ?? null;
 }
