@@ -123,17 +123,42 @@ export function busErrorOfErrno(errnoName: string): string {
   return BUS_ERROR_OF_ERRNO[errnoName] ?? `System.Error.${errnoName}`;
 }
 
+const SYSTEMD1 = "org.freedesktop.systemd1";
+
+/**
+ * Names of errors by the errno that sd-bus maps them to, where that is not the errno which it writes as this name: those
+ * of the D-Bus specification, and those of the service manager about units and jobs. One name may stand for several
+ * errors of the table above; here is what it means when another service sends it.
+ */
+const BUS_ERRORS_BY_ERRNO: Readonly<Record<string, readonly [prefix: string, names: string]>> = {
+  EACCES: [DBUS, "AccessDenied AuthFailed Failed InteractiveAuthorizationRequired"],
+  EADDRNOTAVAIL: [DBUS, "BadAddress"],
+  EBADR: [DBUS, "UnknownMethod UnknownObject UnknownInterface UnknownProperty"],
+  EBUSY: [DBUS, "ObjectPathInUse"],
+  EHOSTDOWN: [DBUS, "NoServer"],
+  EHOSTUNREACH: [DBUS, "ServiceUnknown"],
+  EINVAL: [DBUS, "InvalidFileContent InvalidSignature MatchRuleInvalid"],
+  ENONET: [DBUS, "NoNetwork"],
+  ENXIO: [DBUS, "NameHasNoOwner"],
+  EOPNOTSUPP: [DBUS, "NotSupported"],
+  ETIMEDOUT: [DBUS, "NoReply TimedOut"],
+  ECANCELED: [SYSTEMD1, "ShuttingDown"],
+  EDEADLK: [SYSTEMD1, "TransactionIsDestructive TransactionJobsConflicting TransactionOrderIsCyclic"],
+  EEXIST: [SYSTEMD1, "UnitExists"],
+  ENOENT: [SYSTEMD1, "NoSuchJob NoSuchUnit"],
+  ENOEXEC: [SYSTEMD1, "BadUnitSetting"],
+  ERFKILL: [SYSTEMD1, "UnitMasked"],
+  ESRCH: [SYSTEMD1, "NoUnitForPID"],
+};
+
 const errnoOfBusErrors = lazy(
   () =>
     new Map([
       ...Object.entries(BUS_ERROR_OF_ERRNO).map(([errno, name]): [string, string] => [name, errno]),
       ...Object.values(ERRORS).map((row): [string, string] => [row.bus, row.errno]),
-      [`${DBUS}.AccessDenied`, "EACCES"],
-      [`${DBUS}.ServiceUnknown`, "EHOSTUNREACH"],
-      [`${DBUS}.NameHasNoOwner`, "ENXIO"],
-      [`${DBUS}.NoReply`, "ETIMEDOUT"],
-      [`${DBUS}.Failed`, "EACCES"],
-      [`${DBUS}.BadAddress`, "EADDRNOTAVAIL"],
+      ...Object.entries(BUS_ERRORS_BY_ERRNO).flatMap(([errno, [prefix, names]]) =>
+        names.split(" ").map((name): [string, string] => [`${prefix}.${name}`, errno]),
+      ),
     ]),
 );
 

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { deflateSync, inflateSync } from "node:zlib";
-import { ErrnoError, errnoNameOf, hostFaultOf, MachinedError } from "../../../src/base/error.ts";
+import { ErrnoError, errnoNameOf, errnoOfBusError, hostFaultOf, MachinedError } from "../../../src/base/error.ts";
 import { BusError } from "../../../src/ipc/bus/error.ts";
 import { SyscallError } from "../../../src/kernel/syscall/sys.ts";
 
@@ -43,4 +43,30 @@ test("errors that the host caused are distinguished from bugs of this program", 
   for (const name of ["ENOSPC", "EMFILE", "EACCES", "ENOTDIR"]) expect(hostFaultOf({ code: name })).toBe(name);
   for (const error of [{ code: "EBADF" }, { code: "EINVAL" }, new TypeError("x")])
     expect(hostFaultOf(error)).toBeNull();
+});
+
+test("errors of other services on the bus have the errno of sd-bus", () => {
+  const CASES: Readonly<Record<string, string>> = {
+    "DBus.Error.UnknownMethod": "EBADR",
+    "DBus.Error.UnknownInterface": "EBADR",
+    "DBus.Error.UnknownObject": "EBADR",
+    "DBus.Error.Failed": "EACCES",
+    "DBus.Error.AuthFailed": "EACCES",
+    "DBus.Error.Disconnected": "ECONNRESET",
+    "DBus.Error.FileNotFound": "ENOENT",
+    "DBus.Error.NoReply": "ETIMEDOUT",
+    "DBus.Error.NotSupported": "EOPNOTSUPP",
+    "DBus.Error.Timeout": "ETIMEDOUT",
+    "DBus.Error.InvalidArgs": "EINVAL",
+    "DBus.Error.IOError": "EIO",
+    "DBus.Error.LimitsExceeded": "ENOBUFS",
+    "machine1.NoSuchMachine": "ENXIO",
+    "systemd1.JobFailed": "EREMOTEIO",
+    "systemd1.LoadFailed": "EIO",
+    "systemd1.NoSuchUnit": "ENOENT",
+    "systemd1.UnitExists": "EEXIST",
+    "systemd1.UnitMasked": "ERFKILL",
+  };
+  const names = Object.keys(CASES);
+  expect(Object.fromEntries(names.map((name) => [name, errnoOfBusError(`org.freedesktop.${name}`)]))).toEqual(CASES);
 });
