@@ -94,7 +94,7 @@ export class BusClient {
     return this.#connection.uniqueName;
   }
 
-  /** Calls a method; returns the values of the reply, throws BusError. */
+  /** Calls a method; returns the values of the reply. Throws as `BusConnection.call()`. */
   call(call: BusCall): Promise<unknown[]> {
     return this.#connection.call(call);
   }

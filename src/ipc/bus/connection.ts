@@ -5,6 +5,7 @@
 import { EventEmitter } from "node:events";
 import MessageBus from "dbus-next/lib/bus.js";
 import { Message } from "dbus-next/lib/message-type.js";
+import { errnoNameOf } from "../../base/error.ts";
 import { inNextTurn } from "../../base/next-turn.ts";
 import { BROKER } from "../../base/vocabulary/bus-peers.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
@@ -177,7 +178,10 @@ export class BusConnection {
     return !this.#closed;
   }
 
-  /** Calls a peer. Returns the values of its reply; throws BusError for an error reply, a timeout or a lost bus. */
+  /**
+   * Calls a peer. Returns the values of its reply. Throws BusError for an error reply, a timeout or a lost bus, and an
+   * error with errno where this process is short of descriptors for those of the call.
+   */
   call(call: BusCall): Promise<unknown[]> {
     if (this.#closed) return Promise.reject(disconnected());
     const message = new Message({ ...addressOf(call), flags: flagsOf(call), body: call.body ?? [] });
@@ -200,8 +204,7 @@ export class BusConnection {
           settle();
           resolve((answer as { body: unknown[] }).body);
         },
-        (error: { type?: string; text?: string; message?: string }) =>
-          fail(new BusError(error.type ?? FAILED, error.text ?? String(error.message))),
+        (error: { type?: string; text?: string; message?: string }) => fail(failureOf(error)),
       );
     });
   }
@@ -270,6 +273,12 @@ export class BusConnection {
 }
 
 const FAILED = "org.freedesktop.DBus.Error.Failed";
+
+/** The error of a call: one with errno is no reply, but says why the call could not be sent. */
+function failureOf(error: { type?: string; text?: string; message?: string }): Error {
+  if (error.type === undefined && errnoNameOf(error) !== null) return error as Error;
+  return new BusError(error.type ?? FAILED, error.text ?? String(error.message));
+}
 
 function addressOf(call: BusCall) {
   const { path, interface: iface, member, destination, signature } = call;

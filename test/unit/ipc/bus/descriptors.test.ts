@@ -2,7 +2,9 @@
 import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { errnoNameOf } from "../../../../src/base/error.ts";
 import { BusConnection, type DescriptorPolicy } from "../../../../src/ipc/bus/connection.ts";
+import { BusError } from "../../../../src/ipc/bus/error.ts";
 import { ServerHandshake } from "../../../../src/ipc/bus/handshake.ts";
 import { BusStream, type Incoming } from "../../../../src/ipc/bus/stream.ts";
 import { type Fd, openPath } from "../../../../src/kernel/file/fd.ts";
@@ -10,6 +12,7 @@ import { streamOn } from "../../../../src/kernel/socket/stream.ts";
 import { socketPair } from "../../../../src/kernel/socket/unix.ts";
 import { scratchDirectory, until } from "../../../kernel/support.ts";
 import { descriptorsTo } from "../../../lib/descriptors.ts";
+import { withoutDescriptors } from "../../../lib/no-descriptors.ts";
 
 /** A connection under test to a simulated peer, which handles every call with `answer`. */
 async function connected(policy: DescriptorPolicy, answer: (call: Incoming, peer: BusStream) => void) {
@@ -83,4 +86,18 @@ test("by the policy, descriptors of a reply are refused, closed after the curren
     close();
   }
   expect(seen).toEqual({ none: [undefined, undefined], lent: [true, false], kept: [true, true] });
+});
+
+test("a call that cannot be sent for lack of descriptors fails with that errno, and leaves the connection usable", async () => {
+  using file = openPath("/dev/null", "read");
+  const { connection, close } = await connected("kept", (message, to) => {
+    for (const fd of message.descriptors) fd.close();
+    to.send({ type: 2, replySerial: message.serial, serial: ++serial });
+  });
+  const passing = { ...CALL, signature: "h", body: [file] };
+  const failure = await withoutDescriptors(() => connection.call(passing).catch((error: unknown) => error));
+  expect(errnoNameOf(failure)).toBe("EMFILE");
+  expect(failure).not.toBeInstanceOf(BusError);
+  expect(await connection.call(CALL)).toEqual([]);
+  close();
 });
