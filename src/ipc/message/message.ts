@@ -135,9 +135,12 @@ function isErrorName(text: string): boolean {
   return text.length <= NAME_MAX_BYTES && ERROR_NAME.test(text);
 }
 
+/** How many arrays, structures and variants a call may have: each of a few hundred properties is three of them. */
+const MOST_COMPOUNDS_IN_CALL = 4096;
+
 /**
  * Returns the values after a head of `headLength` bytes. Throws a RangeError for a body that does not match its
- * signature.
+ * signature, and for a call with too many values that take much memory.
  */
 export function decodeBody(
   bytes: Buffer,
@@ -146,7 +149,8 @@ export function decodeBody(
   descriptors: readonly Fd[],
 ): unknown[] {
   const body = bytes.subarray(headLength);
-  const reader = new BusReader(body, 0, isLittleEndian(bytes), descriptors);
+  const limits = bytes[1] === MESSAGE_TYPE.call ? { mostCompounds: MOST_COMPOUNDS_IN_CALL } : {};
+  const reader = new BusReader(body, 0, isLittleEndian(bytes), { descriptors, ...limits });
   const values = reader.body(signature);
   if (reader.at !== body.length) throw new RangeError("message body is longer than its signature");
   return values;

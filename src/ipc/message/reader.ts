@@ -17,18 +17,36 @@ const MAX_VARIANT_DEPTH = 64;
 /** Printable ASCII: each byte is one character. */
 const PLAIN = /^[ -~]*$/;
 
+interface ReaderOptions {
+  /** What the values of type h refer to. */
+  readonly descriptors?: readonly Fd[];
+  /** No limit unless given. */
+  readonly mostCompounds?: number;
+}
+
 export class BusReader {
   readonly #bytes: Buffer;
   readonly #little: boolean;
   readonly #descriptors: readonly Fd[];
   at: number;
   #end: number;
+  /** How many more arrays, structures and variants may be decoded. */
+  #compounds: number;
 
-  /** Reads `bytes` from `at`; alignment counts from the start of `bytes`. */
-  constructor(bytes: Buffer, at: number, little: boolean, descriptors: readonly Fd[] = []) {
+  /**
+   * Reads `bytes` from `at`; alignment counts from the start of `bytes`. More arrays, structures and variants than
+   * `mostCompounds` are refused: an empty array has four bytes, and takes thirty times that memory when it is decoded.
+   */
+  constructor(
+    bytes: Buffer,
+    at: number,
+    little: boolean,
+    { descriptors = [], mostCompounds = Number.POSITIVE_INFINITY }: ReaderOptions = {},
+  ) {
     this.#bytes = bytes;
     this.#little = little;
     this.#descriptors = descriptors;
+    this.#compounds = mostCompounds;
     this.at = at;
     this.#end = bytes.length;
   }
@@ -100,10 +118,13 @@ export class BusReader {
       case "g":
         return this.#checkedSignature();
       case "v":
+        this.#countCompound();
         return this.#variant(depth + 1);
       case "a":
+        this.#countCompound();
         return this.#array(type.element, type.align, depth);
       case "(":
+        this.#countCompound();
         this.align(8);
         return type.fields.map((field) => this.value(field, depth));
       case "{":
@@ -111,6 +132,10 @@ export class BusReader {
       default:
         return this.#number(type.code);
     }
+  }
+
+  #countCompound(): void {
+    if (this.#compounds-- <= 0) throw new RangeError("message has too many arrays, structures and variants");
   }
 
   /** Moves past all values of a signature, which are neither decoded nor stored. */

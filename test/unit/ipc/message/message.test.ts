@@ -126,3 +126,26 @@ test("the name of an error is that of the specification", () => {
     expect(() => error(name)).toThrow("error name is not valid");
   }
 });
+
+test("a call has at most 4096 arrays, structures and variants, which take much memory; a reply has any number", () => {
+  const decode = (type: number, signature: string, value: unknown) => {
+    const head = { path: "/a", member: "C", replySerial: 9, errorName: "a.b" };
+    const { bytes } = encodeMessage({ type, serial: 7, ...head, signature, body: [value] });
+    return (decodeBody(bytes, measure(bytes).head, signature, [])[0] as unknown[]).length;
+  };
+  const many = <Value>(count: number, value: Value) => new Array<Value>(count).fill(value);
+  const property = ["", new Variant("y", 0)];
+  for (const [signature, value, most] of [
+    ["aay", Buffer.alloc(0), 4095],
+    ["aas", [], 4095],
+    ["a(y)", [7], 4095],
+    ["av", new Variant("y", 7), 4095],
+    // Each property is a structure with a variant.
+    ["a(sv)", property, 2047],
+  ] as const) {
+    expect(decode(MESSAGE_TYPE.call, signature, many(most, value))).toBe(most);
+    expect(() => decode(MESSAGE_TYPE.call, signature, many(most + 1, value))).toThrow("too many arrays");
+    expect(decode(MESSAGE_TYPE.reply, signature, many(20_000, value))).toBe(20_000);
+  }
+  expect(decode(MESSAGE_TYPE.call, "as", many(200_000, "x"))).toBe(200_000);
+});
