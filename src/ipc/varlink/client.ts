@@ -29,7 +29,9 @@ interface CallOptions {
 interface Waiting {
   /** Takes several replies together; only for `callAll()`. */
   collect?(replies: readonly JsonObject[], continues: boolean): void;
-  reply(parameters: Record<string, unknown>, continues: boolean, descriptors: Fd[]): void;
+  reply(parameters: Record<string, unknown>, continues: boolean): void;
+  /** Takes the descriptors of a reply, before `reply()`; without it they are closed. */
+  receive?(descriptors: Fd[]): void;
   fail(error: Error): void;
 }
 
@@ -58,9 +60,11 @@ export class VarlinkClient {
     return new Promise((resolve, reject) => {
       const timer = this.#startTimer(method, timeoutMs);
       const waiting: Waiting = {
-        reply: (answer, _continues, received) => {
-          clearTimeout(timer);
+        receive: (received) => {
           this.descriptors = received;
+        },
+        reply: (answer) => {
+          clearTimeout(timer);
           resolve(answer);
         },
         fail: (error) => {
@@ -72,7 +76,10 @@ export class VarlinkClient {
     });
   }
 
-  /** Makes a call with any number of replies. The descriptors are sent with the call and closed here. */
+  /**
+   * Makes a call with any number of replies, whose descriptors are closed. Those of the call are sent with it and closed
+   * here.
+   */
   async *callMore(
     method: string,
     parameters: object = {},
@@ -180,15 +187,16 @@ export class VarlinkClient {
   #receive(text: string, descriptors: Fd[]): void {
     const waiting = this.#waiting[0];
     const answer = readReply(text);
+    if (waiting?.receive !== undefined && answer?.error === null) waiting.receive(descriptors);
+    else for (const fd of descriptors) fd.close();
     if (waiting === undefined || answer === null) {
-      for (const fd of descriptors) fd.close();
       this.#fail(new ErrnoError("EBADMSG", "The service sent no valid reply"));
       this.close();
       return;
     }
     if (!answer.continues) this.#waiting.shift();
     if (answer.error !== null) waiting.fail(new VarlinkError(answer.error, answer.parameters));
-    else waiting.reply(answer.parameters, answer.continues, descriptors);
+    else waiting.reply(answer.parameters, answer.continues);
   }
 
   #fail(error: Error): void {

@@ -1,11 +1,16 @@
 // How a client parses replies that arrive in any pieces, or all at once.
 import { describe, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { VarlinkClient, VarlinkError } from "../../../../src/ipc/varlink/client.ts";
+import { VarlinkClient, type VarlinkError } from "../../../../src/ipc/varlink/client.ts";
 import { connectVarlink } from "../../../../src/ipc/varlink/connect.ts";
 import { connectPlainVarlink } from "../../../../src/ipc/varlink/plain.ts";
+import { VarlinkStream } from "../../../../src/ipc/varlink/stream.ts";
+import { openPath } from "../../../../src/kernel/file/fd.ts";
+import { SocketStream } from "../../../../src/kernel/socket/stream.ts";
+import { socketPair } from "../../../../src/kernel/socket/unix.ts";
+import { descriptorsTo } from "../../../lib/descriptors.ts";
 
 const more = (name: unknown) => `${JSON.stringify({ parameters: { name }, continues: true })}\0`;
 const last = (name: unknown) => `${JSON.stringify({ parameters: { name } })}\0`;
@@ -119,3 +124,34 @@ for (const [how, connect] of [
     });
   });
 }
+
+test("descriptors of replies belong to the caller of call(); those of errors and of several replies are closed", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "varlink-client-"));
+  const path = join(directory, "file");
+  writeFileSync(path, "");
+  using file = openPath(path, "read");
+  const [ours, theirs] = socketPair();
+  const replies: string[] = [];
+  const service: VarlinkStream = new VarlinkStream((handlers) => new SocketStream(theirs, handlers), {
+    message: () => {
+      for (const reply of replies.splice(0)) service.send([reply], [file.duplicate()]);
+    },
+    end: () => {},
+  });
+  const client = new VarlinkClient((handlers) => new SocketStream(ours, handlers, { takesDescriptors: 8 }));
+  replies.push('{"error":"a.b.No"}');
+  await expect(client.call("a.b.Get")).rejects.toThrow("a.b.No");
+  replies.push('{"continues":true}', '{"continues":true}', "{}");
+  expect(await client.callAll("a.b.List")).toEqual([{}, {}, {}]);
+  replies.push('{"continues":true}', '{"continues":true}', "{}");
+  for await (const reply of client.callMore("a.b.List")) expect(reply).toEqual({});
+  expect(descriptorsTo(path)).toBe(1);
+  replies.push("{}");
+  await client.call("a.b.Get");
+  expect(client.descriptors.map((fd) => fd.isOpen)).toEqual([true]);
+  expect(descriptorsTo(path)).toBe(2);
+  for (const fd of client.descriptors) fd.close();
+  client.close();
+  service.close();
+  rmSync(directory, { recursive: true });
+});
