@@ -49,21 +49,23 @@ class Lines {
   }
 }
 
-/** The client's side: all lines are sent at once, then the two answers are read. */
+/** The client's side: all lines are sent at once, then their answers are read. */
 export class ClientHandshake implements Handshake {
   readonly sendsAhead: boolean;
   readonly #lines = new Lines();
-  readonly #uid: number;
+  readonly #uid: number | null;
   readonly #passesDescriptors: boolean;
+  #asked = false;
   #accepted = false;
 
   /**
-   * `uid` is the user as the server sees us; that differs from our own inside another user namespace. Unless
-   * descriptors are passed, the server is not asked whether it takes any, and sends none. Brokers and our own daemons
-   * read messages that they get with the handshake; programs between us and a bus may lose them.
+   * `uid` is the user as the server sees us, which differs from our own where either is inside another user namespace;
+   * null: the one that the kernel tells the server, which every broker takes. Unless descriptors are passed, the server
+   * is not asked whether it takes any, and sends none. Brokers and our own daemons read messages that they get with the
+   * handshake; programs between us and a bus may lose them.
    */
   constructor(
-    uid: number = process.geteuid?.() ?? 0,
+    uid: number | null = process.geteuid?.() ?? 0,
     options: { passesDescriptors?: boolean; sendsAhead?: boolean } = {},
   ) {
     this.#uid = uid;
@@ -72,15 +74,17 @@ export class ClientHandshake implements Handshake {
   }
 
   begin(): Buffer {
-    const identity = Buffer.from(String(this.#uid)).toString("hex");
+    // Without an identity the server asks for it, and gets an empty one.
+    const identity = this.#uid === null ? "\r\nDATA" : ` ${Buffer.from(String(this.#uid)).toString("hex")}`;
     const question = this.#passesDescriptors ? "NEGOTIATE_UNIX_FD\r\n" : "";
-    return Buffer.from(`\0AUTH EXTERNAL ${identity}\r\n${question}BEGIN\r\n`);
+    return Buffer.from(`\0AUTH EXTERNAL${identity}\r\n${question}BEGIN\r\n`);
   }
 
   feed(bytes: Buffer): { reply: Buffer; rest: Buffer | null } {
     this.#lines.push(bytes);
     for (let line = this.#lines.next(); line !== null; line = this.#lines.next()) {
-      if (!this.#accepted) {
+      if (line === "DATA" && this.#uid === null && !this.#asked) this.#asked = true;
+      else if (!this.#accepted) {
         if (!line.startsWith("OK")) throw new Error(`bus refused the authentication: ${JSON.stringify(line)}`);
         this.#accepted = true;
         if (!this.#passesDescriptors) return { reply: NOTHING, rest: this.#lines.rest() };

@@ -52,7 +52,7 @@ export async function openTransport(target: BusTarget): Promise<Transport> {
   switch (target.kind) {
     case "system":
     case "user":
-      return { fd: connectBusOf(target.kind), handshake: new ClientHandshake(undefined, { sendsAhead: true }) };
+      return { fd: connectBusOf(target.kind), handshake: new ClientHandshake(null, { sendsAhead: true }) };
     case "private":
       return { fd: connectUnix(target.path), peerToPeer: true };
     case "machine":

@@ -21,7 +21,7 @@ export async function engineSocket(target: BusTarget): Promise<PlainSocket | nul
   if (path === null) return null;
   try {
     const open = await connectEngineSocket(path);
-    const handshake = new ClientHandshake(undefined, { passesDescriptors: false, sendsAhead: true });
+    const handshake = new ClientHandshake(null, { passesDescriptors: false, sendsAhead: true });
     return { open, handshake, takesDescriptors: 0, isPeerToPeer };
   } catch {
     return null;
