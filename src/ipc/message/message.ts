@@ -135,12 +135,15 @@ function isErrorName(text: string): boolean {
   return text.length <= NAME_MAX_BYTES && ERROR_NAME.test(text);
 }
 
-/** How many arrays, structures and variants a call may have: each of a few hundred properties is three of them. */
-const MOST_COMPOUNDS_IN_CALL = 4096;
+/**
+ * How many arrays, structures and variants a message may have. Each of a few hundred properties of a call is three of
+ * them; a list in the longest reply, with rows of 32 bytes, has no more.
+ */
+const MOST_COMPOUNDS = { call: 4096, other: 512 << 10 };
 
 /**
  * Returns the values after a head of `headLength` bytes. Throws a RangeError for a body that does not match its
- * signature, and for a call with too many values that take much memory.
+ * signature, or has too many values that take much memory.
  */
 export function decodeBody(
   bytes: Buffer,
@@ -149,8 +152,8 @@ export function decodeBody(
   descriptors: readonly Fd[],
 ): unknown[] {
   const body = bytes.subarray(headLength);
-  const limits = bytes[1] === MESSAGE_TYPE.call ? { mostCompounds: MOST_COMPOUNDS_IN_CALL } : {};
-  const reader = new BusReader(body, 0, isLittleEndian(bytes), { descriptors, ...limits });
+  const mostCompounds = bytes[1] === MESSAGE_TYPE.call ? MOST_COMPOUNDS.call : MOST_COMPOUNDS.other;
+  const reader = new BusReader(body, 0, isLittleEndian(bytes), { descriptors, mostCompounds });
   const values = reader.body(signature);
   if (reader.at !== body.length) throw new RangeError("message body is longer than its signature");
   return values;

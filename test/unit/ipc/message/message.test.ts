@@ -127,7 +127,7 @@ test("the name of an error is that of the specification", () => {
   }
 });
 
-test("a call has at most 4096 arrays, structures and variants, which take much memory; a reply has any number", () => {
+test("a call has at most 4096 arrays, structures and variants, which take much memory; a reply has 524288", () => {
   const decode = (type: number, signature: string, value: unknown) => {
     const head = { path: "/a", member: "C", replySerial: 9, errorName: "a.b" };
     const { bytes } = encodeMessage({ type, serial: 7, ...head, signature, body: [value] });
@@ -148,4 +148,6 @@ test("a call has at most 4096 arrays, structures and variants, which take much m
     expect(decode(MESSAGE_TYPE.reply, signature, many(20_000, value))).toBe(20_000);
   }
   expect(decode(MESSAGE_TYPE.call, "as", many(200_000, "x"))).toBe(200_000);
+  expect(decode(MESSAGE_TYPE.reply, "aay", many(524_287, Buffer.alloc(0)))).toBe(524_287);
+  expect(() => decode(MESSAGE_TYPE.reply, "aay", many(524_288, Buffer.alloc(0)))).toThrow("too many arrays");
 });
