@@ -10,15 +10,17 @@ import type { BusCall } from "../ipc/bus/connection.ts";
 import { BusError } from "../ipc/bus/error.ts";
 
 const MACHINE_ID = /^[0-9a-f]{32}$/i;
+const NO_ID = "0".repeat(32);
 
 /**
  * Returns the host's machine id as text. Throws the errors of sd_id128_get_machine(3): `ENOENT` where the host has
- * none, `ENOMEDIUM` where it is empty, `ENOPKG` before the first boot has set it.
+ * none, `ENOMEDIUM` where it is empty or 0, `ENOPKG` before the first boot has set it.
  */
 export function requireHostId(path = "/etc/machine-id"): string {
   const text = unlessNoFile(() => readFileSync(path, "latin1").trim(), null);
-  if (text !== null && MACHINE_ID.test(text)) return text.toLowerCase();
-  const errno = text === null ? "ENOENT" : text === "" ? "ENOMEDIUM" : text === "uninitialized" ? "ENOPKG" : "EUCLEAN";
+  if (text !== null && MACHINE_ID.test(text) && text !== NO_ID) return text.toLowerCase();
+  const isEmpty = text === "" || text === NO_ID;
+  const errno = text === null ? "ENOENT" : isEmpty ? "ENOMEDIUM" : text === "uninitialized" ? "ENOPKG" : "EUCLEAN";
   throw new ErrnoError(errno, errnoText(errno));
 }
 

@@ -22,6 +22,7 @@ test("a machine id has 32 hexadecimal digits; for everything else there is the e
   expect(found(null)).toBe("ENOENT");
   expect(found("")).toBe("ENOMEDIUM");
   expect(found("\n")).toBe("ENOMEDIUM");
+  expect(found(`${"0".repeat(32)}\n`)).toBe("ENOMEDIUM");
   expect(found("uninitialized\n")).toBe("ENOPKG");
   expect(found("no id")).toBe("EUCLEAN");
   expect(found(`${id}\n`)).toBe(id);
