@@ -126,9 +126,9 @@ export function busErrorOfErrno(errnoName: string): string {
 const SYSTEMD1 = "org.freedesktop.systemd1";
 
 /**
- * Names of errors by the errno that sd-bus maps them to, where that is not the errno which it writes as this name: those
- * of the D-Bus specification, and those of the service manager about units and jobs. One name may stand for several
- * errors of the table above; here is what it means when another service sends it.
+ * Names of errors by the errno that sd-bus maps them to, where that is not the errno which it writes as this name:
+ * those of the D-Bus specification, and those of the service manager about units and jobs. One name may stand for
+ * several errors of the table above; here is what it means when another service sends it.
  */
 const BUS_ERRORS_BY_ERRNO: Readonly<Record<string, readonly [prefix: string, names: string]>> = {
   EACCES: [DBUS, "AccessDenied AuthFailed Failed InteractiveAuthorizationRequired"],

@@ -77,8 +77,8 @@ export class VarlinkClient {
   }
 
   /**
-   * Makes a call with any number of replies, whose descriptors are closed. Those of the call are sent with it and closed
-   * here.
+   * Makes a call with any number of replies, whose descriptors are closed. Those of the call are sent with it and
+   * closed here.
    */
   async *callMore(
     method: string,
