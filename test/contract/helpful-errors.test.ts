@@ -252,8 +252,11 @@ test("exec without a command after the -- is a wrong command line", async () => 
   );
 });
 
-test("top says that it needs more than a dumb terminal", async () => {
-  expect(await said("machinectl top", { ...TERMINAL, stdoutIsTty: true })).toBe(
-    "top needs a terminal with a cursor, and TERM=dumb has none; 'machinectl stats' prints the same numbers",
+test.each([
+  ["of TERM=dumb", { TERM: "dumb" }],
+  ["without TERM", {}],
+])("top says that it needs more than a terminal %s", async (_what, env) => {
+  expect(await said("machinectl top", { ...TERMINAL, env, stdoutIsTty: true })).toBe(
+    "top needs a terminal with a cursor, and TERM names none; 'machinectl stats' prints the same numbers",
   );
 });

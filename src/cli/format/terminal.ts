@@ -97,7 +97,8 @@ function richMode(env: Environment): ColorMode {
   return env["COLORTERM"] === "truecolor" || env["COLORTERM"] === "24bit" ? "24bit" : "256";
 }
 
-function isDumb(env: Environment): boolean {
+/** Whether nothing is known of the terminal: $TERM is `dumb` or unset. */
+export function isDumb(env: Environment): boolean {
   return env["TERM"] === undefined || env["TERM"] === "dumb";
 }
 

@@ -3,7 +3,7 @@
 
 import { LOG_LEVELS, type LogLevel, parseLogLevel } from "../../base/log-level.ts";
 import { own } from "../format/own-sequence.ts";
-import { type Environment, parseBoolean, type Terminal } from "../format/terminal.ts";
+import { type Environment, isDumb, parseBoolean, type Terminal } from "../format/terminal.ts";
 import type { Output } from "./output.ts";
 
 /** Facility "daemon" of syslog(3), which the systemd tools log under. */
@@ -26,7 +26,7 @@ export class Report {
     this.#most = target === "null" ? -1 : level;
     this.#prefixed = target === "console-prefixed";
     this.#coloured = parseBoolean(env["SYSTEMD_LOG_COLOR"] ?? "yes") !== false;
-    this.#endsWithReturn = terminal.stderrIsTty && env["TERM"] !== "dumb";
+    this.#endsWithReturn = terminal.stderrIsTty && !isDumb(env);
   }
 
   /** Prints the message of a Failure and, on a terminal, its hint. */

@@ -7,6 +7,7 @@ import { isErrno } from "../../kernel/syscall/sys.ts";
 import type { Stats } from "../../stats/rates.ts";
 import { own } from "../format/own-sequence.ts";
 import { drawTree } from "../format/process-tree.ts";
+import { isDumb } from "../format/terminal.ts";
 import { type MachineFacts, machineDetails, machineFacts } from "../machine/details.ts";
 import { unitJournal } from "../machine/journal.ts";
 import { Failure } from "../session/failure.ts";
@@ -250,9 +251,9 @@ function keysOf(typed: string): string[] {
 
 /** The verb `top`. */
 export async function top(session: Session, names: readonly string[]): Promise<number> {
-  if (session.terminal.stdoutIsTty && session.ports.env["TERM"] === "dumb") {
+  if (session.terminal.stdoutIsTty && isDumb(session.ports.env)) {
     throw new Failure(
-      "top needs a terminal with a cursor, and TERM=dumb has none; 'machinectl stats' prints the same numbers",
+      "top needs a terminal with a cursor, and TERM names none; 'machinectl stats' prints the same numbers",
     );
   }
   using terminal = new OwnTerminal(Fd.adopt(0).duplicate(), Fd.adopt(1).duplicate(), session.ports.env);

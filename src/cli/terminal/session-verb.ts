@@ -3,7 +3,7 @@
 
 import type { Fd } from "../../kernel/file/fd.ts";
 import { own } from "../format/own-sequence.ts";
-import type { Environment, Terminal } from "../format/terminal.ts";
+import { type Environment, isDumb, type Terminal } from "../format/terminal.ts";
 import { startPolkitAgent } from "../session/agents.ts";
 import { Failure, failed, isBusFailure } from "../session/failure.ts";
 import type { Bus } from "../session/ports.ts";
@@ -151,7 +151,7 @@ function farewell(machine: string, kind: "login" | "shell", end: SessionEnd, mac
 async function startContext(session: Session, machine: string): Promise<string> {
   const { env } = session.ports;
   const { isTty, colors } = session.terminal;
-  if (!isTty || colors === "off" || env["TERM"] === undefined || env["TERM"] === "dumb") return "";
+  if (!isTty || colors === "off" || isDumb(env)) return "";
   const { machineContext } = await import("./context.ts");
   const { start, end } = machineContext(machine);
   session.output.write(own(start));
@@ -176,7 +176,7 @@ function finishLine(session: Session, { lastByte }: SessionResult, isSilent: boo
 
 /** Returns assignments that describe the caller's terminal to the program; TERM=dumb without a terminal. */
 export function terminalEnvironment(terminal: Terminal, env: Environment): string[] {
-  if (!terminal.isTty || env["TERM"] === undefined || env["TERM"] === "dumb") return ["TERM=dumb"];
+  if (!terminal.isTty || isDumb(env)) return ["TERM=dumb"];
   return ["TERM", "COLORTERM", "NO_COLOR"]
     .filter((name) => env[name] !== undefined)
     .map((name) => `${name}=${env[name]}`);

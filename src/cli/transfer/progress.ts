@@ -3,6 +3,7 @@
 // Elsewhere: the progress lines of the log, one for each ten percent.
 import { displayWidth } from "../../base/text/format.ts";
 import { own } from "../format/own-sequence.ts";
+import { isDumb } from "../format/terminal.ts";
 import type { Session } from "../session/session.ts";
 
 const PREFIX = "Total: ";
@@ -40,8 +41,7 @@ export class ProgressBar {
   constructor(session: Session) {
     const { terminal, settings, ports } = session;
     this.#session = session;
-    const isDumb = ports.env["TERM"] === undefined || ports.env["TERM"] === "dumb";
-    this.#isShown = terminal.stderrIsTty && !isDumb && !settings.quiet;
+    this.#isShown = terminal.stderrIsTty && !isDumb(ports.env) && !settings.quiet;
     this.#stopListening = this.#isShown ? ports.onResize(() => this.#resized()) : () => {};
   }
 
