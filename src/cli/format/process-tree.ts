@@ -64,9 +64,12 @@ export function processTree(
     const known = own.get(path);
     if (known === undefined) own.set(path, [process]);
     else known.push(process);
+    // Up to a group that another process has added already, with those above it.
     for (let at = path; at !== root; ) {
       const parent = parentOf(at) ?? root;
-      children.set(parent, (children.get(parent) ?? new Set()).add(at));
+      const siblings = children.get(parent);
+      if (siblings?.has(at)) break;
+      children.set(parent, (siblings ?? new Set()).add(at));
       at = parent;
     }
   }

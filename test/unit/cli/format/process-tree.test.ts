@@ -38,6 +38,19 @@ describe("processTree (C42)", () => {
     ).toEqual([1, 2, 3]);
   });
 
+  // Where each process walked through all groups above it, this took longer than the runner waits for a test.
+  test("takes no longer for each of many processes far below the unit", () => {
+    const deep = `${UNIT}${"/a".repeat(1900)}`;
+    const list = Array.from({ length: 16_384 }, (_, pid) => process(pid % 2 === 0 ? deep : `${deep}/b`, pid));
+    let depth = 0;
+    let group = processTree(list, UNIT).root;
+    for (let child = group; child !== null; child = child.children[0] ?? null) {
+      group = child;
+      depth++;
+    }
+    expect([depth, group?.path, group?.processes.length]).toEqual([1902, `${deep}/b`, 8192]);
+  });
+
   test("sorts processes by number and groups by name, groups last", () => {
     const list = [process(`${UNIT}/b`, 30), process(UNIT, 100), process(UNIT, 9), process(`${UNIT}/a/c`, 5)];
     expect(draw(list)).toBe(
