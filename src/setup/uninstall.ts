@@ -92,8 +92,9 @@ export function uninstall({ host, now, dryRun = false, say, command = run }: Uni
   const isLeftOver = now && host.runsSystemd && made.length === 0 && runsRemoved(command);
   if (!hadUnit && !isLeftOver) return;
   if (isLeftOver) {
+    // systemd names the missing file, or none after a daemon-reload, for which any package may be the reason.
     const isLoadedAlone = (unit: string) =>
-      command("systemctl", "show", "--property=FragmentPath", "--value", basename(unit)).stdout === unit &&
+      ["", unit].includes(command("systemctl", "show", "--property=FragmentPath", "--value", basename(unit)).stdout) &&
       !host.has(unit);
     if (isLoadedAlone(SOCKET_UNIT)) stopOwnSocket(command);
     if (isLoadedAlone(IMPORT_SOCKET_UNIT)) stopOwnImportSocket(command);
@@ -102,7 +103,11 @@ export function uninstall({ host, now, dryRun = false, say, command = run }: Uni
     giveBack(wasActive || isLeftOver, say, command);
     giveBackImports(say, command);
     removeLeftovers(host);
-  } else say("The running daemons continue until 'machined uninstall --now', or until they are restarted by hand");
+  } else {
+    // Until then, systemd would start the removed executable, again and again.
+    const byHand = "restarted by hand after 'systemctl daemon-reload'";
+    say(`The running daemons continue until 'machined uninstall --now', or until they are ${byHand}`);
+  }
 }
 
 /**

@@ -181,13 +181,17 @@ describe.skipIf(isStock)(`installing${left}`, () => {
     TIMEOUT_MS,
   );
 
-  test(
-    "after an uninstallation that left the daemon running, uninstall --now hands over to the distribution's",
-    async () => {
+  test.each([
+    ["that left the daemon running", "true"],
+    ["that left the daemon running, and a reload of systemd", "systemctl daemon-reload"],
+  ])(
+    "after an uninstallation %s, uninstall --now hands over to the distribution's daemon",
+    async (_what, meanwhile) => {
       const facts = await machineFacts(bed);
       await bed.install();
       await bed.run("/srv/machined/machined uninstall");
       expect(await bed.run(WHO)).toBe("/usr/local/lib/machined/machined (deleted)");
+      await bed.run(meanwhile);
       expect(await bed.run("/srv/machined/machined uninstall --now")).toContain(
         `${Object.keys(facts).length} machines kept`,
       );
