@@ -171,24 +171,35 @@ export class EventStore {
     this.#pending = [];
   }
 
-  /** Writes a new file with all events. */
-  #place({ count, parts }: WholeLog): void {
+  /** Puts a new file with all events in the place of the others. */
+  #place(whole: WholeLog): void {
     const temporary = `${this.#path}.new`;
-    const file = openSync(temporary, "w", 0o600);
-    let bytes = 0;
+    let bytes: number;
     try {
-      bytes += writeAll(file, this.#headText(count));
-      for (const lines of parts) bytes += writeAll(file, textOf(lines));
-      bytes += writeAll(file, this.#headText(0));
-    } finally {
-      closeSync(file);
+      bytes = this.#writeWhole(temporary, whole);
+      renameSync(temporary, this.#path);
+    } catch (error) {
+      // A part of the log must not take the last room of a full disk, which the state files of machines need.
+      rmSync(temporary, { force: true });
+      throw error;
     }
-    renameSync(temporary, this.#path);
-    this.#placed(count, bytes);
+    this.#placed(whole.count, bytes);
     this.#whole = null;
     this.#pending = [];
     this.#isSettled = true;
     rmSync(`${this.#path}.old`, { force: true });
+  }
+
+  /** Writes a file with all events and returns its length. */
+  #writeWhole(path: string, { count, parts }: WholeLog): number {
+    const file = openSync(path, "w", 0o600);
+    try {
+      let bytes = writeAll(file, this.#headText(count));
+      for (const lines of parts) bytes += writeAll(file, textOf(lines));
+      return bytes + writeAll(file, this.#headText(0));
+    } finally {
+      closeSync(file);
+    }
   }
 
   /** The younger file becomes the older one. */

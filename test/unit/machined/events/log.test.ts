@@ -263,6 +263,8 @@ test("events that cannot be written cause a warning, are kept, and are written l
   start(log, "a");
   log.flush();
   expect(warnings.length).toBeGreaterThan(0);
+  // What was written of a new file takes no room from others until then.
+  expect(existsSync(`${path}.new`)).toBe(false);
   rmSync(path, { recursive: true });
   log.flush();
   expect(existsSync(path)).toBe(true);
