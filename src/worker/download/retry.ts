@@ -27,6 +27,15 @@ export function retryAfter(headers: Headers, now = Date.now()): number {
 /** The file on the server is no longer the one whose beginning was downloaded. */
 export class ChangedError extends TransientError {}
 
+/**
+ * Whether the received part of a download is kept after this error: only after a failure of the connection. After one
+ * of the content, which may be damaged in that part, a later call would fail with the same bytes again; a full disk
+ * needs their space; and a changed file is not the one that they are of.
+ */
+export function mayGoOnLater(error: unknown): boolean {
+  return error instanceof TransientError && !(error instanceof ChangedError);
+}
+
 /** Repeats `attempt` after temporary errors. Progress in between resets the count of tries. */
 export async function persistently<T>(
   limits: RetryLimits,

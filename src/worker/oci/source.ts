@@ -15,7 +15,7 @@ import { type OciAddress, requireDigest } from "../../oci/reference.ts";
 import { type Get, type HttpRequest, httpGet } from "../download/http.ts";
 import { fetchMain } from "../download/job.ts";
 import { JOB_LIMITS } from "../download/limits.ts";
-import { ChangedError } from "../download/retry.ts";
+import { mayGoOnLater } from "../download/retry.ts";
 import { fetchSide } from "../download/small-file.ts";
 import { Spool } from "../download/spool.ts";
 import { isFileUrl } from "../download/url.ts";
@@ -98,9 +98,7 @@ async function fetchBlob(url: string, descriptor: Descriptor, work: BlobWork, ge
     await work.take(spool.chunks());
     await fetched;
   } catch (error) {
-    // The received part is kept also after a bad connection: the digest is verified at the end. It is of no use where
-    // the server does not go on with it.
-    if (spool.end > 0 && spool.end < descriptor.size && !(error instanceof ChangedError)) spool.keep();
+    if (spool.end > 0 && spool.end < descriptor.size && mayGoOnLater(error)) spool.keep();
     throw error;
   }
 }

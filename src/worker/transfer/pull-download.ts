@@ -4,10 +4,9 @@ import { fileURLToPath } from "node:url";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { openForeign } from "../../kernel/file/foreign-file.ts";
 import { changeMode } from "../../kernel/file/ownership.ts";
-import { TransientError } from "../download/http.ts";
 import { type Fetched, fetchMain } from "../download/job.ts";
 import type { JobLimits } from "../download/limits.ts";
-import { ChangedError } from "../download/retry.ts";
+import { ChangedError, mayGoOnLater } from "../download/retry.ts";
 import { Spool } from "../download/spool.ts";
 import { DirectDownload } from "../download/unbuffered.ts";
 import { isFileUrl } from "../download/url.ts";
@@ -70,13 +69,6 @@ export async function download(
       log("notice", `${error.message}, starting again.`);
     }
   }
-}
-
-/**
- * Whether the spool is kept: only after a failure of the connection, not after one of the content or of a full disk.
- */
-function mayGoOnLater(error: unknown): boolean {
-  return error instanceof TransientError;
 }
 
 interface Work {

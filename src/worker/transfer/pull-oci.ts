@@ -1,7 +1,7 @@
 // systemd-pull oci REF [NAME]: makes a machine of a container image: a stack of its layers where the host's nspawn
 // supports stacks, elsewhere one tree of all layers (pull-layers.ts).
 import { writeFileSync } from "node:fs";
-import { ErrnoError } from "../../base/error.ts";
+import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import { listDirectory } from "../../kernel/file/directory-entry.ts";
 import { type Fd, openAt } from "../../kernel/file/fd.ts";
 import { requireReference } from "../../oci/reference.ts";
@@ -34,6 +34,8 @@ import { Progress } from "../program/progress.ts";
 import { DOWNLOAD_SHARE, fetchLayers, layerName } from "./pull-layers.ts";
 import { sweepOrphans } from "./remove-orphans.ts";
 
+const FULL: ReadonlySet<string | null> = new Set(["ENOSPC", "EDQUOT"]);
+
 /** Runs the verb `oci` of systemd-pull. */
 export async function pullOci({ options, words }: CommandLine): Promise<void> {
   const [reference = "", given] = words;
@@ -50,8 +52,8 @@ export async function pullOci({ options, words }: CommandLine): Promise<void> {
   try {
     await install(opened.source, root, local, options);
   } catch (error) {
-    // Keeps the received parts of other layers, for the next call.
-    keepForLater();
+    // Keeps the received parts of other layers for the next call, which on a full disk would find no space.
+    if (!FULL.has(errnoNameOf(error))) keepForLater();
     abandonAll();
     throw error;
   }
