@@ -77,6 +77,23 @@ describe.skipIf(!isRoot)(`the source of a copy is locked${needsRoot}`, () => {
     expect(filesIn(join(host.pool, "second"))).toBe(MEMBERS);
   });
 
+  test("an image that is made of a download that cannot be kept is not read-only, and neither are its settings", async () => {
+    const host = new ImageHost("/dev/shm");
+    // Without a tag, the second download is to replace the first one, which is being copied.
+    server.pages["d.raw"] = { body: Buffer.alloc(8192, 7) };
+    server.pages["d.nspawn"] = { body: "[Exec]\n" };
+    const pull = (name: string) => ["raw", "--verify=no", "--force", server.url("d.raw"), name];
+    expect((await host.run("systemd-pull", pull("first"))).code).toBe(0);
+    const kept = host.entries().find((name) => name.startsWith(".raw-") && name.endsWith(".raw")) ?? "";
+    using _copy = HeldImage.open(host.locks, join(host.pool, kept), "read");
+    const { code, log } = await host.run("systemd-pull", pull("second"));
+    expect([code, log]).toEqual([0, expect.stringContaining("is in use, not replacing it.")]);
+    const modes = ["first.raw", "first.nspawn", "second.raw", "second.nspawn"].map(
+      (name) => statSync(join(host.pool, name)).mode & 0o777,
+    );
+    expect(modes).toEqual([0o644, 0o644, 0o644, 0o644]);
+  });
+
   for (const stack of ["yes", "no"]) {
     test(`layers are locked until the image that is made of them is complete (stack: ${stack})`, async () => {
       const host = new ImageHost("/dev/shm");

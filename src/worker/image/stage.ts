@@ -151,10 +151,17 @@ export class Stage implements Disposable {
     if (options.sync) writeOut(this.file, kind === "directory" ? "all" : "file", path);
     else if (kind === "regular") requireWritten(this.file);
     // Marked before the renaming where that is possible, so that a crash leaves no image writable.
-    if (options.readOnly && kind === "regular") changeMode(this.file, statFd(this.file).mode & 0o555);
+    using marked = options.readOnly && kind === "regular" ? new DisposableStack() : null;
+    if (marked !== null) {
+      const { mode } = statFd(this.file);
+      changeMode(this.file, mode & 0o555);
+      // Without the name it may be installed under another one, which is not to be read-only.
+      marked.defer(() => changeMode(this.file, mode & 0o7777));
+    }
     const result = tryRenameNew(placeIn(this.#root, this.#name), placeIn(this.#root, finalName));
     if (result === EEXIST && options.force) replaceImage(this.#root, this.#name, finalName, options.locks);
     else check(result, "rename", finalName);
+    marked?.move();
     this.#settle();
     if (options.readOnly && kind === "directory") lockTree(this.file);
     if (options.sync) writeOut(this.#root, "file");

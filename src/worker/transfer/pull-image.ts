@@ -148,7 +148,7 @@ export class PullPlace implements Disposable {
    */
   keep(stage: Stage, etag: string | null, sides: readonly SideFile[]): Promise<boolean> {
     const target = this.#targetOf(stage, this.stem(etag), "replace");
-    return installWithSides(target, copiesOf(sides, "replace"), () => this.#keepAlone(stage, etag));
+    return installWithSides(target, copiesOf(sides, "kept"), () => this.#keepAlone(stage, etag));
   }
 
   #keepAlone(stage: Stage, etag: string | null): boolean {
@@ -182,7 +182,7 @@ export class PullPlace implements Disposable {
   /** Renames a complete image to its name, with the small files `sides` beside it. */
   async installLocal(stage: Stage, local: string, sides: readonly SideFile[]): Promise<void> {
     const how = this.options.force ? "replace" : "respect";
-    await installWithSides(this.#targetOf(stage, local, how), copiesOf(sides, how), () => {
+    await installWithSides(this.#targetOf(stage, local, how), copiesOf(sides, "local"), () => {
       stage.install(local + CACHE[this.kind].suffix, this.#install());
       return true;
     });
@@ -222,11 +222,12 @@ export class PullPlace implements Disposable {
   }
 }
 
-function copiesOf(sides: readonly SideFile[], how: "replace" | "respect"): NewSide[] {
+/** Files beside a kept download are read-only, as that is; those beside an image are the administrator's. */
+function copiesOf(sides: readonly SideFile[], whose: "kept" | "local"): NewSide[] {
   return sides.map(({ suffix, label, file: source }) => {
     const fill = async (file: Fd) => {
       await copyRaw(source, file, () => {});
-      if (how === "replace") changeMode(file, 0o444);
+      if (whose === "kept") changeMode(file, 0o444);
     };
     return { suffix, label, fill };
   });
