@@ -384,6 +384,24 @@ rootTest(
   LONG,
 );
 
+rootTest("a download is kept where its checksums cannot be fetched because a connection fails", async () => {
+  const root = scratch.root();
+  const gone = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response("") });
+  const away = `Location: http://127.0.0.1:${gone.port}/`;
+  await gone.stop(true);
+  const half = PACKED.length >> 1;
+  const stalling = new RawServer(({ path }) => {
+    if (path.includes("sha256") || path.includes("SHA256")) return { head: ["302 Found", away, "Content-Length: 0"] };
+    if (path !== "s.tar.gz") return null;
+    const head = ["200 OK", `Content-Length: ${PACKED.length}`, 'ETag: "s"'];
+    return { head, body: PACKED.subarray(0, half), after: "wait" };
+  });
+  const { code, log } = await pull("tar", root, stalling.url("s.tar.gz"), "--verify=checksum");
+  expect([code, log]).toEqual([1, expect.stringContaining("failed: Connection refused")]);
+  expect(entries(root).map((name) => name.replace(/[0-9a-f]{16}/, ""))).toEqual([".#pull-.part", ".#pull-.state"]);
+  expect(spooledBytes(root)).toBe(half);
+});
+
 rootTest(
   "a worker that gets SIGINT logs that it stops, and the next one resumes its download",
   async () => {

@@ -4,12 +4,13 @@ import { formatBytes, formatSpan } from "../../base/text/format.ts";
 import { isDownloadUrl, joinLogin, VERIFY_MODES, type VerifyMode } from "../../base/vocabulary/transfer.ts";
 import { openPath } from "../../kernel/file/fd.ts";
 import { JOB_LIMITS } from "../download/limits.ts";
+import { mayGoOnLater } from "../download/retry.ts";
 import { fetchSide } from "../download/small-file.ts";
 import { lastComponent } from "../download/url.ts";
 import { Reservation } from "../image/reservation.ts";
 import { openImageRoot } from "../image/stage.ts";
 import { imageRootOf, nameOfFile, requireFree, requireName, requireTreeName } from "../image/target.ts";
-import { abandonAll } from "../program/abandon.ts";
+import { abandonAll, keepForLater } from "../program/abandon.ts";
 import { log } from "../program/log.ts";
 import { readLoginInput } from "../program/login-input.ts";
 import type { CommandLine, WorkerOptions } from "../program/options.ts";
@@ -72,7 +73,8 @@ async function pull({ options, words }: CommandLine, kind: PullKind): Promise<vo
   try {
     await run(place);
   } catch (error) {
-    // Ends downloads that run beside the failed one.
+    // Ends downloads that run beside the failed one: the image's own is not lost with the connection of its checksums.
+    if (mayGoOnLater(error)) keepForLater();
     abandonAll();
     throw error;
   }
