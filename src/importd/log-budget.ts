@@ -21,11 +21,16 @@ export class LogBudget {
     const now = this.#now();
     let suppressed = 0;
     if (now - this.#since >= SECOND_MS) {
-      suppressed = Math.max(this.#spent - LINES_PER_SECOND, 0);
+      suppressed = this.suppressed;
       this.#since = now;
       this.#spent = 0;
     }
     this.#spent++;
     return { mayPass: this.#spent <= LINES_PER_SECOND, suppressed };
+  }
+
+  /** How many lines since the last report were not passed on; for the end of the log. */
+  get suppressed(): number {
+    return Math.max(this.#spent - LINES_PER_SECOND, 0);
   }
 }

@@ -23,6 +23,7 @@ import type { TransferPlan, WorkerCommand } from "./worker-command.ts";
 
 /** Priority "warning" of facility "daemon". */
 const WARNING = (3 << 3) | 4;
+const [PRIORITY_BITS, ERROR] = [7, 3];
 const SIGINT = 2;
 const SIGKILL = 9;
 const SIGTERM = 15;
@@ -60,6 +61,8 @@ export class Transfer {
   #stopLooking = () => {};
   readonly #over = Promise.withResolvers<void>();
   readonly #budget = new LogBudget();
+  /** The last error of the worker that was not passed on since the last report of lines left out. */
+  #suppressedError: LogLine | null = null;
 
   constructor(id: number, plan: TransferPlan) {
     this.id = id;
@@ -192,8 +195,22 @@ export class Transfer {
 
   #line(line: LogLine): void {
     const { mayPass, suppressed } = this.#budget.spend();
-    if (suppressed > 0) this.#warn(`${suppressed} lines of the log were left out.`);
+    this.#noteSuppressed(suppressed);
     if (mayPass) this.#tell((events) => events.log?.(this, line));
+    else if ((line.priority & PRIORITY_BITS) <= ERROR) this.#suppressedError = line;
+  }
+
+  #noteSuppressed(count: number): void {
+    if (count === 0) return;
+    this.#suppressedError = null;
+    this.#warn(`${count} lines of the log were left out.`);
+  }
+
+  /** Reports the lines that were left out last, with the last error among them: why the worker failed. */
+  #endLog(): void {
+    const [error, { suppressed }] = [this.#suppressedError, this.#budget];
+    this.#noteSuppressed(error === null ? suppressed : suppressed - 1);
+    if (error !== null) this.#tell((events) => events.log?.(this, error));
   }
 
   #tell(event: (events: Partial<TransferEvents>) => void): void {
@@ -206,6 +223,7 @@ export class Transfer {
     // Children of the worker may keep the pipe open: only data that is in it now is read.
     for (let reads = 0; reads < LAST_READS && readPart(this.#log, this.#lines); ) reads++;
     this.#lines.flush();
+    this.#endLog();
     this.#log.close();
     this.#log = null;
     this.#over.resolve();
