@@ -406,6 +406,27 @@ rootTest("a layer of another repository is mounted, if it was pushed or pulled t
   expect([mounts(), layerUploads(), manifest().layers]).toEqual([["two/large"], 0, layer === undefined ? [] : [layer]]);
 });
 
+rootTest("a registry that is busy when it is asked for a pulled layer is asked again", async () => {
+  const root = scratch.root();
+  const env = { ...ENV, MACHINED_OCI_STACK: "yes" };
+  const isAsked = ({ method, path }: PushRequest) => path.includes("/blobs/sha256:") && method !== "PUT";
+  for (const busy of ["HEAD", "GET"]) {
+    fresh();
+    expect(await push("large", {}, "--format=zstd")).toMatchObject({ code: 0 });
+    const { layers } = manifest();
+    registry.before = serving;
+    const reference = `${registry.host}/team/large:1`;
+    const pulled = await runWorker("systemd-pull", ["oci", `--image-root=${root}`, reference, busy], env);
+    expect(pulled).toMatchObject({ code: 0 });
+    registry.forget();
+    registry.before = (request) =>
+      isAsked(request) && request.method === busy && request.count === 1 ? reply(429) : serving(request);
+    const { code, log } = await pushTo("team/large", env, root, busy);
+    expect([code, log]).toEqual([0, expect.stringContaining("code 429")]);
+    expect([layerUploads(), manifest().layers]).toEqual([0, layers]);
+  }
+});
+
 for (const [what, answer] of [
   ["begins an upload instead", null],
   ["forbids it", 403],

@@ -42,8 +42,7 @@ export class PushTarget implements UploadServer {
   }
 
   async send(url: string, request: HttpRequest): Promise<HttpReply> {
-    const isOwn = new URL(url).origin === new URL(this.uploads).origin;
-    return isOwn ? this.#registry.get(url, request) : httpGet(url, request);
+    return this.#isOwn(new URL(url)) ? this.#registry.get(url, request) : httpGet(url, request);
   }
 
   /** Begins an upload, so that a push that is not permitted fails before any work is done for it. */
@@ -60,7 +59,7 @@ export class PushTarget implements UploadServer {
   async close(): Promise<void> {
     const session = this.#session?.location;
     this.#session = null;
-    if (session === undefined || session.origin !== new URL(this.uploads).origin) return;
+    if (session === undefined || !this.#isOwn(session)) return;
     try {
       const reply = await this.send(session.href, { method: "DELETE" });
       reply.body[Symbol.dispose]();
@@ -77,7 +76,7 @@ export class PushTarget implements UploadServer {
       using _body = reply.body;
       if (reply.status === 404) return false;
       // A storage server that the registry redirects to may refuse HEAD: the blob is then sent.
-      if (reply.status >= 400 && reply.url.origin !== new URL(this.uploads).origin) return false;
+      if (reply.status >= 400 && !this.#isOwn(reply.url)) return false;
       await this.refuse(reply, 0);
       requireStored(reply, digest);
       const length = reply.headers.get("content-length");
@@ -92,20 +91,31 @@ export class PushTarget implements UploadServer {
 
   /**
    * Returns the size and the first bytes of a blob; null where the repository does not have it, or does not report its
-   * size.
+   * size. A registry that is busy is asked again: without an answer, all files would be packed and sent.
    */
   describe(digest: string): Promise<{ readonly size: number; readonly head: Buffer } | null> {
     const url = this.#registry.url("blobs", digest);
     return persistently(JOB_LIMITS, async () => {
       const reply = await this.send(url, { method: "HEAD" });
-      reply.body[Symbol.dispose]();
+      using _body = reply.body;
+      await this.#requireNotBusy(reply);
       const length = reply.headers.get("content-length") ?? "";
       if (reply.status !== 200 || !/^\d{1,15}$/.test(length)) return null;
       const first = await this.send(url, { headers: { Range: `bytes=0-${HEAD_BYTES - 1}` } });
       using body = first.body;
+      await this.#requireNotBusy(first);
       if (first.status !== 200 && first.status !== 206) return null;
       return { size: Number(length), head: await headOf(body) };
     });
+  }
+
+  /** Throws TransientError for a registry that is busy; a storage server that it redirects to may refuse HEAD so. */
+  async #requireNotBusy(reply: HttpReply): Promise<void> {
+    if (TRY_AGAIN.has(reply.status) && this.#isOwn(reply.url)) await this.refuse(reply, 0);
+  }
+
+  #isOwn({ origin }: URL): boolean {
+    return origin === new URL(this.uploads).origin;
   }
 
   /**
