@@ -23,13 +23,21 @@ export function openSpoolFile(root: Fd, name: string, beforeLock: () => void = (
         return null;
       }
       // Between opening and locking, its earlier owner may have removed the file, or made it an image.
-      if (isNamed(root, name, file)) return file;
+      if (isNamed(root, name, file)) {
+        requireOneName(file, name);
+        return file;
+      }
       file.close();
     } catch (error) {
       file.close();
       throw error;
     }
   }
+}
+
+/** The directory may be another user's, who could have put a hard link to any file of its file system there. */
+function requireOneName(file: Fd, name: string): void {
+  if (statFd(file).nlink > 1) throw new ErrnoError("EBADFD", `'${name}' is a file that has another name as well.`);
 }
 
 function isNamed(root: Fd, name: string, file: Fd): boolean {

@@ -1,6 +1,7 @@
 import { afterAll, expect, test } from "bun:test";
 import {
   existsSync,
+  linkSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -85,6 +86,20 @@ test("the state of a spool is not written through a link that the directory's ow
   const state = { url: "http://x/y", etag: null, lastModified: null, size: 1, bootId: "b", synced: 0 };
   writeState(path, state);
   expect([readState(path)?.url, readFileSync(elsewhere, "utf8")]).toEqual(["http://x/y", "precious"]);
+});
+
+test("a file that the directory's owner has linked to the name of a spool is not changed", () => {
+  const pool = mkdtempSync(join(scratch, "pool-"));
+  using root = openPath(pool, "directory");
+  const open = () => Spool.open(root, "raw", "http://x/hard");
+  const spool = open();
+  const [name = ""] = readdirSync(pool);
+  spool[Symbol.dispose]();
+  const elsewhere = join(scratch, "hard");
+  writeFileSync(elsewhere, "precious");
+  linkSync(elsewhere, join(pool, name));
+  expect(open).toThrow(`'${name}' is a file that has another name as well.`);
+  expect(readFileSync(elsewhere, "utf8")).toBe("precious");
 });
 
 test("a sync beside the download that fails ends the transfer, and the file is not kept", async () => {
