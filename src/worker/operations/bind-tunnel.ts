@@ -34,8 +34,14 @@ export class BindTunnel implements Disposable {
     const place = { directory, name: this.#name };
     if (this.#isDirectory) createDirectory(place, 0o700);
     else createFile(place, 0o600).close();
-    using target = openAt(directory, this.#name, "path-no-follow");
-    attachMount(mount, target);
+    try {
+      using target = openAt(directory, this.#name, "path-no-follow");
+      attachMount(mount, target);
+    } catch (error) {
+      // The table of mounts may be full: nobody would remove the entry, which the machine sees.
+      this.#removeFrom(directory);
+      throw error;
+    }
   }
 
   #open(): Fd {
@@ -66,6 +72,10 @@ export class BindTunnel implements Disposable {
     this.#host.close();
     unmount(`${this.#path}/${this.#name}`, "lazy");
     using directory = openPath(this.#path, "directory");
+    this.#removeFrom(directory);
+  }
+
+  #removeFrom(directory: Fd): void {
     if (this.#isDirectory) removeEmpty({ directory, name: this.#name });
     else unlink(this.#name, directory);
   }
