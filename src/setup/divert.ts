@@ -78,10 +78,10 @@ export function undivert(host: Host, say: Say, command: Run): void {
     const { path } = diversion;
     removeTemporary(host.locate(path));
     const found = look(host.locate(path));
-    if (isOurLink(found)) rmSync(host.locate(path));
-    const isOthers = isThere(host.locate(path));
+    const isOthers = found !== null && !isOurLink(found) && isThere(host.locate(movedTo(path)));
     // Also then the diversion ends, or a later package would write its client to the other name.
     moveBack(host, diversion, command);
+    if (isOurLink(look(host.locate(path)))) rmSync(host.locate(path));
     if (isOthers) say(`left     ${host.locate(path)} (it is not what was installed)`);
     else say(`restored ${host.locate(path)}`);
     forget(host, path);
@@ -168,11 +168,15 @@ function moveAway(host: Host, diversion: Diversion, command: Run): void {
   }
 }
 
-/** Ends a diversion, and gives the distribution's client its name back unless something else has that. */
+/**
+ * Ends a diversion, and gives the distribution's client its name back unless something else has that. In one step, and
+ * first: where dpkg cannot write its database, because a disk is full for example, the host still has its client.
+ */
 function moveBack(host: Host, { path, by }: Diversion, command: Run): void {
   const [from, to] = [host.locate(movedTo(path)), host.locate(path)];
+  if (isThere(from) && (!isThere(to) || isOurLink(look(to))))
+    attempt(`rename '${from}' to '${to}'`, () => renameSync(from, to));
   if (by === "dpkg") removeFromDpkg(host, command, path);
-  if (isThere(from) && !isThere(to)) attempt(`rename '${from}' to '${to}'`, () => renameSync(from, to));
 }
 
 function isThere(path: string): boolean {

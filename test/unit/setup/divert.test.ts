@@ -120,6 +120,20 @@ test("dpkg-divert moves the files of a Debian host; where it fails, nothing is r
   rmSync(host.root, { recursive: true });
 });
 
+test("a host whose dpkg-divert fails while a diversion is ended has its client nevertheless, and can be asked again", () => {
+  const host = tree({ machinectl: "theirs", "dpkg-divert": "" });
+  const works: Run = () => ({ code: 0, stdout: "", output: "" });
+  const fails: Run = () => ({ code: 2, stdout: "", output: "No space left on device" });
+  divert(host, PROGRAM, silent, works);
+  expect(() => undivert(host, silent, fails)).toThrow("No space left on device");
+  expect([bin(host), read(host, "machinectl")]).toEqual([["dpkg-divert", "machinectl"], "theirs"]);
+  const lines: string[] = [];
+  undivert(host, (line) => void lines.push(line), works);
+  expect(lines).toEqual([`restored ${host.locate("/usr/bin/machinectl")}`]);
+  expect([bin(host), read(host, "machinectl")]).toEqual([["dpkg-divert", "machinectl"], "theirs"]);
+  rmSync(host.root, { recursive: true });
+});
+
 const hasDpkg = isRoot && havePrograms("diversions in a tree of dpkg(1)", "dpkg", "dpkg-deb", "dpkg-divert");
 
 /** Makes a tree in which dpkg(1) installs packages, and whose /bin is a link. */
