@@ -2,7 +2,6 @@
 
 import { chmodSync, mkdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
-import { errnoNameOf } from "../base/error.ts";
 import {
   copyProgram,
   exists,
@@ -13,7 +12,7 @@ import {
   writeScript,
   writeText,
 } from "./disk.ts";
-import { attempt, explain, SetupError } from "./error.ts";
+import { attempt, explain, isDiskFull } from "./error.ts";
 import type { Host } from "./host.ts";
 import { MANIFEST, type Made, unfinished, versionsOf, writeManifest } from "./manifest.ts";
 import { isOurs, type Plan, type Step } from "./plan.ts";
@@ -82,9 +81,7 @@ function recordRemoval(host: Host, made: readonly Made[]): void {
   try {
     writeManifest(host, during);
   } catch (error) {
-    // Errors from disk.ts may be SetupErrors, whose cause is the error of the system call.
-    const errno = errnoNameOf(error instanceof SetupError ? error.cause : error);
-    if (errno !== "ENOSPC" && errno !== "EDQUOT") throw explain(`write '${host.locate(MANIFEST)}'`, error);
+    if (!isDiskFull(error)) throw explain(`write '${host.locate(MANIFEST)}'`, error);
   }
 }
 

@@ -9,7 +9,7 @@ import { lstatSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Say } from "./apply.ts";
 import { exists, type Found, look, removeTemporary, writeLink, writeText } from "./disk.ts";
-import { attempt, SetupError } from "./error.ts";
+import { attempt, isDiskFull, SetupError } from "./error.ts";
 import type { Host } from "./host.ts";
 import type { Run } from "./run-command.ts";
 
@@ -84,7 +84,7 @@ export function undivert(host: Host, say: Say, command: Run): void {
     if (isOurLink(look(host.locate(path)))) rmSync(host.locate(path));
     if (isOthers) say(`left     ${host.locate(path)} (it is not what was installed)`);
     else say(`restored ${host.locate(path)}`);
-    forget(host, path);
+    forgetWhereThereIsRoom(host, path);
   }
   attempt(`remove '${host.locate(RECORD)}'`, () => rmSync(host.locate(RECORD), { force: true }));
 }
@@ -133,6 +133,15 @@ function forget(host: Host, path: string): void {
     host,
     readRecord(host).filter((one) => one.path !== path),
   );
+}
+
+/** A full disk is no reason not to uninstall, which frees space: the record of what is restored already goes then. */
+function forgetWhereThereIsRoom(host: Host, path: string): void {
+  try {
+    forget(host, path);
+  } catch (error) {
+    if (!isDiskFull(error)) throw error;
+  }
 }
 
 /**

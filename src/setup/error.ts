@@ -1,6 +1,8 @@
 // The error of `machined install` and `uninstall` that is printed to the user: what failed, on what, why, and what
 // helps.
 
+import { errnoNameOf } from "../base/error.ts";
+
 /** An error whose message is printed without a stack trace. */
 export class SetupError extends Error {
   override readonly name = "SetupError";
@@ -38,4 +40,10 @@ export function attempt(what: string, act: () => void): void {
   } catch (error) {
     throw explain(what, error);
   }
+}
+
+/** Whether an error, also one that explain() has converted, says that a disk is full. */
+export function isDiskFull(error: unknown): boolean {
+  const errno = errnoNameOf(error instanceof SetupError ? error.cause : error);
+  return errno === "ENOSPC" || errno === "EDQUOT";
 }

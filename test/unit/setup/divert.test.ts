@@ -134,6 +134,25 @@ test("a host whose dpkg-divert fails while a diversion is ended has its client n
   rmSync(host.root, { recursive: true });
 });
 
+test.skipIf(!isRoot)("a full disk does not keep the clients of the distribution away", () => {
+  const disk = mkdtempSync(join(tmpdir(), "machined-disk-"));
+  const command = (...words: string[]) => expect(Bun.spawnSync(words).exitCode).toBe(0);
+  command("mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", disk);
+  try {
+    for (const path of ["usr/bin", "usr/local/lib/machined"]) mkdirSync(join(disk, path), { recursive: true });
+    for (const name of ["machinectl", "importctl"]) writeFileSync(join(disk, "usr/bin", name), name);
+    const host = new Host(disk);
+    divert(host, PROGRAM, silent, nothing);
+    expect(() => writeFileSync(join(disk, "full"), Buffer.alloc(2 << 20, 1))).toThrow("ENOSPC");
+    undivert(host, silent, nothing);
+    expect([bin(host), read(host, "importctl")]).toEqual([["importctl", "machinectl"], "importctl"]);
+    expect(readdirSync(host.locate("/usr/local/lib/machined"))).toEqual([]);
+  } finally {
+    command("umount", "-l", disk);
+    rmSync(disk, { recursive: true });
+  }
+});
+
 const hasDpkg = isRoot && havePrograms("diversions in a tree of dpkg(1)", "dpkg", "dpkg-deb", "dpkg-divert");
 
 /** Makes a tree in which dpkg(1) installs packages, and whose /bin is a link. */
