@@ -7,7 +7,7 @@ import { print, printError } from "../kernel/terminal/print.ts";
 import { describeRemoval, type Say, takeAway } from "./apply.ts";
 import { parseArguments } from "./arguments.ts";
 import { describeUndivert, undivert } from "./divert.ts";
-import { SetupError } from "./error.ts";
+import { isDiskFull, SetupError } from "./error.ts";
 import { UNINSTALL_HELP } from "./help.ts";
 import { Host } from "./host.ts";
 import { initOn } from "./init/inits.ts";
@@ -18,7 +18,7 @@ import { IMPORT_SOCKET_UNIT } from "./layout/import.ts";
 import { SOCKET_UNIT, UNIT } from "./layout/machined.ts";
 import { METRICS_SOCKET_UNIT, TEXTFILE } from "./layout/metrics.ts";
 import { removeLeftovers } from "./leftovers.ts";
-import { readManifest } from "./manifest.ts";
+import { type Made, readManifest } from "./manifest.ts";
 import { describeUninstallNss, uninstallNss } from "./nss.ts";
 import { type Run, run } from "./run-command.ts";
 import { stopExec } from "./takeover/exec.ts";
@@ -82,8 +82,7 @@ export function uninstall({ host, now, dryRun = false, say, command = run }: Uni
   if (hasServices && host.isLive) stopServices(init, host, say, command);
   if (hasServices) removeState(init, host);
   undivert(host, say, command);
-  uninstallNss(host, say);
-  takeAway(host, made, say);
+  takeFilesAway(host, made, say);
   if (hasServices) {
     disableServices(init, host, say, command);
     removeLeftovers(host);
@@ -107,6 +106,22 @@ export function uninstall({ host, now, dryRun = false, say, command = run }: Uni
     // Until then, systemd would start the removed executable, again and again.
     const byHand = "restarted by hand after 'systemctl daemon-reload'";
     say(`The running daemons continue until 'machined uninstall --now', or until they are ${byHand}`);
+  }
+}
+
+/**
+ * Removes the files, after nsswitch.conf is as it was before. On a full disk that cannot be written before the files
+ * have made room for it.
+ */
+function takeFilesAway(host: Host, made: readonly Made[], say: Say): void {
+  try {
+    uninstallNss(host, say);
+    takeAway(host, made, say);
+  } catch (error) {
+    if (!isDiskFull(error)) throw error;
+    takeAway(host, made, say);
+    uninstallNss(host, say);
+    takeAway(host, made, () => {});
   }
 }
 

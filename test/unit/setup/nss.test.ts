@@ -12,8 +12,12 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { hashOfFile } from "../../../src/setup/disk.ts";
 import { Host } from "../../../src/setup/host.ts";
+import { writeManifest } from "../../../src/setup/manifest.ts";
 import { addWord, installNss, renewNss, uninstallNss } from "../../../src/setup/nss.ts";
+import { uninstall } from "../../../src/setup/uninstall.ts";
+import { isRoot } from "../../lib/daemon.ts";
 
 const MODULE = "/usr/lib/libnss_mymachines.so.2";
 const DEBIAN = `# comment
@@ -231,3 +235,30 @@ test("the distribution's module stays; a missing one is an error when the execut
   expect(() => installNss(host, () => {})).toThrow("without a C compiler");
   rmSync(host.root, { recursive: true });
 });
+
+test.skipIf(!isRoot)(
+  "nsswitch.conf is restored also on a full disk, on which only the removal of the files makes room",
+  () => {
+    const disk = mkdtempSync(join(tmpdir(), "machined-disk-"));
+    const command = (...words: string[]) => expect(Bun.spawnSync(words).exitCode).toBe(0);
+    command("mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", disk);
+    try {
+      for (const path of ["etc", "usr/lib", "usr/local/lib/machined"]) mkdirSync(join(disk, path), { recursive: true });
+      const host = new Host(disk);
+      writeFileSync(host.locate("/etc/nsswitch.conf"), DEBIAN);
+      writeFileSync(host.locate(MODULE), "theirs");
+      installNss(host, () => {});
+      expect(read(host, "/etc/nsswitch.conf")).toContain("mymachines");
+      const path = "/usr/local/lib/machined/machined";
+      writeFileSync(host.locate(path), Buffer.alloc(512 << 10, 1));
+      const own = { kind: "directory", path: "/usr/local/lib/machined" } as const;
+      writeManifest(host, [own, { kind: "file", path, sha256: hashOfFile(host.locate(path)) }]);
+      expect(() => writeFileSync(join(disk, "full"), Buffer.alloc(2 << 20, 1))).toThrow("ENOSPC");
+      uninstall({ host, now: false, say: () => {} });
+      expect([read(host, "/etc/nsswitch.conf"), existsSync(host.locate(own.path))]).toEqual([DEBIAN, false]);
+    } finally {
+      command("umount", "-l", disk);
+      rmSync(disk, { recursive: true });
+    }
+  },
+);
