@@ -23,9 +23,12 @@ export function directPath(name: string, options: WorkerOptions): string {
   return resolve(imageRootOf(options), name);
 }
 
-/** Whether the directory is one that is searched for images of machines. */
+/** Whether the directory is one that is searched for images of the class, however its path is written. */
 export function isOwnRoot({ imageRoot, class: imageClass, scope }: WorkerOptions): boolean {
-  return imageRoot === null || imageRoot === join(movedRoot() ?? "/", ownRootOf(imageClass, scope));
+  if (imageRoot === null) return true;
+  const searched = scope === "user" ? [] : IMAGE_SEARCH_PATHS[imageClass];
+  const own = [ownRootOf(imageClass, scope), ...searched].map((path) => join(movedRoot() ?? "/", path));
+  return own.includes(resolve(imageRoot));
 }
 
 /** Returns the directories in which the name may be taken; a root given by option is the only one. */
