@@ -134,6 +134,20 @@ rootTest("a pull of an address with very many kept downloads sends the tags of t
   expect(readFileSync(join(root, "m.raw")).equals(DISK)).toBe(true);
 });
 
+rootTest("settings that the server had not when a download was kept come with a later image of it", async () => {
+  const root = scratch.root();
+  const url = publish("late", "l.raw", DISK, { ETag: '"late"' });
+  server.pages["late/SHA256SUMS"] = { body: sums("late", "l.raw") };
+  expect((await pull("raw", root, url, "--verify=checksum", "before")).code).toBe(0);
+  publish("late", "l.nspawn", Buffer.from("[Exec]"));
+  const unlisted = await pull("raw", root, url, "--verify=checksum", "unlisted");
+  expect([unlisted.code, unlisted.log]).toEqual([0, expect.stringContaining("Leaving out 'l.nspawn'.")]);
+  server.pages["late/SHA256SUMS"] = { body: sums("late", "l.raw", "l.nspawn") };
+  expect((await pull("raw", root, url, "--verify=checksum", "after")).code).toBe(0);
+  expect(server.asked("late/l.raw").at(-1)?.get("if-none-match")).toBe('"late"');
+  expect(entries(root).filter((name) => name.endsWith(".nspawn"))).toEqual(["after.nspawn"]);
+});
+
 rootTest("I53: the download ends when the ETag of a full answer is that of the cached one", async () => {
   const root = scratch.root();
   server.pages["stubborn.tar"] = {

@@ -21,7 +21,7 @@ import { isClearSigned } from "../verify/signature.ts";
 import { fetchListSignature, fetchSums, isList } from "../verify/sums.ts";
 import { directTarget } from "./pull-direct.ts";
 import { type DownloadResult, download } from "./pull-download.ts";
-import { CACHE, type PullKind, PullPlace } from "./pull-image.ts";
+import { CACHE, type PullKind, PullPlace, type SideFile } from "./pull-image.ts";
 import { pullOci } from "./pull-oci.ts";
 import { type FetchedSide, fetchSideFile, Sides, wantedSides } from "./pull-sides.ts";
 import { sweepOrphans } from "./remove-orphans.ts";
@@ -109,7 +109,29 @@ async function run(place: PullPlace): Promise<void> {
   progress.stage(shares.copy);
   const suffix = CACHE[kind].suffix;
   using kept = new Sides(place.keptSides(cachedStem, rows));
-  await place.copyToLocal(cachedStem + suffix, local, secondTree, kept.all);
+  const late = "cached" in result ? await lateSides(found.all, kept.all, trusted) : [];
+  await place.copyToLocal(cachedStem + suffix, local, secondTree, [...kept.all, ...late]);
+}
+
+/**
+ * Returns the small files that a kept download lacks, because the server did not have them or did not send them then.
+ * They are verified as others are; those that cannot be are left out, because the image itself is good.
+ */
+async function lateSides(
+  found: readonly FetchedSide[],
+  kept: readonly SideFile[],
+  trusted: Promise<Buffer | null>,
+): Promise<readonly FetchedSide[]> {
+  const late = found.filter(({ suffix }) => kept.every((one) => one.suffix !== suffix));
+  if (late.length === 0) return [];
+  try {
+    requireListed(await trusted, late);
+    return late;
+  } catch (error) {
+    if (!(error instanceof ErrnoError)) throw error;
+    log("warning", `${error.message} Leaving out ${late.map(({ name }) => `'${name}'`).join(", ")}.`);
+    return [];
+  }
 }
 
 const note = { bytes: 0, total: null as number | null };
