@@ -148,6 +148,22 @@ rootTest("settings that the server had not when a download was kept come with a 
   expect(entries(root).filter((name) => name.endsWith(".nspawn"))).toEqual(["after.nspawn"]);
 });
 
+rootTest("settings that were changed on the server come with a later image of a kept download", async () => {
+  const root = scratch.root();
+  const url = publish("changed", "c.raw", DISK, { ETag: '"changed"' });
+  const settings = (local: string) => readFileSync(join(root, `${local}.nspawn`), "utf8");
+  for (const local of ["one", "two"]) {
+    publish("changed", "c.nspawn", Buffer.from(`# ${local}\n`));
+    server.pages["changed/SHA256SUMS"] = { body: sums("changed", "c.raw", "c.nspawn") };
+    expect((await pull("raw", root, url, "--verify=checksum", local)).code).toBe(0);
+    expect(settings(local)).toBe(`# ${local}\n`);
+  }
+  publish("changed", "c.nspawn", Buffer.from("not listed"));
+  const { code, log } = await pull("raw", root, url, "--verify=checksum", "three");
+  expect([code, log]).toEqual([0, expect.stringContaining("Leaving out 'c.nspawn'.")]);
+  expect(settings("three")).toBe("# one\n");
+});
+
 rootTest("I53: the download ends when the ETag of a full answer is that of the cached one", async () => {
   const root = scratch.root();
   server.pages["stubborn.tar"] = {

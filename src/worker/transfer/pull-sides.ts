@@ -113,7 +113,8 @@ function proceedWithout({ title }: SideRow, url: string, error: unknown): false 
   return false;
 }
 
-async function sha256OfFile(file: Fd): Promise<string> {
+/** Returns the checksum of an open file, from its beginning. */
+export async function sha256OfFile(file: Fd): Promise<string> {
   const hash = new Bun.CryptoHasher("sha256");
   using again = reopen(file, "read");
   for await (const chunk of readChunks(again)) {

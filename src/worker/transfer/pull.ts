@@ -23,7 +23,7 @@ import { directTarget } from "./pull-direct.ts";
 import { type DownloadResult, download } from "./pull-download.ts";
 import { CACHE, type PullKind, PullPlace, type SideFile } from "./pull-image.ts";
 import { pullOci } from "./pull-oci.ts";
-import { type FetchedSide, fetchSideFile, Sides, wantedSides } from "./pull-sides.ts";
+import { type FetchedSide, fetchSideFile, Sides, sha256OfFile, wantedSides } from "./pull-sides.ts";
 import { sweepOrphans } from "./remove-orphans.ts";
 import { entryOf } from "./run-program.ts";
 
@@ -110,19 +110,25 @@ async function run(place: PullPlace): Promise<void> {
   const suffix = CACHE[kind].suffix;
   using kept = new Sides(place.keptSides(cachedStem, rows));
   const late = "cached" in result ? await lateSides(found.all, kept.all, trusted) : [];
-  await place.copyToLocal(cachedStem + suffix, local, secondTree, [...kept.all, ...late]);
+  const others = kept.all.filter((one) => late.every(({ suffix }) => suffix !== one.suffix));
+  await place.copyToLocal(cachedStem + suffix, local, secondTree, [...others, ...late]);
 }
 
 /**
- * Returns the small files that a kept download lacks, because the server did not have them or did not send them then.
- * They are verified as others are; those that cannot be are left out, because the image itself is good.
+ * Returns the small files that a kept download lacks or has in another version, because the server did not have them or
+ * did not send them then. They are verified as others are; those that cannot be are left out, because the image itself
+ * is good.
  */
 async function lateSides(
   found: readonly FetchedSide[],
   kept: readonly SideFile[],
   trusted: Promise<Buffer | null>,
 ): Promise<readonly FetchedSide[]> {
-  const late = found.filter(({ suffix }) => kept.every((one) => one.suffix !== suffix));
+  const late: FetchedSide[] = [];
+  for (const side of found) {
+    const before = kept.find(({ suffix }) => suffix === side.suffix);
+    if (before === undefined || (await sha256OfFile(before.file)) !== side.sha256) late.push(side);
+  }
   if (late.length === 0) return [];
   try {
     requireListed(await trusted, late);
