@@ -4,7 +4,7 @@
 // output.
 
 import { readSync } from "node:fs";
-import { inflateRawSync, zstdDecompressSync } from "node:zlib";
+import { inflateRawSync, type ZlibOptions, zstdDecompressSync } from "node:zlib";
 import { ErrnoError } from "../../base/error.ts";
 import type { Turns } from "../../base/turns.ts";
 import { type Fd, statFd } from "../../kernel/file/fd.ts";
@@ -123,16 +123,12 @@ const ZERO_CLUSTER = 1n;
 const SECTOR = 512;
 const L1_STEP = 4096;
 
-/** The maximum ratio of the compressions; only zeros compress better, and zeros are not written. */
-const MOST_OUT_OF_ONE = 1032;
-
 /** The used parts of the file, and the size of the output. */
 class Used {
   readonly #fileBytes: number;
   readonly #spending: Spending;
   #parts = 0;
   #packed = 0;
-  #unpacked = 0;
 
   constructor(source: number, target: Fd) {
     this.#fileBytes = source;
@@ -145,13 +141,13 @@ class Used {
     if (this.#parts > this.#fileBytes + bytes) throw bad("parts of it are used more than once");
   }
 
-  /** Marks a compressed cluster as used, which shares its first and its last sector with its neighbours. */
-  packed(bytes: number, unpackedBytes: number): void {
-    this.#packed += Math.max(0, bytes - 2 * SECTOR);
-    this.#unpacked += unpackedBytes;
-    if (this.#packed > this.#fileBytes || this.#unpacked > this.#fileBytes * MOST_OUT_OF_ONE) {
-      throw bad("compressed clusters are used more than once");
-    }
+  /**
+   * Marks the compressed data of a cluster as used, which must not overlap that of others. Only its own bytes count:
+   * its first and its last sector are shared with its neighbours.
+   */
+  packed(bytes: number): void {
+    this.#packed += bytes;
+    if (this.#packed > this.#fileBytes) throw bad("compressed clusters are used more than once");
   }
 
   wrote(bytes: number): void {
@@ -231,25 +227,35 @@ function readCompressed(source: Fd, value: bigint, { header, fileBytes, used }: 
   const size = sectors * SECTOR - (offset % SECTOR);
   if (offset >= fileBytes) throw bad("cluster outside the file");
   const packed = readAt(source, offset, Math.min(size, fileBytes - offset));
-  const content = unpack(packed, header);
+  const { content, packedBytes } = unpack(packed, header);
   if (content.length !== header.clusterBytes) throw bad("compressed cluster of wrong size");
-  used.packed(size, isZero(content) ? 0 : content.length);
+  used.packed(packedBytes);
   return content;
 }
 
-function isZero(content: Buffer): boolean {
-  return content[0] === 0 && content.subarray(1).equals(content.subarray(0, -1));
+interface Unpacked {
+  readonly content: Buffer;
+  /** The length of the compressed data. */
+  readonly packedBytes: number;
 }
 
-/** Returns the content of a compressed cluster; the rest of its last sector belongs to another one. */
-function unpack(packed: Buffer, { clusterBytes, compression }: Qcow2Header): Buffer {
+/** Unpacks a compressed cluster; the rest of its last sector belongs to another one. */
+function unpack(packed: Buffer, { clusterBytes, compression }: Qcow2Header): Unpacked {
   try {
-    const limit = { maxOutputLength: clusterBytes };
-    if (compression === "deflate") return inflateRawSync(packed, limit);
-    return zstdDecompressSync(packed.subarray(0, zstdFrameLength(packed)), limit);
+    const limit = { maxOutputLength: clusterBytes, chunkSize: clusterBytes };
+    if (compression === "deflate") return inflate(packed, limit);
+    const packedBytes = zstdFrameLength(packed);
+    return { content: zstdDecompressSync(packed.subarray(0, packedBytes), limit), packedBytes };
   } catch (error) {
     throw new ErrnoError("EBADMSG", `QCOW2 image is damaged: bad compressed cluster (${compression})`, {
       cause: error,
     });
   }
+}
+
+function inflate(packed: Buffer, limit: ZlibOptions): Unpacked {
+  // With `info`, the result is not a buffer, which its declared type does not know.
+  const result: unknown = inflateRawSync(packed, { ...limit, info: true });
+  const { buffer, engine } = result as { buffer: Buffer; engine: { bytesWritten: number } };
+  return { content: buffer, packedBytes: engine.bytesWritten };
 }

@@ -1,9 +1,9 @@
 import { afterAll, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, readSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { deflateRawSync } from "node:zlib";
+import { deflateRawSync, zstdCompressSync } from "node:zlib";
 import { inNextTurn } from "../../../../src/base/next-turn.ts";
 import { openPath } from "../../../../src/kernel/file/fd.ts";
 import { foreignFormat, requireDisk } from "../../../../src/worker/image/disk-format.ts";
@@ -177,6 +177,35 @@ test("an image that uses one compressed cluster many times is refused before it 
   const { path, error } = await convert(bytes);
   expect(error).toContain("compressed clusters are used more than once");
   expect(statSync(path).blocks * 512).toBeLessThan(1100 * bytes.length);
+});
+
+test("an image with very little in each of many clusters, which zstd compresses best, is converted", async () => {
+  const clusters = 8192;
+  const content = Buffer.alloc(CLUSTER);
+  content[0] = 1;
+  const packed = zstdCompressSync(content);
+  const head = Buffer.alloc(3 * CLUSTER);
+  make().copy(head, 0, 0, CLUSTER);
+  head.writeBigUInt64BE(BigInt(clusters * CLUSTER), 24);
+  head.writeBigUInt64BE(8n, 72);
+  head.writeUInt32BE(112, 100);
+  head.writeUInt8(1, 104);
+  head.writeBigUInt64BE((1n << 63n) | BigInt(2 * CLUSTER), CLUSTER);
+  for (let index = 0; index < clusters; index++) {
+    const start = 3 * CLUSTER + index * packed.length;
+    const sectors = BigInt(Math.floor((start + packed.length - 1) / 512) - Math.floor(start / 512));
+    const entry = (1n << 62n) | (sectors << BigInt(62 - (BITS - 8))) | BigInt(start);
+    head.writeBigUInt64BE(entry, 2 * CLUSTER + index * 8);
+  }
+  const { path, error } = await convert(Buffer.concat([head, ...Array<Buffer>(clusters).fill(packed)]));
+  expect(error).toBeNull();
+  expect(statSync(path).size).toBe(clusters * CLUSTER);
+  using file = openPath(path, "read");
+  const found = Buffer.alloc(CLUSTER);
+  const isWrong = (_: undefined, index: number) => {
+    return readSync(file.number, found, 0, CLUSTER, index * CLUSTER) !== CLUSTER || !found.equals(content);
+  };
+  expect(Array<undefined>(clusters).fill(undefined).findIndex(isWrong)).toBe(-1);
 });
 
 const hasQemu = havePrograms("images that qemu-img makes", "qemu-img");
