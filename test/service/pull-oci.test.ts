@@ -396,21 +396,30 @@ rootTest("an image layout can be pulled, as a folder and as an archive", async (
   expect(entries(root).filter((name) => name.startsWith(".#"))).toEqual([]);
 });
 
-rootTest("of several images in a layout one is chosen by its name, which may be a whole reference", async () => {
-  const root = scratch.root();
-  const [lower, upper] = [image([LOWER]), image([LOWER, UPPER])];
-  const folder = join(scratch.path, "several:images");
+/** Makes a layout with two images; returns a function that writes an index with these names for them. */
+function layoutOfTwo(folder: string) {
+  const images = { lower: image([LOWER]), upper: image([LOWER, UPPER]) };
   mkdirSync(join(folder, "blobs/sha256"), { recursive: true });
-  for (const { bytes } of [...lower.blobs, ...upper.blobs, lower.manifest, upper.manifest])
+  for (const { bytes } of Object.values(images).flatMap(({ blobs, manifest }) => [...blobs, manifest]))
     writeFileSync(join(folder, "blobs/sha256", digestOf(bytes).slice(7)), bytes);
   writeFileSync(join(folder, "oci-layout"), '{"imageLayoutVersion":"1.0.0"}');
-  const named = ({ manifest }: typeof lower, name: string) => ({
-    ...describe(manifest),
-    annotations: { "org.opencontainers.image.ref.name": name },
-  });
-  const write = (...manifests: object[]) =>
+  return (...names: readonly (readonly [image: keyof typeof images, name: string, whole?: string])[]) => {
+    const manifests = names.map(([which, name, whole]) => ({
+      ...describe(images[which].manifest),
+      annotations: {
+        "org.opencontainers.image.ref.name": name,
+        ...(whole === undefined ? {} : { "io.containerd.image.name": whole }),
+      },
+    }));
     writeFileSync(join(folder, "index.json"), JSON.stringify({ schemaVersion: 2, manifests }));
-  write(named(lower, "docker.io/x/lower:1.0+a"), named(upper, "v1"), named(upper, "latest"));
+  };
+}
+
+rootTest("of several images in a layout one is chosen by its name, which may be a whole reference", async () => {
+  const root = scratch.root();
+  const folder = join(scratch.path, "several:images");
+  const write = layoutOfTwo(folder);
+  write(["lower", "docker.io/x/lower:1.0+a"], ["upper", "v1"], ["upper", "latest"]);
   const unnamed = await pull(root, `oci:${folder}`, { name: "unnamed" });
   expect([unnamed.code, unnamed.log]).toEqual([
     1,
@@ -423,9 +432,37 @@ rootTest("of several images in a layout one is chosen by its name, which may be 
   expect((await pull(root, `oci:${folder}:latest`, { name: "tag" })).code).toBe(0);
   expect(readFileSync(join(root, "tag/etc/motd"), "utf8")).toBe("upper");
   // Several names of one image.
-  write(named(upper, "v1"), named(upper, "latest"));
+  write(["upper", "v1"], ["upper", "latest"]);
   expect((await pull(root, `oci:${folder}`, { name: "one" })).code).toBe(0);
 });
+
+rootTest(
+  "of images with the same tag, as Docker saves them, none is taken unless its whole name is given",
+  async () => {
+    const root = scratch.root();
+    const folder = join(scratch.path, "saved");
+    const write = layoutOfTwo(folder);
+    write(["lower", "latest", "docker.io/library/lower:latest"], ["upper", "latest", "docker.io/library/upper:latest"]);
+    const has = "It has 'docker.io/library/lower:latest', 'docker.io/library/upper:latest'.";
+    const none = await pull(root, `oci:${folder}`, { name: "none" });
+    expect([none.code, none.log]).toEqual([
+      1,
+      expect.stringContaining(`The layout has several images, add ':NAME' to choose one. ${has}`),
+    ]);
+    const tag = await pull(root, `oci:${folder}:latest`, { name: "tag" });
+    expect([tag.code, tag.log]).toEqual([
+      1,
+      expect.stringContaining(
+        `The layout has several images 'latest', give their whole name as ':NAME' to choose one. ${has}`,
+      ),
+    ]);
+    expect((await pull(root, `oci:${folder}:docker.io/library/upper:latest`, { name: "whole" })).code).toBe(0);
+    expect(readFileSync(join(root, "whole/etc/motd"), "utf8")).toBe("upper");
+    // Several names of one image.
+    write(["upper", "latest", "docker.io/library/upper:latest"], ["upper", "latest", "docker.io/library/same:latest"]);
+    expect((await pull(root, `oci:${folder}:latest`, { name: "one" })).code).toBe(0);
+  },
+);
 
 rootTest("an archive that is no layout is refused by name, and nothing of it is left", async () => {
   const root = scratch.root();

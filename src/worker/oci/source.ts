@@ -160,8 +160,11 @@ function openBlob(folder: Fd, path: string, digest: string): Fd {
   return reopen(named, "read");
 }
 
-/** The annotations that name an image: a tag, or a whole reference; containerd writes the latter to one of its own. */
-const NAMES = ["org.opencontainers.image.ref.name", "io.containerd.image.name"] as const;
+/**
+ * The annotations that name an image, the fullest first: containerd and Docker write the whole reference to one of
+ * their own, and only the tag, which different images may have, to the other.
+ */
+const NAMES = ["io.containerd.image.name", "org.opencontainers.image.ref.name"] as const;
 
 interface IndexEntry {
   readonly digest?: unknown;
@@ -172,29 +175,28 @@ function namesOf(entry: IndexEntry | null): string[] {
   return NAMES.map((key) => entry?.annotations?.[key]).filter((name) => typeof name === "string");
 }
 
-/** Returns the index with the images of that name only. Throws where it has several images and none is named. */
+/** Returns the index with the images of that name only. Throws where several images may be meant. */
 function pickTag(index: Buffer, tag: string | null): Buffer {
   const document = parseObject(index);
   if (!Array.isArray(document["manifests"])) return index;
   const manifests = document["manifests"] as (IndexEntry | null)[];
-  if (tag === null) {
-    requireOne(manifests);
-    return index;
-  }
-  const wanted = manifests.filter((entry) => namesOf(entry).includes(tag));
-  if (wanted.length > 0) return Buffer.from(JSON.stringify({ ...document, manifests: wanted }));
-  throw new ErrnoError("ENOENT", `No image '${tag}' in the layout.${listed(manifests)}`);
+  const wanted = tag === null ? manifests : manifests.filter((entry) => namesOf(entry).includes(tag));
+  if (wanted.length === 0 && tag !== null)
+    throw new ErrnoError("ENOENT", `No image '${tag}' in the layout.${listed(manifests)}`);
+  requireOne(wanted, tag);
+  return tag === null ? index : Buffer.from(JSON.stringify({ ...document, manifests: wanted }));
 }
 
 /** Throws where the names of an index are those of different images. One image may have several names. */
-function requireOne(manifests: readonly (IndexEntry | null)[]): void {
+function requireOne(manifests: readonly (IndexEntry | null)[], tag: string | null): void {
   const images = new Map<string, string>();
   for (const entry of manifests) {
     const [name] = namesOf(entry);
     if (name !== undefined) images.set(name, `${images.get(name) ?? ""} ${entry?.digest}`);
   }
   if (new Set(images.values()).size < 2) return;
-  throw new ErrnoError("EINVAL", `The layout has several images, add ':NAME' to choose one.${listed(manifests)}`);
+  const what = tag === null ? "several images, add" : `several images '${tag}', give their whole name as`;
+  throw new ErrnoError("EINVAL", `The layout has ${what} ':NAME' to choose one.${listed(manifests)}`);
 }
 
 const SHOWN = 10;
