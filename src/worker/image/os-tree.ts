@@ -1,9 +1,10 @@
 // Archives often hold an OS tree in a single directory at their top: the image is the content of that directory.
 
+import { unlessNoFile } from "../../base/absence.ts";
 import { type Fd, openInRoot } from "../../kernel/file/fd.ts";
 import { changeMode, changeOwner } from "../../kernel/file/ownership.ts";
 import { EACCES } from "../../kernel/syscall/constants.ts";
-import { check, trySys, unlessSyscallError } from "../../kernel/syscall/sys.ts";
+import { check, trySys } from "../../kernel/syscall/sys.ts";
 import { isSubvolume } from "../../kernel/tree/btrfs.ts";
 import { copyAttributes } from "../../kernel/tree/copy-attributes.ts";
 import { setTimesOf } from "../../kernel/tree/copy-file.ts";
@@ -26,7 +27,7 @@ const MARKS = ["etc/os-release", "usr/lib/os-release"];
 /** Whether a directory is the root of an operating system, by its own files. */
 function isOsTree(tree: Fd): boolean {
   return MARKS.some((path) => {
-    using mark = unlessSyscallError(() => openInRoot(tree, path, "path"), null);
+    using mark = unlessNoFile(() => openInRoot(tree, path, "path"), null);
     return mark !== null;
   });
 }

@@ -1,9 +1,10 @@
 // Access control lists with names of users and groups instead of ids, as GNU tar writes them. The names are resolved by
 // the passwd and group files in the archive, which may be its last members: so the lists are applied at the end.
 
+import { unlessNoFile } from "../../base/absence.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { readFileIn } from "../../kernel/file/regular-file.ts";
-import { unlessSyscallError } from "../../kernel/syscall/sys.ts";
+import { unlessErrno } from "../../kernel/syscall/sys.ts";
 import { RawStatus } from "../../kernel/tree/raw-status.ts";
 import type { RawName } from "../../kernel/tree/tree.ts";
 import type { Held } from "../program/budget.ts";
@@ -85,5 +86,6 @@ function namesOf(top: Fd): AclNames {
 }
 
 function contentOf(top: Fd, path: string): string {
-  return unlessSyscallError(() => readFileIn(top, path, DATABASE_LIMIT_BYTES).toString("utf8"), "");
+  const read = () => readFileIn(top, path, DATABASE_LIMIT_BYTES).toString("utf8");
+  return unlessNoFile(() => unlessErrno(read, "", "EFBIG"), "");
 }

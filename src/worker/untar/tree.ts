@@ -1,18 +1,31 @@
 // Looks up and removes entries of the tree to which an archive is being unpacked.
 import { errnoNameOf } from "../../base/error.ts";
-import { Fd } from "../../kernel/file/fd.ts";
+import type { Fd } from "../../kernel/file/fd.ts";
 import type { FileKind } from "../../kernel/file/status.ts";
+import { EACCES, ELOOP, ENOENT, ENOTDIR } from "../../kernel/syscall/constants.ts";
 import { unlessErrno } from "../../kernel/syscall/sys.ts";
+import { openUp } from "../../kernel/tree/own-file.ts";
 import { RawStatus } from "../../kernel/tree/raw-status.ts";
 import { emptyDirectory, removeTree } from "../../kernel/tree/remove.ts";
-import type { RawName } from "../../kernel/tree/tree.ts";
-import { tryOpenDirectory } from "./calls.ts";
+import { openEntry, type RawName } from "../../kernel/tree/tree.ts";
+import { adopt, tryOpenDirectory } from "./calls.ts";
 import { Place, type PlaceOptions } from "./place.ts";
 
 /** The kind of an entry; "whiteout": a device 0:0 of overlayfs. */
 type Found = FileKind | "whiteout" | "nothing";
 
 const UNREACHABLE = ["ENOENT", "ENOTDIR", "ELOOP"];
+
+/**
+ * Opens a directory, also where an earlier member of that name has taken the permission from us, its owner. Returns its
+ * descriptor or a negative errno.
+ */
+function openOwnDirectory(parent: Fd, name: RawName): number {
+  const result = tryOpenDirectory(parent, name);
+  if (result !== EACCES) return result;
+  using entry = openEntry(parent, name);
+  return openUp(entry) === null ? result : tryOpenDirectory(parent, name);
+}
 
 /** The part of the tree that was unpacked already. */
 export class TreeSoFar implements Disposable {
@@ -51,8 +64,9 @@ export class TreeSoFar implements Disposable {
     const name = components.at(-1);
     if (name === undefined) return this.#top.duplicate();
     const parent = this.tryReach(components.slice(0, -1));
-    const result = parent === null ? -1 : tryOpenDirectory(parent, name);
-    return result < 0 ? null : Fd.adopt(result);
+    if (parent === null) return null;
+    const result = openOwnDirectory(parent, name);
+    return result === ENOENT || result === ENOTDIR || result === ELOOP ? null : adopt(result, "open directory", name);
   }
 
   /** Returns whether a path leads to a directory now, through links where they are followed. */
