@@ -1,8 +1,10 @@
 // Marks of a layer on disk, in attributes that overlayfs hides: parts that the archive did not have, and files of other
 // layers. A layer is unpacked without the layers below it, and is complete only together with them.
 
-import { getAttribute } from "../../kernel/file/attributes.ts";
+import { getAttribute, isNotKept } from "../../kernel/file/attributes.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
+import { ENOSPC } from "../../kernel/syscall/constants.ts";
+import { check } from "../../kernel/syscall/sys.ts";
 import { trySetAttribute } from "../untar/calls.ts";
 
 /** The prefixes of attributes: overlayfs reads one or the other, depending on who mounts it. */
@@ -35,10 +37,15 @@ export function namesOfMark(mark: Mark): string[] {
 
 /**
  * Sets a mark, under the name `trusted.overlay.*` where that is possible. The name `user.overlay.*` is the second
- * choice, because an overlayfs that uses the first one shows it. Returns false where neither can be set.
+ * choice, because an overlayfs that uses the first one shows it. Returns false where the file system, or this user, can
+ * have neither; throws for other errors, such as ENOSPC: without its marks a layer would be another one.
  */
 export function setMark(file: Fd, mark: Mark, value: Buffer): boolean {
-  return namesOfMark(mark).some((name) => trySetAttribute(file, name, value) >= 0);
+  return namesOfMark(mark).some((name) => {
+    const result = trySetAttribute(file, name, value);
+    if (result === ENOSPC || !isNotKept(result, file)) check(result, "setxattr", name);
+    return result >= 0;
+  });
 }
 
 /** Returns a mark among the attributes of an archive's member. */
