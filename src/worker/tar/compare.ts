@@ -4,8 +4,9 @@ import { readSync } from "node:fs";
 import { attributeNames, getAttribute } from "../../kernel/file/attributes.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import type { RawStatus } from "../../kernel/tree/raw-status.ts";
-import { readLinkIn } from "../../kernel/tree/tree.ts";
+import { type RawName, readLinkIn } from "../../kernel/tree/tree.ts";
 import type { MemberPolicy } from "./members.ts";
+import { namingFile } from "./naming-file.ts";
 
 const STEP = 1 << 20;
 const NOTHING = Buffer.alloc(0);
@@ -41,12 +42,12 @@ function attributesOf(file: Fd, { dropAttribute }: MemberPolicy): string {
 
 /**
  * Compares the contents of two files of `size` bytes. Yields an empty buffer after each step, so that other work can
- * run.
+ * run. `path` is their name in errors.
  */
-export function* hasSameContent(a: Fd, b: Fd, size: number): Generator<Buffer, boolean> {
+export function* hasSameContent(a: Fd, b: Fd, size: number, path: RawName): Generator<Buffer, boolean> {
   for (let at = 0; at < size; at += STEP) {
     const length = Math.min(STEP, size - at);
-    if (!fill(a, ours, length, at) || !fill(b, theirs, length, at)) return false;
+    if (!namingFile(path, () => fill(a, ours, length, at) && fill(b, theirs, length, at))) return false;
     if (!ours.subarray(0, length).equals(theirs.subarray(0, length))) return false;
     yield NOTHING;
   }

@@ -10,6 +10,7 @@ import { openDirectory, type RawEntry, type RawName, textOf } from "../../kernel
 import { hasSameContent, isSameMember } from "./compare.ts";
 import { Listing } from "./listing.ts";
 import { MemberWriter } from "./members.ts";
+import { namingFile } from "./naming-file.ts";
 import { openMember, type PackPolicy } from "./pack.ts";
 
 /** The prefix of a whiteout, and the name of an opaque whiteout, which removes the whole content of its directory. */
@@ -82,16 +83,20 @@ class DifferenceWalk implements Disposable {
     return this.#baseChain.depth === this.#chain.depth ? this.#baseChain.current : null;
   }
 
+  get #directoryPath(): RawName {
+    return `./${this.#chain.path.join("/")}`;
+  }
+
   #pathOf(name: RawName): RawName {
-    return [`./${this.#chain.path.join("/")}`, name].join(this.#chain.depth === 0 ? "" : "/");
+    return [this.#directoryPath, name].join(this.#chain.depth === 0 ? "" : "/");
   }
 
   /** Begins the current directory: writes whiteouts for its removed entries first. */
   *#begin(): Generator<Buffer> {
-    this.#pending.push(new Listing(this.#chain.current));
+    this.#pending.push(new Listing(this.#chain.current, this.#directoryPath));
     const base = this.#baseDirectory;
     if (base === null) return;
-    using listing = new Listing(base);
+    using listing = new Listing(base, this.#directoryPath);
     for (let entry = listing.next(); entry !== undefined; entry = listing.next()) {
       if (!this.#isThere(entry.name) && this.#isMember(base, entry)) yield* this.#writeWhiteout(entry.name);
       yield NOTHING;
@@ -146,7 +151,7 @@ class DifferenceWalk implements Disposable {
     if (!isAccepted || !MemberWriter.canHold(kind)) return yield* this.#missing(name);
     using base = this.#openBase(name);
     if (kind !== "directory") {
-      if (base === null || !(yield* this.#isSame(file, base))) yield* this.#changed(file, path);
+      if (base === null || !(yield* this.#isSame(file, base, path))) yield* this.#changed(file, path);
       return false;
     }
     if (mountId !== this.#mountId) {
@@ -189,13 +194,14 @@ class DifferenceWalk implements Disposable {
     }
   }
 
-  *#isSame(file: Fd, base: Fd): Generator<Buffer, boolean> {
+  *#isSame(file: Fd, base: Fd, path: RawName): Generator<Buffer, boolean> {
     const [a, b] = [
       { file, status: this.#writer.status },
       { file: base, status: this.#baseStatus },
     ];
-    if (!isSameMember(a, b, this.#policy)) return false;
-    return this.#writer.status.kind !== "regular" || (yield* hasSameContent(file, base, this.#writer.status.size));
+    if (!namingFile(path, () => isSameMember(a, b, this.#policy))) return false;
+    const { kind, size } = this.#writer.status;
+    return kind !== "regular" || (yield* hasSameContent(file, base, size, path));
   }
 
   *#changed(file: Fd, path: RawName): Generator<Buffer> {
@@ -216,10 +222,12 @@ class DifferenceWalk implements Disposable {
     // Programs differ in whether a directory replaces a link of the base, so a whiteout removes the link first.
     if (base !== null && !isBaseDirectory) yield* this.#writeWhiteout(name);
     const { identity } = this.#writer.status;
+    const path = this.#pathOf(name);
+    const [own, others] = [this.#writer.status, this.#baseStatus];
     const isSame =
       isBaseDirectory &&
-      isSameMember({ file, status: this.#writer.status }, { file: base, status: this.#baseStatus }, this.#policy);
-    const header = this.#writer.directoryHeader(file, `${this.#pathOf(name)}/`);
+      namingFile(path, () => isSameMember({ file, status: own }, { file: base, status: others }, this.#policy));
+    const header = this.#writer.directoryHeader(file, `${path}/`);
     this.#waiting.push(header);
     this.#waitingBytes += header.length;
     if (!isSame || this.#waitingBytes > WAITING_LIMIT_BYTES) yield* this.#writeDirectories();

@@ -1,7 +1,8 @@
 // Lists the entries of a directory sorted by name. A directory that exceeds the memory limit is listed in batches, in
 // the order of its file system.
 import type { Fd } from "../../kernel/file/fd.ts";
-import { openDirectory, type RawEntry, readSomeEntries } from "../../kernel/tree/tree.ts";
+import { openDirectory, type RawEntry, type RawName, readSomeEntries } from "../../kernel/tree/tree.ts";
+import { namingFile } from "./naming-file.ts";
 
 /** The limit of entries in memory, for all directories from the top to the current one together. */
 const SORTED_LIMIT = 250_000;
@@ -10,14 +11,16 @@ let remembered = 0;
 
 export class Listing implements Disposable {
   readonly #directory: Fd;
+  readonly #path: RawName;
   /** In reverse order: the next entry is the last element. */
   #entries: RawEntry[] = [];
   #isWhole = false;
 
-  /** The caller still owns `directory`. */
-  constructor(directory: Fd) {
+  /** The caller still owns `directory`; `path` is its name in errors. */
+  constructor(directory: Fd, path: RawName) {
     using owner = new DisposableStack();
-    this.#directory = openDirectory(directory, ".");
+    this.#path = path;
+    this.#directory = namingFile(path, () => openDirectory(directory, "."));
     owner.use(this);
     do this.#readSome();
     while (!this.#isWhole && remembered < SORTED_LIMIT);
@@ -27,7 +30,7 @@ export class Listing implements Disposable {
   }
 
   #readSome(): void {
-    const some = readSomeEntries(this.#directory);
+    const some = namingFile(this.#path, () => readSomeEntries(this.#directory));
     for (const entry of some) this.#entries.push(entry);
     remembered += some.length;
     this.#isWhole = some.length === 0;

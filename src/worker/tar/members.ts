@@ -2,8 +2,6 @@
 // become hard links to its first name.
 
 import { readSync } from "node:fs";
-import { errnoText } from "../../base/errno.ts";
-import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import { attributeNames, getAttribute } from "../../kernel/file/attributes.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { ENXIO, SEEK_DATA, SEEK_HOLE } from "../../kernel/syscall/constants.ts";
@@ -12,6 +10,7 @@ import { LinkTable } from "../../kernel/tree/link-table.ts";
 import { RawStatus } from "../../kernel/tree/raw-status.ts";
 import { type RawName, readLinkIn, textOf } from "../../kernel/tree/tree.ts";
 import { log } from "../program/log.ts";
+import { namingFile } from "./naming-file.ts";
 import { paxAttributeKey } from "./pax.ts";
 import { decodeAcl } from "./pax-acl.ts";
 import type { SparsePiece } from "./sparse.ts";
@@ -104,7 +103,7 @@ export class MemberWriter implements Disposable {
   *#first(file: Fd, path: RawName): Generator<Buffer> {
     const type = TYPES[this.status.kind];
     if (type === "2") {
-      const target = readLinkIn(file, "");
+      const target = namingFile(path, () => readLinkIn(file, ""));
       return target === null ? undefined : yield* this.#member(file, path, { type, target });
     }
     if (type === undefined) return;
@@ -145,7 +144,8 @@ export class MemberWriter implements Disposable {
   #header(file: Fd, path: RawName, what: Partial<MemberHeader>): Buffer {
     const { memory, mode, uid, gid } = this.status;
     const isDevice = what.type === "3" || what.type === "4";
-    const records = what.type === "1" ? [] : [...attributeRecords(file, this.#policy), ...(what.records ?? [])];
+    const attributes = what.type === "1" ? [] : namingFile(path, () => attributeRecords(file, this.#policy));
+    const records = [...attributes, ...(what.records ?? [])];
     return memberHeader({
       path,
       type: what.type ?? "0",
@@ -171,7 +171,8 @@ export class MemberWriter implements Disposable {
     for (let done = 0; done < length; ) {
       if (this.#used === CHUNK) yield this.#full();
       const room = Math.min(CHUNK - this.#used, length - done);
-      const count = this.#read(file, path, room, offset + done);
+      const [chunk, used, position] = [this.#chunk, this.#used, offset + done];
+      const count = namingFile(path, () => readSync(file.number, chunk, used, room, position));
       if (count === 0) {
         this.#chunk.fill(0, this.#used, this.#used + room);
         missing += room;
@@ -180,17 +181,6 @@ export class MemberWriter implements Disposable {
       done += count || room;
     }
     return missing;
-  }
-
-  /** Reads into the current chunk; an error of a broken disk names the file. */
-  #read(file: Fd, path: RawName, length: number, position: number): number {
-    try {
-      return readSync(file.number, this.#chunk, this.#used, length, position);
-    } catch (error) {
-      const errno = errnoNameOf(error);
-      if (errno === null) throw error;
-      throw new ErrnoError(errno, `Failed to read '${textOf(path)}': ${errnoText(errno)}`, { cause: error });
-    }
   }
 
   /** Appends bytes to the current chunk; yields chunks that are full. */

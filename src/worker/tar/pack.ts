@@ -83,12 +83,12 @@ class TarWalk implements Disposable {
 
   *chunks(): Generator<Buffer> {
     const pending = this.#pending;
-    pending.push(new Listing(this.#chain.current));
+    pending.push(new Listing(this.#chain.current, this.#directoryPath));
     yield* this.#writer.directory(this.#chain.current, "./");
     for (;;) {
       const entry = pending.at(-1)?.next();
       if (entry !== undefined) {
-        if (yield* this.#entry(entry)) pending.push(new Listing(this.#chain.current));
+        if (yield* this.#entry(entry)) pending.push(new Listing(this.#chain.current, this.#directoryPath));
         // Millions of entries may be left out.
         if (++this.#seen % PAUSE_AFTER === 0) yield NOTHING;
         continue;
@@ -102,8 +102,12 @@ class TarWalk implements Disposable {
     yield* this.#writer.end();
   }
 
+  get #directoryPath(): RawName {
+    return `./${this.#chain.path.join("/")}`;
+  }
+
   #pathOf(name: RawName): RawName {
-    return [`./${this.#chain.path.join("/")}`, name].join(this.#chain.depth === 0 ? "" : "/");
+    return [this.#directoryPath, name].join(this.#chain.depth === 0 ? "" : "/");
   }
 
   /** Writes one entry; returns true for a directory, which the chain has then entered. */

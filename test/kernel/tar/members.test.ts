@@ -1,8 +1,9 @@
 // Members of archives whose files cannot be read, or are left out.
 import { expect, test } from "bun:test";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { openPath } from "../../../src/kernel/file/fd.ts";
+import { type Fd, openPath } from "../../../src/kernel/file/fd.ts";
+import { Listing } from "../../../src/worker/tar/listing.ts";
 import { MemberWriter } from "../../../src/worker/tar/members.ts";
 import { tarChunks } from "../../../src/worker/tar/pack.ts";
 import { tryMakeNode } from "../../../src/worker/untar/calls.ts";
@@ -17,6 +18,21 @@ test("an error while a file is read names the file", () => {
   using writer = new MemberWriter({});
   writer.status.readFd(file);
   expect(() => [...writer.file(file, "./var/file")]).toThrow("Failed to read './var/file': Bad file descriptor");
+});
+
+test("an error while attributes, a link or a directory are read names the file as well", () => {
+  const [file, link] = [join(scratch, "plain"), join(scratch, "link")];
+  writeFileSync(file, "");
+  symlinkSync("plain", link);
+  // No descriptor has this number.
+  const missing = { number: 1_000_000 } as Fd;
+  using writer = new MemberWriter({});
+  for (const path of [file, link]) {
+    using found = openPath(path, "path-no-follow");
+    writer.status.readFd(found);
+    expect(() => [...writer.file(missing, "./var/file")]).toThrow("Failed to read './var/file': ");
+  }
+  expect(() => new Listing(missing, "./var")).toThrow("Failed to read './var': Bad file descriptor");
 });
 
 test("the walk through a tree of very many sockets pauses, although they are left out of the archive", () => {
