@@ -185,6 +185,9 @@ export class TarReader {
     const path = this.#pathOf(header, records);
     const kind = kindOf(header, path);
     const stored = fileSize(paxNumber(records, "size") ?? header.size);
+    // Some programs skip its data, others read members there.
+    if (kind === "directory" && KINDS[header.type] === "regular" && stored > 0)
+      throw damaged("a file with data whose name ends in a slash");
     // Links have no data, whatever their size field says, as in GNU tar.
     const dataBytes = kind === "regular" || header.type === "D" ? stored : 0;
     const sparse = kind === "regular" ? yield* this.#sparseMap(header, block, records, dataBytes) : null;

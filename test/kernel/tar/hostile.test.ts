@@ -166,6 +166,11 @@ const ATTACKS: readonly Attack[] = [
     members: [{ name: "n", type: "4", device: [8, 0x10_0000] }],
     errno: "EBADMSG",
   },
+  {
+    name: "members in the data of a file whose name is that of a directory",
+    members: [{ name: "d/", data: archive({ name: "smuggled", data: "x" }) }],
+    errno: "EBADMSG",
+  },
   { name: "an unknown type", members: [{ name: "f", type: "%" }], errno: "EBADMSG" },
   { name: "an owner of minus one", members: [{ name: "f", pax: { uid: "4294967295" } }], errno: "EBADMSG" },
   { name: "an owner that is no number", members: [{ name: "f", pax: { uid: "root" } }], errno: "EBADMSG" },
