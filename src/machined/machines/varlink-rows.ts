@@ -43,7 +43,7 @@ export const describeMachines = defineAction({
 });
 
 /** How long machines are described before other callers have their turn. */
-const SLICE_MS = 2;
+const SLICE_MS = 4;
 /** The root directories of so many machines are opened at the same time. */
 const ROOTS_AT_ONCE = 16;
 
@@ -54,22 +54,22 @@ async function describeAll(daemon: Daemon, metadata: Metadata, more: boolean): P
   if (metadata === "no") return { [Reply.many]: machines.map((machine) => rowOf(machine, {})) };
   const rows: (Description | Promise<Description>)[] = [];
   const turns = new Turns(SLICE_MS);
+  const isPresent = (machine: Machine) => daemon.registry.find(machine.name) === machine;
   for (let at = 0; at < machines.length; at += ROOTS_AT_ONCE) {
-    // They may have been removed in an earlier turn.
-    const present = machines
-      .slice(at, at + ROOTS_AT_ONCE)
-      .filter((machine) => daemon.registry.find(machine.name) === machine);
-    using roots = new MachineRoots(present);
-    for (const machine of present) {
+    const some = machines.slice(at, at + ROOTS_AT_ONCE).filter(isPresent);
+    using roots = new MachineRoots(some);
+    for (const machine of some) {
+      // It may have been removed in an earlier turn.
+      if (!isPresent(machine)) continue;
       const row = describeMachine(daemon, machine, metadata, () => roots.name(machine));
       rows.push(row);
-      // Rows are awaited together, so that several machines that do not answer take no longer than one. Until then their
-      // errors are not unhandled.
+      // Rows are awaited together, so that several machines that do not answer take no longer than one. Until then
+      // their errors are not unhandled.
       if (row instanceof Promise) row.catch(() => {});
+      // Without the condition, a thousand machines would be a thousand promises.
+      if (turns.isOver) await turns.pass();
     }
-    collectAmong(present.length);
-    // Without the condition, a thousand machines would be a thousand promises.
-    if (turns.isOver) await turns.pass();
+    collectAmong(some.length);
   }
   if (rows.length === 0) throw noSuchMachine();
   return {

@@ -87,5 +87,5 @@ function namesOf(top: Fd): AclNames {
 
 function contentOf(top: Fd, path: string): string {
   const read = () => readFileIn(top, path, DATABASE_LIMIT_BYTES).toString("utf8");
-  return unlessNoFile(() => unlessErrno(read, "", "EFBIG"), "");
+  return unlessNoFile(() => unlessErrno(read, "", "EACCES", "EBADF", "EFBIG", "ELOOP"), "");
 }
