@@ -15,8 +15,8 @@ import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 
 setDefaultTimeout(GUARD_MS);
 
-const can = isRoot && havePrograms("processes that hang while they execute a program", "python3", "prlimit");
-const reason = can ? "" : " (left out: needs root, python3 and prlimit)";
+const can = isRoot && havePrograms("processes that hang while they execute a program", "python3");
+const reason = can ? "" : " (left out: needs root and python3)";
 
 test.skipIf(!can)(`a leader and a caller that hang while they execute a program block nobody${reason}`, async () => {
   const here = mkdtempSync(join(tmpdir(), "hung-execution-"));

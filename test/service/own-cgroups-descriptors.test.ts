@@ -6,12 +6,10 @@ import { OwnCgroups } from "../../src/machined/machines/own-cgroups.ts";
 import { isRoot, needsRoot } from "../lib/daemon.ts";
 import { expectNothingLeft, LEAK_ROUNDS, openDescriptors } from "../lib/descriptors.ts";
 import { withoutDescriptors } from "../lib/no-descriptors.ts";
-import { havePrograms } from "../lib/programs.ts";
 import { waitFor } from "../lib/wait-for.ts";
 
 const SIGKILL = 9;
 const SIGUSR1 = 10;
-const canLimit = havePrograms("kills with few descriptors", "prlimit");
 const LOG = { info: () => {}, warning: () => {}, debug: () => {} };
 
 describe.skipIf(!isRoot)(`scopes without cgroups${needsRoot}`, () => {
@@ -29,7 +27,7 @@ describe.skipIf(!isRoot)(`scopes without cgroups${needsRoot}`, () => {
       const failure = await manager.killUnit(place, leader, 1000, () => true).catch((error: unknown) => error);
       expect(errnoNameOf(failure)).toBe("EINVAL");
     }
-    for (let i = 0; i < LEAK_ROUNDS && canLimit; i++) {
+    for (let i = 0; i < LEAK_ROUNDS; i++) {
       // The leader can be opened, but not its children.
       const attempt = () => manager.killUnit(place, leader, SIGUSR1, () => true).catch((error: unknown) => error);
       // Where a thread of the engine has closed a descriptor of its own meanwhile, all processes are found.
@@ -41,27 +39,24 @@ describe.skipIf(!isRoot)(`scopes without cgroups${needsRoot}`, () => {
     await waitFor(() => expectNothingLeft(before), "the last descriptors");
   });
 
-  test.skipIf(!canLimit)(
-    `a kill takes descriptors for the processes of the scope, however many the host has${canLimit ? "" : " (left out: needs prlimit)"}`,
-    async () => {
-      const manager = new OwnCgroups(LOG);
-      const others = Array.from({ length: 20 }, () =>
-        Bun.spawn(["sleep", "1000"], { stdio: ["ignore", "ignore", "ignore"] }),
-      );
-      const script = "sh -c 'sleep 1000 & echo $!; wait' & wait";
-      const child = Bun.spawn(["sh", "-c", script], { stdio: ["ignore", "pipe", "ignore"] });
-      try {
-        const { value } = await child.stdout.getReader().read();
-        using grandchild = PidRef.of(Number(Buffer.from(value ?? []).toString()));
-        using leader = PidRef.of(child.pid);
-        const place = { unit: `machine-no-such-${process.pid}.scope`, subgroup: "", cgroup: "" };
-        await withoutDescriptors(() => manager.killUnit(place, leader, SIGKILL, () => true), 8);
-        await child.exited;
-        await waitFor(() => expect(grandchild.isAlive()).toBe(false), "the end of the leader's grandchild");
-        for (const other of others) expect(other.exitCode).toBe(null);
-      } finally {
-        for (const process of [child, ...others]) process.kill("SIGKILL");
-      }
-    },
-  );
+  test("a kill takes descriptors for the processes of the scope, however many the host has", async () => {
+    const manager = new OwnCgroups(LOG);
+    const others = Array.from({ length: 20 }, () =>
+      Bun.spawn(["sleep", "1000"], { stdio: ["ignore", "ignore", "ignore"] }),
+    );
+    const script = "sh -c 'sleep 1000 & echo $!; wait' & wait";
+    const child = Bun.spawn(["sh", "-c", script], { stdio: ["ignore", "pipe", "ignore"] });
+    try {
+      const { value } = await child.stdout.getReader().read();
+      using grandchild = PidRef.of(Number(Buffer.from(value ?? []).toString()));
+      using leader = PidRef.of(child.pid);
+      const place = { unit: `machine-no-such-${process.pid}.scope`, subgroup: "", cgroup: "" };
+      await withoutDescriptors(() => manager.killUnit(place, leader, SIGKILL, () => true), 8);
+      await child.exited;
+      await waitFor(() => expect(grandchild.isAlive()).toBe(false), "the end of the leader's grandchild");
+      for (const other of others) expect(other.exitCode).toBe(null);
+    } finally {
+      for (const process of [child, ...others]) process.kill("SIGKILL");
+    }
+  });
 });
