@@ -1,6 +1,5 @@
 // Runs the tests and counts them: npm test (all), npm run check, npm run test:services, npm run test:host. The last
 // line printed is "N passed, N failed". See test/README.md.
-import { rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { build } from "../install/build.ts";
 import { Count } from "./lib/count.ts";
@@ -16,7 +15,8 @@ import {
   TREES,
   type Tree,
 } from "./lib/host-suite.ts";
-import { forwardSignals, printHeading, runCheck, runFolder, TOP } from "./lib/run-tests.ts";
+import { printHeading, runCheck, runFolder, TOP } from "./lib/run-tests.ts";
+import { forwardSignals, removeDirectory } from "./lib/running.ts";
 
 const HELP = `usage: test/run.ts check | services | all | host [--bed=TREE]… | environments [--bed=TREE]… | release [--bed=TREE]…
 
@@ -103,7 +103,7 @@ async function host(count: Count, folder: string, trees: readonly Tree[], beds: 
   });
   await Promise.all(runs);
   if (inCi) await count.repeatFailed();
-  rmSync(directory, { recursive: true });
+  removeDirectory(directory);
 }
 
 function leaveOutBeds(count: Count, what: string, reason: string): void {

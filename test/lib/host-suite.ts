@@ -1,10 +1,10 @@
 // Prepares the host suite: installs packages, makes the cached trees of beds, copies the executable. Returns the reason
 // if the suite cannot run.
-import { chmodSync, copyFileSync, existsSync, mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, copyFileSync, existsSync } from "node:fs";
 import { join } from "node:path";
 import { TEST_PROGRAMS } from "./programs.ts";
 import { runCommand, TOP } from "./run-tests.ts";
+import { makeDirectory } from "./running.ts";
 
 export const BED = join(TOP, "test/host/bed");
 
@@ -84,11 +84,11 @@ export async function prepareBeds(trees: readonly Tree[]): Promise<string | null
 
 /**
  * Copies the executable to a directory of its own, so that a build during the run does not change it; returns the
- * directory.
+ * directory, which removeDirectory() removes.
  */
 export function setAside(executable: string): string {
   if (!existsSync(executable)) throw new Error(`'${executable}' does not exist: run 'npm run build'`);
-  const directory = mkdtempSync(join(tmpdir(), "machined-host-"));
+  const directory = makeDirectory("machined-host-");
   chmodSync(directory, 0o755); // for users in the bed
   copyFileSync(executable, join(directory, "machined"));
   return directory;

@@ -1,28 +1,12 @@
 // Runs commands and `bun test` for test/run.ts. Their output is printed, their results are counted.
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join, relative, resolve } from "node:path";
-import type { Subprocess } from "bun";
 import type { Count } from "./count.ts";
 import { parseDurations, parseJunit } from "./junit.ts";
+import { begin, finished, makeDirectory, removeDirectory, terminate } from "./running.ts";
 import { GUARD_MS } from "./wait-for.ts";
 
 export const TOP = join(import.meta.dir, "../..");
-
-const running = new Set<Subprocess>();
-
-/**
- * On SIGINT and SIGTERM, terminates the child processes and waits for them, so that the host suite can stop its beds.
- */
-export function forwardSignals(): void {
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    process.once(signal, async () => {
-      for (const child of running) child.kill("SIGTERM");
-      await Promise.all([...running].map((child) => child.exited));
-      process.exit(signal === "SIGINT" ? 130 : 143);
-    });
-  }
-}
 
 /** Prints what begins, and how long this program has run. */
 export function printHeading(what: string): void {
@@ -49,24 +33,18 @@ export async function runCommand(command: string[], options: RunOptions = {}): P
     console.log(label === undefined ? line : `[${label}] ${line}`);
     onLine(line);
   };
-  const child = Bun.spawn(command, {
-    cwd: TOP,
-    env: { ...process.env, ...env },
-    stdin: "ignore",
-    stdout: output,
-    stderr: output,
-  });
-  running.add(child);
+  const stdio = { stdin: "ignore", stdout: output, stderr: output } as const;
+  const child = await begin(() => Bun.spawn(command, { cwd: TOP, env: { ...process.env, ...env }, ...stdio }));
   const timer = setTimeout(() => {
     console.log(`${label ?? command[0]}: not done after ${timeoutMs / 60_000} minutes, ended`);
-    child.kill("SIGTERM");
+    void terminate(child);
   }, timeoutMs);
   const printed = Promise.all([forLines(child.stdout, print), forLines(child.stderr, print)]);
   const code = await child.exited;
   // A process that a test has left running may keep the pipes open.
   await Promise.race([printed, Bun.sleep(LAST_LINES_MS)]);
   clearTimeout(timer);
-  running.delete(child);
+  finished(child);
   return code;
 }
 
@@ -118,7 +96,7 @@ const ERRORS = /^ *(\d+) errors?$/;
 
 /** Runs test files in one process. */
 async function runFiles(files: readonly string[], options: RunOptions): Promise<FileResults> {
-  const scratch = mkdtempSync(join(tmpdir(), "machined-run-"));
+  const scratch = makeDirectory("machined-run-");
   const report = join(scratch, "junit.xml");
   const notes = join(scratch, "left-out");
   const reporter = ["--reporter=junit", `--reporter-outfile=${report}`];
@@ -133,7 +111,7 @@ async function runFiles(files: readonly string[], options: RunOptions): Promise<
   });
   const leftOut = existsSync(notes) ? readFileSync(notes, "utf8").trimEnd().split("\n") : [];
   const xml = existsSync(report) ? readFileSync(report, "utf8") : "";
-  rmSync(scratch, { recursive: true });
+  removeDirectory(scratch);
   return { code, cases: parseJunit(xml), durations: parseDurations(xml), leftOut, errors };
 }
 
