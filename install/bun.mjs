@@ -2,9 +2,10 @@
 //   node install/bun.mjs SCRIPT [ARGUMENT…]
 // The executable in Bun's platform package is called directly, because install scripts, which would put it in its usual
 // place, are disabled on many machines.
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { isatty } from "node:tty";
 import { fileURLToPath } from "node:url";
 
 const top = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -23,12 +24,20 @@ function findBun() {
   return existsSync(moved) && spawnSync(moved, ["--version"]).status === 0 ? moved : null;
 }
 
-/** Whether all npm packages are installed. */
+/** Whether all npm packages are installed, in the versions that package-lock.json pins. */
 function complete() {
-  const wanted = JSON.parse(readFileSync(join(top, "package.json"), "utf8"));
-  return Object.keys({ ...wanted.dependencies, ...wanted.devDependencies }).every((name) =>
-    existsSync(join(top, "node_modules", name, "package.json")),
-  );
+  const { packages } = read("package-lock.json");
+  // Optional ones are for other machines, too.
+  const wanted = Object.keys(packages).filter((path) => path.startsWith("node_modules/") && !packages[path].optional);
+  return wanted.every((path) => {
+    const { link, resolved, version } = packages[path];
+    if (!existsSync(join(top, path, "package.json"))) return false;
+    return read(path, "package.json").version === (link ? packages[resolved].version : version);
+  });
+}
+
+function read(...path) {
+  return JSON.parse(readFileSync(join(top, ...path), "utf8"));
 }
 
 if (!complete() || findBun() === null) {
@@ -38,6 +47,10 @@ if (!complete() || findBun() === null) {
     cwd: top,
     stdio: ["ignore", 2, 2],
   });
+  if (npm.error?.code === "ENOENT") {
+    console.error("There is no npm (Debian: the package npm). It installs what this project is built with.");
+    process.exit(1);
+  }
   if (npm.status !== 0) {
     console.error("npm could not install the packages (see above). Is the npm registry reachable?");
     process.exit(1);
@@ -57,6 +70,20 @@ if (script === undefined) {
 }
 // "test" is a command of Bun; everything else is a script of this project.
 const command = script === "test" ? ["test"] : [join(top, script)];
-const run = spawnSync(bun, [...command, ...rest], { stdio: "inherit", cwd: process.cwd() });
-if (run.signal !== null) process.kill(process.pid, run.signal);
-process.exit(run.status ?? 1);
+const run = spawn(bun, [...command, ...rest], { stdio: "inherit" });
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"];
+for (const signal of signals) {
+  process.on(signal, () => {
+    // A terminal sends SIGINT to the script as well.
+    if (signal !== "SIGINT" || !isatty(0)) run.kill(signal);
+  });
+}
+run.on("error", (error) => {
+  console.error(`Bun could not be started: ${error.message}`);
+  process.exit(1);
+});
+run.on("exit", (code, signal) => {
+  if (signal === null) process.exit(code);
+  for (const name of signals) process.removeAllListeners(name);
+  process.kill(process.pid, signal);
+});
