@@ -25,6 +25,11 @@ const GIVEN = process.argv[2];
 const EXECUTABLE = GIVEN === undefined ? join(TOP, "dist/machined") : resolve(GIVEN);
 const SLICE = "/sys/fs/cgroup/machine.slice";
 const WAIT_MS = 15_000;
+const SIGNALS = [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+  ["SIGHUP", 129],
+] as const;
 
 /** A machine of the demonstration. */
 interface Guest {
@@ -56,6 +61,8 @@ class Trial {
   readonly #runtime = mkdtempSync(join(tmpdir(), "machined-try-"));
   readonly #hadSlice = existsSync(SLICE);
   readonly #children: Subprocess[] = [];
+  /** Whether clean() has been called: nothing is started any more. */
+  isOver = false;
 
   async run(): Promise<void> {
     writeFileSync(this.#init, INIT);
@@ -79,6 +86,7 @@ class Trial {
 
   /** Ends all processes and removes all files. */
   async clean(): Promise<void> {
+    this.isOver = true;
     for (const child of this.#children.reverse()) child.kill("SIGKILL");
     await Promise.all(this.#children.map((child) => child.exited));
     rmSync(this.#runtime, { recursive: true, force: true });
@@ -121,6 +129,7 @@ class Trial {
   }
 
   async #register({ name, class: kind, address }: Guest): Promise<void> {
+    if (this.isOver) return new Promise(() => {});
     const namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"];
     const guest = this.#start(["unshare", ...namespaces, "sh", this.#init, name, address]);
     // The machine's first process is the child of unshare. It has a child, `sleep`, when it has reached its loop.
@@ -234,17 +243,21 @@ function newest(path: string): number {
  * made, too: to read a machine's addresses, the daemon enters the machine's network namespace, and it could not return
  * to one that belongs to another user namespace.
  */
-function runInUserNamespace(): number {
+async function runInUserNamespace(): Promise<number> {
   const namespaces = ["--user", "--map-root-user", "--net", "--mount"];
-  const child = Bun.spawnSync(
-    ["unshare", ...namespaces, process.execPath, import.meta.path, ...process.argv.slice(2)],
-    {
-      stdio: ["ignore", "inherit", "inherit"],
-    },
-  );
+  const self = [process.execPath, import.meta.path, ...process.argv.slice(2)];
+  const child = Bun.spawn(["unshare", ...namespaces, ...self], { stdio: ["ignore", "inherit", "inherit"] });
+  let isInterrupted = false;
+  for (const [signal] of SIGNALS) {
+    process.on(signal, () => {
+      isInterrupted = true;
+      child.kill(signal);
+    });
+  }
+  const code = await child.exited;
   // The script prints its own failures; this is for a failure of unshare.
-  if (child.exitCode !== 0) console.error("If this host does not allow user namespaces: sudo npm run try");
-  return child.exitCode;
+  if (code !== 0 && !isInterrupted) console.error("If this host does not allow user namespaces: sudo npm run try");
+  return code;
 }
 
 async function main(): Promise<number> {
@@ -258,12 +271,8 @@ async function main(): Promise<number> {
   }
   if (process.geteuid?.() !== 0) return runInUserNamespace();
   const trial = new Trial();
-  for (const [signal, code] of [
-    ["SIGINT", 130],
-    ["SIGTERM", 143],
-    ["SIGHUP", 129],
-  ] as const) {
-    process.once(signal, async () => {
+  for (const [signal, code] of SIGNALS) {
+    process.on(signal, async () => {
       await trial.clean();
       process.exit(code);
     });
@@ -272,6 +281,7 @@ async function main(): Promise<number> {
     await trial.run();
     return 0;
   } catch (error) {
+    if (trial.isOver) return await new Promise(() => {});
     console.error(`\n${trial.messages}npm run try: ${error instanceof Error ? error.message : error}`);
     return 1;
   } finally {
