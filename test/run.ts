@@ -114,7 +114,7 @@ function leaveOutBeds(count: Count, what: string, reason: string): void {
 /** Runs all tests. The trees of beds are made meanwhile, which takes minutes on a new machine. */
 async function all(count: Count, trees: readonly Tree[]): Promise<void> {
   // One after the other: apt-get runs once at a time.
-  await provideTestPrograms();
+  for (const program of await provideTestPrograms()) if (inCi) count.note(`${program} is not installed`, false);
   const missing = await provideBedPrograms();
   const beds = missing === null ? makeTrees(trees) : Promise.resolve(missing);
   await checkText(count);

@@ -24,6 +24,9 @@ const BED_PROGRAMS = {
 
 export const isRoot = process.geteuid?.() === 0;
 
+/** How long apt-get waits for another one. */
+const LOCK_SECONDS = 600;
+
 /** Installs missing programs, if the caller is root and apt-get exists; returns the programs that are still missing. */
 async function provide(programs: Readonly<Record<string, string>>): Promise<string[]> {
   const missing = () => Object.keys(programs).filter((program) => Bun.which(program) === null);
@@ -32,19 +35,24 @@ async function provide(programs: Readonly<Record<string, string>>): Promise<stri
   const packages = [...new Set(wanted.flatMap((program) => (programs[program] ?? "").split(" ")))];
   console.log(`== installing ${packages.join(" ")}`);
   const env = { DEBIAN_FRONTEND: "noninteractive" };
-  const install = ["apt-get", "install", "-qq", "-y", "--no-install-recommends", ...packages];
-  if ((await runCommand(install, { env })) !== 0) {
-    await runCommand(["apt-get", "update", "-qq"], { env });
-    await runCommand(install, { env });
+  // A machine that has just been started may be installing updates.
+  const words = ["apt-get", "-o", `DPkg::Lock::Timeout=${LOCK_SECONDS}`, "-qq"];
+  const isInstalled = async (names: readonly string[]) =>
+    (await runCommand([...words, "-y", "--no-install-recommends", "install", ...names], { env })) === 0;
+  if (!(await isInstalled(packages))) {
+    await runCommand([...words, "update"], { env });
+    // One package that this release of the distribution lacks keeps apt-get from installing the others.
+    if (!(await isInstalled(packages))) for (const name of packages) await isInstalled([name]);
   }
   return missing();
 }
 
 /**
- * Installs the programs for tests outside of beds. Tests of programs that are still missing are left out and reported.
+ * Installs the programs for tests outside of beds; returns those that are still missing, whose tests are left out and
+ * reported.
  */
-export async function provideTestPrograms(): Promise<void> {
-  await provide(TEST_PROGRAMS);
+export function provideTestPrograms(): Promise<string[]> {
+  return provide(TEST_PROGRAMS);
 }
 
 /** Programs for the tests of a release, in addition to those that make it. */

@@ -32,7 +32,7 @@ export const TEST_PROGRAMS = {
   openssl: "openssl",
   perl: "perl",
   pgrep: "procps",
-  python3: "python3-minimal",
+  python3: "python3",
   prlimit: "util-linux",
   "qemu-img": "qemu-utils",
   setpriv: "util-linux",
