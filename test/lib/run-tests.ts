@@ -24,6 +24,8 @@ interface RunOptions {
 }
 
 const LAST_LINES_MS = 5000;
+/** Variables that change what `bun test` and the programs under test write; CI often sets FORCE_COLOR. */
+const CHANGES_OUTPUT = /^(FORCE_COLOR|CLICOLOR_FORCE|NO_COLOR|SYSTEMD_(COLORS|URLIFY|EMOJI|PAGER\w*|LESS\w*|LOG_\w+))$/;
 
 /** Runs a command to its end, with a time limit; returns its exit status. */
 export async function runCommand(command: string[], options: RunOptions = {}): Promise<number> {
@@ -34,7 +36,8 @@ export async function runCommand(command: string[], options: RunOptions = {}): P
     onLine(line);
   };
   const stdio = { stdin: "ignore", stdout: output, stderr: output } as const;
-  const child = await begin(() => Bun.spawn(command, { cwd: TOP, env: { ...process.env, ...env }, ...stdio }));
+  const around = Object.fromEntries(Object.entries(process.env).filter(([name]) => !CHANGES_OUTPUT.test(name)));
+  const child = await begin(() => Bun.spawn(command, { cwd: TOP, env: { ...around, ...env }, ...stdio }));
   const timer = setTimeout(() => {
     console.log(`${label ?? command[0]}: not done after ${timeoutMs / 60_000} minutes, ended`);
     void terminate(child);

@@ -45,6 +45,19 @@ test("an error outside of tests is a failure, also where another file passes at 
   expect(endsOf(count.failed).join()).toEndWith("(played): 1 error outside of tests");
 });
 
+test("an error outside of tests is a failure, also where $FORCE_COLOR is set", async () => {
+  const { FORCE_COLOR: before } = process.env;
+  process.env["FORCE_COLOR"] = "1";
+  try {
+    const broken = `${BEGIN} test("a", () => {}); describe("b", () => { test("c", () => {}); throw new Error("d"); });`;
+    const count = await attemptTwice((folder) => ({ broken, once: failsOnce(folder) }));
+    expect(endsOf(count.failed).join()).toEndWith("(played): 1 error outside of tests");
+  } finally {
+    if (before === undefined) delete process.env["FORCE_COLOR"];
+    else process.env["FORCE_COLOR"] = before;
+  }
+});
+
 test("where an error came once while a file was being loaded, all files have a second attempt", async () => {
   const count = await attemptTwice((folder) => ({
     a: `${BEGIN} test("a", () => {});`,
