@@ -156,6 +156,8 @@ async function main(args: string[]): Promise<number> {
     return 2;
   }
   forwardSignals();
+  // Users other than root read what tests, builds and the trees of beds are made of.
+  process.umask(0o022);
   const count = new Count();
   if (!isRoot) count.leftOut.push(`all tests that need root: this is user ${process.geteuid?.()}`);
   if (what === "check") await check(count);

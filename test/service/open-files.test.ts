@@ -1,7 +1,16 @@
 // Copies and bind mounts: which requests are refused with which errors, and the owners of files that are copied into a
 // machine with its own users.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { BusClient } from "../../src/ipc/bus/client.ts";
@@ -142,7 +151,9 @@ describe.skipIf(!isRoot)(`files of machines${needsRoot}`, () => {
   test("M129 files copied to a machine with a user namespace belong to its root, and files copied from it to the host's root", async () => {
     const tree = join(here, "tree");
     mkdirSync(join(tree, "sub"), { recursive: true });
-    writeFileSync(join(tree, "sub/file"), "x", { mode: 0o640 });
+    writeFileSync(join(tree, "sub/file"), "x");
+    // Whatever the umask is.
+    chmodSync(join(tree, "sub/file"), 0o640);
     await copyTo("shifted", tree, "/run/tree");
     for (const path of ["/run/tree", "/run/tree/sub", "/run/tree/sub/file"]) {
       const { uid, gid } = lstatSync(inside(shifted, path));
