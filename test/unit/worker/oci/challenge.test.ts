@@ -79,8 +79,10 @@ for (const [what, header, wanted] of [
 
 test("the time to parse a header grows only linearly with its length", () => {
   for (const piece of ['"', "a=", "a,", "\\", " ", "=", 'a="\\', "a a", "a=a,a"]) {
-    const before = performance.now();
+    // Of the processor: other programs may make the time longer.
+    const before = process.cpuUsage();
     parseChallenges(`Bearer x=${piece.repeat(16_384 / piece.length)}`);
-    expect(performance.now() - before).toBeLessThan(2000);
+    const { user, system } = process.cpuUsage(before);
+    expect([piece, user + system < 2_000_000]).toEqual([piece, true]);
   }
 });
