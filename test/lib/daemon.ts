@@ -42,7 +42,13 @@ export class TestDaemon implements AsyncDisposable {
   /** Starts a daemon with environment variables and arguments; with --user, it uses the same runtime directory. */
   static async start(env: Record<string, string> = {}, args: readonly string[] = []): Promise<TestDaemon> {
     const daemon = TestDaemon.prepare(env, args);
-    await daemon.run();
+    try {
+      await daemon.run();
+    } catch (error) {
+      // Nobody else has it yet.
+      await daemon[Symbol.asyncDispose]();
+      throw error;
+    }
     return daemon;
   }
 
@@ -69,7 +75,7 @@ export class TestDaemon implements AsyncDisposable {
     return sliceOf(this.runtime);
   }
 
-  /** Starts the daemon in its directory, for the first time or again. */
+  /** Starts the daemon in its directory, for the first time or again. Throws an error with its log where it ends. */
   async run(): Promise<void> {
     const log = openSync(this.#logFile, "a");
     this.#isKilled = false;
@@ -83,7 +89,20 @@ export class TestDaemon implements AsyncDisposable {
       stdio: ["ignore", "ignore", process.env["TEST_VERBOSE"] ? "inherit" : log],
     });
     closeSync(log);
-    await waitFor(async () => (await this.connect()).close(), "the daemon's private socket");
+    const end = await waitFor(async () => {
+      // Looked at before: who ends the daemon may have its socket open still.
+      const how = this.#end;
+      try {
+        (await this.connect()).close();
+        return null;
+      } catch (error) {
+        if (how === null) throw error;
+        return how;
+      }
+    }, "the daemon's private socket");
+    if (end === null) return;
+    this.#isKilled = true;
+    throw new Error(`The daemon has ended, ${end}:\n${this.log}`);
   }
 
   /** Sends a signal that ends the daemon, and waits for its end; returns its exit status. */
@@ -140,10 +159,15 @@ export class TestDaemon implements AsyncDisposable {
 
   /** Where a daemon has ended by itself, its tests fail with errors of their own, which do not show that. */
   #reportEarlyEnd(): void {
-    if (this.#process === null || this.#isKilled) return;
-    const { exitCode, signalCode } = this.#process;
-    if (exitCode === null && signalCode === null) return;
-    console.error(`A daemon under test has ended by itself, ${signalCode ?? `status ${exitCode}`}:\n${this.log}`);
+    if (this.#isKilled || this.#end === null) return;
+    console.error(`A daemon under test has ended by itself, ${this.#end}:\n${this.log}`);
+  }
+
+  /** How the daemon has ended; null while it runs. */
+  get #end(): string | null {
+    const { exitCode, signalCode } = this.#process ?? { exitCode: null, signalCode: null };
+    if (signalCode !== null) return `${signalCode}`;
+    return exitCode === null ? null : `status ${exitCode}`;
   }
 }
 

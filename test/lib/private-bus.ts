@@ -21,7 +21,12 @@ export class TestBus implements AsyncDisposable {
 
   static async start(): Promise<TestBus> {
     const bus = new TestBus();
-    await bus.run();
+    try {
+      await bus.run();
+    } catch (error) {
+      await bus[Symbol.asyncDispose]();
+      throw error;
+    }
     return bus;
   }
 
