@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # scale.py COUNT   registers COUNT machines with the running machined, with the host's default limits, and lets them
-#                  end. Prints a JSON object with the measured values by name. Runs inside a bed; see scale.ts.
+#                  end. Prints a JSON object with the measured values by name. Runs inside a bed, in a unit with
+#                  Delegate=, below which it makes a control group for each machine; see scale.ts.
 import json
 import os
 import statistics
@@ -15,6 +16,7 @@ NAME = "org.freedesktop.machine1"
 UNIT = "systemd-machined.service"
 CALL_SECONDS = 120
 SETTLED_SECONDS = 30
+GROUP = "/sys/fs/cgroup" + open("/proc/self/cgroup").read().strip().split("::", 1)[1]
 bus = dbus.SystemBus()
 figures = {}
 
@@ -54,6 +56,13 @@ def memory_mib():
     sys.exit("the daemon has no RssAnon")
 
 
+# Makes a control group below the unit's, and moves a process into it.
+def move(pid, group):
+    os.mkdir(f"{GROUP}/{group}")
+    with open(f"{GROUP}/{group}/cgroup.procs", "w") as file:
+        file.write(str(pid))
+
+
 def taken_ms(action):
     start = time.perf_counter()
     action()
@@ -85,6 +94,7 @@ subprocess.run(["systemctl", "restart", UNIT], check=True)
 require_machines(0, "before the first")
 figures["memory-before"] = memory_mib()
 
+move(os.getpid(), "manager")
 leaders = []
 start = time.perf_counter()
 cpu_before = daemon_cpu_ms()
@@ -93,8 +103,9 @@ for i in range(COUNT):
     leader = subprocess.Popen(["/bin/sleep", "infinity"], start_new_session=True, stdin=subprocess.DEVNULL,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     leaders.append(leader)
-    manager().CreateMachine(f"many-{i}", dbus.Array([], signature="y"), "bench", "container", dbus.UInt32(leader.pid), "",
-                            dbus.Array([], signature="(sv)"))
+    move(leader.pid, f"machine-{i}")
+    manager().RegisterMachine(f"many-{i}", dbus.Array([], signature="y"), "bench", "container",
+                              dbus.UInt32(leader.pid), "", timeout=CALL_SECONDS)
 figures["create"] = COUNT / (time.perf_counter() - start)
 figures["create-cpu"] = (daemon_cpu_ms() - cpu_before) / COUNT
 require_machines(COUNT, "after registering them")
