@@ -22,7 +22,7 @@ import {
   RESOLVE_NO_SYMLINKS,
 } from "../syscall/constants.ts";
 import { type Pinned, pinForever, scratchString } from "../syscall/mem.ts";
-import { check, SyscallError, trySys } from "../syscall/sys.ts";
+import { check, isErrno, SyscallError, trySys } from "../syscall/sys.ts";
 import { type FileKind, type FileStatus, kindOfOpen, type LinkPolicy, statusOf } from "./status.ts";
 
 /**
@@ -117,6 +117,19 @@ export class Fd implements Disposable {
     this.#watch = undefined;
     watch?.stop();
     this.#number = -1;
+  }
+}
+
+/** Whether this process may open so many files now. Opens and closes them. */
+export function hasFreeDescriptors(count: number): boolean {
+  using taken = new DisposableStack();
+  try {
+    const first = taken.use(openPath("/", "path"));
+    for (let i = 1; i < count; i++) taken.use(first.duplicate());
+    return true;
+  } catch (error) {
+    if (!isErrno(error, "EMFILE", "ENFILE")) throw error;
+    return false;
   }
 }
 

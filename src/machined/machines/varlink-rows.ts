@@ -7,7 +7,7 @@ import { plainInteger } from "../../base/text/json.ts";
 import { Turns } from "../../base/turns.ts";
 import { collectAmong } from "../../daemon/garbage-collection.ts";
 import { Reply } from "../../ipc/varlink/binding.ts";
-import type { Fd } from "../../kernel/file/fd.ts";
+import { type Fd, hasFreeDescriptors } from "../../kernel/file/fd.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
 import { VSOCK_CID_ANY } from "../../registry/machine/description.ts";
 import { noSuchMachine } from "../../registry/machine/errors.ts";
@@ -46,6 +46,8 @@ export const describeMachines = defineAction({
 const SLICE_MS = 4;
 /** The root directories of so many machines are opened at the same time. */
 const ROOTS_AT_ONCE = 16;
+/** How many descriptors must be free for that: others need some meanwhile. */
+const ROOTS_NEED = 64;
 
 async function describeAll(daemon: Daemon, metadata: Metadata, more: boolean): Promise<Descriptions> {
   if (!more) throw new MachinedError("ExpectedMore", "Expected the 'more' flag");
@@ -55,8 +57,10 @@ async function describeAll(daemon: Daemon, metadata: Metadata, more: boolean): P
   const rows: (Description | Promise<Description>)[] = [];
   const turns = new Turns(SLICE_MS);
   const isPresent = (machine: Machine) => daemon.registry.find(machine.name) === machine;
-  for (let at = 0; at < machines.length; at += ROOTS_AT_ONCE) {
-    const some = machines.slice(at, at + ROOTS_AT_ONCE).filter(isPresent);
+  const areMany = machines.length >= ROOTS_AT_ONCE;
+  const atOnce = areMany && hasFreeDescriptors(ROOTS_NEED) ? ROOTS_AT_ONCE : 1;
+  for (let at = 0; at < machines.length; at += atOnce) {
+    const some = machines.slice(at, at + atOnce).filter(isPresent);
     using roots = new MachineRoots(some);
     for (const machine of some) {
       // It may have been removed in an earlier turn.

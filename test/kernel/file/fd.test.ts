@@ -5,6 +5,7 @@ import { readSome, writeSome } from "../../../src/kernel/file/byte-io.ts";
 import { listDirectory, makeDirectory, removeDirectory, unlink } from "../../../src/kernel/file/directory-entry.ts";
 import {
   Fd,
+  hasFreeDescriptors,
   openAt,
   openBeneath,
   openInRoot,
@@ -19,7 +20,8 @@ import {
 import { fileSystemOf } from "../../../src/kernel/file/file-system.ts";
 import { readFileIn, readRegular } from "../../../src/kernel/file/regular-file.ts";
 import { isErrno, sys } from "../../../src/kernel/syscall/sys.ts";
-import { expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
+import { expectNothingLeft, LEAK_ROUNDS, openDescriptors } from "../../lib/descriptors.ts";
+import { withoutDescriptors } from "../../lib/no-descriptors.ts";
 import { MANY, scratchDirectory, targetOf } from "../support.ts";
 
 const directory = scratchDirectory();
@@ -205,4 +207,13 @@ test("open, stat and read stay correct in a hot loop, and no descriptor stays op
   }
   expectNothingLeft(before);
   expect(readFileSync(join(directory, "secret"), "utf8")).toBe("host");
+});
+
+test("whether descriptors are free is found without keeping any", () => {
+  const before = openDescriptors();
+  for (let i = 0; i < LEAK_ROUNDS; i++) expect(hasFreeDescriptors(16)).toBe(true);
+  // The engine may close some descriptors of its own meanwhile.
+  for (let i = 0; i < LEAK_ROUNDS; i++) expect(withoutDescriptors(() => hasFreeDescriptors(1000), 1)).toBe(false);
+  expect(withoutDescriptors(() => hasFreeDescriptors(1), 1)).toBe(true);
+  expectNothingLeft(before);
 });
